@@ -1,0 +1,58 @@
+# Both stages stand on the same base, because the virtual environment points at the base's Python: any Debian with
+# python3 >= 3.11 (and its venv and pip, which only the build uses) and ca-certificates will do.
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+ARG UV_VERSION=0.13.9
+# Compiled here: it costs 16 MB and saves a third of the time of each start and health check, which cannot keep
+# bytecode themselves.
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PROJECT_ENVIRONMENT=/opt/venv \
+    UV_PYTHON=python3 \
+    UV_PYTHON_DOWNLOADS=never
+# The optional secrets carry what a site needs to reach its package index, and stay out of every layer.
+RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}"
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    /opt/uv/bin/uv sync --frozen --no-dev --no-install-project
+COPY README.md LICENSE ./
+COPY monitor ./monitor
+RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    /opt/uv/bin/uv sync --frozen --no-dev --no-editable \
+    && rm /opt/venv/.lock \
+    && install -d -o 65532 -g 65532 -m 0750 /opt/state
+
+FROM ${BASE_IMAGE}
+ARG VERSION=""
+ARG REVISION=""
+LABEL org.opencontainers.image.title="milvus-import-monitor" \
+      org.opencontainers.image.description="Watches the bulk-import jobs of Zilliz Cloud and Milvus, and tells Prometheus and the log what became of them." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build --chown=65532:65532 /opt/state /var/lib/milvus-import-monitor
+# Nothing is written beside the code, so the root file system can be read-only.
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MILVUS_IMPORT_MONITOR_LISTEN=0.0.0.0:19595
+USER 65532:65532
+WORKDIR /var/lib/milvus-import-monitor
+VOLUME /var/lib/milvus-import-monitor
+EXPOSE 19595
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["milvus-import-monitor", "healthcheck"]
+ENTRYPOINT ["milvus-import-monitor"]
+CMD ["run", "-c", "/etc/milvus-import-monitor/config.yml"]

@@ -1,0 +1,128 @@
+"""What an answer says: its body, decompressed and decoded within bounds, its code, and what a refusal means."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+import requests
+
+from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
+from monitor.api.records import text
+
+BODY_LIMIT: Final = 16 * 2**20
+"""Bytes of a body, decompressed: some 120,000 jobs."""
+
+_CHUNK: Final = 2**16
+_FINE: Final = (0, 200)
+_REDIRECTS: Final = range(300, 400)
+_NOT_FOUND: Final = 404
+
+
+def envelope(payload: Any) -> Any:
+    """Return the ``data`` of a v1 or v2 answer.
+
+    Raises:
+        ApiError: By its code; ``BadResponseError`` where it is no such answer.
+    """
+    if not isinstance(payload, Mapping):
+        raise BadResponseError("the answer is JSON but no object: is this the address of an import API?")
+    code = code_of(payload.get("code"))
+    if code is None:
+        raise BadResponseError("the answer has no code: is this the address of an import API?")
+    if code in _FINE:
+        return payload.get("data")
+    raise by_code(code)(f"{text(payload.get('message')) or 'the server gives no message'} (code {code})", code=code)
+
+
+def code_of(value: Any) -> int | None:
+    """Return a code that is a number or its text; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+
+
+def read(response: requests.Response, host: str) -> bytes:
+    """Read a body, which may not be larger than ``BODY_LIMIT`` once it is decompressed."""
+    content = bytearray()
+    for chunk in response.raw.stream(_CHUNK, decode_content=True):
+        content += chunk
+        if len(content) > BODY_LIMIT:
+            raise BadResponseError(f"{host}: the answer is larger than {BODY_LIMIT // 2**20} MiB")
+    return bytes(content)
+
+
+def decoded(content: bytes, host: str) -> Any:
+    """Return a body's JSON; bytes that are not UTF-8 are replaced, so that one bad name does not cost the rest.
+
+    Raises:
+        BadResponseError: It is not JSON; the message shows how it begins.
+    """
+    try:
+        try:
+            return msgspec.json.decode(content)
+        except UnicodeDecodeError:
+            return msgspec.json.decode(content.decode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        head = text(content[:60].decode("utf-8", "replace"))
+        what = f"begins with {head!r}" if head else "is empty"
+        raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
+
+
+def refusal(response: requests.Response, content: bytes, host: str, api: str) -> ApiError:
+    """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status.
+
+    Args:
+        response: The answer.
+        content: Its body.
+        host: Who gave it, for the message.
+        api: The generation that was asked for: ``v2``, ``v1`` or ``milvus-2.3``.
+    """
+    status = response.status_code
+    if status in _REDIRECTS:
+        target = text(response.headers.get("Location"))[:200]
+        return BadResponseError(f"{host}: the server redirects to {target!r}; put that into `url` if it is right")
+    retry_after = _retry_after(response.headers.get("Retry-After"))
+    code, message = _code_and_message(content)
+    kind = by_code(code) if code is not None else OtherError
+    if kind is OtherError:
+        kind = by_status(status)
+    if status == _NOT_FOUND and code is None:
+        return ApiMissingError(_no_such_api(host, api))
+    says = message or text(content[:200].decode("utf-8", "replace")) or "nothing"
+    with_code = f", code {code}" if code is not None else ""
+    return kind(f"{host} says: {says} (HTTP {status}{with_code})", code=code, retry_after=retry_after)
+
+
+def _no_such_api(host: str, api: str) -> str:
+    if api == "v2":
+        return (
+            f"{host}: this server has no v2 import API (HTTP 404): it is older than Milvus 2.4; "
+            "use `api: milvus-2.3` with the URL of its management port, http://HOST:9091"
+        )
+    return f"{host}: this server has no {api} import API (HTTP 404); Milvus since 2.4 and Zilliz Cloud have `api: v2`"
+
+
+def _code_and_message(content: bytes) -> tuple[int | None, str]:
+    try:
+        payload = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, ""
+    if not isinstance(payload, dict):
+        return None, ""
+    return code_of(payload.get("code")), text(payload.get("message"))
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, which may also be a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value.strip()[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

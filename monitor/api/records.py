@@ -1,0 +1,191 @@
+"""From a record of an answer to a ``Job``, accepting every spelling that servers are known to use."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitor.jobs import Job, JobState
+
+ID_LIMIT: Final = 128
+"""Characters of a job id; Milvus' have 18, Zilliz Cloud's 26 or 36."""
+
+NAME_LIMIT: Final = 256
+"""Characters of a collection's or database's name; Milvus allows 255."""
+
+REASON_LIMIT: Final = 4096
+"""Characters kept of a reason."""
+
+_STATES: Final = {
+    "pending": JobState.PENDING,
+    "importpending": JobState.PENDING,
+    "0": JobState.PENDING,
+    "importing": JobState.IMPORTING,
+    "inprogress": JobState.IMPORTING,
+    "importrunning": JobState.IMPORTING,
+    "importstarted": JobState.IMPORTING,
+    "2": JobState.IMPORTING,
+    "importpersisted": JobState.IMPORTING,
+    "5": JobState.IMPORTING,
+    "importflushed": JobState.IMPORTING,
+    "uncommitted": JobState.UNCOMMITTED,
+    "committing": JobState.COMMITTING,
+    "completed": JobState.COMPLETED,
+    "importcompleted": JobState.COMPLETED,
+    "6": JobState.COMPLETED,
+    "failed": JobState.FAILED,
+    "importfailed": JobState.FAILED,
+    "1": JobState.FAILED,
+    "importfailedandcleaned": JobState.FAILED,
+    "7": JobState.FAILED,
+}
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
+_MOST_ROWS: Final = 2**63
+
+
+class BadRecordError(ValueError):
+    """A record that cannot be a job; it costs only itself."""
+
+
+def job_from(record: Any, database: str = "") -> Job:
+    """Return the job of one record of a list or of a describe, in the spellings of v2 and v1.
+
+    Args:
+        record: The decoded record.
+        database: The database that was asked for, where the server filters by it.
+
+    Raises:
+        BadRecordError: The record is no object, or its id is none.
+    """
+    if not isinstance(record, Mapping):
+        raise BadRecordError(f"a record is {_kind(record)} instead of an object")
+    state, raw_state = state_from(record.get("state"))
+    return Job(
+        job_id=id_from(first(record, "jobId", "jobID", "taskID", "id")),
+        collection=name(record.get("collectionName")),
+        state=state,
+        database=database or name(record.get("dbName")),
+        progress=ratio(record.get("progress")),
+        reason=text(first(record, "reason", "errorMessage")),
+        raw_state=raw_state,
+        imported_rows=rows(record.get("importedRows")),
+        total_rows=rows(record.get("totalRows")),
+        created_at=timestamp(record.get("createTime")),
+        completed_at=timestamp(record.get("completeTime")),
+    )
+
+
+def merged(listed: Job, described: Job) -> Job:
+    """Return a listed job with what a describe, which is fresher, adds to it."""
+    keeps_state = described.state is JobState.UNKNOWN
+    return replace(
+        listed,
+        state=listed.state if keeps_state else described.state,
+        raw_state=listed.raw_state if keeps_state else described.raw_state,
+        collection=listed.collection or described.collection,
+        database=listed.database or described.database,
+        progress=listed.progress if described.progress is None else described.progress,
+        reason=described.reason or listed.reason,
+        imported_rows=listed.imported_rows if described.imported_rows is None else described.imported_rows,
+        total_rows=listed.total_rows if described.total_rows is None else described.total_rows,
+        created_at=listed.created_at if described.created_at is None else described.created_at,
+        completed_at=listed.completed_at if described.completed_at is None else described.completed_at,
+    )
+
+
+def first(record: Mapping[str, Any], *keys: str) -> Any:
+    """Return the value of the first key that has one."""
+    return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+
+
+def id_from(value: Any) -> str:
+    """Return a job's id as text.
+
+    Raises:
+        BadRecordError: It is missing, of a wrong type, too long, or not printable.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadRecordError(f"a record's job id is {_kind(value)}")
+    job_id = str(value).strip() if isinstance(value, str) or abs(value) < 10**ID_LIMIT else "9" * (ID_LIMIT + 1)
+    if not job_id or len(job_id) > ID_LIMIT:
+        raise BadRecordError(f"a record's job id has {len(job_id)} characters instead of 1 to {ID_LIMIT}")
+    if not job_id.isprintable():
+        raise BadRecordError("a record's job id has characters that cannot be printed")
+    return job_id
+
+
+def state_from(value: Any) -> tuple[JobState, str]:
+    """Return the normalised state, and the raw word where it is one we do not know."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        word = str(value)[:NAME_LIMIT]
+        state = _STATES.get(word.strip().lower())
+        return (state, "") if state is not None else (JobState.UNKNOWN, name(word))
+    return JobState.UNKNOWN, "" if value is None else _kind(value)
+
+
+def ratio(value: Any) -> float | None:
+    """Return a progress in percent as a ratio from 0 to 1, or None where it says nothing.
+
+    Servers send integers, numbers as text, ``"100%"``, and now and then something negative (Milvus issue 31221).
+    """
+    number = _number(value)
+    if number is None or number < 0:
+        return None
+    return min(number, 100.0) / 100.0
+
+
+def rows(value: Any) -> int | None:
+    """Return a number of rows, or None where it is none."""
+    number = _number(value)
+    return int(number) if number is not None and 0 <= number < _MOST_ROWS else None
+
+
+def timestamp(value: Any) -> float | None:
+    """Return seconds since the epoch from ISO 8601 or from seconds, or None where it is neither."""
+    number = _number(value)
+    if number is not None:
+        return number if number > 0 else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def name(value: Any) -> str:
+    """Return a name for a label: one line, bounded, nothing that cannot be shown."""
+    return _clean(value, NAME_LIMIT, _CONTROL)
+
+
+def text(value: Any) -> str:
+    """Return a server's text: bounded, tabs and line ends kept, other control characters replaced."""
+    return _clean(value, REASON_LIMIT, _UNPRINTABLE).strip()
+
+
+def _clean(value: Any, limit: int, bad: re.Pattern[str]) -> str:
+    if not isinstance(value, str):
+        return ""
+    cut = value if len(value) <= limit else value[: limit - 1] + "…"
+    return bad.sub("\N{REPLACEMENT CHARACTER}", cut)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value) if abs(value) < _MOST_ROWS and math.isfinite(value) else None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value.replace("%", ""))
+    return None
+
+
+def _kind(value: Any) -> str:
+    names: Mapping[type, str] = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction"}
+    return "missing" if value is None else names.get(type(value), "a number" if isinstance(value, int) else "text")

@@ -1,0 +1,95 @@
+"""Connections on which an answer has to arrive whole within a time.
+
+A read timeout alone bounds only the wait for the next byte: a server that sends one byte now and then would hold a
+thread for ever, in the headers as well as in the body.
+"""
+
+import io
+import socket
+import time
+from functools import partial
+from http.client import HTTPResponse
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class _TimedReader(io.RawIOBase):
+    """A socket's bytes, as long as the deadline has not passed."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not arrive whole in time")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _TimedSocket:
+    """The one thing that an HTTP response wants of a socket: a file to read."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self._deadline))
+
+
+def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
+    return HTTPResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
+
+
+class _TimedConnection(HTTPConnection):
+    """A connection whose read timeout bounds the whole answer."""
+
+    def getresponse(self) -> Any:
+        if self.timeout is not None:
+            self.response_class = partial(_timed_response, time.monotonic() + self.timeout)  # type: ignore[assignment]
+        return super().getresponse()
+
+
+class _TimedTlsConnection(HTTPSConnection, _TimedConnection):
+    """The same with TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
+
+
+class TimedAdapter(HTTPAdapter):
+    """A requests adapter whose read timeout bounds the whole answer, headers and body."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Build the pool manager with our connections."""
+        super().init_poolmanager(*args, **kwargs)
+        _use_timed_connections(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
+        """Return the pool manager of a proxy with our connections."""
+        manager: PoolManager = super().proxy_manager_for(*args, **kwargs)
+        _use_timed_connections(manager)
+        return manager
+
+
+def _use_timed_connections(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}

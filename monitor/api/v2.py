@@ -1,0 +1,123 @@
+"""The v2 API: Zilliz Cloud, and self-hosted Milvus since 2.4."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from monitor.api.answers import envelope
+from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
+from monitor.api.listing import Listing, read_pages
+from monitor.api.records import BadRecordError, job_from
+from monitor.api.session import Session
+from monitor.config import Cluster
+from monitor.jobs import Job
+
+_LIST: Final = "/v2/vectordb/jobs/import/list"
+_DESCRIBE: Final = tuple(f"/v2/vectordb/jobs/import/{name}" for name in ("describe", "getProgress", "get_progress"))
+
+_IMPORT_FAILED: Final = (2100, 2101)
+_ZILLIZ_GONE: Final = 96026
+
+
+class V2Api:
+    """The import jobs of one cluster behind the v2 API."""
+
+    def __init__(self, cluster: Cluster, session: Session) -> None:
+        self.session = session
+        self._page_size = cluster.page_size
+        self._databases = cluster.databases or ("",)
+        self._describe_paths = _DESCRIBE
+        ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
+        self._ids = {field: value for field, value in ids.items() if value}
+        self._filters_by_database = bool(self._ids)
+
+    def list_jobs(self) -> Listing:
+        """Return every job, page by page and database by database.
+
+        Zilliz Cloud lists one database; self-hosted Milvus lists them all whatever it is asked for, and says of no job
+        where it belongs, so there ``database`` stays empty and only the right to read hangs on the ``DB-Name`` header.
+
+        Raises:
+            ApiError: Some page could not be had: there is no partial listing.
+        """
+        listing = Listing()
+        for database in self._databases:
+            read_pages(
+                fetch=lambda page, database=database: self._page(database, page),  # type: ignore[misc]
+                parse=lambda record, database=database: job_from(record, database if self._filters_by_database else ""),  # type: ignore[misc]
+                page_size=self._page_size,
+                listing=listing,
+            )
+        return listing
+
+    def describe(self, job_id: str) -> Job:
+        """Return one job.
+
+        Raises:
+            JobGoneError: The server says that it does not exist.
+            ApiError: There is no verdict.
+        """
+        for database in self._databases:
+            try:
+                return self._describe_in(database, job_id)
+            except UnauthorizedError:
+                if database == self._databases[-1]:
+                    raise
+        raise AssertionError("there is always a database to ask")
+
+    def _page(self, database: str, page: int) -> Any:
+        body = self._ids | {"pageSize": self._page_size, "currentPage": page}
+        if database:
+            body["dbName"] = database
+        return self.session.call("list", "POST", _LIST, body=body, headers=_of(database), check=envelope)
+
+    def _describe_in(self, database: str, job_id: str) -> Job:
+        """Describe a job by the first spelling of the path that the server has."""
+        body = self._ids | {"jobId": job_id}
+        path, *older = self._describe_paths
+        try:
+            data = self.session.call("describe", "POST", path, body=body, headers=_of(database), check=envelope)
+        except ApiMissingError:
+            if not older:
+                raise
+            self._describe_paths = tuple(older)
+            return self._describe_in(database, job_id)
+        except ApiError as error:
+            if says_gone(error):
+                raise JobGoneError(str(error), code=error.code) from None
+            raise
+        return described(data, job_id, database if self._filters_by_database else "")
+
+
+def says_gone(error: ApiError) -> bool:
+    """Say whether an error is the server's word that a job does not exist.
+
+    Milvus: "import job does not exist, jobID=…" with the general codes of a failed import; Zilliz Cloud: 96026.
+    """
+    return error.code == _ZILLIZ_GONE or (error.code in _IMPORT_FAILED and "does not exist" in str(error).lower())
+
+
+def described(data: Any, job_id: str, database: str = "") -> Job:
+    """Return the job of a describe's data, with the reasons of its files where it has none of its own.
+
+    Raises:
+        BadResponseError: The data is no job, or another one.
+    """
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, dict):
+        raise BadResponseError("the answer to describe has a code of success, but no job in its data")
+    try:
+        job = job_from({"jobId": job_id} | data, database)
+        details = [job_from({"jobId": job_id} | one) for one in data.get("details") or () if isinstance(one, dict)]
+    except (BadRecordError, TypeError):
+        raise BadResponseError("the answer to describe is no job") from None
+    if job.job_id != job_id:
+        raise BadResponseError("the answer to describe is about another job")
+    if job.reason:
+        return job
+    reasons = dict.fromkeys(detail.reason for detail in details if detail.reason)
+    return replace(job, reason="; ".join(list(reasons)[:5]))
+
+
+def _of(database: str) -> dict[str, str]:
+    return {"DB-Name": database} if database else {}

@@ -1,0 +1,54 @@
+"""The command line."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from monitor.cli.configuration import check_config, schema
+from monitor.cli.health import healthcheck
+from monitor.cli.jobs import jobs
+from monitor.cli.run import run
+from monitor.cli.simulated import demo, simulate
+
+app = typer.Typer(
+    name="milvus-import-monitor",
+    help="Watches bulk-import jobs of Zilliz Cloud and Milvus; tells Prometheus and the log what became of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command()(run)
+app.command()(demo)
+app.command()(simulate)
+app.command("check-config")(check_config)
+app.command()(jobs)
+app.command()(healthcheck)
+app.command()(schema)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"milvus-import-monitor {version('milvus-import-monitor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
+
+
+def main() -> None:
+    """Run the command line; a reader that hangs up on our output is no error."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,41 @@
+"""``check-config`` and ``schema``: about the config file."""
+
+import json
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from monitor.cli.looking import Look, look
+from monitor.cli.options import ConfigFile, loaded
+from monitor.config import json_schema
+
+
+def check_config(
+    config: ConfigFile,
+    probe: Annotated[bool, typer.Option("--probe", help="Also ask every cluster once and say what it found.")] = False,
+) -> None:
+    """Check a config file: exit with 0 when it is fine, 2 when it is not, 1 when a probed cluster fails."""
+    checked = loaded(config)
+    typer.echo(f"{config}: fine, {len(checked.clusters)} cluster{'s' if len(checked.clusters) != 1 else ''}")
+    if not probe:
+        return
+    looks = look(checked, checked.clusters)
+    for one in looks:
+        typer.echo(_in_words(one))
+    if any(one.error for one in looks):
+        raise typer.Exit(1)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the config file, for editors."""
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def _in_words(found: Look) -> str:
+    if found.error is not None:
+        return f"{found.cluster.name}: {found.error.kind.value}: {found.error}"
+    jobs = list(found.seen.listed.values()) if found.seen else []
+    states = ", ".join(f"{count} {state}" for state, count in sorted(Counter(job.state.value for job in jobs).items()))
+    skipped = f"; {len(found.rejected)} records skipped ({found.rejected[0]})" if found.rejected else ""
+    return f"{found.cluster.name}: {len(jobs)} jobs{f' ({states})' if states else ''}{skipped}"

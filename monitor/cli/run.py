@@ -1,0 +1,51 @@
+"""``run``: the daemon."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, fail, loaded, overridden
+from monitor.config import Config, load
+from monitor.daemon import Daemon, serve
+from monitor.log import Redactor, configure
+from monitor.web import AddressError
+
+
+def run(
+    config: ConfigFile,
+    listen: Listen = None,
+    log_format: LogFormat = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Watch the clusters of a config file until SIGINT or SIGTERM; SIGHUP reloads the file."""
+    change = partial(overridden, listen=listen, log_format=log_format, log_level=log_level)
+    run_daemon(change(loaded(config)), partial(_load_again, config, change))
+
+
+def run_daemon(
+    config: Config,
+    load_again: Callable[[], Config] | None = None,
+    *,
+    beside: Iterable[Callable[[], Awaitable[None]]] = (),
+    stop_after: float | None = None,
+    announce: Callable[[str], None] = lambda _url: None,
+) -> None:
+    """Run the daemon on a config, to its end and to that of the process."""
+    redactor = Redactor()
+    configure(config.log_format, config.log_level, redactor)
+    daemon = Daemon(config, load_again, redactor)
+    try:
+        hanging = asyncio.run(serve(daemon, beside=beside, stop_after=stop_after, announce=announce))
+    except AddressError as error:
+        fail(str(error), code=1)
+    if hanging:
+        # Their threads wait for servers that do not answer, and Python would wait for the threads.
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _load_again(path: Path, change: Callable[[Config], Config]) -> Config:
+    return change(load(path, os.environ))

@@ -1,0 +1,211 @@
+"""The daemon: puts the rooms together, takes signals, and stops in time."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from importlib.metadata import version
+from threading import Lock
+from typing import Final
+
+import structlog
+
+from monitor.api import ErrorKind, Network, connect
+from monitor.config import Cluster, Config, ConfigError
+from monitor.log import Redactor
+from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
+from monitor.poller import Poller
+from monitor.scheduler import PollScheduler
+from monitor.store import MemoryStore, Store
+from monitor.web import Row, Server, bound_socket, create_app
+
+STOP_WITHIN: Final = 1.0
+"""Seconds that running polls have when the monitor stops."""
+
+FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
+
+
+class Daemon:
+    """Watches the clusters of a config until it is stopped.
+
+    Args:
+        config: What to watch.
+        load: Loads the config anew, for a reload; raises ``ConfigError``. None where there is no file to load.
+        redactor: Is told the secrets of each config that is taken.
+    """
+
+    def __init__(self, config: Config, load: Callable[[], Config] | None, redactor: Redactor) -> None:
+        self.config = config
+        self._load = load
+        self._redactor = redactor
+        self._reloading = Lock()
+        self._network = Network(connections=config.concurrency)
+        self._store: Store = MemoryStore()
+        self._own = OwnMetrics()
+        self._exposition = Exposition(self._own.registry)
+        self._scheduler = PollScheduler(config.concurrency)
+        self._pollers: dict[str, Poller] = {}
+        self._take(config)
+
+    def start(self) -> None:
+        """Start polling."""
+        self._scheduler.start()
+
+    def stop(self) -> int:
+        """Stop polling within a bounded time, and return how many polls hang on a server that does not answer."""
+        self._network.stop()
+        hanging = self._scheduler.stop(STOP_WITHIN)
+        self._network.close()
+        return hanging
+
+    def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
+        """Return the body and the content type of a scrape."""
+        return self._exposition.scrape(accept, now)
+
+    def healthy(self) -> bool:
+        """Say whether the clockwork turns."""
+        return self._scheduler.healthy()
+
+    def ready(self) -> bool:
+        """Say whether every cluster has been polled once."""
+        return self._scheduler.ready()
+
+    async def reload(self) -> str | None:
+        """Load the config anew, beside the scrapes; return what is wrong with it, or None where it was taken."""
+        return await asyncio.get_running_loop().run_in_executor(self._scheduler.pool, self._reload)
+
+    def overview(self) -> list[Row]:
+        """Return each cluster's name, whether it is up, and its jobs in words."""
+        return [(name, poller.state(), self._jobs_in_words(name)) for name, poller in self._pollers.items()]
+
+    def _reload(self) -> str | None:
+        with self._reloading:
+            if self._load is None:
+                return "there is no config file to load"
+            try:
+                config = self._load()
+            except ConfigError as error:
+                self._own.config_rejected()
+                _log.error("config_rejected", problems=list(error.problems))
+                return str(error)
+            fixed = _needs_restart(self.config, config)
+            if fixed:
+                _log.warning("restart_needed", settings=fixed)
+            self._take(config)
+            _log.info("config_reloaded", clusters=len(config.clusters))
+            return None
+
+    def _take(self, config: Config) -> None:
+        """Watch what a config says: add, change and remove clusters, and leave the others alone."""
+        self._redactor.learn(config.secrets() | self.config.secrets())
+        wanted = {cluster.name: cluster for cluster in config.clusters}
+        for name in [name for name in self._pollers if name not in wanted]:
+            self._scheduler.unwatch(name)
+            self._pollers.pop(name).retire()
+        for name, cluster in wanted.items():
+            poller = self._pollers.get(name)
+            if poller is None:
+                self._add(cluster)
+            elif poller.cluster != cluster:
+                self._change(poller, cluster)
+        self._pollers = {name: self._pollers[name] for name in wanted}
+        self._exposition.show(poller.metrics for poller in self._pollers.values())
+        self._own.config_loaded(time.time())
+        self.config = config
+
+    def _add(self, cluster: Cluster) -> None:
+        metrics = ClusterMetrics(cluster, FAILURE_KINDS)
+        poller = Poller(cluster, connect(cluster, self._network), self._store, metrics, self._own)
+        self._pollers[cluster.name] = poller
+        self._watch(poller)
+
+    def _change(self, poller: Poller, cluster: Cluster) -> None:
+        """Go on with changed settings; where the name stands for another cluster now, begin anew."""
+        if _identity(poller.cluster) != _identity(cluster):
+            self._scheduler.unwatch(cluster.name)
+            poller.retire()
+            self._add(cluster)
+            return
+        poller.reconfigure(cluster, connect(cluster, self._network, poller.usage))
+        self._watch(poller)
+
+    def _watch(self, poller: Poller) -> None:
+        self._scheduler.watch(poller.cluster.name, poller.cluster.interval, poller.poll, poller.metrics.missed)
+
+    def _jobs_in_words(self, name: str) -> str:
+        picture = self._store.picture(name)
+        if picture is None:
+            return ""
+        listed = [tracked.job.state.value for tracked in picture.jobs.values() if tracked.missing_since is None]
+        return ", ".join(f"{count} {state}" for state, count in sorted(Counter(listed).items())) or "none"
+
+
+def _identity(cluster: Cluster) -> tuple[str, ...]:
+    """What makes a cluster the same one: its ids, or its URL where it has none."""
+    ids = (cluster.cluster_id, cluster.project_id, cluster.region_id)
+    return ids if any(ids) else (cluster.url,)
+
+
+def _needs_restart(old: Config, new: Config) -> list[str]:
+    """Name the settings whose change a reload cannot take over."""
+    fixed = ("listen_host", "listen_port", "log_format", "log_level", "concurrency", "state_url")
+    return [name for name in fixed if getattr(old, name) != getattr(new, name)]
+
+
+async def serve(
+    daemon: Daemon,
+    *,
+    beside: Iterable[Callable[[], Awaitable[None]]] = (),
+    stop_after: float | None = None,
+    announce: Callable[[str], None] = lambda _url: None,
+) -> int:
+    """Run a daemon until SIGINT or SIGTERM; SIGHUP reloads its config.
+
+    Args:
+        daemon: The daemon.
+        beside: What else runs in this loop for as long.
+        stop_after: Seconds after which it stops by itself, or None.
+        announce: Is told the URL once it is served.
+
+    Returns:
+        How many polls still hang on a server that does not answer.
+
+    Raises:
+        AddressError: The address cannot be listened on.
+    """
+    config = daemon.config
+    sock = bound_socket(config.listen_host, config.listen_port)
+    server = Server(create_app(daemon))
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[str | None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(daemon.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    if stop_after is not None:
+        loop.call_later(stop_after, server.stop)
+    others = [asyncio.ensure_future(run()) for run in beside]
+    host, port = sock.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    daemon.start()
+    _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(config.clusters))
+    announce(url)
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        hanging = daemon.stop()
+        _log.info("monitor_stopped", hanging_polls=hanging)
+        sys.stderr.flush()
+    return hanging

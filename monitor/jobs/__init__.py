@@ -1,0 +1,39 @@
+"""What an import job is, how two pictures of a cluster differ, and when a job counts as stuck.
+
+Pure: no I/O, no clock, nothing beyond the standard library. Times are seconds since the epoch (UTC) and come in as
+arguments; progress is a ratio from 0 to 1.
+"""
+
+from monitor.jobs.difference import Difference, Observation, diff
+from monitor.jobs.estimate import eta_seconds
+from monitor.jobs.failures import Failure, classify
+from monitor.jobs.model import (
+    TERMINAL,
+    CollectionOutcome,
+    Job,
+    JobState,
+    Picture,
+    TrackedJob,
+    Transition,
+)
+from monitor.jobs.questions import questions
+from monitor.jobs.stalls import StallLimits, is_stalled
+
+__all__ = [
+    "TERMINAL",
+    "CollectionOutcome",
+    "Difference",
+    "Failure",
+    "Job",
+    "JobState",
+    "Observation",
+    "Picture",
+    "StallLimits",
+    "TrackedJob",
+    "Transition",
+    "classify",
+    "diff",
+    "eta_seconds",
+    "is_stalled",
+    "questions",
+]

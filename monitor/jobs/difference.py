@@ -1,0 +1,293 @@
+"""The diff: what happened to a cluster's jobs between the previous picture and what a poll has just seen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from monitor.jobs.estimate import with_sample
+from monitor.jobs.failures import classify
+from monitor.jobs.model import TERMINAL, Job, JobState, Picture, TrackedJob, Transition
+from monitor.jobs.outcomes import updated_outcomes
+from monitor.jobs.stalls import StallLimits, is_stalled
+
+REMEMBERED_FOR: Final = 7 * 86400.0
+"""Seconds for which a finished job that has left the list is remembered at least, so that its return is no news."""
+
+REMEMBERED_LIMIT: Final = 10_000
+"""Jobs of one cluster that are remembered though the list leaves them out."""
+
+_ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one complete poll saw.
+
+    Attributes:
+        listed: Every job of the list, by id, with what a describe added.
+        found: Jobs that the list left out and that a describe found all the same.
+        gone: Jobs of which the server said that they do not exist.
+        asked: Jobs for which a describe was sent.
+        answered: Jobs for which a describe was answered.
+    """
+
+    listed: Mapping[str, Job]
+    found: Mapping[str, Job] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    answered: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a poll changed.
+
+    Attributes:
+        picture: The new picture, which takes the place of the previous one.
+        transitions: Every step from state to state, in the order of the list; empty for a baseline.
+        baseline: Whether this was the first poll of the cluster ever.
+        stalled: Jobs that have just become stalled.
+        resumed: Jobs that have just stopped being stalled.
+        explained: Failed jobs whose reason came only now, after their transition was told.
+        progressed: Number of jobs that went forward within their state.
+        regressed: Number of jobs whose progress went back within their state.
+        missing: Number of unfinished jobs that the list leaves out and on which there is no verdict yet.
+        dropped: Number of missing jobs no longer remembered because there are more than ``REMEMBERED_LIMIT``.
+    """
+
+    picture: Picture
+    transitions: tuple[Transition, ...] = ()
+    baseline: bool = False
+    stalled: tuple[TrackedJob, ...] = ()
+    resumed: tuple[TrackedJob, ...] = ()
+    explained: tuple[TrackedJob, ...] = ()
+    progressed: int = 0
+    regressed: int = 0
+    missing: int = 0
+    dropped: int = 0
+
+
+def diff(
+    previous: Picture | None,
+    seen: Observation,
+    now: float,
+    limits: StallLimits,
+    failed_retention: float = 0.0,
+) -> Difference:
+    """Compare what a poll saw with the previous picture.
+
+    Args:
+        previous: The picture of the last complete poll; None at a cluster's first poll ever, which is a baseline:
+            it is remembered and tells no transitions.
+        seen: What this poll saw. It has to be complete: a poll that failed half-way is not compared at all.
+        now: When the poll was made.
+        limits: When an unfinished job counts as stalled.
+        failed_retention: Seconds for which a failed job has to be remembered after the list has dropped it.
+
+    Returns:
+        The difference. A job missing from the list becomes ``vanished`` only where ``seen.gone`` names it.
+    """
+    before = {} if previous is None else previous.jobs
+    pairs = [
+        *_listed(before, seen, now, limits),
+        *_missing(before, seen, now, limits, max(failed_retention, REMEMBERED_FOR)),
+    ]
+    jobs, dropped = _bounded(after for _, after in pairs)
+    steps = [] if previous is None else [pair for pair in pairs if pair[0] is None or _state_differs(*pair)]
+    transitions = tuple(_transition(was, after, now) for was, after in steps)
+    followed = [(was, after) for was, after in pairs if was is not None and was is not after]
+    within = [(was.job, after.job) for was, after in followed if not _state_differs(was, after)]
+    return Difference(
+        picture=Picture(jobs=jobs, outcomes=updated_outcomes(previous, jobs.values(), transitions, now)),
+        transitions=transitions,
+        baseline=previous is None,
+        stalled=tuple(after for was, after in followed if after.stalled and not was.stalled),
+        resumed=tuple(after for was, after in followed if was.stalled and not after.stalled),
+        explained=tuple(after for was, after in followed if _explained(was, after)),
+        progressed=sum((after.progress or 0) > (was.progress or 0) for was, after in within),
+        regressed=sum((after.progress or 0) < (was.progress or 0) for was, after in within),
+        missing=sum(job.missing_since is not None and not job.finished for job in jobs.values()),
+        dropped=dropped,
+    )
+
+
+_Pair = tuple[TrackedJob | None, TrackedJob]
+
+
+def _listed(before: Mapping[str, TrackedJob], seen: Observation, now: float, limits: StallLimits) -> Iterable[_Pair]:
+    """Pair each job of the list with what was known of it."""
+    for job_id, job in seen.listed.items():
+        was = before.get(job_id)
+        if was is None:
+            yield None, _noted(_first_seen(job, now), seen, now)
+        else:
+            yield was, _noted(_follow(was, job, now, limits, missing_since=None), seen, now)
+
+
+def _missing(
+    before: Mapping[str, TrackedJob], seen: Observation, now: float, limits: StallLimits, kept_for: float
+) -> Iterable[_Pair]:
+    """Pair each job that the list leaves out with what is to be thought of it: a missing job is only a question."""
+    for job_id, was in before.items():
+        if job_id in seen.listed:
+            continue
+        since = now if was.missing_since is None else was.missing_since
+        found = seen.found.get(job_id)
+        if found is not None:
+            yield was, _noted(_follow(was, found, now, limits, missing_since=since), seen, now)
+        elif was.finished:
+            if now - max(since, was.finished_at or since) <= kept_for:
+                yield was, was if was.missing_since is not None else replace(was, missing_since=since)
+        elif job_id in seen.gone:
+            yield was, _vanished(was, now, since)
+        else:
+            yield was, _noted(was if was.missing_since is not None else replace(was, missing_since=since), seen, now)
+
+
+def _first_seen(job: Job, now: float) -> TrackedJob:
+    return TrackedJob(
+        job=_settled(job),
+        first_seen=now,
+        state_since=now,
+        last_change=now,
+        peak_progress=job.progress or 0.0,
+        peak_rows=job.imported_rows or 0,
+        finished_at=_ended(job, now) if job.state in TERMINAL else None,
+        samples=with_sample((), job, now),
+    )
+
+
+def _follow(was: TrackedJob, told: Job, now: float, limits: StallLimits, missing_since: float | None) -> TrackedJob:
+    """Return the job as it is now; the very same object where the answer says nothing new."""
+    job = _settled(_kept(was.job, told))
+    if job == was.job and was.finished and was.missing_since == missing_since:
+        return was
+    changed = job.state is not was.job.state
+    forward = (job.progress or 0.0) > was.peak_progress or (job.imported_rows or 0) > was.peak_rows
+    after = replace(
+        was,
+        job=job,
+        state_since=now if changed else was.state_since,
+        last_change=now if changed or forward else was.last_change,
+        peak_progress=(job.progress or 0.0) if changed else max(was.peak_progress, job.progress or 0.0),
+        peak_rows=(job.imported_rows or 0) if changed else max(was.peak_rows, job.imported_rows or 0),
+        finished_at=_finished_at(was, job, now, changed=changed),
+        missing_since=missing_since,
+        samples=with_sample(() if changed else was.samples, job, now),
+    )
+    if changed or _says_how_far(told):
+        after = replace(after, stalled=is_stalled(after, now, limits))
+    return was if after == was else after
+
+
+def _says_how_far(told: Job) -> bool:
+    """Say whether an answer could have shown progress, had there been some."""
+    waiting = told.state in (JobState.PENDING, JobState.UNCOMMITTED)
+    return waiting or told.progress is not None or told.imported_rows is not None
+
+
+def _kept(was: Job, told: Job) -> Job:
+    """Fill what an answer leaves out with what is known from earlier ones."""
+    same = told.state is was.state
+    return replace(
+        told,
+        collection=told.collection or was.collection,
+        database=told.database or was.database,
+        progress=was.progress if told.progress is None or told.state is JobState.FAILED else told.progress,
+        reason=told.reason or (was.reason if same else ""),
+        imported_rows=was.imported_rows if told.imported_rows is None else told.imported_rows,
+        total_rows=was.total_rows if told.total_rows is None else told.total_rows,
+        created_at=was.created_at if told.created_at is None else told.created_at,
+        completed_at=was.completed_at if told.completed_at is None and same else told.completed_at,
+    )
+
+
+def _settled(job: Job) -> Job:
+    """A completed job is complete, whatever its answer says or leaves out."""
+    return replace(job, progress=1.0) if job.state is JobState.COMPLETED and job.progress != 1.0 else job
+
+
+def _ended(job: Job, now: float) -> float:
+    """When a job that was first seen finished did finish: the server's word, where it makes sense."""
+    at = job.completed_at
+    return at if at is not None and 0 < at <= now else now
+
+
+def _finished_at(was: TrackedJob, job: Job, now: float, *, changed: bool) -> float | None:
+    if job.state not in TERMINAL:
+        return None
+    if changed:
+        return now
+    if was.first_seen == was.state_since and was.job.completed_at is None and job.completed_at is not None:
+        return min(_ended(job, now), was.finished_at or now)
+    return was.finished_at
+
+
+def _vanished(was: TrackedJob, now: float, missing_since: float) -> TrackedJob:
+    return replace(
+        was,
+        job=replace(was.job, state=JobState.VANISHED),
+        state_since=now,
+        last_change=now,
+        finished_at=now,
+        stalled=False,
+        missing_since=missing_since,
+        asked_at=now,
+        answered_at=now,
+        samples=(),
+    )
+
+
+def _noted(job: TrackedJob, seen: Observation, now: float) -> TrackedJob:
+    """Note when the server was asked about a job, and when it answered."""
+    job_id = job.job.job_id
+    if job_id not in seen.asked:
+        return job
+    return replace(job, asked_at=now, answered_at=now if job_id in seen.answered else job.answered_at)
+
+
+def _bounded(jobs: Iterable[TrackedJob]) -> tuple[dict[str, TrackedJob], int]:
+    """Keep at most ``REMEMBERED_LIMIT`` missing jobs: retired ones go first, then those missing longest."""
+    kept = {tracked.job.job_id: tracked for tracked in jobs}
+    missing = [tracked for tracked in kept.values() if tracked.missing_since is not None]
+    surplus = len(missing) - REMEMBERED_LIMIT
+    if surplus <= 0:
+        return kept, 0
+    missing.sort(key=lambda tracked: (not tracked.retired, tracked.missing_since))
+    for tracked in missing[:surplus]:
+        del kept[tracked.job.job_id]
+    return kept, surplus
+
+
+def _state_differs(was: TrackedJob | None, after: TrackedJob) -> bool:
+    return was is None or was.job.state is not after.job.state
+
+
+def _explained(was: TrackedJob, after: TrackedJob) -> bool:
+    failed_before = was.job.state is JobState.FAILED is after.job.state
+    return failed_before and not was.job.reason and bool(after.job.reason)
+
+
+def _transition(was: TrackedJob | None, after: TrackedJob, now: float) -> Transition:
+    job = after.job
+    from_state = None if was is None else was.job.state
+    return Transition(
+        job_id=job.job_id,
+        database=job.database,
+        collection=job.collection,
+        from_state=from_state,
+        to_state=job.state,
+        at=now,
+        progress=job.progress,
+        reason=job.reason,
+        failure=classify(job.reason) if job.state is JobState.FAILED else None,
+        duration=now - after.first_seen,
+        unexpected=_unexpected(from_state, job.state),
+    )
+
+
+def _unexpected(from_state: JobState | None, to_state: JobState) -> bool:
+    """Say whether jobs do not normally take a step: out of a terminal state, or backwards."""
+    if from_state is None:
+        return False
+    return from_state in TERMINAL or _ORDER.get(to_state, len(_ORDER)) < _ORDER.get(from_state, 0)

@@ -1,0 +1,57 @@
+"""Which jobs a poll asks the server to describe, where the list leaves something open."""
+
+from collections.abc import Mapping
+
+from monitor.jobs.model import Job, JobState, Picture, TrackedJob
+
+
+def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, limit: int) -> list[str]:
+    """Return the ids of the jobs to describe in this poll, most urgent first.
+
+    Asked are jobs that have just failed without a reason, unfinished jobs whose list gives no progress (Zilliz Cloud),
+    and unfinished jobs that are missing from the list. Those that have just failed come first; among the others, who
+    has waited longest.
+
+    Args:
+        previous: The previous picture, None at a baseline.
+        listed: What the list says now, by job id.
+        now: The time of this poll.
+        limit: How many may be asked; the others wait for the next poll.
+    """
+    before: Mapping[str, TrackedJob] = {} if previous is None else previous.jobs
+    waiting: list[tuple[bool, float, bool, str]] = []
+    for job_id, job in listed.items():
+        was = before.get(job_id)
+        if job.state is JobState.FAILED:
+            if _lacks_reason(was, job):
+                old_news = previous is None or (was is not None and was.job.state is JobState.FAILED)
+                waiting.append((old_news, *_turn(was, now), job_id))
+        elif job.progress is None and not _ended(job):
+            waiting.append((True, *_turn(was, now), job_id))
+    waiting.extend(
+        (True, *_turn(was, now), job_id) for job_id, was in before.items() if job_id not in listed and not was.finished
+    )
+    waiting.sort()
+    return [job_id for *_, job_id in waiting[:limit]]
+
+
+def _ended(job: Job) -> bool:
+    return job.state in (JobState.COMPLETED, JobState.VANISHED)
+
+
+def _lacks_reason(was: TrackedJob | None, job: Job) -> bool:
+    """Say whether a failed job's reason is unknown and has not been asked for, with an answer, since it failed."""
+    if job.reason:
+        return False
+    if was is None or was.job.state is not JobState.FAILED:
+        return True
+    return not was.job.reason and (was.answered_at is None or was.answered_at < was.state_since)
+
+
+def _turn(was: TrackedJob | None, now: float) -> tuple[float, bool]:
+    """Return since when a job waits to be asked about, and whether it has had a turn before."""
+    if was is None:
+        return now, False
+    if was.asked_at is not None:
+        return was.asked_at, True
+    return (was.state_since if was.missing_since is None else was.missing_since), False

@@ -1,0 +1,61 @@
+"""The daemon's own few metrics, kept by prometheus-client."""
+
+import platform
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+_POLL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class OwnMetrics:
+    """What the daemon tells of itself, in a registry of its own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        build_info = Gauge(
+            "milvus_import_build_info",
+            "1, with the versions of the monitor and of Python.",
+            ("version", "python"),
+            registry=self.registry,
+        )
+        build_info.labels(version("milvus-import-monitor"), platform.python_version()).set(1)
+        self._poll_duration = Histogram(
+            "milvus_import_poll_duration_seconds",
+            "How long polls take, over all clusters.",
+            buckets=_POLL_BUCKETS,
+            registry=self.registry,
+        )
+        self._reload_successful = Gauge(
+            "milvus_import_config_last_reload_successful",
+            "1 when the last load of the config file succeeded.",
+            registry=self.registry,
+        )
+        self._reload_success_time = Gauge(
+            "milvus_import_config_last_reload_success_timestamp_seconds",
+            "When the config file was last loaded with success.",
+            registry=self.registry,
+        )
+
+    def polled(self, seconds: float) -> None:
+        """Observe how long a poll took."""
+        self._poll_duration.observe(seconds)
+
+    def config_loaded(self, now: float) -> None:
+        """Note that a config was taken."""
+        self._reload_successful.set(1)
+        self._reload_success_time.set(now)
+
+    def config_rejected(self) -> None:
+        """Note that a config was refused and the old one kept."""
+        self._reload_successful.set(0)

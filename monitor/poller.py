@@ -1,0 +1,267 @@
+"""One poll of one cluster: look, compare, record, show, tell."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import structlog
+
+from monitor.api import ApiError, ErrorKind, ImportApi, JobGoneError, Listing, StoppedError, Usage, merged
+from monitor.config import Cluster
+from monitor.jobs import (
+    Difference,
+    Failure,
+    Job,
+    JobState,
+    Observation,
+    Picture,
+    StallLimits,
+    TrackedJob,
+    Transition,
+    classify,
+    diff,
+    questions,
+)
+from monitor.metrics import ClusterMetrics, OwnMetrics
+from monitor.store import Store
+
+DESCRIBES_PER_POLL: Final = 20
+"""Jobs that one poll asks the server to describe; the others wait for the next poll."""
+
+REJECTED_REMEMBERED: Final = 100
+"""Different faults of records that are told, each once, for one cluster."""
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a poll ended, for who decides when the next one is.
+
+    Attributes:
+        ok: Whether it succeeded.
+        retry_after: Seconds for which the server wants to be left alone, or None.
+    """
+
+    ok: bool
+    retry_after: float | None = None
+
+
+class Poller:
+    """Polls one cluster, for one thread at a time.
+
+    Args:
+        cluster: The cluster.
+        api: Its import API.
+        store: Where its picture is kept.
+        metrics: Where it is shown.
+        own: Where the duration of polls is shown.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        api: ImportApi,
+        store: Store,
+        metrics: ClusterMetrics,
+        own: OwnMetrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cluster = cluster
+        self.metrics = metrics
+        self._api = api
+        self._store = store
+        self._own = own
+        self._clock = clock
+        self._state = "not polled yet"
+        self._unreachable = False
+        self._told_faults: set[str] = set()
+        self._recording = Lock()
+        self._retired = False
+
+    def reconfigure(self, cluster: Cluster, api: ImportApi) -> None:
+        """Poll with changed settings from the next poll on; whether the cluster was reachable is remembered."""
+        self.cluster, self._api = cluster, api
+        self.metrics.reconfigure(cluster)
+
+    def retire(self) -> None:
+        """Record nothing any more, not even what a poll that is under way will find; forget the cluster."""
+        with self._recording:
+            self._retired = True
+            self._store.forget(self.cluster.name)
+
+    @property
+    def usage(self) -> Usage:
+        """What was asked of the API so far."""
+        return self._api.session.usage
+
+    def state(self) -> str:
+        """Say in words whether the cluster answers."""
+        return self._state
+
+    def poll(self) -> Outcome:
+        """Poll once. Nothing is raised: what went wrong is shown, told, and part of the outcome."""
+        now, started = self._clock(), time.monotonic()
+        try:
+            difference, rejected = self._compare(now)
+            if not self._record(difference):
+                return Outcome(ok=False)
+        except StoppedError:
+            return Outcome(ok=False)
+        except ApiError as error:
+            self._fail(error.kind, str(error), now, started)
+            return Outcome(ok=False, retry_after=error.retry_after)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end a cluster's polling: it is told, counted
+            _log.exception("poll_crashed", **self._who())
+            self._fail(ErrorKind.OTHER, f"{type(error).__name__} in the monitor itself", now, started)
+            return Outcome(ok=False)
+        self._show(difference, now, started, len(rejected))
+        self._tell(difference, rejected, now)
+        return Outcome(ok=True)
+
+    def _compare(self, now: float) -> tuple[Difference, list[str]]:
+        """Look at the cluster and compare what is there with the previous picture."""
+        cluster = self.cluster
+        previous = self._store.picture(cluster.name)
+        try:
+            seen, listing = observe(self._api, previous, now)
+        finally:
+            self.metrics.used(self.usage.requests, self.usage.throttled)
+        limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
+        return diff(previous, seen, now, limits, cluster.failed_retention), listing.rejected
+
+    def _record(self, difference: Difference) -> bool:
+        """Record what a poll found, unless the poller was retired while it ran."""
+        with self._recording:
+            if not self._retired:
+                self._store.record(self.cluster.name, difference)
+            return not self._retired
+
+    def _show(self, difference: Difference, now: float, started: float, bad_records: int) -> None:
+        duration = time.monotonic() - started
+        self.metrics.polled(difference, now=now, duration=duration, bad_records=bad_records)
+        self._own.polled(duration)
+        self._state = "up"
+        if self._unreachable:
+            self._unreachable = False
+            _log.info("cluster_recovered", **self._who())
+        _log.debug(
+            "poll_finished",
+            **self._who(),
+            duration_seconds=round(duration, 4),
+            requests=sum(self.usage.requests.values()),
+            jobs=len(difference.picture.jobs),
+            transitions=len(difference.transitions),
+            progressed=difference.progressed,
+            regressed=difference.regressed,
+            missing=difference.missing,
+        )
+
+    def _fail(self, kind: ErrorKind, message: str, now: float, started: float) -> None:
+        duration = time.monotonic() - started
+        self.metrics.failed(kind.value, now=now, duration=duration)
+        self._own.polled(duration)
+        failure = {"kind": kind.value, "message": message}
+        self._state = f"down: {message}"
+        if not self._unreachable:
+            self._unreachable = True
+            _log.error("cluster_unreachable", **self._who(), **failure)
+        _log.debug("poll_finished", **self._who(), duration_seconds=round(duration, 4), **failure)
+
+    def _tell(self, difference: Difference, rejected: list[str], now: float) -> None:
+        """Log what a poll changed, each thing once."""
+        if difference.baseline:
+            states = Counter(tracked.job.state.value for tracked in difference.picture.jobs.values())
+            _log.info("cluster_baseline", **self._who(), jobs=states.total(), **states)
+        for step in difference.transitions:
+            _tell_transition(step, self._who())
+        for event, level, jobs in (
+            ("import_job_stalled", _log.warning, difference.stalled),
+            ("import_job_resumed", _log.info, difference.resumed),
+            ("import_job_explained", _log.warning, difference.explained),
+        ):
+            for tracked in jobs:
+                level(event, **self._who(), **_facts(tracked, now))
+        if difference.dropped:
+            _log.warning("missing_jobs_dropped", **self._who(), jobs=difference.dropped)
+        for fault in rejected:
+            if fault not in self._told_faults and len(self._told_faults) < REJECTED_REMEMBERED:
+                self._told_faults.add(fault)
+                _log.warning("import_record_skipped", **self._who(), message=fault)
+
+    def _who(self) -> dict[str, str]:
+        return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}
+
+
+def observe(api: ImportApi, previous: Picture | None, now: float) -> tuple[Observation, Listing]:
+    """Look at a cluster: the whole list, and a describe for what the list leaves open.
+
+    Raises:
+        ApiError: The list could not be had whole. A describe that fails costs nothing but its own answer.
+        StoppedError: The monitor is stopping.
+    """
+    api.session.begin()
+    listing = api.list_jobs()
+    listed, found = dict(listing.jobs), dict[str, Job]()
+    gone, asked, answered = set[str](), set[str](), set[str]()
+    for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL):
+        asked.add(job_id)
+        try:
+            job = api.describe(job_id)
+        except JobGoneError:
+            gone.add(job_id)
+        except ApiError as error:
+            _log.debug("describe_failed", job_id=job_id, kind=error.kind, message=str(error))
+            continue
+        else:
+            place = listed if job_id in listed else found
+            place[job_id] = merged(listed.get(job_id) or _known(previous, job_id) or job, job)
+        answered.add(job_id)
+    seen = Observation(listed, found, frozenset(gone), frozenset(asked), frozenset(answered))
+    return seen, listing
+
+
+def _known(previous: Picture | None, job_id: str) -> Job | None:
+    tracked = None if previous is None else previous.jobs.get(job_id)
+    return None if tracked is None else tracked.job
+
+
+def _tell_transition(step: Transition, who: dict[str, str]) -> None:
+    """Log a transition: at the level at which somebody has to hear of it."""
+    level = _log.info
+    if step.to_state is JobState.FAILED:
+        level = _log.error
+    elif step.to_state is JobState.VANISHED or step.unexpected:
+        level = _log.warning
+    level(
+        "import_job_transition",
+        **who,
+        database=step.database,
+        collection=step.collection,
+        job_id=step.job_id,
+        from_state="new" if step.from_state is None else step.from_state.value,
+        to_state=step.to_state.value,
+        progress=step.progress,
+        reason=step.reason,
+        failure=None if step.failure is None else step.failure.value,
+        duration_seconds=round(step.duration, 3),
+    )
+
+
+def _facts(tracked: TrackedJob, now: float) -> dict[str, object]:
+    job = tracked.job
+    failure: Failure | None = classify(job.reason) if job.state is JobState.FAILED else None
+    return {
+        "database": job.database,
+        "collection": job.collection,
+        "job_id": job.job_id,
+        "state": job.state.value,
+        "progress": job.progress,
+        "reason": job.reason,
+        "failure": None if failure is None else failure.value,
+        "unchanged_seconds": round(now - tracked.last_change, 3),
+    }

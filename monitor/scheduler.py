@@ -1,0 +1,213 @@
+"""Which cluster is polled when; what becomes of polls that are late or overlap, and of clusters that keep failing."""
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Condition
+from typing import Any, Final, Protocol
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+FIRST_POLL_WITHIN: Final = 5.0
+"""Seconds within which a new cluster is polled for the first time, however long its interval is."""
+
+BACKOFF_LIMIT: Final = 10
+"""Intervals from one poll to the next of a cluster that keeps failing, at most."""
+
+RETRY_AFTER_LIMIT: Final = 3600.0
+"""Seconds for which a server can ask to be left alone."""
+
+BEAT_EVERY: Final = 1.0
+STANDS_STILL_AFTER: Final = 15.0
+"""Seconds without a beat after which the scheduler counts as standing still."""
+
+
+class PollOutcome(Protocol):
+    """What a poll tells of its end."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds for which the server wants to be left alone."""
+
+
+class GridTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at fixed points in time, ``offset + k * interval`` since the epoch: no drift, the same after a restart.
+
+    Args:
+        interval: Seconds between the points.
+        offset: Seconds of the first point after the epoch.
+    """
+
+    def __init__(self, interval: float, offset: float) -> None:
+        self.interval = interval
+        self.offset = offset
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the first point after both times: points that have passed are not caught up one by one."""
+        after = max(now, previous_fire_time or now).timestamp()
+        steps = math.floor((after - self.offset) / self.interval) + 1
+        at = self.offset + steps * self.interval
+        return datetime.fromtimestamp(at if at > after else at + self.interval, UTC)
+
+
+class _PoolExecutor(BasePoolExecutor):  # type: ignore[misc]
+    """Runs polls in a pool that others may use too."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        super().__init__(pool)
+
+
+class _Watch:
+    """One cluster's place in the schedule."""
+
+    def __init__(self, interval: float, poll: Callable[[], PollOutcome], missed: Callable[[int], None]) -> None:
+        self.interval = interval
+        self.poll = poll
+        self.missed = missed
+        self.failures = 0
+        self.not_before = 0.0
+        self.attempted = False
+        self.last_slot: float | None = None
+
+
+class PollScheduler:
+    """Polls each cluster at its interval, in a bounded pool of threads.
+
+    Args:
+        concurrency: Polls that run at the same time, at most.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, concurrency: int, clock: Callable[[], float] = time.time) -> None:
+        self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
+        self._clock = clock
+        self._watches: dict[str, _Watch] = {}
+        self._running = 0
+        self._idle = Condition()
+        self._stopping = False
+        self._ready = False
+        self._beat = time.monotonic()
+        for name in ("apscheduler.scheduler", "apscheduler.executors"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # a skipped run is counted here, not warned of each time
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": _PoolExecutor(self.pool), "beat": DebugExecutor()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._scheduler.add_listener(self._note_slot, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
+
+    def start(self) -> None:
+        """Start the clockwork."""
+        self._scheduler.start()
+        self._scheduler.add_job(self._heartbeat, "interval", seconds=BEAT_EVERY, executor="beat")
+
+    def stop(self, within: float) -> int:
+        """Start no poll any more, wait for those that run, and return how many still do.
+
+        Args:
+            within: The longest wait, in seconds.
+        """
+        self._stopping = True
+        self._scheduler.shutdown(wait=False)
+        self.pool.shutdown(wait=False)
+        with self._idle:
+            self._idle.wait_for(lambda: self._running == 0, within)
+            return self._running
+
+    def watch(self, name: str, interval: float, poll: Callable[[], PollOutcome], missed: Callable[[int], None]) -> None:
+        """Poll a cluster from now on; one that is watched already gets the new interval and keeps its state.
+
+        Args:
+            name: The cluster's name; its hash spreads the polls of many clusters over the interval.
+            interval: Seconds from one poll to the next.
+            poll: Polls once, raises nothing.
+            missed: Is told how many polls did not run because the previous one was still running or time jumped.
+        """
+        share = _share(name)
+        trigger = GridTrigger(interval, share * interval)
+        watch = self._watches.get(name)
+        if watch is not None:
+            changed = watch.interval != interval
+            watch.interval, watch.poll, watch.missed, watch.not_before = interval, poll, missed, 0.0
+            if changed:
+                watch.last_slot = None
+                self._scheduler.reschedule_job(name, trigger=trigger)
+            return
+        self._watches[name] = _Watch(interval, poll, missed)
+        first = self._clock() + share * min(interval, FIRST_POLL_WITHIN)
+        self._scheduler.add_job(
+            self._run, trigger, args=(name,), id=name, next_run_time=datetime.fromtimestamp(first, UTC)
+        )
+
+    def unwatch(self, name: str) -> None:
+        """Poll a cluster no more; a poll that runs is not cut short."""
+        if self._watches.pop(name, None) is not None:
+            self._scheduler.remove_job(name)
+
+    def healthy(self) -> bool:
+        """Say whether the clockwork turns."""
+        return time.monotonic() - self._beat < STANDS_STILL_AFTER
+
+    def ready(self) -> bool:
+        """Say whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
+        self._ready = self._ready or all(watch.attempted for watch in list(self._watches.values()))
+        return self._ready
+
+    def _run(self, name: str) -> None:
+        """Poll a cluster, unless it is to be left alone for a while."""
+        watch = self._watches.get(name)
+        if watch is None or self._stopping or time.monotonic() < watch.not_before:
+            return
+        with self._idle:
+            self._running += 1
+        try:
+            self._plan(watch, watch.poll())
+        finally:
+            watch.attempted = True
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _plan(self, watch: _Watch, outcome: PollOutcome) -> None:
+        """Decide when a cluster may be polled again: at its next point, or later while it keeps failing."""
+        if outcome.ok:
+            watch.failures, watch.not_before = 0, 0.0
+            return
+        watch.failures += 1
+        pause = min(2 ** min(watch.failures - 1, BACKOFF_LIMIT), BACKOFF_LIMIT) * watch.interval
+        asked_for = min(outcome.retry_after or 0.0, RETRY_AFTER_LIMIT)
+        # Half an interval less than the pause: the point that it means must not be missed by a hair.
+        watch.not_before = time.monotonic() + max(pause - watch.interval / 2, asked_for)
+
+    def _note_slot(self, event: JobSubmissionEvent) -> None:
+        """Count the points in time at which a cluster was not polled though it should have been."""
+        watch = self._watches.get(event.job_id)
+        if watch is None:
+            return
+        slot = event.scheduled_run_times[-1].timestamp()
+        missed = 0 if watch.last_slot is None else max(0, round((slot - watch.last_slot) / watch.interval) - 1)
+        watch.last_slot = slot
+        missed += event.code == EVENT_JOB_MAX_INSTANCES
+        if missed:
+            watch.missed(missed)
+
+    def _heartbeat(self) -> None:
+        self._beat = time.monotonic()
+
+
+def _share(name: str) -> float:
+    """Return a number from 0 to 1 that is always the same for a name."""
+    digest: Any = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

@@ -1,0 +1,227 @@
+"""The commands that look once and end."""
+
+import csv
+import io
+import json
+import subprocess
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.simulator import Life, SimulatorServer, World
+from tests.daemon import command, write_config
+
+
+def finished(*arguments, **environment):
+    """Run a command to its end, in this process: most of a second is saved each time."""
+    result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="module")
+def server():
+    world = World()
+    books = world.add_cluster("books", generation="milvus")
+    books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    books.add_job(collection="poems", life=Life.frozen("Failed", 0, reason="disk quota\nexceeded"))
+    world.add_cluster("empty", generation="zilliz", api_key="right-key")
+    world.add_cluster("old", generation="milvus-2.3")
+    with SimulatorServer(world) as running:
+        yield running
+
+
+@pytest.fixture
+def config(server, tmp_path):
+    return write_config(tmp_path, books(server))
+
+
+def books(server):
+    return f"{{name: books, url: '{server.url}/clusters/books'}}"
+
+
+def dead():
+    return "{name: dead, url: 'http://127.0.0.1:1'}"
+
+
+def test_check_config_says_that_a_file_is_fine(config):
+    ended = finished("check-config", "-c", config)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{config}: fine, 1 cluster\n", "")
+
+
+BAD = {
+    "a typo in a key": ("name: a, ulr: 'http://h'", "", 'did you mean "url"?'),
+    "a missing secret": ("name: a, url: 'http://h', api_key: '${NOPE}'", "", "environment variable NOPE is not set"),
+    "a duplicate name": ("name: a, url: 'http://h'", "  - {name: a, url: 'http://h'}", "already given on line"),
+    "a port": ("name: a, url: 'http://h'", "", "the port must be 1-65535"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("arguments", [("check-config",), ("run",), ("jobs",)])
+def test_a_bad_config_is_one_clear_sentence_and_exit_2(tmp_path, name, arguments):
+    cluster, more, sentence = BAD[name]
+    listen = "127.0.0.1:99999" if name == "a port" else "127.0.0.1:0"
+    config = write_config(tmp_path, f"{{{cluster}}}", listen=listen)
+    config.write_text(config.read_text() + more)
+
+    ended = finished(*arguments, "-c", config)
+
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert str(config) in ended.stderr
+
+
+def test_an_unreadable_file_is_one_clear_sentence_and_exit_2(tmp_path):
+    ended = finished("run", "-c", tmp_path / "nothing.yml")
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"{tmp_path}/nothing.yml: the config file does not exist\n"
+
+
+def test_a_probe_says_what_each_cluster_answered(server, tmp_path):
+    old = f"{{name: old, url: '{server.url}/clusters/old'}}"
+    wrong_key = f"{{name: locked, url: '{server.url}', cluster_id: empty, api_key: wrong-key}}"
+    ended = finished("check-config", "--probe", "-c", write_config(tmp_path, books(server), dead(), old, wrong_key))
+
+    assert ended.returncode == 1
+    assert "books: 2 jobs (1 failed, 1 importing)\n" in ended.stdout
+    assert "dead: connection: 127.0.0.1:1: connection refused\n" in ended.stdout
+    assert "old: not_found: " in ended.stdout
+    assert "use `api: milvus-2.3`" in ended.stdout
+    assert "locked: unauthorized: " in ended.stdout
+    assert "wrong-key" not in ended.stdout + ended.stderr
+
+
+def test_a_probe_of_clusters_that_answer_succeeds(config):
+    assert finished("check-config", "--probe", "-c", config).returncode == 0
+
+
+def test_jobs_as_a_table_shows_one_line_a_job(config):
+    ended = finished("jobs", "-c", config, COLUMNS="200")
+
+    header, *rows = ended.stdout.splitlines()
+    assert header.split() == ["CLUSTER", "COLLECTION", "JOB", "STATE", "PROGRESS", "REASON"]
+    assert len(rows) == 2
+    assert any("importing" in row and "40%" in row for row in rows)
+    assert any("failed" in row and "disk quota exceeded" in row for row in rows)
+    assert "\x1b" not in ended.stdout
+
+
+def test_jobs_as_json_and_csv_hold_the_same(config):
+    as_json = json.loads(finished("jobs", "-c", config, "-o", "json").stdout)
+    as_csv = list(csv.DictReader(io.StringIO(finished("jobs", "-c", config, "-o", "csv").stdout)))
+
+    by_id = {job["job_id"]: job for job in as_json}
+    assert {job["failure"] for job in as_json} == {None, "quota_exceeded"}
+    assert {row["job_id"] for row in as_csv} == set(by_id)
+    for row in as_csv:
+        assert row == {key: "" if value is None else str(value) for key, value in by_id[row["job_id"]].items()}
+
+
+def test_jobs_can_be_chosen_by_state(config):
+    jobs = json.loads(finished("jobs", "-c", config, "-o", "json", "--state", "failed", "--state", "vanished").stdout)
+
+    assert [job["collection"] for job in jobs] == ["poems"]
+
+
+@pytest.mark.parametrize(("states", "code"), [(["failed"], 1), (["vanished", "failed"], 1), (["vanished"], 0), ([], 0)])
+def test_jobs_exits_with_1_when_a_job_is_in_a_state_to_fail_on(config, states, code):
+    options = [part for state in states for part in ("--fail-on", state)]
+
+    assert finished("jobs", "-c", config, "--state", "importing", *options).returncode == code
+
+
+def test_jobs_prints_what_it_has_and_exits_with_1_when_a_cluster_fails(server, tmp_path):
+    ended = finished("jobs", "-c", write_config(tmp_path, dead(), books(server)), "-o", "json")
+
+    assert ended.returncode == 1
+    assert len(json.loads(ended.stdout)) == 2
+    assert ended.stderr == "dead: connection: 127.0.0.1:1: connection refused\n"
+
+
+def test_jobs_of_one_cluster(server, tmp_path):
+    config = write_config(tmp_path, dead(), books(server))
+
+    assert finished("jobs", "-c", config, "--cluster", "books").returncode == 0
+    ended = finished("jobs", "-c", config, "--cluster", "boks")
+    assert (ended.returncode, ended.stderr) == (2, f"--cluster: {config} has no cluster 'boks'; it has dead, books\n")
+
+
+def test_options_come_from_the_environment(config):
+    ended = finished("jobs", MILVUS_IMPORT_MONITOR_CONFIG=str(config), MILVUS_IMPORT_MONITOR_OUTPUT="json")
+
+    assert len(json.loads(ended.stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("demo", "--listen", "here"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--listen", "127.0.0.1:70000"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--for", "5"), "--for: a number without a unit is no duration; write 5s"),
+        (("demo", "--log-format", "xml"), "--log-format: expected one of auto, json, console, not 'xml'"),
+        (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
+        (("demo", "--clusters", "0"), "Invalid value for"),
+        (("run",), "Missing option '--config'"),
+    ],
+)
+def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
+    ended = finished(*arguments)
+
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
+    nobody = finished("healthcheck", "--url", "http://127.0.0.1:1")
+    somebody_else = finished("healthcheck", "--url", server.url)
+
+    assert (nobody.returncode, nobody.stderr) == (1, "http://127.0.0.1:1: no answer (ConnectionError)\n")
+    assert somebody_else.returncode == 1
+    assert "(HTTP 404)" in somebody_else.stderr
+
+
+def test_the_schema_is_json():
+    schema = json.loads(finished("schema").stdout)
+
+    assert schema["properties"]["clusters"]
+
+
+def test_version_and_help():
+    assert finished("--version").stdout.startswith("milvus-import-monitor 0.")
+    for name in ("run", "demo", "simulate", "check-config", "jobs", "healthcheck", "schema"):
+        assert name in finished("--help").stdout
+        assert finished(name, "--help").returncode == 0
+
+
+def test_the_simulator_serves_clusters_and_prints_how_to_watch_them(tmp_path):
+    arguments = command("simulate", "--clusters", 3, "--listen", "127.0.0.1:0")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        said = process.stderr.readline()
+        url = said.split()[6].rstrip(";")
+        answer = requests.get(f"{url}/simulator", timeout=5).json()
+        process.terminate()
+        clusters = process.stdout.read()
+        assert process.wait(timeout=10) == 0
+
+    config = tmp_path / "config.yml"
+    config.write_text(clusters)
+    assert len(answer["clusters"]) == 3
+    assert finished("check-config", "-c", config).stdout == f"{config}: fine, 3 clusters\n"
+
+
+def test_an_address_in_use_ends_the_simulator_with_one_sentence(server):
+    ended = finished("simulate", "--listen", f"127.0.0.1:{server.port}")
+
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        f"cannot listen on 127.0.0.1:{server.port}: Address already in use\n",
+    )

@@ -1,0 +1,254 @@
+"""The daemon as a user runs it, against simulated servers on real sockets."""
+
+import signal
+import time
+
+import pytest
+import requests
+
+from monitor.simulator import Life, SimulatorServer, Trouble, World
+from tests.daemon import Daemon, finished, started, write_config
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def server(world):
+    with SimulatorServer(world) as running:
+        yield running
+
+
+def zilliz(server, name="zilliz", key="right-key"):
+    return f"{{name: {name}, url: '{server.url}', cluster_id: {name}, api_key: {key}}}"
+
+
+def milvus(server, name="milvus"):
+    return f"{{name: {name}, url: '{server.url}/clusters/{name}'}}"
+
+
+def transitions(daemon: Daemon, job_id: str) -> list[tuple[str, str]]:
+    return [(line["from_state"], line["to_state"]) for line in daemon.lines("import_job_transition", job_id=job_id)]
+
+
+def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_path):
+    cluster = world.add_cluster("zilliz", api_key="right-key")
+    with started("run", "-c", write_config(tmp_path, zilliz(server))) as daemon:
+        daemon.wait_for("cluster_baseline", milvus_cluster="zilliz")
+        job = cluster.add_job(collection="books", life=Life.frozen("Pending"))
+        daemon.wait_for("import_job_transition", job_id=job.id, to_state="pending")
+        job.set(state="Importing", progress=40)
+        daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
+        daemon.wait_for("poll_finished", where=lambda line: line.get("progressed", 0) > 0 or line.get("jobs") == 1)
+        running = daemon.metrics()
+        job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+        failed = daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
+        after = daemon.metrics()
+
+    labels = {"milvus_cluster": "zilliz", "collection": "books", "job_id": job.id}
+    assert transitions(daemon, job.id) == [("new", "pending"), ("pending", "importing"), ("importing", "failed")]
+    assert running.value("milvus_import_job_state", state="importing", **labels) == 1
+    assert running.value("milvus_import_job_stalled", **labels) == 0
+    assert failed["level"] == "error"
+    assert failed["failure"] == "file_not_found"
+    assert failed["reason"] == "open file failed, path=a.parquet: file does not exist"
+    assert after.value("milvus_import_job_failed", reason="file_not_found", **labels) == 1
+    assert after.value("milvus_import_job_progress_ratio", **labels) is None
+    assert after.value("milvus_import_jobs_finished_total", collection="books", state="failed") == 1
+
+
+def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_path):
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
+        daemon.wait_for("cluster_baseline")
+        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+        daemon.wait_for("import_job_transition", job_id=job.id)
+        job.set(state="Failed", reason="disk quota exceeded")
+        daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
+        cluster.forget(job.id)
+        daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 3)
+
+        assert daemon.metrics().value("milvus_import_job_failed", job_id=job.id, reason="quota_exceeded") == 1
+        assert transitions(daemon, job.id)[-1] == ("importing", "failed")
+
+
+def test_a_job_vanishes_only_on_the_servers_word(world, server, tmp_path):
+    cluster = world.add_cluster("milvus", generation="milvus")
+    kept = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+    lost = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+    with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
+        daemon.wait_for("cluster_baseline", importing=2)
+        cluster.trouble(Trouble.false_empty(), times=5)
+        daemon.wait_for("poll_finished", where=lambda line: line.get("missing") == 2)
+        daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 6)
+        assert daemon.lines("import_job_transition") == []
+        cluster.forget(lost.id)
+        gone = daemon.wait_for("import_job_transition", to_state="vanished")
+
+    assert (gone["job_id"], gone["level"]) == (lost.id, "warning")
+    assert transitions(daemon, kept.id) == []
+
+
+def test_a_wrong_key_is_told_once_disturbs_nobody_and_recovers_with_the_right_one(world, server, tmp_path):
+    world.add_cluster("locked", api_key="right-key")
+    world.add_cluster("open", api_key="right-key")
+    others = (zilliz(server, "open"),)
+    config = write_config(tmp_path, zilliz(server, "locked", key="wrong-key"), *others)
+    with started("run", "-c", config) as daemon:
+        refused = daemon.wait_for("cluster_unreachable", milvus_cluster="locked")
+        daemon.wait_for("poll_finished", 10, milvus_cluster="open")
+        while_locked = daemon.metrics()
+        assert len(daemon.lines("cluster_unreachable")) == 1
+        write_config(tmp_path, zilliz(server, "locked"), *others)
+        assert requests.post(daemon.url + "/-/reload", timeout=5).status_code == 200
+        daemon.wait_for("cluster_recovered", milvus_cluster="locked")
+        recovered = daemon.metrics()
+
+    assert refused["kind"] == "unauthorized"
+    assert "key" not in refused or "wrong-key" not in str(refused)
+    assert while_locked.value("milvus_import_cluster_up", milvus_cluster="locked") == 0
+    assert while_locked.value("milvus_import_cluster_up", milvus_cluster="open") == 1
+    assert while_locked.value("milvus_import_poll_failures_total", milvus_cluster="locked", reason="unauthorized") >= 1
+    assert recovered.value("milvus_import_cluster_up", milvus_cluster="locked") == 1
+    assert len(daemon.lines("cluster_unreachable", milvus_cluster="open")) == 0
+    assert "wrong-key" not in daemon.text()
+    assert "right-key" not in daemon.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_within_two_seconds_while_a_cluster_hangs(world, server, tmp_path, number):
+    cluster = world.add_cluster("milvus", generation="milvus")
+    cluster.trouble(Trouble.hang())
+    config = write_config(tmp_path, milvus(server), poll="{interval: 200ms, timeout: 60s}")
+    with started("run", "-c", config) as daemon:
+        assert cluster.wait_for_requests("list", 1)
+        began = time.monotonic()
+        assert daemon.stop(number, within=10) == 0
+        assert time.monotonic() - began < 2.5
+
+    assert daemon.lines("monitor_stopped", hanging_polls=1)
+
+
+def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
+    world.add_cluster("slow", generation="milvus").trouble(Trouble.hang())
+    quick = world.add_cluster("quick", generation="milvus")
+    config = write_config(tmp_path, milvus(server, "slow"), milvus(server, "quick"))
+    with started("run", "-c", config) as daemon:
+        assert quick.wait_for_requests("list", 15)
+        metrics = daemon.metrics()
+
+    assert metrics.value("milvus_import_polls_missed_total", milvus_cluster="quick") == 0
+    assert metrics.value("milvus_import_cluster_up", milvus_cluster="quick") == 1
+
+
+def test_a_reload_adds_changes_and_removes_clusters_and_loses_nothing_of_the_others(world, server, tmp_path):
+    for name in ("stays", "goes", "comes", "changes"):
+        world.add_cluster(name, generation="milvus").add_job(collection=name, life=Life.frozen("Importing", 10))
+    before = [milvus(server, name) for name in ("stays", "goes", "changes")]
+    config = write_config(tmp_path, *before)
+    with started("run", "-c", config) as daemon:
+        daemon.wait_for("cluster_baseline", 3)
+        polls = daemon.metrics().value("milvus_import_polls_total", milvus_cluster="changes")
+        changed = milvus(server, "changes").replace("}", ", interval: 300ms}")
+        write_config(tmp_path, milvus(server, "stays"), changed, milvus(server, "comes"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for("config_reloaded")
+        daemon.wait_for("cluster_baseline", milvus_cluster="comes")
+        metrics = daemon.metrics()
+
+    shown = {labels["milvus_cluster"] for labels, _ in metrics.named("milvus_import_cluster_info")}
+    assert shown == {"stays", "changes", "comes"}
+    assert len(daemon.lines("cluster_baseline")) == 4
+    assert daemon.lines("import_job_transition") == []
+    assert metrics.value("milvus_import_polls_total", milvus_cluster="changes") >= polls
+
+
+def test_a_name_that_stands_for_another_cluster_begins_anew(world, server, tmp_path):
+    world.add_cluster("one", generation="milvus").add_job(collection="books", life=Life.frozen("Importing", 10))
+    world.add_cluster("two", generation="milvus")
+    config = write_config(tmp_path, milvus(server, "one").replace("name: one", "name: prod"))
+    with started("run", "-c", config) as daemon:
+        daemon.wait_for("cluster_baseline", milvus_cluster="prod", jobs=1)
+        write_config(tmp_path, milvus(server, "two").replace("name: two", "name: prod"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for("cluster_baseline", milvus_cluster="prod", jobs=0)
+
+    assert daemon.lines("import_job_transition") == []
+
+
+def test_a_bad_config_is_rejected_and_the_old_one_goes_on(world, server, tmp_path):
+    world.add_cluster("milvus", generation="milvus")
+    config = write_config(tmp_path, milvus(server))
+    with started("run", "-c", config) as daemon:
+        daemon.wait_for("cluster_baseline")
+        config.write_text(config.read_text().replace("name:", "nmae:"))
+        answer = requests.post(daemon.url + "/-/reload", timeout=5)
+        rejected = daemon.metrics()
+        daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 2)
+        config.write_text(config.read_text().replace("nmae:", "name:"))
+        assert requests.post(daemon.url + "/-/reload", timeout=5).status_code == 200
+        taken = daemon.metrics()
+
+    assert answer.status_code == 422
+    assert 'did you mean "name"?' in answer.text
+    assert daemon.lines("config_rejected")
+    assert rejected.value("milvus_import_config_last_reload_successful") == 0
+    assert taken.value("milvus_import_config_last_reload_successful") == 1
+
+
+def test_settings_that_need_a_restart_are_named_at_a_reload(world, server, tmp_path):
+    world.add_cluster("milvus", generation="milvus")
+    config = write_config(tmp_path, milvus(server))
+    with started("run", "-c", config) as daemon:
+        config.write_text(config.read_text().replace("level: debug", "level: info"))
+        requests.post(daemon.url + "/-/reload", timeout=5)
+
+        assert daemon.wait_for("restart_needed")["settings"] == ["log_level"]
+
+
+def test_it_is_ready_once_every_cluster_was_tried(world, server, tmp_path):
+    world.add_cluster("milvus", generation="milvus")
+    dead = "{name: dead, url: 'http://127.0.0.1:1', interval: 500ms}"
+    with started("run", "-c", write_config(tmp_path, milvus(server), dead)) as daemon:
+        daemon.wait_for("cluster_unreachable", milvus_cluster="dead")
+        daemon.wait_for("cluster_baseline", milvus_cluster="milvus")
+        healthy, ready = daemon.get("/-/healthy"), daemon.get("/-/ready")
+        check = finished("healthcheck", "--url", daemon.url)
+
+    assert (healthy.status_code, healthy.text) == (200, "healthy\n")
+    assert (ready.status_code, ready.text) == (200, "ready\n")
+    assert (check.returncode, check.stdout) == (0, "ready\n")
+
+
+def test_an_address_in_use_is_one_clear_sentence(server, tmp_path):
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}", listen=f"127.0.0.1:{server.port}")
+    ended = finished("run", "-c", config)
+
+    assert ended.returncode == 1
+    assert ended.stderr == f"cannot listen on 127.0.0.1:{server.port}: Address already in use\n"
+
+
+def test_the_demo_shows_a_stalled_a_failed_and_a_vanished_job_each_transition_once():
+    with started("demo", "--listen", "127.0.0.1:0", "--log-format", "json") as daemon:
+        daemon.wait_for("import_job_stalled")
+        daemon.wait_for("import_job_transition", to_state="vanished")
+        daemon.wait_for("import_job_transition", to_state="completed")
+        failed = daemon.wait_for("import_job_transition", to_state="failed")
+        metrics = daemon.metrics()
+        page = daemon.get("/").text
+
+    assert metrics.value("milvus_import_job_failed", job_id=failed["job_id"], reason=failed["failure"]) == 1
+    assert 1.0 in [value for _, value in metrics.named("milvus_import_job_stalled")]
+    assert metrics.named("milvus_import_job_eta_seconds")
+    assert "1 failed" in page
+    told = [(line["job_id"], line["from_state"], line["to_state"]) for line in daemon.lines("import_job_transition")]
+    assert len(told) == len(set(told))
+
+
+def test_the_demo_ends_by_itself():
+    with started("demo", "--clusters", 2, "--listen", "127.0.0.1:0", "--for", "1s", "--log-format", "json") as daemon:
+        assert daemon.process.wait(timeout=30) == 0
+
+    assert daemon.lines("monitor_stopped", hanging_polls=0)

@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, diff, eta_seconds, questions
+from monitor.jobs.estimate import SAMPLES
+
+PENDING, IMPORTING, COMPLETED, FAILED = JobState.PENDING, JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
+
+
+def job(job_id, state=IMPORTING, **facts):
+    return Job(job_id, "books", state, **facts)
+
+
+def listed(*jobs):
+    return {one.job_id: one for one in jobs}
+
+
+def picture(*jobs, now=0.0, previous=None, asked=(), answered=()):
+    seen = Observation(listed(*jobs), asked=frozenset(asked), answered=frozenset(answered))
+    return diff(previous, seen, now, StallLimits()).picture
+
+
+def test_unfinished_jobs_without_progress_are_asked_about():
+    jobs = listed(job("1"), job("2", progress=0.5), job("3", PENDING), job("4", COMPLETED))
+
+    assert questions(None, jobs, 0, 10) == ["1", "3"]
+
+
+def test_a_missing_unfinished_job_is_asked_about_and_a_finished_one_is_not():
+    before = picture(job("1", progress=0.5), job("2", COMPLETED), job("3", FAILED))
+
+    assert questions(before, {}, 30, 10) == ["1"]
+
+
+def test_a_newly_failed_job_without_a_reason_comes_first():
+    before = picture(job("1"), job("2"), job("3"))
+
+    assert questions(before, listed(job("1"), job("2"), job("3", FAILED)), 30, 2)[0] == "3"
+    assert questions(before, listed(job("1"), job("9", FAILED)), 30, 1) == ["9"]
+
+
+def test_a_failed_job_with_a_reason_is_not_asked_about():
+    before = picture(job("1"))
+
+    assert questions(before, listed(job("1", FAILED, reason="no such file")), 30, 10) == []
+
+
+def test_a_failed_job_is_asked_about_until_it_is_answered():
+    failed = job("1", FAILED)
+    before = picture(failed, now=30, previous=picture(job("1", progress=0.5)), asked=["1"])
+    answered = picture(failed, now=60, previous=before, asked=["1"], answered=["1"])
+
+    assert questions(before, listed(failed), 60, 10) == ["1"]
+    assert questions(answered, listed(failed), 90, 10) == []
+
+
+def test_what_is_left_waits_its_turn_oldest_first():
+    jobs = listed(*(job(str(number)) for number in range(6)))
+    before: Picture | None = None
+    asked = []
+    for poll in range(6):
+        now = 30.0 * poll
+        turn = questions(before, jobs, now, 2)
+        asked.append(turn)
+        before = diff(
+            before, Observation(jobs, asked=frozenset(turn), answered=frozenset(turn)), now, StallLimits()
+        ).picture
+
+    assert asked[:3] == [["0", "1"], ["2", "3"], ["4", "5"]]
+    assert asked[3:] == asked[:3]
+
+
+# Estimates
+
+
+def tracked(*points, state=IMPORTING):
+    before = None
+    for now, progress in points:
+        before = picture(job("1", state, progress=progress), now=now, previous=before)
+    return before.jobs["1"]
+
+
+def test_the_time_left_follows_the_jobs_own_pace():
+    steady = tracked((0, 0.0), (30, 0.1), (60, 0.2), (90, 0.3))
+
+    assert eta_seconds(steady, 90) == 210
+    assert eta_seconds(steady, 100) == 200
+
+
+def test_two_points_are_not_enough_for_an_estimate():
+    assert eta_seconds(tracked((0, 0.0), (30, 0.1)), 30) is None
+
+
+def test_a_job_that_stands_still_has_no_estimate():
+    assert eta_seconds(tracked((0, 0.0), (30, 0.1), (60, 0.2), (120, 0.2), (180, 0.2)), 180) is None
+
+
+def test_a_step_back_begins_the_estimate_anew():
+    assert eta_seconds(tracked((0, 0.0), (30, 0.3), (60, 0.6), (90, 0.2)), 90) is None
+
+
+def test_only_an_importing_job_has_an_estimate():
+    steady = tracked((0, 0.0), (30, 0.1), (60, 0.2))
+
+    assert eta_seconds(replace(steady, job=replace(steady.job, state=JobState.UNCOMMITTED)), 60) is None
+
+
+def test_only_the_recent_pace_counts():
+    points = [(30 * number, number / 100) for number in range(50)]
+
+    assert len(tracked(*points).samples) == SAMPLES
