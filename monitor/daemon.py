@@ -80,7 +80,7 @@ class Daemon:
 
     def overview(self) -> list[Row]:
         """Return each cluster's name, whether it is up, and its jobs in words."""
-        return [(name, poller.state(), self._jobs_in_words(name)) for name, poller in self._pollers.items()]
+        return [(name, poller.state(), self._jobs_in_words(name)) for name, poller in list(self._pollers.items())]
 
     def _reload(self) -> str | None:
         with self._reloading:

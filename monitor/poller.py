@@ -1,5 +1,6 @@
 """One poll of one cluster: look, compare, record, show, tell."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +31,15 @@ from monitor.store import Store
 
 DESCRIBES_PER_POLL: Final = 20
 """Jobs that one poll asks the server to describe; the others wait for the next poll."""
+
+_SHARED: Final = (
+    ErrorKind.TIMEOUT,
+    ErrorKind.CONNECTION,
+    ErrorKind.TLS,
+    ErrorKind.THROTTLED,
+    ErrorKind.TRANSIENT,
+)
+"""Kinds of a describe's failure that the next describe would share: the others wait for the next poll."""
 
 REJECTED_REMEMBERED: Final = 100
 """Different faults of records that are told, each once, for one cluster."""
@@ -80,6 +90,7 @@ class Poller:
         self._state = "not polled yet"
         self._unreachable = False
         self._told_faults: set[str] = set()
+        self._requests_before = 0
         self._recording = Lock()
         self._retired = False
 
@@ -106,6 +117,7 @@ class Poller:
     def poll(self) -> Outcome:
         """Poll once. Nothing is raised: what went wrong is shown, told, and part of the outcome."""
         now, started = self._clock(), time.monotonic()
+        self._requests_before = self.usage.requests.total()
         try:
             difference, rejected = self._compare(now)
             if not self._record(difference):
@@ -153,7 +165,7 @@ class Poller:
             "poll_finished",
             **self._who(),
             duration_seconds=round(duration, 4),
-            requests=sum(self.usage.requests.values()),
+            requests=self.usage.requests.total() - self._requests_before,
             jobs=len(difference.picture.jobs),
             transitions=len(difference.transitions),
             progressed=difference.progressed,
@@ -179,13 +191,12 @@ class Poller:
             _log.info("cluster_baseline", **self._who(), jobs=states.total(), **states)
         for step in difference.transitions:
             _tell_transition(step, self._who())
-        for event, level, jobs in (
-            ("import_job_stalled", _log.warning, difference.stalled),
-            ("import_job_resumed", _log.info, difference.resumed),
-            ("import_job_explained", _log.warning, difference.explained),
-        ):
-            for tracked in jobs:
-                level(event, **self._who(), **_facts(tracked, now))
+        for tracked in difference.stalled:
+            _log.warning("import_job_stalled", **self._who(), **_facts(tracked, now))
+        for tracked in difference.resumed:
+            _log.info("import_job_resumed", **self._who(), **_facts(tracked, now))
+        for tracked in difference.explained:
+            _log.warning("import_job_explained", **self._who(), **_facts(tracked, now))
         if difference.dropped:
             _log.warning("missing_jobs_dropped", **self._who(), jobs=difference.dropped)
         for fault in rejected:
@@ -215,7 +226,9 @@ def observe(api: ImportApi, previous: Picture | None, now: float) -> tuple[Obser
         except JobGoneError:
             gone.add(job_id)
         except ApiError as error:
-            _log.debug("describe_failed", job_id=job_id, kind=error.kind, message=str(error))
+            _log.debug("describe_failed", job_id=job_id, kind=error.kind.value, message=str(error))
+            if error.kind in _SHARED:
+                break
             continue
         else:
             place = listed if job_id in listed else found
@@ -231,13 +244,15 @@ def _known(previous: Picture | None, job_id: str) -> Job | None:
 
 
 def _tell_transition(step: Transition, who: dict[str, str]) -> None:
-    """Log a transition: at the level at which somebody has to hear of it."""
-    level = _log.info
+    """Log a transition, at the level at which somebody has to hear of it."""
     if step.to_state is JobState.FAILED:
-        level = _log.error
+        level = logging.ERROR
     elif step.to_state is JobState.VANISHED or step.unexpected:
-        level = _log.warning
-    level(
+        level = logging.WARNING
+    else:
+        level = logging.INFO
+    _log.log(
+        level,
         "import_job_transition",
         **who,
         database=step.database,

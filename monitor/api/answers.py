@@ -1,5 +1,6 @@
 """What an answer says: its body, decompressed and decoded within bounds, its code, and what a refusal means."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ _CHUNK: Final = 2**16
 _FINE: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
+_CODE_DIGITS: Final = 10
 
 
 def envelope(payload: Any) -> Any:
@@ -38,9 +40,10 @@ def envelope(payload: Any) -> Any:
 
 def code_of(value: Any) -> int | None:
     """Return a code that is a number or its text; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _CODE_DIGITS:
+        value = int(value)
+    is_code = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_CODE_DIGITS
+    return value if is_code else None
 
 
 def read(response: requests.Response, host: str) -> bytes:
@@ -54,20 +57,23 @@ def read(response: requests.Response, host: str) -> bytes:
 
 
 def decoded(content: bytes, host: str) -> Any:
-    """Return a body's JSON; bytes that are not UTF-8 are replaced, so that one bad name does not cost the rest.
+    """Return a body's JSON.
+
+    What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
+    half a surrogate pair, one number out of range, or a byte order mark must not cost the rest.
 
     Raises:
         BadResponseError: It is not JSON; the message shows how it begins.
     """
     try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            return msgspec.json.decode(content)
-        except UnicodeDecodeError:
-            return msgspec.json.decode(content.decode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError) as error:
-        head = text(content[:60].decode("utf-8", "replace"))
-        what = f"begins with {head!r}" if head else "is empty"
-        raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
+            return json.loads(content.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            head = text(content[:60].decode("utf-8", "replace"))
+            what = f"begins with {head!r}" if head else "is empty"
+            raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 
 
 def refusal(response: requests.Response, content: bytes, host: str, api: str) -> ApiError:
@@ -122,7 +128,7 @@ def _retry_after(value: str | None) -> float | None:
         return float(value.strip()[:9])
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

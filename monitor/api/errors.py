@@ -3,6 +3,11 @@
 from enum import StrEnum
 from typing import Final
 
+from monitor.config.settings import MIN_REDACTED
+
+MESSAGE_LIMIT: Final = 1000
+"""Characters of an error's message."""
+
 
 class ErrorKind(StrEnum):
     """Kinds of failure; the value is the label ``reason`` of ``milvus_import_poll_failures_total``."""
@@ -20,7 +25,7 @@ class ErrorKind(StrEnum):
 
 
 class ApiError(Exception):
-    """A request to an import API failed.
+    """A request to an import API failed. The message is one bounded line, whatever the server wrote.
 
     Attributes:
         kind: What kind of failure it is.
@@ -31,9 +36,14 @@ class ApiError(Exception):
     kind: ErrorKind = ErrorKind.OTHER
 
     def __init__(self, message: str, *, code: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(message.split())[:MESSAGE_LIMIT])
         self.code = code
         self.retry_after = retry_after
+
+    def hide(self, secret: str) -> None:
+        """Take a secret out of the message: servers repeat the key that they refuse."""
+        if len(secret) >= MIN_REDACTED:
+            self.args = (str(self).replace(secret, "***"),)
 
 
 class OtherError(ApiError):

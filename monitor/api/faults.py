@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, IncompleteRead
 
 import requests
 import urllib3
@@ -35,7 +36,10 @@ def plain_errors(host: str, connect: float, whole: float) -> Iterator[None]:
         cause = _root(error)
         if isinstance(cause, TimeoutError):
             raise ApiTimeoutError(too_late) from None
-        raise ApiConnectionError(f"{host}: {_cause(error)}") from None
+        if isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError):
+            raise BadResponseError(f"{host}: the answer is not HTTP: {_cause(error)}") from None
+        through = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        raise ApiConnectionError(f"{host}{through}: {_cause(error)}") from None
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,6 +1,6 @@
 """A list of jobs, put together from its pages."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,9 @@ from monitor.jobs import Job
 
 PAGE_LIMIT: Final = 1000
 """Pages of one list; a server that offers more is not believed."""
+
+RECORD_LIMIT: Final = 250_000
+"""Records of one list, good and bad: more than a body within its limit holds of real ones."""
 
 
 @dataclass(slots=True)
@@ -25,9 +28,15 @@ class Listing:
     jobs: dict[str, Job] = field(default_factory=dict)
     rejected: list[str] = field(default_factory=list)
 
-    def add(self, records: Iterable[Any], parse: Callable[[Any], Job]) -> bool:
-        """Add the records of one page, and return whether it brought any job that was not there before."""
-        before = len(self.jobs)
+    def add(self, records: Sequence[Any], parse: Callable[[Any], Job]) -> bool:
+        """Add the records of one page, and return whether it brought anything but jobs that were there before.
+
+        Raises:
+            BadResponseError: There are more records than a server can have.
+        """
+        before = len(self.jobs) + len(self.rejected)
+        if before + len(records) > RECORD_LIMIT:
+            raise BadResponseError(f"the list has more than {RECORD_LIMIT} records")
         for record in records:
             try:
                 job = parse(record)
@@ -35,15 +44,15 @@ class Listing:
                 self.rejected.append(str(error))
             else:
                 self.jobs.setdefault(job.job_id, job)
-        return len(self.jobs) > before
+        return len(self.jobs) + len(self.rejected) > before
 
 
 def read_pages(fetch: Callable[[int], Any], parse: Callable[[Any], Job], page_size: int, listing: Listing) -> None:
     """Add all pages of a v1 or v2 list to a listing.
 
     ``count`` is the number of records listed and no total, so the end is a page shorter than its size, an answer
-    without paging fields (self-hosted Milvus gives all at once), or a page with no job that is new: jobs that arrive
-    meanwhile shift the pages, and an id may come twice.
+    without paging fields (self-hosted Milvus gives all at once), or a page with nothing new: jobs that arrive
+    meanwhile shift the pages, and an id may come twice. A page of bad records only is no end.
 
     Args:
         fetch: Returns the ``data`` of a page, counted from 1.

@@ -1,5 +1,6 @@
 """The management API of self-hosted Milvus 2.2 and 2.3, as observed on a real 2.3.5 server."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from monitor.jobs import Job, JobState
 _TASKS: Final = "/api/v1/import/tasks"
 _STATE: Final = "/api/v1/import/state"
 _KEY_NOT_FOUND: Final = 1000
+_ID: Final = re.compile(r"\d{1,19}", re.ASCII)
 
 
 class Milvus23Api:
@@ -44,7 +46,7 @@ class Milvus23Api:
             JobGoneError: The server says that it does not exist.
             ApiError: There is no verdict.
         """
-        if not job_id.isdigit():
+        if not _ID.fullmatch(job_id):
             raise BadResponseError("a task's id is a number")
         try:
             payload = self.session.call("describe", "GET", _STATE, body={"task": int(job_id)}, check=_checked)

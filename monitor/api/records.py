@@ -46,6 +46,7 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud80
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
 _MOST_ROWS: Final = 2**63
+_YEAR_10000: Final = 253_402_300_800.0
 
 
 class BadRecordError(ValueError):
@@ -66,12 +67,12 @@ def job_from(record: Any, database: str = "") -> Job:
         raise BadRecordError(f"a record is {_kind(record)} instead of an object")
     state, raw_state = state_from(record.get("state"))
     return Job(
-        job_id=id_from(first(record, "jobId", "jobID", "taskID", "id")),
+        job_id=id_from(raw_id(record)),
         collection=name(record.get("collectionName")),
         state=state,
         database=database or name(record.get("dbName")),
         progress=ratio(record.get("progress")),
-        reason=text(first(record, "reason", "errorMessage")),
+        reason=reason_of(record),
         raw_state=raw_state,
         imported_rows=rows(record.get("importedRows")),
         total_rows=rows(record.get("totalRows")),
@@ -101,6 +102,16 @@ def merged(listed: Job, described: Job) -> Job:
 def first(record: Mapping[str, Any], *keys: str) -> Any:
     """Return the value of the first key that has one."""
     return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+
+
+def raw_id(record: Mapping[str, Any]) -> Any:
+    """Return the id of a record as it stands there, under whichever of its names, or None."""
+    return first(record, "jobId", "jobID", "taskID", "id")
+
+
+def reason_of(record: Mapping[str, Any]) -> str:
+    """Return the reason of a record or of one of its files."""
+    return text(first(record, "reason", "errorMessage"))
 
 
 def id_from(value: Any) -> str:
@@ -146,17 +157,18 @@ def rows(value: Any) -> int | None:
 
 
 def timestamp(value: Any) -> float | None:
-    """Return seconds since the epoch from ISO 8601 or from seconds, or None where it is neither."""
-    number = _number(value)
-    if number is not None:
-        return number if number > 0 else None
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    """Return seconds since the epoch from ISO 8601 or from seconds, or None where it is neither.
+
+    Go writes "no time" as the year 1, and a time beyond the year 9999 is one that nobody could write down.
+    """
+    seconds = _number(value)
+    if seconds is None and isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return seconds if seconds is not None and 0 < seconds < _YEAR_10000 else None
 
 
 def name(value: Any) -> str:

@@ -25,6 +25,7 @@ from tenacity import (
 from monitor.api.answers import decoded, read, refusal
 from monitor.api.errors import (
     ApiConnectionError,
+    ApiError,
     ApiTimeoutError,
     StoppedError,
     ThrottledError,
@@ -107,13 +108,13 @@ class Session:
             "Accept-Encoding": "gzip, deflate",
             "Connection": "keep-alive",
         }
-        key = cluster.api_key.get_secret_value()
-        if key:
-            self._headers["Authorization"] = f"Bearer {key}"
-        self._bucket = key or cluster.url
+        self._key = cluster.api_key.get_secret_value()
+        if self._key:
+            self._headers["Authorization"] = f"Bearer {self._key}"
+        self._bucket = self._key or cluster.url
         self._settings = _settings(cluster)
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
-        self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout)
+        self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)
         self._retrying = Retrying(
             retry=retry_if_exception(_passing),
             stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(network.stopping),
@@ -157,13 +158,18 @@ class Session:
         request = requests.Request(
             method,
             self._cluster.url + path,
-            headers={**self._headers, **(headers or {})},
+            # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
+            headers={name: value.encode() for name, value in {**self._headers, **(headers or {})}.items()},
             params=query or {},
             data=None if body is None else msgspec.json.encode(body),
         ).prepare()
         if body is not None:
             request.headers["Content-Type"] = "application/json"
-        return self._retrying(self._once, endpoint, request, check)
+        try:
+            return self._retrying(self._once, endpoint, request, check)
+        except ApiError as error:
+            error.hide(self._key)
+            raise
 
     def _once(self, endpoint: str, request: requests.PreparedRequest, check: Callable[[Any], Any]) -> Any:
         self._take_a_place(endpoint)

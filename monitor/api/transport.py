@@ -9,7 +9,7 @@ import socket
 import time
 from functools import partial
 from http.client import HTTPResponse
-from typing import Any
+from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -56,15 +56,23 @@ def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTP
 
 
 class _TimedConnection(HTTPConnection):
-    """A connection whose read timeout bounds the whole answer."""
+    """A connection whose read timeout bounds the whole answer, and its connect timeout that of a proxy."""
+
+    def connect(self) -> None:
+        # A proxy answers to CONNECT while the connection is made, and again each time it is made anew.
+        self._start()
+        super().connect()
 
     def getresponse(self) -> Any:
-        if self.timeout is not None:
-            self.response_class = partial(_timed_response, time.monotonic() + self.timeout)  # type: ignore[assignment]
+        self._start()
         return super().getresponse()
 
+    def _start(self) -> None:
+        if self.timeout is not None:
+            self.response_class = partial(_timed_response, time.monotonic() + self.timeout)  # type: ignore[assignment]
 
-class _TimedTlsConnection(HTTPSConnection, _TimedConnection):
+
+class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     """The same with TLS."""
 
 
@@ -91,5 +99,10 @@ class TimedAdapter(HTTPAdapter):
         return manager
 
 
+_TIMED: Final[dict[type, type]] = {HTTPConnectionPool: _Pool, HTTPSConnectionPool: _TlsPool}
+
+
 def _use_timed_connections(manager: PoolManager) -> None:
-    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    # Pools of any other kind, such as those of SOCKS, know a way of their own and have to keep it.
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _TIMED.get(pool, pool) for scheme, pool in pools.items()}

@@ -1,12 +1,13 @@
 """The v2 API: Zilliz Cloud, and self-hosted Milvus since 2.4."""
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
 from monitor.api.listing import Listing, read_pages
-from monitor.api.records import BadRecordError, job_from
+from monitor.api.records import BadRecordError, job_from, raw_id, reason_of, text
 from monitor.api.session import Session
 from monitor.config import Cluster
 from monitor.jobs import Job
@@ -16,6 +17,8 @@ _DESCRIBE: Final = tuple(f"/v2/vectordb/jobs/import/{name}" for name in ("descri
 
 _IMPORT_FAILED: Final = (2100, 2101)
 _ZILLIZ_GONE: Final = 96026
+_NO_SUCH_JOB: Final = re.compile(r"\bjob\S* (\S+ )?does not exist", re.IGNORECASE)
+_REASONS: Final = 5
 
 
 class V2Api:
@@ -71,29 +74,35 @@ class V2Api:
         return self.session.call("list", "POST", _LIST, body=body, headers=_of(database), check=envelope)
 
     def _describe_in(self, database: str, job_id: str) -> Job:
-        """Describe a job by the first spelling of the path that the server has."""
+        """Describe a job by the first spelling of the path that the server has.
+
+        The one that was answered comes first the next time; the others stay, for a gateway may say 404 for a moment,
+        and servers are upgraded.
+        """
         body = self._ids | {"jobId": job_id}
-        path, *older = self._describe_paths
-        try:
-            data = self.session.call("describe", "POST", path, body=body, headers=_of(database), check=envelope)
-        except ApiMissingError:
-            if not older:
+        for path in self._describe_paths:
+            try:
+                data = self.session.call("describe", "POST", path, body=body, headers=_of(database), check=envelope)
+            except ApiMissingError:
+                if path == self._describe_paths[-1]:
+                    raise
+            except ApiError as error:
+                if says_gone(error):
+                    raise JobGoneError(str(error), code=error.code) from None
                 raise
-            self._describe_paths = tuple(older)
-            return self._describe_in(database, job_id)
-        except ApiError as error:
-            if says_gone(error):
-                raise JobGoneError(str(error), code=error.code) from None
-            raise
-        return described(data, job_id, database if self._filters_by_database else "")
+            else:
+                self._describe_paths = (path, *(other for other in _DESCRIBE if other != path))
+                return described(data, job_id, database if self._filters_by_database else "")
+        raise AssertionError("there is always a path to ask")
 
 
 def says_gone(error: ApiError) -> bool:
     """Say whether an error is the server's word that a job does not exist.
 
-    Milvus: "import job does not exist, jobID=…" with the general codes of a failed import; Zilliz Cloud: 96026.
+    Milvus: "import job does not exist, jobID=…" with the general codes of a failed import, under which a missing file
+    or bucket "does not exist" too; Zilliz Cloud: 96026.
     """
-    return error.code == _ZILLIZ_GONE or (error.code in _IMPORT_FAILED and "does not exist" in str(error).lower())
+    return error.code == _ZILLIZ_GONE or (error.code in _IMPORT_FAILED and _NO_SUCH_JOB.search(str(error)) is not None)
 
 
 def described(data: Any, job_id: str, database: str = "") -> Job:
@@ -107,16 +116,16 @@ def described(data: Any, job_id: str, database: str = "") -> Job:
     if not isinstance(data, dict):
         raise BadResponseError("the answer to describe has a code of success, but no job in its data")
     try:
-        job = job_from({"jobId": job_id} | data, database)
-        details = [job_from({"jobId": job_id} | one) for one in data.get("details") or () if isinstance(one, dict)]
-    except (BadRecordError, TypeError):
+        job = job_from(data if raw_id(data) is not None else data | {"jobId": job_id}, database)
+    except BadRecordError:
         raise BadResponseError("the answer to describe is no job") from None
     if job.job_id != job_id:
         raise BadResponseError("the answer to describe is about another job")
-    if job.reason:
+    details = data.get("details")
+    if job.reason or not isinstance(details, list):
         return job
-    reasons = dict.fromkeys(detail.reason for detail in details if detail.reason)
-    return replace(job, reason="; ".join(list(reasons)[:5]))
+    reasons = dict.fromkeys(reason_of(file) for file in details if isinstance(file, dict))
+    return replace(job, reason=text("; ".join([reason for reason in reasons if reason][:_REASONS])))
 
 
 def _of(database: str) -> dict[str, str]:

@@ -15,7 +15,10 @@ def check_config(
     config: ConfigFile,
     probe: Annotated[bool, typer.Option("--probe", help="Also ask every cluster once and say what it found.")] = False,
 ) -> None:
-    """Check a config file: exit with 0 when it is fine, 2 when it is not, 1 when a probed cluster fails."""
+    """Check a config file.
+
+    Exit with 0 when it is fine, 2 when it is not, 1 when a probed cluster fails.
+    """
     checked = loaded(config)
     typer.echo(f"{config}: fine, {len(checked.clusters)} cluster{'s' if len(checked.clusters) != 1 else ''}")
     if not probe:
@@ -28,7 +31,7 @@ def check_config(
 
 
 def schema() -> None:
-    """Print the JSON Schema of the config file, for editors."""
+    """Print the JSON Schema of the config file."""
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 

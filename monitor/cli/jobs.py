@@ -55,7 +55,10 @@ def jobs(
         ),
     ] = None,
 ) -> None:
-    """Ask every cluster once and print its import jobs; exit with 1 when a cluster fails, too."""
+    """Ask every cluster once and print its jobs.
+
+    Exit with 1 when a job is in a state to fail on, or when a cluster cannot be asked.
+    """
     loaded_config = loaded(config)
     clusters = [one for one in loaded_config.clusters if cluster in (None, one.name)]
     if not clusters:

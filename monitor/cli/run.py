@@ -20,7 +20,10 @@ def run(
     log_format: LogFormat = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Watch the clusters of a config file until SIGINT or SIGTERM; SIGHUP reloads the file."""
+    """Watch the clusters of a config file.
+
+    Until SIGINT or SIGTERM; SIGHUP loads the file anew.
+    """
     change = partial(overridden, listen=listen, log_format=log_format, log_level=log_level)
     run_daemon(change(loaded(config)), partial(_load_again, config, change))
 

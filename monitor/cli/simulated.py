@@ -28,7 +28,10 @@ def demo(
     log_format: LogFormat = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Watch simulated clusters, everything embedded: jobs run, stall, fail and vanish; nothing to configure."""
+    """Watch simulated clusters: nothing to configure.
+
+    Everything is embedded. Jobs run, stall, fail and vanish.
+    """
     with closing(SimulatorServer(World(clusters, seed=seed))) as server:
         server.bind()
         text = _DEMO.format(clusters="".join(_snippets(server)))
@@ -53,7 +56,10 @@ def simulate(
     seed: Seed = 0,
     stop_after: For = None,
 ) -> None:
-    """Serve only the simulated import API, all generations, for rehearsing alerts and for other clients."""
+    """Serve only the simulated import API.
+
+    All generations of it, for rehearsing alerts and for other clients.
+    """
     host, port = address(listen)
     asyncio.run(_simulate(World(clusters, seed=seed), host, port, seconds("--for", stop_after)))
 

@@ -57,7 +57,7 @@ class Cluster:
         pending_after: The same for a pending job.
         uncommitted_after: The same for a job that waits for its commit.
         failed_retention: Seconds for which a failed or vanished job stays on `/metrics`.
-        series_per_cluster: Jobs with series of their own, at most.
+        series_per_cluster: Series of its jobs, and as many of its collections, at most.
     """
 
     name: str

@@ -1,5 +1,6 @@
 """The answer to a scrape: the ready text of every cluster, joined family by family."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,6 +12,8 @@ from monitor.metrics.families import FAMILIES, Family
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 
 
 class Exposition:
@@ -51,13 +54,17 @@ def wants_openmetrics(accept: str) -> bool:
     weights: dict[str, float] = {}
     for part in accept.split(","):
         media, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        try:
-            weights[media] = float(weight)
-        except ValueError:
-            weights[media] = 0.0
+        # Of several versions of a format, the one that is wanted most counts.
+        weights[media] = max(_weight(parameters), weights.get(media, 0.0))
     openmetrics = weights.get("application/openmetrics-text", 0.0)
-    return openmetrics > 0 and openmetrics >= weights.get("text/plain", 0.0)
+    text = next((weights[media] for media in ("text/plain", "text/*", "*/*") if media in weights), 0.0)
+    return openmetrics > 0 and openmetrics >= text
+
+
+def _weight(parameters: list[str]) -> float:
+    """Return the weight that parameters of a media type give it; one that cannot be read is 0."""
+    written = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+    return float(written) if _WEIGHT.fullmatch(written) else 0.0
 
 
 def _head(family: Family, name: str) -> bytes:

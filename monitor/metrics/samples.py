@@ -31,8 +31,8 @@ class Samples:
         self._lines[INDEX[family]].append(f"milvus_import_{family}{suffix}{{{label_text}}} {number}\n")
 
     def text(self) -> tuple[bytes, ...]:
-        """Return the lines of each family, in the order of ``FAMILIES``."""
-        return tuple("".join(lines).encode() for lines in self._lines)
+        """Return the lines of each family, in the order of ``FAMILIES``; half a character becomes ``?``."""
+        return tuple("".join(lines).encode(errors="replace") for lines in self._lines)
 
 
 class Budget:

@@ -6,7 +6,7 @@ from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from monitor.simulator.crowd import Crowd, Member
+from monitor.simulator.crowd import Crowd
 from monitor.simulator.ids import JobIds, mix
 from monitor.simulator.job import Row, SimulatedJob
 from monitor.simulator.lives import FOREVER, TERMINAL, VANISHED, Life
@@ -46,6 +46,7 @@ class SimulatedCluster:
         databases: The names of its databases.
         project_id: The project it belongs to, on Zilliz Cloud.
         region_id: The region it runs in, on Zilliz Cloud.
+        speed: How many simulated seconds pass in one second.
         status: What the list of clusters says of it.
         paging_as_text: Whether v1 writes its paging fields as strings.
         requests: How often each endpoint was asked.
@@ -59,7 +60,6 @@ class SimulatedCluster:
         "_gone",
         "_jobs",
         "_retention",
-        "_speed",
         "api_key",
         "databases",
         "generation",
@@ -72,6 +72,7 @@ class SimulatedCluster:
         "requests",
         "script",
         "seed",
+        "speed",
         "status",
         "version",
     )
@@ -107,7 +108,7 @@ class SimulatedCluster:
         self.ids = JobIds(generation, seed)
         self.lock = lock
         self._clock = clock
-        self._speed = speed
+        self.speed = speed
         self._crowd: Crowd | None = None
         self._jobs: dict[str, SimulatedJob] = {}
         self._gone: dict[str, SimulatedJob] = {}
@@ -153,15 +154,14 @@ class SimulatedCluster:
                 files = tuple(f"{collection}/part-{index}.parquet" for index in range(files))
             now = self.touch()
             job = SimulatedJob(
+                self,
                 job_id,
                 life or Life.completing(),
-                created=now if created is None else created,
-                speed=self._speed,
-                touch=self.touch,
-                collection=collection,
-                database=database,
-                files=files,
-                total_rows=total_rows,
+                now if created is None else created,
+                collection,
+                database,
+                files,
+                total_rows,
             )
             self._jobs[job_id] = job
             if database not in self.databases:
@@ -178,9 +178,9 @@ class SimulatedCluster:
             past: Over how many seconds before now the first jobs were created.
         """
         with self.lock:
-            now, speed = self.touch(), self._speed
+            now, speed = self.touch(), self.speed
             arrivals = None if every is None else every / speed
-            self._crowd = Crowd(self.ids, self.seed, now, count, arrivals, past / speed, life)
+            self._crowd = Crowd(self, self.ids, self.databases, self.seed, now, count, arrivals, past / speed, life)
 
     def job(self, job_id: str) -> SimulatedJob:
         """Returns a job that was ever there, also one the server has dropped or forgotten.
@@ -196,7 +196,7 @@ class SimulatedCluster:
                 if crowd is None or number is None or number >= crowd.last(self._clock()):
                     raise KeyError(job_id)
                 # Whoever takes it in hand may change it, so from now on it is kept.
-                job = self._jobs[job_id] = self._made(crowd.member(number))
+                job = self._jobs[job_id] = crowd.job(number)
             return job
 
     def forget(self, job_id: str) -> None:
@@ -217,7 +217,7 @@ class SimulatedCluster:
                     return None
                 if not crowd.first <= number < crowd.last(now):
                     return None
-                job = self._made(crowd.member(number))
+                job = crowd.job(number)
             moment = job.at(now)
             return Row(job, moment) if self._dropped_at(moment) > now else None
 
@@ -273,9 +273,9 @@ class SimulatedCluster:
             for job in by_hand.values():
                 yield job.id, job.changes(now)
             for number in range(crowd.last(now) if crowd else 0):
-                member = crowd.member(number)  # type: ignore[union-attr]
-                if member.id not in by_hand:
-                    yield member.id, self._made(member).changes(now)
+                job = crowd.job(number)  # type: ignore[union-attr]
+                if job.id not in by_hand:
+                    yield job.id, job.changes(now)
 
     def now(self) -> float:
         """Returns the time, in seconds since the epoch."""
@@ -289,37 +289,22 @@ class SimulatedCluster:
 
     def _crowd_rows(self, crowd: Crowd, now: float, rows: list[Row]) -> float:
         until, droppable = FOREVER, True
+        by_hand = self._jobs.keys() | self._gone.keys()
         for number in range(crowd.first, crowd.last(now)):
-            member = crowd.member(number)
-            if member.id in self._jobs or member.id in self._gone:
-                droppable = False
-                continue
-            job = self._made(member)
+            job = crowd.job(number)
             moment = job.at(now)
             dropped = self._dropped_at(moment)
-            if dropped <= now:
-                if droppable:
-                    crowd.first = number + 1
-                continue
-            droppable = False
-            rows.append(Row(job, moment))
-            until = min(until, moment.until, dropped)
+            if job.id in by_hand:
+                droppable = False
+            elif dropped > now:
+                droppable = False
+                rows.append(Row(job, moment))
+                until = min(until, moment.until, dropped)
+            elif droppable:
+                crowd.first = number + 1
         return until
 
     def _dropped_at(self, moment: Moment) -> float:
         if moment.state == VANISHED:
             return moment.since
-        return moment.since + self._retention / self._speed if moment.state in TERMINAL else FOREVER
-
-    def _made(self, member: Member) -> SimulatedJob:
-        return SimulatedJob(
-            member.id,
-            member.life,
-            created=member.created,
-            speed=self._speed,
-            touch=self.touch,
-            collection=member.collection,
-            database=self.databases[member.number % len(self.databases)],
-            files=member.files,
-            total_rows=member.total_rows,
-        )
+        return moment.since + self._retention / self.speed if moment.state in TERMINAL else FOREVER

@@ -11,12 +11,14 @@ from monitor.simulator.lives import KINDS, Life
 from monitor.simulator.trouble import TROUBLES, Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.simulator.cluster import SimulatedCluster
     from monitor.simulator.world import World
 
 ROOT = "/simulator"
 _SHOWN = 100
-_SCENE = ("endpoint", "times", "seconds")
+_SCENE: dict[str, Callable[[Any], Any]] = {"endpoint": str, "times": int, "seconds": float}
 _JOB = ("collection", "database", "files", "total_rows", "job_id")
 
 
@@ -85,7 +87,7 @@ def _change(cluster: SimulatedCluster, method: str, what: str, rest: list[str], 
         cluster.forget(rest[0])
         return Answer(200, encode({"forgotten": rest[0]}))
     if what == "trouble" and method == "POST" and not rest:
-        scene = {name: fields.pop(name) for name in _SCENE if name in fields}
+        scene = {name: take(fields.pop(name)) for name, take in _SCENE.items() if name in fields}
         trouble = Trouble.of(str(fields.pop("kind", "")), fields)
         cluster.trouble(trouble, **scene)
         return Answer(200, encode({"trouble": trouble.kind}))

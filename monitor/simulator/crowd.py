@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from monitor.simulator.ids import mix
+from monitor.simulator.job import SimulatedJob
 from monitor.simulator.lives import FOREVER, Life, Phase, State
 from monitor.simulator.reasons import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.simulator.ids import JobIds
+    from monitor.simulator.job import Owner
 
 COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
 LONGEST = 1200.0
@@ -57,16 +61,7 @@ LIVES = _catalogue()
 """The lives of all others: most complete, some fail, and each reason and each oddity turns up."""
 
 
-class Member(NamedTuple):
-    """What is special about one job of a crowd."""
-
-    number: int
-    id: str
-    life: Life
-    created: float
-    collection: str
-    files: tuple[str, ...]
-    total_rows: int
+_FILES = tuple(tuple(f"exports/2026-09/part-{index}.parquet" for index in range(count)) for count in (1, 1, 2, 4, 8))
 
 
 @dataclass(slots=True)
@@ -74,7 +69,9 @@ class Crowd:
     """Jobs of which `count` are there from the beginning, and another arrives every `every` seconds.
 
     Attributes:
+        owner: The cluster they belong to.
         ids: Writes their ids.
+        databases: They are spread over these.
         seed: Decides everything else about them.
         started: When the crowd began, in seconds since the epoch.
         count: How many jobs there are at the beginning, created over the `past` seconds before it.
@@ -84,7 +81,9 @@ class Crowd:
         first: All numbers below have been dropped by the server.
     """
 
+    owner: Owner
     ids: JobIds
+    databases: Sequence[str]
     seed: int
     started: float
     count: int
@@ -109,14 +108,19 @@ class Crowd:
             return self.started - self.past * (self.count - number) / self.count
         return self.started + (number - self.count + 1) * (self.every or 0.0)
 
-    def member(self, number: int) -> Member:
+    def job(self, number: int) -> SimulatedJob:
         """Returns job `number`, always the same one."""
         bits = mix(self.seed, number)
-        life = self.life or (FIRST[number] if number < len(FIRST) else LIVES[bits % len(LIVES)])
-        collection = COLLECTIONS[(bits >> 8) % len(COLLECTIONS)]
-        files = _FILES[(bits >> 16) % len(_FILES)]
-        rows = 1000 * (1 + (bits >> 24) % 500)
-        return Member(number, self.ids.id(number), life, self.created(number), collection, files, rows)
-
-
-_FILES = tuple(tuple(f"exports/2026-09/part-{index}.parquet" for index in range(count)) for count in (1, 1, 2, 4, 8))
+        life = self.life
+        if life is None:
+            life = FIRST[number] if number < len(FIRST) else LIVES[bits % len(LIVES)]
+        return SimulatedJob(
+            self.owner,
+            self.ids.id(number),
+            life,
+            self.created(number),
+            COLLECTIONS[(bits >> 8) % len(COLLECTIONS)],
+            self.databases[number % len(self.databases)],
+            _FILES[(bits >> 16) % len(_FILES)],
+            1000 * (1 + (bits >> 24) % 500),
+        )

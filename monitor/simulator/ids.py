@@ -11,6 +11,8 @@ _SPREAD = 0x9E3779B97F4B
 _GATHER = pow(_SPREAD, -1, 1 << _HIDDEN_BITS)
 _MILVUS_FIRST = 449_000_000_000_000_000
 _HIDDEN_DIGITS = 12
+_MILVUS_RANGE = 10**11
+"""Each Milvus cluster takes its ids from a range of its own."""
 
 
 def mix(seed: int, number: int) -> int:
@@ -52,7 +54,7 @@ class JobIds:
                 number = ((int(job_id[-_HIDDEN_DIGITS:], 16) ^ self.seed) * _GATHER) & _HIDDEN
         except ValueError:
             return None
-        return number if number >= 0 and self.id(number) == job_id else None
+        return number if 0 <= number < _MILVUS_RANGE // 2 and self.id(number) == job_id else None
 
     def _first(self) -> int:
-        return _MILVUS_FIRST + self.seed % 10**6 * 10**11
+        return _MILVUS_FIRST + self.seed % 10**6 * _MILVUS_RANGE

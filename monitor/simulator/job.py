@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.simulator.lives import READ_AT, TERMINAL, VANISHED, WRITTEN_AT, Life, Moment, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _ROW_BYTES = 540
 _KNOWN = {str(state): state for state in State}
@@ -26,6 +26,17 @@ class FileProgress:
     total_rows: int
     completed: float | None
     reason: str
+
+
+class Owner(Protocol):
+    """What a job must know of its cluster."""
+
+    @property
+    def speed(self) -> float:
+        """How many simulated seconds pass in one second."""
+
+    def touch(self) -> float:
+        """Notes that something was changed by hand, and returns the time."""
 
 
 class Row(NamedTuple):
@@ -47,16 +58,14 @@ class SimulatedJob:
         files: The names of its files.
     """
 
-    __slots__ = ("_lives", "_speed", "_touch", "collection", "created", "database", "files", "id", "total_rows")
+    __slots__ = ("_lives", "_owner", "collection", "created", "database", "files", "id", "total_rows")
 
-    def __init__(  # noqa: PLR0913 - a record with a field for each fact the API tells
+    def __init__(
         self,
+        owner: Owner,
         job_id: str,
         life: Life,
-        *,
         created: float,
-        speed: float,
-        touch: Callable[[], float],
         collection: str,
         database: str,
         files: Sequence[str],
@@ -69,8 +78,7 @@ class SimulatedJob:
         self.files = files
         self.total_rows = total_rows
         self._lives: tuple[tuple[float, Life], ...] = ((created, life),)
-        self._speed = speed
-        self._touch = touch
+        self._owner = owner
 
     def __repr__(self) -> str:
         return f"<SimulatedJob {self.id[:40]} {self._lives[-1][1].kind}>"
@@ -83,7 +91,8 @@ class SimulatedJob:
     def at(self, now: float) -> Moment:
         """Returns what it says of itself at the time `now`; `until` and `since` are times, not ages."""
         begin, life = self._lives[-1]
-        return life.at((now - begin) * self._speed, begin, self._speed)
+        speed = self._owner.speed
+        return life.at((now - begin) * speed, begin, speed)
 
     def set(self, state: str | None = None, progress: int | None = None, reason: str | None = None) -> None:
         """Freezes it to a state, from now on; what is not given stays, except that a finished job says 100 or 0.
@@ -93,7 +102,7 @@ class SimulatedJob:
             progress: Percent; any number, also one that no server should send.
             reason: Why it failed.
         """
-        now = self._touch()
+        now = self._owner.touch()
         old = self.at(now)
         new = old.state if state is None else _KNOWN.get(state.lower(), state)
         if progress is None:
@@ -102,7 +111,7 @@ class SimulatedJob:
 
     def live(self, life: Life) -> None:
         """Begins another life, now."""
-        self._lives = (*self._lives, (self._touch(), life))
+        self._lives = (*self._lives, (self._owner.touch(), life))
 
     def forget(self) -> None:
         """Makes the server forget it: no list has it, and describe says that it does not exist."""
@@ -113,9 +122,9 @@ class SimulatedJob:
         found: list[tuple[float, str]] = []
         ends = [begin for begin, _ in self._lives[1:]] + [now]
         for (begin, life), end in zip(self._lives, ends, strict=True):
-            for age, state in life.changes(0.0, (end - begin) * self._speed):
+            for age, state in life.changes(0.0, (end - begin) * self._owner.speed):
                 if not found or found[-1][1] != state:
-                    found.append((begin + age / self._speed, state))
+                    found.append((begin + age / self._owner.speed, state))
         return found
 
     def file_size(self) -> int:

@@ -68,17 +68,8 @@ def stranger(
 ) -> Row:
     """Returns a job that never was."""
     now = cluster.now()
-    job = SimulatedJob(
-        job_id or cluster.ids.id(_NEVER_WAS + number),
-        life,
-        created=now,
-        speed=1.0,
-        touch=lambda: now,
-        collection=collection,
-        database="default",
-        files=("part-0.parquet",),
-        total_rows=1000,
-    )
+    job_id = job_id or cluster.ids.id(_NEVER_WAS + number)
+    job = SimulatedJob(cluster, job_id, life, now, collection, "default", ("part-0.parquet",), 1000)
     return Row(job, job.at(now))
 
 

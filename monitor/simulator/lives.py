@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,6 +77,15 @@ class Life:
     phases: tuple[Phase, ...]
     vanishes_after: float = FOREVER
     kind: str = "custom"
+    _settled: tuple[float, float, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        begin = since = sum(phase.seconds for phase in self.phases[:-1])
+        for phase in self.phases[-2::-1]:
+            if phase.state != self.phases[-1].state:
+                break
+            since -= phase.seconds
+        object.__setattr__(self, "_settled", (begin, since, max(phase.end for phase in self.phases)))
 
     def at(self, age: float, origin: float = 0.0, speed: float = 1.0) -> Moment:
         """Returns what a job of this life says at `age` seconds; state `vanished` once it is forgotten.
@@ -88,6 +97,11 @@ class Life:
         """
         if age >= self.vanishes_after:
             return Moment(VANISHED, 0, 0, "", FOREVER, origin + self.vanishes_after / speed)
+        settled, since, written = self._settled
+        phase = self.phases[-1]
+        if age >= settled and phase.start == phase.end:
+            until = origin + self.vanishes_after / speed
+            return Moment(phase.state, phase.end, written, phase.reason, until, origin + since / speed)
         begin = since = 0.0
         state, written, last = "", 0, self.phases[-1]
         for phase in self.phases:
@@ -99,7 +113,7 @@ class Life:
             written = max(written, phase.end)
             begin = end
         progress, until = phase.start, end if phase is not last else FOREVER
-        if phase.start != phase.end and age > begin and phase.seconds < FOREVER:
+        if phase.start != phase.end and age >= begin and phase.seconds < FOREVER:
             step = phase.seconds / (phase.end - phase.start)
             steps = min(int((age - begin) / abs(step)), abs(phase.end - phase.start))
             progress += steps if step > 0 else -steps

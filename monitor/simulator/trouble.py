@@ -30,7 +30,13 @@ class Trouble:
     def http(
         cls, status: int, *, retry_after: float | str | None = None, code: int | None = None, message: str | None = None
     ) -> Trouble:
-        """An HTTP status, with the body the server would give; `retry_after` is sent as it is."""
+        """An HTTP status, with the body the server would give; `retry_after` is sent as it is.
+
+        Raises:
+            ValueError: There is no such status for an answer.
+        """
+        if not 200 <= status <= 599:  # noqa: PLR2004 - what HTTP has for final answers
+            raise ValueError(f"status must be from 200 to 599, not {status}")
         return cls("http", {"status": status, "retry_after": retry_after, "code": code, "message": message})
 
     @classmethod

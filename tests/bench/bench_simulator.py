@@ -1,6 +1,6 @@
 """What the simulator costs: `python tests/bench/bench_simulator.py [--requests N] [--clusters N]`.
 
-The server runs in a process of its own, the client is a raw keep-alive socket, so the CPU seconds are the server's alone.
+The server runs in a process of its own and the client is a raw keep-alive socket: the CPU seconds are the server's.
 """
 
 from __future__ import annotations

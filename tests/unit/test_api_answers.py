@@ -59,7 +59,9 @@ def test_what_has_no_code_is_no_answer_of_this_api(payload: Any) -> None:
         envelope(payload)
 
 
-@pytest.mark.parametrize("code", ["9" * 5000, 10**4000, "-1", "1.0", "²", "", 1.0])
+@pytest.mark.parametrize(
+    "code", ["-1", "1.0", "²", "", 1.0, pytest.param("9" * 5000, id="text"), pytest.param(10**4000, id="number")]
+)
 def test_a_code_that_is_no_number_of_ours_is_none(code: Any) -> None:
     assert code_of(code) is None
 
@@ -117,7 +119,7 @@ def test_an_empty_refusal_says_nothing() -> None:
     [
         ("0", 0.0),
         (" 7 ", 7.0),
-        ("9" * 5000, 999_999_999.0),
+        pytest.param("9" * 5000, 999_999_999.0, id="5000 digits"),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("soon", None),
         ("", None),

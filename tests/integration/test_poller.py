@@ -1,0 +1,264 @@
+"""Polls of one cluster, step by step, against a simulated server on a real socket."""
+
+from contextlib import closing
+from dataclasses import replace
+from threading import Thread
+
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.api import ErrorKind, Network, connect
+from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
+from monitor.poller import DESCRIBES_PER_POLL, Poller
+from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.store import MemoryStore
+from tests.clusters import cluster
+from tests.daemon import Metrics
+
+
+class Watched:
+    """One simulated cluster, the poller that watches it, and a clock of its own."""
+
+    def __init__(self, url, network, generation, world):
+        self.server = world.add_cluster("prod", generation=generation)
+        self.now = 1_000_000.0
+        self.store = MemoryStore()
+        own = OwnMetrics()
+        if generation in ("zilliz", "v1"):
+            settings = cluster(url, name="prod", cluster_id="prod", api="v1" if generation == "v1" else "v2")
+        else:
+            api = "milvus-2.3" if generation == "milvus-2.3" else "v2"
+            settings = cluster(f"{url}/clusters/prod", name="prod", api=api)
+        self.metrics = ClusterMetrics(settings, [kind.value for kind in ErrorKind])
+        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, own, lambda: self.now)
+        self._exposition = Exposition(own.registry)
+        self._exposition.show([self.metrics])
+
+    def poll(self, after=30.0):
+        """Poll once more, later; return what was logged."""
+        self.now += after
+        with capture_logs() as logged:
+            self.outcome = self.poller.poll()
+        return logged
+
+    def steps(self, after=30.0):
+        return [
+            (line["job_id"], line["from_state"], line["to_state"])
+            for line in self.poll(after)
+            if line["event"] == "import_job_transition"
+        ]
+
+    def shown(self):
+        return Metrics(self._exposition.scrape("", self.now)[0].decode())
+
+
+@pytest.fixture
+def watch():
+    world = World()
+    with SimulatorServer(world) as server, closing(Network()) as network:
+        yield lambda generation="zilliz": Watched(server.url, network, generation, world)
+
+
+def events(logged):
+    return [line["event"] for line in logged if line["event"] not in ("poll_finished", "describe_failed")]
+
+
+@pytest.mark.parametrize("generation", ["zilliz", "milvus", "v1", "milvus-2.3"])
+def test_every_generation_tells_the_same_story(watch, generation):
+    watched = watch(generation)
+    assert events(watched.poll()) == ["cluster_baseline"]
+    job = watched.server.add_job(collection="books", life=Life.frozen("Pending"))
+    story = watched.steps()
+    job.set(state="Importing", progress=40)
+    story += watched.steps()
+    progress = watched.shown().value("milvus_import_job_progress_ratio", job_id=job.id)
+    job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+    (failed,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
+
+    assert story == [(job.id, "new", "pending"), (job.id, "pending", "importing")]
+    assert progress == pytest.approx(0.4)
+    assert (failed["to_state"], failed["failure"], failed["log_level"]) == ("failed", "file_not_found", "error")
+    assert failed["reason"] == "open file failed, path=a.parquet: file does not exist"
+    assert failed["progress"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("generation", ["zilliz", "milvus", "v1", "milvus-2.3"])
+def test_in_every_generation_a_job_vanishes_on_the_servers_word(watch, generation):
+    watched = watch(generation)
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.poll()
+    watched.server.forget(job.id)
+
+    assert watched.steps() == [(job.id, "importing", "vanished")]
+    assert watched.steps() == []
+    assert watched.shown().value("milvus_import_job_state", job_id=job.id, state="vanished") == 1
+
+
+def test_a_describe_that_fails_is_no_verdict_and_costs_the_poll_nothing(watch):
+    watched = watch("milvus")
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.poll()
+    watched.server.forget(job.id)
+    watched.server.trouble(Trouble.describe_error(65535, "something else"), endpoint="describe", times=2)
+
+    assert watched.steps() == []
+    assert watched.outcome.ok
+    assert watched.steps() == []
+    assert watched.steps() == [(job.id, "importing", "vanished")]
+
+
+def test_the_describes_of_one_poll_are_bounded_and_the_rest_wait_their_turn(watch):
+    watched = watch("zilliz")
+    jobs = [watched.server.add_job(collection="books", life=Life.frozen("Importing", 40)) for _ in range(50)]
+    known = []
+    for _ in range(3):
+        watched.poll()
+        known.append(len(watched.shown().named("milvus_import_job_progress_ratio")))
+
+    assert known == [DESCRIBES_PER_POLL, 2 * DESCRIBES_PER_POLL, len(jobs)]
+    assert watched.server.requests["describe"] == 3 * DESCRIBES_PER_POLL
+
+
+def test_a_server_whose_describe_hangs_costs_one_timeout_a_poll(watch):
+    watched = watch("zilliz")
+    for _ in range(5):
+        watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.poller.reconfigure(*reconnected(watched, timeout=0.3))
+    watched.server.trouble(Trouble.hang(), endpoint="describe")
+    watched.poll()
+
+    assert watched.outcome.ok
+    assert watched.server.requests["describe"] == 1
+
+
+def reconnected(watched, **changes):
+    settings = replace(watched.poller.cluster, **changes)
+    return settings, connect(settings, Network(), watched.poller.usage)
+
+
+def test_a_failed_poll_keeps_the_previous_picture(watch):
+    watched = watch("zilliz")
+    for _ in range(150):
+        watched.server.add_job(collection="books", life=Life.frozen("Completed", 100))
+    watched.poll()
+    before = watched.store.picture("prod")
+    watched.server.trouble(Trouble.html(), endpoint="list", times=1)
+
+    assert events(watched.poll()) == ["cluster_unreachable"]
+    assert watched.store.picture("prod") is before
+    assert not watched.outcome.ok
+    assert events(watched.poll()) == ["cluster_recovered"]
+
+
+def test_an_unreachable_cluster_is_told_once_and_shown_at_once(watch):
+    watched = watch("milvus")
+    watched.poll()
+    watched.server.trouble(Trouble.http(401))
+    told = [events(watched.poll()) for _ in range(3)]
+
+    assert told == [["cluster_unreachable"], [], []]
+    assert watched.shown().value("milvus_import_cluster_up") == 0
+    assert watched.shown().value("milvus_import_poll_failures_total", reason="unauthorized") == 3
+
+
+def test_a_long_retry_after_is_part_of_the_outcome(watch):
+    watched = watch("milvus")
+    watched.server.trouble(Trouble.http(429, retry_after=120))
+    watched.poll()
+
+    assert (watched.outcome.ok, watched.outcome.retry_after) == (False, 120)
+
+
+def test_a_bad_record_costs_only_itself_and_is_told_once(watch):
+    watched = watch("milvus")
+    watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    body = b'{"code": 0, "data": {"records": [{"jobId": "1", "state": "Importing", "progress": 5}, 7, {"state": "x"}]}}'
+    watched.server.trouble(Trouble.body(body), endpoint="list")
+    logged = [watched.poll(), watched.poll()]
+
+    skipped = [line["message"] for line in logged[0] if line["event"] == "import_record_skipped"]
+    assert skipped == ["a record is a number instead of an object", "a record's job id is missing"]
+    assert "import_record_skipped" not in events(logged[1])
+    assert watched.shown().value("milvus_import_bad_records_total") == 4
+    assert watched.shown().named("milvus_import_job_progress_ratio", job_id="1")
+
+
+def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
+    watched = watch("milvus")
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
+    watched.poll()
+    stalled = events(watched.poll(after=1801)), events(watched.poll())
+    shown = watched.shown().value("milvus_import_job_stalled", job_id=job.id, state="importing")
+    job.set(progress=81)
+
+    assert stalled == (["import_job_stalled"], [])
+    assert shown == 1
+    assert events(watched.poll()) == ["import_job_resumed"]
+    assert watched.shown().value("milvus_import_job_stalled", job_id=job.id) == 0
+
+
+def test_a_reason_that_the_server_gives_later_is_told_and_shown(watch):
+    watched = watch("v1")
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
+    watched.poll()
+    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=3)
+    job.set(state="Failed", reason="disk quota exceeded")
+    (first,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
+    shown = watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="other")
+    (explained,) = [line for line in watched.poll() if line["event"] == "import_job_explained"]
+
+    assert (first["reason"], first["failure"], shown) == ("", "other", 1)
+    assert (explained["reason"], explained["failure"]) == ("disk quota exceeded", "quota_exceeded")
+    assert watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="quota_exceeded") == 1
+    assert events(watched.poll()) == []
+
+
+def test_a_fault_of_the_monitor_itself_is_told_counted_and_passes(watch, monkeypatch):
+    watched = watch("milvus")
+    with monkeypatch.context() as patch:
+        patch.setattr(watched.store, "record", lambda *_: 1 / 0)
+        assert events(watched.poll()) == ["poll_crashed", "cluster_unreachable"]
+    assert watched.shown().value("milvus_import_poll_failures_total", reason="other") == 1
+    assert events(watched.poll()) == ["cluster_recovered", "cluster_baseline"]
+
+
+def test_what_a_retired_poller_finds_is_not_recorded(watch):
+    watched = watch("milvus")
+    watched.server.trouble(Trouble.slow_drip(0.05), endpoint="list")
+    polling = Thread(target=watched.poll)
+    polling.start()
+    assert watched.server.wait_for_requests("list", 1)
+    watched.poller.retire()
+    polling.join(timeout=10)
+
+    assert watched.store.picture("prod") is None
+
+
+def test_stopping_is_no_failure_of_the_cluster(watch):
+    watched = watch("milvus")
+    settings, _ = reconnected(watched)
+    network = Network()
+    network.stop()
+    watched.poller.reconfigure(settings, connect(settings, network))
+
+    assert watched.poll() == []
+    assert watched.shown().value("milvus_import_cluster_up") is None
+
+
+def test_one_debug_line_for_each_poll_counts_its_own_requests(watch):
+    watched = watch("zilliz")
+    watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    lines = [line for _ in range(2) for line in watched.poll() if line["event"] == "poll_finished"]
+
+    assert [(line["requests"], line["jobs"], line["log_level"]) for line in lines] == [(2, 1, "debug"), (2, 1, "debug")]
+
+
+def test_the_jobs_of_two_databases_are_told_apart_where_the_server_filters(watch):
+    watched = watch("zilliz")
+    watched.server.add_job(collection="books", database="default", life=Life.frozen("Importing", 40))
+    watched.server.add_job(collection="books", database="sales", life=Life.frozen("Importing", 40))
+    watched.poller.reconfigure(*reconnected(watched, databases=("default", "sales")))
+    watched.poll()
+
+    shown = watched.shown().named("milvus_import_jobs", collection="books", state="importing")
+    assert {labels["database"]: value for labels, value in shown} == {"default": 1, "sales": 1}

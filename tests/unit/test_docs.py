@@ -1,0 +1,106 @@
+"""What exists is documented, and what is documented exists."""
+
+import ast
+import re
+from pathlib import Path
+
+import typer
+
+from monitor.cli import app
+from monitor.config import json_schema
+from monitor.metrics import FAMILIES, OwnMetrics
+from monitor.web import create_app
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def rows(page: str, heading: str) -> list[str]:
+    """The rows of the table under a heading of a page, without its head."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return table[2:]
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    return [re.findall(r"`([^`]+)`", row.split("|")[1])[0] for row in rows(page, heading)]
+
+
+def test_the_metrics_of_each_cluster_are_documented_as_they_are():
+    expected = []
+    for family in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        expected.append(f"| `{family.full_name}` | {family.type} | {labels} | {family.help} |".replace("|  |", "| |"))
+
+    assert rows("metrics.md", "Of each cluster") == expected
+
+
+def test_the_monitors_own_metrics_are_documented_as_they_are():
+    own = [family for family in OwnMetrics().registry.collect() if family.name.startswith("milvus_import_")]
+
+    expected = {f"| `{family.name}` | {family.type} | {family.documentation} |" for family in own}
+    assert set(rows("metrics.md", "Of the monitor itself")) == expected
+
+
+def settings(node: dict, definitions: dict, path: str = "") -> list[str]:
+    """Every setting of the config file's schema, as a row of the table."""
+    found = []
+    for name, value in node.get("properties", {}).items():
+        references = [value, *value.get("anyOf", []), value.get("items", {})]
+        inner = [definitions[one["$ref"].split("/")[-1]] for one in references if "$ref" in one]
+        here = f"{path}{name}{'[]' if 'items' in value and inner else ''}"
+        default = value.get("default")
+        shown = "" if default is None or inner else f"`{default}`".replace("False", "false")
+        found.append(re.sub(r" {2,}", " ", f"| `{here}` | {shown} | {value['description']} |"))
+        for one in inner:
+            found += settings(one, definitions, f"{here}.")
+    return found
+
+
+def test_the_settings_are_documented_as_they_are():
+    schema = json_schema()
+
+    assert rows("configuration.md", "Settings") == settings(schema, schema["$defs"])
+
+
+def logged_events() -> set[str]:
+    """Every event that a call of `_log.info` and the like names in the source."""
+    events = set()
+    for path in (ROOT / "monitor").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                if isinstance(owner, ast.Name) and owner.id == "_log":
+                    texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                    assert len(texts) == 1, f"{path}:{node.lineno}: the event is not a plain text"
+                    events.add(texts[0])
+    return events
+
+
+def test_the_log_events_are_documented():
+    documented = first_cells("log.md", "Events")
+
+    assert set(documented) == logged_events()
+    assert len(documented) == len(set(documented))
+
+
+def test_the_endpoints_are_documented():
+    app_ = create_app(None)  # type: ignore[arg-type] # no endpoint is called
+    served = {f"{min(route.methods - {'HEAD'})} {route.path}" for route in app_.routes}
+
+    assert set(first_cells("http.md", "Endpoints")) == served
+
+
+def test_the_commands_and_their_options_are_documented():
+    command = typer.main.get_command(app)
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert set(first_cells("commands.md", "Commands")) == set(command.commands)
+    for name, sub in command.commands.items():
+        section = text.split(f"### `{name}`\n", 1)[1].split("\n### ", 1)[0]
+        documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
+        options = {max(param.opts, key=len): param.envvar for param in sub.params if param.name != "help"}
+        assert documented == set(options), name
+        for option, variable in options.items():
+            if variable:
+                assert f"`{variable}`" in section, f"{name} {option}"
