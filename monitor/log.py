@@ -1,9 +1,11 @@
 """Sets up the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
 
+import json
 import logging
+import math
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
 import structlog
@@ -12,48 +14,75 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MASK: Final = "********"
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_OURS: Final = ("level", "timestamp")
+"""What no text of anybody else gets into, and what a secret that is a common word would only spoil."""
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys or takes for the end of a line, and what turns the direction of writing."""
+
+_SEVERAL_LINES: Final = ("exception", "stack")
 _DEPTH: Final = 4
+_BITS: Final = 64
 
 
 class Redactor:
-    """Replaces secrets in everything that is logged, wherever in an event they stand."""
+    """Makes plain values of everything that is logged, and masks the secrets, wherever in an event they stand."""
 
     def __init__(self) -> None:
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Mask these secrets from now on, and only these."""
-        longest_first = sorted(set(secrets), key=len, reverse=True)
+        forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
+        longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def masked(self, text: str) -> str:
         """Return a text with its secrets masked."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        pattern = self._pattern
+        return text if pattern is None else pattern.sub(MASK, text)
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Mask the secrets of an event; a structlog processor."""
-        if self._pattern is not None:
-            for key, value in event.items():
-                event[key] = self._clean(value, _DEPTH)
-        return event
+        """Return the event with values that JSON knows; a structlog processor."""
+        return {key: value if key in _OURS else self._plain(value, _DEPTH) for key, value in event.items()}
 
-    def _clean(self, value: Any, depth: int) -> Any:
-        if isinstance(value, str):
-            return self.masked(value)
-        if isinstance(value, MutableMapping) and depth:
-            return {key: self._clean(inner, depth - 1) for key, inner in value.items()}
+    def _plain(self, value: Any, depth: int) -> Any:
+        if value is None or (isinstance(value, int) and value.bit_length() <= _BITS):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        if isinstance(value, Mapping) and depth:
+            return {self._text(key): self._plain(inner, depth - 1) for key, inner in value.items()}
         if isinstance(value, list | tuple) and depth:
-            return [self._clean(inner, depth - 1) for inner in value]
-        return value if isinstance(value, int | float | None) else self.masked(str(value))
+            return [self._plain(inner, depth - 1) for inner in value]
+        return self._text(value)
+
+    def _text(self, value: Any) -> str:
+        try:
+            text = str(value)
+        except Exception as error:  # noqa: BLE001 - the text of any object may come from anybody's code, and a line is due
+            text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
+        return _HALF.sub("\N{REPLACEMENT CHARACTER}", self.masked(text))
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; one that cannot be formatted or written is never dumped, for secrets may be in it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Tell of a line that could not be formatted; where nothing can be written, there is nobody to tell."""
+        message = f"a line of the logger {record.name} could not be written"
+        told = logging.LogRecord(record.name, record.levelno, record.pathname, record.lineno, message, None, None)
+        if record.msg != message:
+            self.emit(told)
 
 
 def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
-    """Send every log line of the process, ours and the libraries', to a stream.
+    """Send every log line and warning of the process, ours and the libraries', to a stream.
 
     Args:
         log_format: ``json``, ``console``, or ``auto``: console where the stream is a terminal.
-        level: ``debug``, ``info``, ``warning`` or ``error``.
+        level: ``debug``, ``info``, ``warning`` or ``error``; of libraries nothing below ``warning`` is logged.
         redactor: Masks the secrets.
         stream: Standard error by default.
     """
@@ -66,27 +95,29 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    tail: list[Processor]
+    tail: list[Processor] = [structlog.processors.format_exc_info, redactor]
     if console:
         renderer = structlog.dev.ConsoleRenderer(
             colors=terminal, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24, sort_keys=False
         )
-        tail = [_without_nothing, _on_one_line, redactor, renderer]
+        tail += [_without_nothing, _on_one_line, renderer]
     else:
-        tail = [structlog.processors.format_exc_info, redactor, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+        tail += [structlog.processors.JSONRenderer(ensure_ascii=not utf_8)]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Lines(stream)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, *tail], foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(logging.WARNING, _LEVELS[level]))
     logging.getLogger("monitor").setLevel(_LEVELS[level])
+    logging.captureWarnings(capture=True)
 
 
 def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -95,8 +126,17 @@ def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 
 def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Show control characters as what they are, so that no server's text can write a line of its own."""
+    """Show control characters as what they are, so that no text can write a line of its own.
+
+    The lines of a traceback are set in, so that none of them can pass for an event.
+    """
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = _CONTROL.sub(lambda match: repr(match[0])[1:-1], value)
+        if key in _SEVERAL_LINES:
+            event[key] = "\n".join(f"    {_shown(line)}" for line in value.split("\n"))
+        elif isinstance(value, str):
+            event[key] = _shown(value)
     return event
+
+
+def _shown(text: str) -> str:
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)

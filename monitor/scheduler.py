@@ -2,11 +2,10 @@
 
 import hashlib
 import logging
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Condition
 from typing import Any, Final, Protocol
 
@@ -28,6 +27,9 @@ RETRY_AFTER_LIMIT: Final = 3600.0
 BEAT_EVERY: Final = 1.0
 STANDS_STILL_AFTER: Final = 15.0
 """Seconds without a beat after which the scheduler counts as standing still."""
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class PollOutcome(Protocol):
@@ -51,15 +53,15 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]
     """
 
     def __init__(self, interval: float, offset: float) -> None:
-        self.interval = interval
-        self.offset = offset
+        # Whole microseconds, as in a datetime: with fractions, a point could round to itself and be fired for ever.
+        self._interval = max(1, round(interval * 1e6))
+        self._offset = round(offset * 1e6)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return the first point after both times: points that have passed are not caught up one by one."""
-        after = max(now, previous_fire_time or now).timestamp()
-        steps = math.floor((after - self.offset) / self.interval) + 1
-        at = self.offset + steps * self.interval
-        return datetime.fromtimestamp(at if at > after else at + self.interval, UTC)
+        after = (max(now, previous_fire_time or now) - _EPOCH) // _MICROSECOND
+        steps = (after - self._offset) // self._interval + 1
+        return _EPOCH + (self._offset + steps * self._interval) * _MICROSECOND
 
 
 class _PoolExecutor(BasePoolExecutor):  # type: ignore[misc]
@@ -119,7 +121,8 @@ class PollScheduler:
         Args:
             within: The longest wait, in seconds.
         """
-        self._stopping = True
+        with self._idle:
+            self._stopping = True
         self._scheduler.shutdown(wait=False)
         self.pool.shutdown(wait=False)
         with self._idle:
@@ -168,9 +171,11 @@ class PollScheduler:
     def _run(self, name: str) -> None:
         """Poll a cluster, unless it is to be left alone for a while."""
         watch = self._watches.get(name)
-        if watch is None or self._stopping or time.monotonic() < watch.not_before:
+        if watch is None or time.monotonic() < watch.not_before:
             return
         with self._idle:
+            if self._stopping:
+                return
             self._running += 1
         try:
             self._plan(watch, watch.poll())

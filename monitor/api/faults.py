@@ -32,7 +32,7 @@ def plain_errors(host: str, connect: float, whole: float) -> Iterator[None]:
         raise TlsError(f"{host}: {_cause(error)}") from None
     except urllib3.exceptions.DecodeError as error:
         raise BadResponseError(f"{host}: the answer cannot be decompressed: {_cause(error)}") from None
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
         cause = _root(error)
         if isinstance(cause, TimeoutError):
             raise ApiTimeoutError(too_late) from None

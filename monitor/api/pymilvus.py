@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import requests
 
-from monitor.api.answers import envelope, refusal
-from monitor.api.errors import BadResponseError
+from monitor.api.answers import decoded, envelope, refusal
+from monitor.api.errors import ApiError
 from monitor.api.faults import plain_errors
 
 _TIMEOUT: Final = 20.0
@@ -111,13 +111,13 @@ def _post(
     if db_name:
         headers["DB-Name"] = db_name
     seconds = timeout if isinstance(timeout, int | float) else _TIMEOUT
-    with plain_errors(url, seconds, seconds):
-        response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
-    if response.status_code != _OK:
-        raise refusal(response, response.content, url, "v2")
     try:
-        payload = response.json()
-    except ValueError as error:
-        raise BadResponseError(f"{url}: the answer is not JSON ({error})") from None
-    envelope(payload)
+        with plain_errors(url, seconds, seconds):
+            response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
+        if response.status_code != _OK:
+            raise refusal(response, response.content, url, "v2")
+        envelope(decoded(response.content, url))
+    except ApiError as error:
+        error.hide(api_key.strip())
+        raise
     return response

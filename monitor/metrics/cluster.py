@@ -12,7 +12,7 @@ from monitor.metrics.jobs import add_jobs
 from monitor.metrics.samples import Samples, labels
 
 STALE_AFTER: Final = 5
-"""Intervals for which the jobs seen last are shown while the cluster cannot be reached."""
+"""Intervals for which the jobs seen last are shown; durations of a poll, where that is longer than the interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class ClusterMetrics:
         self._up: bool | None = None
         self._last_poll = 0.0
         self._last_success: float | None = None
+        self._success_took = 0.0
         self._last_duration: float | None = None
         self.text = self._rendered()
 
@@ -71,7 +72,7 @@ class ClusterMetrics:
         with self._lock:
             self._up = True
             self._last_poll = self._last_success = now
-            self._last_duration = duration
+            self._last_duration = self._success_took = duration
             self._picture = difference.picture
             self._counts.polls += 1
             self._counts.bad_records += bad_records
@@ -112,10 +113,11 @@ class ClusterMetrics:
         self._counts.add_to(lasting, self._cluster.name)
         self._add_cluster(lasting, dropped)
         stale = lasting.text()
+        seen_at = (self._last_success or 0.0) + self._success_took
         return ClusterText(
             fresh=tuple(now + always for now, always in zip(present.text(), stale, strict=True)),
             stale=stale,
-            fresh_until=(self._last_success or 0.0) + STALE_AFTER * self._cluster.interval,
+            fresh_until=seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took),
         )
 
     def _add_cluster(self, samples: Samples, dropped: int) -> None:

@@ -27,7 +27,8 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Add a duration."""
+        """Add a duration; where the clock went back, it counts as 0, for a sum must not shrink."""
+        seconds = max(seconds, 0.0)
         self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
         self._sum += seconds
 

@@ -22,7 +22,8 @@ def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples
         lasting: Gets what stays true: failures, and how imports ended.
 
     Returns:
-        How many series were left out. Failures are shown first, then stalled jobs, then those that moved last.
+        How many series were left out. Failures are shown first, then stalled jobs, then those that moved last; of
+        the collections, those whose latest import failed, then the other outcomes, then the counts.
     """
     who = ("milvus_cluster", cluster.name)
     jobs = Budget(cluster.series_per_cluster)
@@ -31,11 +32,7 @@ def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples
     for tracked in _unfinished(picture):
         jobs.add(present, _of_unfinished(who, tracked, now))
     collections = Budget(cluster.series_per_cluster)
-    for (database, collection), states in _counts(picture).items():
-        text = labels(who, ("database", database), ("collection", collection))
-        group = [("jobs", f'{text},state="{state}"', count) for state, count in sorted(states.items())]
-        collections.add(present, [*group])
-    for (database, collection), outcome in picture.outcomes.items():
+    for (database, collection), outcome in sorted(picture.outcomes.items(), key=lambda item: not item[1].last_failed):
         text = labels(who, ("database", database), ("collection", collection))
         ended: list[Line] = []
         if outcome.last_failed is not None:
@@ -43,6 +40,10 @@ def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples
         if outcome.last_completed_at is not None:
             ended.append(("collection_last_completed_timestamp_seconds", text, outcome.last_completed_at))
         collections.add(lasting, ended)
+    for (database, collection), states in _counts(picture).items():
+        text = labels(who, ("database", database), ("collection", collection))
+        group = [("jobs", f'{text},state="{state}"', count) for state, count in sorted(states.items())]
+        collections.add(present, [*group])
     return jobs.dropped + collections.dropped
 
 

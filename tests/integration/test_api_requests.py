@@ -241,7 +241,7 @@ def test_nothing_else_makes_a_job_gone(changes: dict[str, Any], body: Any) -> No
     assert not isinstance(caught.value, JobGoneError)
 
 
-@pytest.mark.parametrize("job_id", ["job-01fa", "²", "٣", "-7", "9" * 100, ""])
+@pytest.mark.parametrize("job_id", ["job-01fa", "²", "٣", "-7", "9" * 20, ""])
 def test_milvus_2_3_is_not_asked_for_what_cannot_be_its_id(job_id: str) -> None:
     with (
         Recorder() as server,
@@ -281,12 +281,10 @@ def test_an_older_spelling_of_describe_is_found_and_remembered(missing: int, spe
 
 def test_a_gateway_without_its_server_for_a_moment_does_not_cost_describe_for_ever() -> None:
     found = {"code": 0, "data": {"jobId": "7", "state": "Failed"}}
-    with (
-        Recorder(NO_API) as server,
-        connected(server.url) as api,
-        pytest.raises(ApiMissingError),
-    ):
-        api.describe("7")
+    with Recorder(NO_API) as server, connected(server.url) as api:
+        for _ in range(2):
+            with pytest.raises(ApiMissingError):
+                api.describe("7")
         server.answers(found)
         assert api.describe("7").state is JobState.FAILED
     assert server.requests[-1].target.endswith("/describe")

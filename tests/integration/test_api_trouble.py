@@ -1,6 +1,9 @@
 """Everything that goes wrong between a server and us: the kind of error, its message, its time and its memory."""
 
+import contextlib
 import gc
+import gzip
+import socket
 import threading
 import time
 import tracemalloc
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,36 +30,40 @@ from monitor.api.listing import PAGE_LIMIT
 from monitor.api.session import ATTEMPTS, RETRY_AFTER_LIMIT
 from monitor.simulator import Life, SimulatedCluster, SimulatorServer, State, Trouble, World
 from tests.clusters import cluster, connected
-from tests.recorder import Recorder
+from tests.recorder import Answer, Recorder
 
 KEY = "key-0123456789abcdef"
 SLACK = 1.0
 """Seconds: what a busy machine adds to a timeout."""
 
 
+class Simulated(NamedTuple):
+    """A cluster and where it is served."""
+
+    url: str
+    cluster: SimulatedCluster
+    world: World
+
+
 @pytest.fixture
-def simulated() -> Iterator[SimulatedCluster]:
+def simulated() -> Iterator[Simulated]:
     """A cluster with three jobs; its world's server runs as long."""
     world = World()
     with SimulatorServer(world) as server:
         found = world.add_cluster("in01-a", api_key=KEY)
         for _ in range(3):
             found.add_job(Life.frozen(State.IMPORTING, 50), collection="events" * 20)
-        _servers[found.id] = server
-        yield found
+        yield Simulated(server.url, found, world)
 
 
-_servers: dict[str, SimulatorServer] = {}
-
-
-def ask(simulated: SimulatedCluster, **changes: Any) -> Listing:
-    with connected(_servers[simulated.id].url, cluster_id=simulated.id, api_key=KEY, **changes) as api:
+def ask(simulated: Simulated, **changes: Any) -> Listing:
+    with connected(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY, **changes) as api:
         return api.list_jobs()
 
 
-def refused(simulated: SimulatedCluster, trouble: Trouble, **changes: Any) -> ApiError:
+def refused(simulated: Simulated, trouble: Trouble, **changes: Any) -> ApiError:
     """The error of a list in trouble, after a look at its message."""
-    simulated.trouble(trouble)
+    simulated.cluster.trouble(trouble)
     with pytest.raises(ApiError) as caught:
         ask(simulated, **changes)
     message = str(caught.value)
@@ -90,12 +97,12 @@ def refused(simulated: SimulatedCluster, trouble: Trouble, **changes: Any) -> Ap
     ids=lambda value: f"{value.kind}{dict(value.parameters)}"[:40] if isinstance(value, Trouble) else "",
 )
 def test_a_lasting_trouble_is_told_after_one_request(
-    simulated: SimulatedCluster, trouble: Trouble, kind: ErrorKind, message: str
+    simulated: Simulated, trouble: Trouble, kind: ErrorKind, message: str
 ) -> None:
     error = refused(simulated, trouble)
     assert error.kind is kind
     assert message in str(error)
-    assert simulated.requests["list"] == 1
+    assert simulated.cluster.requests["list"] == 1
 
 
 @pytest.mark.parametrize(
@@ -113,34 +120,34 @@ def test_a_lasting_trouble_is_told_after_one_request(
     ids=str,
 )
 def test_a_passing_trouble_is_tried_again_and_told_when_it_lasts(
-    simulated: SimulatedCluster, trouble: Trouble, kind: ErrorKind
+    simulated: Simulated, trouble: Trouble, kind: ErrorKind
 ) -> None:
-    simulated.trouble(trouble, times=ATTEMPTS - 1)
+    simulated.cluster.trouble(trouble, times=ATTEMPTS - 1)
     assert len(ask(simulated).jobs) == 3
     assert refused(simulated, trouble).kind is kind
-    assert simulated.requests["list"] == 2 * ATTEMPTS
+    assert simulated.cluster.requests["list"] == 2 * ATTEMPTS
 
 
 @pytest.mark.parametrize("trouble", [Trouble.content_type("text/plain"), Trouble.not_utf8()], ids=str)
-def test_a_blemish_costs_nothing(simulated: SimulatedCluster, trouble: Trouble) -> None:
-    simulated.trouble(trouble)
+def test_a_blemish_costs_nothing(simulated: Simulated, trouble: Trouble) -> None:
+    simulated.cluster.trouble(trouble)
     assert len(ask(simulated).jobs) == 3
 
 
 @pytest.mark.parametrize(
     ("trouble", "rejected"), [(Trouble.wrong_types(), 7), (Trouble.long_id(), 1), (Trouble.control_characters(), 0)]
 )
-def test_bad_records_cost_only_themselves(simulated: SimulatedCluster, trouble: Trouble, rejected: int) -> None:
-    simulated.trouble(trouble)
+def test_bad_records_cost_only_themselves(simulated: Simulated, trouble: Trouble, rejected: int) -> None:
+    simulated.cluster.trouble(trouble)
     listing = ask(simulated)
     assert len(listing.rejected) == rejected
     assert len([job for job in listing.jobs.values() if job.collection == "events" * 20]) == 3
 
 
-def test_negative_progress_is_no_progress(simulated: SimulatedCluster) -> None:
-    simulated.trouble(Trouble.progress_back(80), endpoint="describe")
+def test_negative_progress_is_no_progress(simulated: Simulated) -> None:
+    simulated.cluster.trouble(Trouble.progress_back(80), endpoint="describe")
     (job_id, *_) = ask(simulated).jobs
-    with connected(_servers[simulated.id].url, cluster_id=simulated.id, api_key=KEY) as api:
+    with connected(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY) as api:
         assert api.describe(job_id).progress is None
 
 
@@ -152,20 +159,18 @@ def test_negative_progress_is_no_progress(simulated: SimulatedCluster) -> None:
     [Trouble.hang(), Trouble.slow_drip(0.02), Trouble.slow_drip(0.02, headers=True)],
     ids=["hang", "body drips", "headers drip"],
 )
-def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(
-    simulated: SimulatedCluster, trouble: Trouble
-) -> None:
+def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(simulated: Simulated, trouble: Trouble) -> None:
     started = time.monotonic()
     error = refused(simulated, trouble, timeout=0.6)
     took = time.monotonic() - started
     assert error.kind is ErrorKind.TIMEOUT
     assert "no complete answer within 0.6 s" in str(error)
     assert 0.5 <= took < 0.6 + SLACK
-    assert simulated.requests["list"] == 1
+    assert simulated.cluster.requests["list"] == 1
 
 
-def test_an_answer_that_comes_slowly_but_in_time_is_taken(simulated: SimulatedCluster) -> None:
-    simulated.trouble(Trouble.slow_drip(0.0001))
+def test_an_answer_that_comes_slowly_but_in_time_is_taken(simulated: Simulated) -> None:
+    simulated.cluster.trouble(Trouble.slow_drip(0.0001))
     assert len(ask(simulated, timeout=20.0).jobs) == 3
 
 
@@ -182,6 +187,39 @@ def test_a_flood_of_interim_answers_ends_with_the_timeout() -> None:
     assert time.monotonic() - started < 0.5 + SLACK
 
 
+def test_a_host_that_takes_no_connection_ends_with_the_time_for_connecting() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+        for _ in range(4):
+            filling = waiting.enter_context(socket.socket())
+            filling.settimeout(0)
+            filling.connect_ex(full.getsockname())
+        with connected(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.3) as api:
+            api.session._retrying.sleep = lambda _: None
+            with pytest.raises(ApiError, match=r"no connection within 0\.3 s") as caught:
+                api.list_jobs()
+    assert caught.value.kind is ErrorKind.TIMEOUT
+    assert api.session.usage.requests == {"list": 1}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip, gzip, gzip, gzip, gzip, gzip"])
+def test_what_cannot_be_decompressed_is_a_bad_response(encoding: str) -> None:
+    with (
+        Recorder(Answer(b"no gzip" * 100, headers={"Content-Encoding": encoding})) as server,
+        connected(server.url) as api,
+        pytest.raises(BadResponseError, match="cannot be decompressed"),
+    ):
+        api.list_jobs()
+    assert len(server.requests) == 1
+
+
+def test_a_compressed_answer_is_read() -> None:
+    body = gzip.compress(b'{"code": 0, "data": [{"jobId": "7"}]}')
+    with Recorder(Answer(body, headers={"Content-Encoding": "gzip"})) as server, connected(server.url) as api:
+        for _ in range(3):
+            assert list(api.list_jobs().jobs) == ["7"]
+    assert server.connections == 1
+
+
 def test_a_port_where_nobody_listens_is_a_connection_that_fails() -> None:
     with Recorder() as server:
         url = server.url
@@ -191,11 +229,11 @@ def test_a_port_where_nobody_listens_is_a_connection_that_fails() -> None:
     assert str(caught.value) == f"{url.removeprefix('http://')}: connection refused"
 
 
-def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: SimulatedCluster) -> None:
+def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: Simulated) -> None:
     now = 0.0
-    simulated.trouble(Trouble.endless_pages())
+    simulated.cluster.trouble(Trouble.endless_pages())
     with closing(Network(clock=lambda: now)) as network:
-        api = connect(cluster(_servers[simulated.id].url, cluster_id=simulated.id, api_key=KEY, timeout=5.0), network)
+        api = connect(cluster(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY, timeout=5.0), network)
         api.session.begin()
         now = 59.9
         assert api.session.call("list", "GET", "/v2/clusters", check=str)
@@ -213,8 +251,8 @@ def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: Simul
     [Trouble.huge(), Trouble.huge(announced=False), Trouble.gzip_bomb()],
     ids=["huge", "huge, unannounced", "gzip bomb"],
 )
-def test_a_body_costs_no_more_memory_than_its_limit(simulated: SimulatedCluster, trouble: Trouble) -> None:
-    simulated.trouble(trouble)
+def test_a_body_costs_no_more_memory_than_its_limit(simulated: Simulated, trouble: Trouble) -> None:
+    simulated.cluster.trouble(trouble)
     gc.collect()
     tracemalloc.start()
     try:
@@ -227,19 +265,19 @@ def test_a_body_costs_no_more_memory_than_its_limit(simulated: SimulatedCluster,
     assert peak < 2 * BODY_LIMIT
 
 
-def test_pages_without_end_are_given_up(simulated: SimulatedCluster) -> None:
-    simulated.trouble(Trouble.endless_pages())
+def test_pages_without_end_are_given_up(simulated: Simulated) -> None:
+    simulated.cluster.trouble(Trouble.endless_pages())
     error = refused(simulated, Trouble.endless_pages(), page_size=1)
     assert error.kind is ErrorKind.BAD_RESPONSE
     assert f"more than {PAGE_LIMIT} pages" in str(error)
-    assert simulated.requests["list"] == PAGE_LIMIT
+    assert simulated.cluster.requests["list"] == PAGE_LIMIT
 
 
 # --- redirects
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_told_and_never_followed(simulated: SimulatedCluster, status: int) -> None:
+def test_a_redirect_is_told_and_never_followed(simulated: Simulated, status: int) -> None:
     with Recorder({"code": 0, "data": []}) as elsewhere:
         error = refused(simulated, Trouble.redirect(f"{elsewhere.url}/v2/vectordb/jobs/import/list", status))
     assert error.kind is ErrorKind.BAD_RESPONSE
@@ -250,9 +288,9 @@ def test_a_redirect_is_told_and_never_followed(simulated: SimulatedCluster, stat
 # --- Retry-After
 
 
-def test_a_short_retry_after_is_waited_out(simulated: SimulatedCluster) -> None:
-    simulated.trouble(Trouble.http(429, retry_after=1), times=1)
-    with connected(_servers[simulated.id].url, cluster_id=simulated.id, api_key=KEY) as api:
+def test_a_short_retry_after_is_waited_out(simulated: Simulated) -> None:
+    simulated.cluster.trouble(Trouble.http(429, retry_after=1), times=1)
+    with connected(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY) as api:
         started = time.monotonic()
         assert len(api.list_jobs().jobs) == 3
     assert time.monotonic() - started >= 1.0
@@ -260,49 +298,48 @@ def test_a_short_retry_after_is_waited_out(simulated: SimulatedCluster) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_retry_after_is_kept_with_the_error(simulated: SimulatedCluster, status: int) -> None:
+def test_a_retry_after_is_kept_with_the_error(simulated: Simulated, status: int) -> None:
     assert refused(simulated, Trouble.http(status, retry_after=0)).retry_after == 0
 
 
 @pytest.mark.parametrize(
     "retry_after", [60, format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)], ids=["60", "a date"]
 )
-def test_a_long_retry_after_is_handed_on_without_a_wait(simulated: SimulatedCluster, retry_after: Any) -> None:
+def test_a_long_retry_after_is_handed_on_without_a_wait(simulated: Simulated, retry_after: Any) -> None:
     started = time.monotonic()
     error = refused(simulated, Trouble.http(429, retry_after=retry_after))
     assert isinstance(error, ThrottledError)
     assert error.retry_after is not None
     assert error.retry_after > RETRY_AFTER_LIMIT
     assert time.monotonic() - started < SLACK
-    assert simulated.requests["list"] == 1
+    assert simulated.cluster.requests["list"] == 1
 
 
 # --- one cluster's trouble is not another's
 
 
-def test_a_cluster_that_hangs_does_not_keep_another_from_answering(simulated: SimulatedCluster) -> None:
-    server = _servers[simulated.id]
-    healthy = server.world.add_cluster("in01-b", api_key=KEY)
+def test_a_cluster_that_hangs_does_not_keep_another_from_answering(simulated: Simulated) -> None:
+    healthy = simulated.world.add_cluster("in01-b", api_key=KEY)
     healthy.add_job()
-    simulated.trouble(Trouble.hang())
+    simulated.cluster.trouble(Trouble.hang())
     with closing(Network()) as network:
 
         def api(of: SimulatedCluster) -> ImportApi:
-            return connect(cluster(server.url, cluster_id=of.id, api_key=KEY, timeout=3.0), network)
+            return connect(cluster(simulated.url, cluster_id=of.id, api_key=KEY, timeout=3.0), network)
 
         errors: list[ApiError] = []
 
         def hang() -> None:
             try:
-                api(simulated).list_jobs()
+                api(simulated.cluster).list_jobs()
             except ApiError as error:
                 errors.append(error)
 
         hanging = threading.Thread(target=hang)
         hanging.start()
-        assert simulated.wait_for_requests("list", 1)
+        assert simulated.cluster.wait_for_requests("list", 1)
         assert len(api(healthy).list_jobs().jobs) == 1
         assert hanging.is_alive()
-        simulated.recover()
+        simulated.cluster.recover()
         hanging.join()
     assert [error.kind for error in errors] == [ErrorKind.TIMEOUT]

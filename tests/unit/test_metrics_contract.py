@@ -133,7 +133,7 @@ def test_both_formats_show_the_same(scrapes):
         }
 
     assert values("text") == values("openmetrics")
-    assert len(values("text")) > 200
+    assert len(values("text")) > 150
 
 
 def test_openmetrics_names_counters_without_total_and_ends_with_eof_once(scrapes):
@@ -182,8 +182,8 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
 
 
 def test_the_kinds_of_failure_are_those_of_the_contract():
-    assert sorted(KINDS) == sorted(
-        "transient throttled unauthorized not_found bad_request bad_response timeout connection tls other".split()
+    assert " ".join(KINDS) == (
+        "transient throttled unauthorized not_found bad_request bad_response timeout connection tls other"
     )
 
 

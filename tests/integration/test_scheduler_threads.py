@@ -1,0 +1,307 @@
+"""The scheduler with its real threads: polls that hang, overlap, come late or crash."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+import monitor.scheduler
+from monitor.scheduler import PollScheduler
+
+WAIT = 20.0
+
+
+@dataclass
+class Outcome:
+    ok: bool = True
+    retry_after: float | None = None
+
+
+class Polls:
+    """Counts polls and misses by cluster, and lets a test wait for them."""
+
+    def __init__(self):
+        self.done = Counter()
+        self.missed = Counter()
+        self.changed = threading.Condition()
+
+    def poll(self, name):
+        def poll():
+            with self.changed:
+                self.done[name] += 1
+                self.changed.notify_all()
+            return Outcome()
+
+        return poll
+
+    def miss(self, name):
+        def missed(number):
+            with self.changed:
+                self.missed[name] += number
+                self.changed.notify_all()
+
+        return missed
+
+    def wait(self, condition):
+        with self.changed:
+            assert self.changed.wait_for(condition, WAIT), (self.done.most_common(3), self.missed.most_common(3))
+
+
+class Hanging:
+    """A poll that hangs until it is let go."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self.begins = 0
+        self.let_go = threading.Event()
+
+    def __call__(self):
+        self.begins += 1
+        self.begun.release()
+        assert self.let_go.wait(WAIT)
+        return Outcome()
+
+
+@pytest.fixture
+def polls():
+    return Polls()
+
+
+@pytest.fixture
+def started():
+    """Makes running schedulers, and stops them at the end."""
+    with ExitStack() as stack:
+
+        def start(concurrency):
+            scheduler = PollScheduler(concurrency)
+            scheduler.start()
+
+            def end():
+                if scheduler._scheduler.running:
+                    scheduler.stop(WAIT)
+                scheduler.pool.shutdown()
+
+            stack.callback(end)
+            return scheduler
+
+        yield start
+
+
+@pytest.fixture
+def hanging(started):  # noqa: ARG001  # asked for first, so that the poll is let go before the schedulers stop
+    """A poll that hangs no longer than the test."""
+    poll = Hanging()
+    yield poll
+    poll.let_go.set()
+
+
+def test_polls_that_would_overlap_are_left_out_and_counted(started, polls, hanging):
+    scheduler = started(4)
+    scheduler.watch("slow", 0.1, hanging, polls.miss("slow"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    polls.wait(lambda: polls.missed["slow"] >= 3)
+    alone = hanging.begins
+    hanging.let_go.set()
+
+    assert alone == 1
+    assert hanging.begun.acquire(timeout=WAIT)
+
+
+def test_a_poll_that_is_late_because_the_pool_is_full_is_not_lost(started, polls, hanging):
+    scheduler = started(1)
+    scheduler.watch("slow", 1000.0, hanging, polls.miss("slow"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.watch("late", 0.2, polls.poll("late"), polls.miss("late"))
+    polls.wait(lambda: polls.missed["late"] >= 2)
+    while_full = polls.done["late"]
+    hanging.let_go.set()
+
+    assert while_full == 0
+    polls.wait(lambda: polls.done["late"] >= 3)
+
+
+def test_clusters_that_hang_delay_no_other_while_the_pool_has_room(started, polls, hanging):
+    scheduler = started(4)
+    for number in range(3):
+        scheduler.watch(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
+    for _ in range(3):
+        assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.watch("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
+
+    polls.wait(lambda: polls.done["quick"] >= 10)
+    assert hanging.begins == 3
+
+
+def test_a_poll_that_raises_is_told_and_the_cluster_polled_again(started, polls, caplog):
+    count = polls.poll("broken")
+
+    def broken():
+        count()
+        raise RuntimeError("a fault of ours")
+
+    started(2).watch("broken", 0.1, broken, polls.miss("broken"))
+
+    polls.wait(lambda: polls.done["broken"] >= 3)
+    assert "a fault of ours" in caplog.text
+
+
+def test_a_callback_that_raises_stops_nothing(started, polls, hanging, caplog):
+    def missed(_number):
+        raise RuntimeError("a fault of ours")
+
+    scheduler = started(2)
+    scheduler.watch("slow", 0.1, hanging, missed)
+    scheduler.watch("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
+
+    polls.wait(lambda: polls.done["quick"] >= 10)
+    assert scheduler.healthy()
+    assert "a fault of ours" in caplog.text
+
+
+def test_stop_waits_no_longer_than_it_may_and_says_how_many_polls_hang(started, polls, hanging):
+    scheduler = started(4)
+    for name in ("one", "two"):
+        scheduler.watch(name, 0.1, hanging, polls.miss(name))
+        assert hanging.begun.acquire(timeout=WAIT)
+    began = time.monotonic()
+    still_running = scheduler.stop(0.3)
+
+    assert still_running == 2
+    assert 0.3 <= time.monotonic() - began < 3
+
+
+def test_stop_waits_for_a_poll_that_ends_in_time(started, polls, hanging):
+    scheduler = started(4)
+    scheduler.watch("slow", 0.1, hanging, polls.miss("slow"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    stopped = []
+    stopping = threading.Thread(target=lambda: stopped.append(scheduler.stop(WAIT)))
+    stopping.start()
+    hanging.let_go.set()
+    stopping.join(WAIT)
+
+    assert stopped == [0]
+
+
+def test_polls_that_wait_for_a_thread_when_it_stops_never_begin(started, polls, hanging):
+    scheduler = started(1)
+    scheduler.watch("slow", 1000.0, hanging, polls.miss("slow"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.watch("queued", 0.1, polls.poll("queued"), polls.miss("queued"))
+    polls.wait(lambda: polls.missed["queued"] >= 1)
+    assert scheduler.stop(0) == 1
+    hanging.let_go.set()
+    scheduler.pool.shutdown()
+
+    assert polls.done["queued"] == 0
+
+
+def test_a_changed_interval_counts_at_once(started, polls):
+    scheduler = started(2)
+    scheduler.watch("c", 1000.0, polls.poll("old"), polls.miss("c"))
+    polls.wait(lambda: polls.done["old"] == 1)
+    scheduler.watch("c", 0.1, polls.poll("new"), polls.miss("c"))
+
+    polls.wait(lambda: polls.done["new"] >= 5)
+    assert polls.done["old"] == 1
+    assert polls.missed["c"] == 0
+
+
+def test_a_cluster_that_is_no_longer_watched_is_polled_no_more(started, polls):
+    scheduler = started(2)
+    for name in ("goes", "stays"):
+        scheduler.watch(name, 0.1, polls.poll(name), polls.miss(name))
+    polls.wait(lambda: polls.done["goes"] >= 2)
+    scheduler.unwatch("goes")
+    gone_at, stayed_at = polls.done["goes"], polls.done["stays"]
+
+    polls.wait(lambda: polls.done["stays"] >= stayed_at + 8)
+    assert polls.done["goes"] <= gone_at + 1  # the one that was under way
+
+
+def test_a_name_that_is_taken_anew_while_its_old_poll_hangs_is_polled_once_that_ends(started, polls, hanging):
+    scheduler = started(2)
+    scheduler.watch("c", 0.1, hanging, polls.miss("old"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.unwatch("c")
+    scheduler.watch("c", 0.1, polls.poll("new"), polls.miss("new"))
+    polls.wait(lambda: polls.missed["new"] >= 2)
+    hanging.let_go.set()
+
+    polls.wait(lambda: polls.done["new"] >= 3)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A scheduler that counts as standing still after half a second."""
+    monkeypatch.setattr(monitor.scheduler, "STANDS_STILL_AFTER", 0.5)
+    monkeypatch.setattr(monitor.scheduler, "BEAT_EVERY", 0.05)
+
+
+def eventually(condition):
+    """Wait for what no event announces."""
+    deadline = time.monotonic() + WAIT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterwards(started, hanging):
+    let_go = threading.Event()
+    scheduler = started(2)
+    beating = eventually(scheduler.healthy)
+    scheduler.watch("slow", 0.1, hanging, lambda _: let_go.wait(WAIT))
+    blocked = eventually(lambda: not scheduler.healthy())
+    let_go.set()
+
+    assert beating
+    assert blocked
+    assert eventually(scheduler.healthy)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the death is the test's own
+def test_it_is_unhealthy_once_its_thread_is_dead(started, monkeypatch):
+    scheduler = started(2)
+    assert eventually(scheduler.healthy)
+    monkeypatch.setattr(scheduler._scheduler, "_process_jobs", lambda: (_ for _ in ()).throw(SystemExit))
+
+    assert eventually(lambda: not scheduler.healthy())
+    assert not scheduler._scheduler._thread.is_alive()
+    assert scheduler.stop(1) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_clusters_that_hang_do_not_make_it_unhealthy(started, polls, hanging):
+    scheduler = started(1)
+    for number in range(3):
+        scheduler.watch(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
+    polls.wait(lambda: all(polls.missed[f"dead-{number}"] >= 10 for number in range(3)))
+
+    assert eventually(scheduler.healthy)
+    assert not scheduler.ready()
+
+
+def test_a_thousand_clusters_are_each_polled_every_second(started, polls):
+    scheduler = started(32)
+    for number in range(1000):
+        scheduler.watch(f"c{number}", 1.0, polls.poll(number), polls.miss(number))
+    began = time.monotonic()
+    polls.wait(lambda: len(polls.done) == 1000 and min(polls.done.values()) >= 4)
+
+    assert time.monotonic() - began < 10
+    assert scheduler.ready()
+    assert scheduler.healthy()
+
+
+def test_skipped_polls_write_no_line(started, polls, hanging, caplog):
+    caplog.set_level(logging.WARNING)
+    started(2).watch("slow", 0.1, hanging, polls.miss("slow"))
+    polls.wait(lambda: polls.missed["slow"] >= 3)
+
+    assert caplog.text == ""

@@ -1,0 +1,259 @@
+"""The plan of the polls: which points in time, how far apart, and what a failure changes."""
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import monitor.scheduler
+from monitor.scheduler import BACKOFF_LIMIT, FIRST_POLL_WITHIN, GridTrigger, PollScheduler
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+intervals = st.floats(0.1, 1e6)
+shares = st.floats(0, 1, exclude_max=True)
+moments = st.integers(0, 4_000_000_000 * 10**6).map(lambda number: EPOCH + number * MICROSECOND)
+
+
+@dataclass
+class Outcome:
+    ok: bool
+    retry_after: float | None = None
+
+
+@given(intervals, shares, moments)
+def test_the_next_point_is_after_now_and_at_most_one_interval_away(interval, share, now):
+    at = GridTrigger(interval, share * interval).get_next_fire_time(None, now)
+
+    assert now < at <= now + timedelta(seconds=interval) + MICROSECOND
+
+
+@given(intervals, shares, moments)
+def test_each_point_is_followed_by_the_next_and_never_by_itself(interval, share, now):
+    trigger = GridTrigger(interval, share * interval)
+    first = trigger.get_next_fire_time(None, now)
+    for seen in (first, first + MICROSECOND, first + timedelta(seconds=interval / 3)):
+        following = trigger.get_next_fire_time(first, seen)
+        assert following > seen
+        assert abs((following - first).total_seconds() - interval) <= 2e-6
+
+
+@given(intervals, shares, moments, st.integers(1, 10_000))
+def test_the_points_do_not_drift(interval, share, now, steps):
+    trigger = GridTrigger(interval, share * interval)
+    first = trigger.get_next_fire_time(None, now)
+    step = trigger.get_next_fire_time(None, first) - first
+    much_later = first + steps * step
+
+    assert trigger.get_next_fire_time(None, much_later - MICROSECOND) == much_later
+
+
+@given(intervals, shares, moments, st.integers(1, 10**9))
+def test_points_that_have_passed_are_not_caught_up_one_by_one(interval, share, now, asleep):
+    trigger = GridTrigger(interval, share * interval)
+    planned = trigger.get_next_fire_time(None, now)
+    awake = planned + timedelta(microseconds=asleep)
+
+    assert awake < trigger.get_next_fire_time(planned, awake) <= awake + timedelta(seconds=interval) + MICROSECOND
+
+
+@given(intervals, shares, moments)
+def test_a_restart_keeps_the_points(interval, share, now):
+    before, after = (GridTrigger(interval, share * interval) for _ in range(2))
+    planned = before.get_next_fire_time(None, now)
+
+    assert after.get_next_fire_time(None, planned - MICROSECOND) == planned
+
+
+def test_a_point_hit_to_the_microsecond_does_not_keep_the_scheduler_busy_for_ever():
+    trigger = GridTrigger(1.0, 0.123456789)
+    now = trigger.get_next_fire_time(None, datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert trigger.get_next_fire_time(now, now) > now
+
+
+def test_a_clock_that_went_back_does_not_fire_a_point_again():
+    trigger = GridTrigger(10.0, 0.0)
+    planned = trigger.get_next_fire_time(None, EPOCH + timedelta(seconds=1000))
+
+    assert trigger.get_next_fire_time(planned, planned - timedelta(hours=1)) == planned + timedelta(seconds=10)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that monitor.scheduler believes in."""
+    now = SimpleNamespace(seconds=1_000_000.0)
+    fake = SimpleNamespace(monotonic=lambda: now.seconds, time=lambda: now.seconds)
+    monkeypatch.setattr(monitor.scheduler, "time", fake)
+    return now
+
+
+@pytest.fixture
+def scheduler(clock):
+    made = PollScheduler(2, clock=lambda: clock.seconds)
+    yield made
+    made.pool.shutdown()
+
+
+def next_run(scheduler, name):
+    return scheduler._scheduler.get_job(name).next_run_time.timestamp()  # what no poll has shown yet
+
+
+@pytest.mark.parametrize("interval", [0.1, 1.0, 5.0, 30.0, 86_400.0])
+def test_the_first_poll_comes_within_five_seconds_or_the_interval(scheduler, clock, interval):
+    for number in range(50):
+        scheduler.watch(f"cluster-{number}", interval, lambda: Outcome(ok=True), lambda _: None)
+    waits = [next_run(scheduler, f"cluster-{number}") - clock.seconds for number in range(50)]
+
+    assert min(waits) >= 0
+    assert max(waits) <= min(interval, FIRST_POLL_WITHIN) == min(interval, 5.0)
+    assert max(waits) - min(waits) > min(interval, 5.0) / 2
+
+
+def test_ten_thousand_names_spread_evenly_over_the_interval():
+    buckets = Counter()
+    for number in range(10_000):
+        at = GridTrigger(10.0, monitor.scheduler._share(f"prod-{number}") * 10.0)
+        buckets[int(at.get_next_fire_time(None, EPOCH + timedelta(days=1)).timestamp() % 10)] += 1
+    chi_square = sum((buckets[bucket] - 1000) ** 2 / 1000 for bucket in range(10))
+
+    assert chi_square < 27.9  # 9 degrees of freedom, p = 0.001; and the names are always the same
+
+
+class Simulated:
+    """One cluster's polls at its points in time, one second apart, with a clock of ours."""
+
+    def __init__(self, scheduler, clock, *outcomes):
+        self.scheduler, self.clock = scheduler, clock
+        self.outcomes = list(outcomes)
+        self.asked = []
+        scheduler.watch("c", 1.0, self.poll, lambda _: None)
+
+    def poll(self):
+        self.asked.append(round(self.clock.seconds - 1_000_000))
+        return self.outcomes.pop(0)
+
+    def run(self, seconds):
+        """Reach each point a hair early or late, as threads do."""
+        for number in range(seconds):
+            self.clock.seconds = 1_000_000 + number + (-0.01 if number % 2 else 0.02)
+            if self.outcomes:
+                self.scheduler._run("c")  # what the pool calls at each point
+        return self.asked
+
+
+def test_a_failing_cluster_is_asked_less_and_less_often_up_to_every_tenth_interval(scheduler, clock):
+    asked = Simulated(scheduler, clock, *[Outcome(ok=False)] * 8).run(60)
+
+    assert [later - earlier for earlier, later in pairwise(asked)] == [1, 2, 4, 8, 10, 10, 10]
+    assert BACKOFF_LIMIT == 10
+
+
+def test_a_thousand_failures_are_no_more_than_ten_intervals_apart(scheduler, clock):
+    asked = Simulated(scheduler, clock, *[Outcome(ok=False)] * 1000).run(10_100)
+
+    assert asked[-1] - asked[-2] == 10
+
+
+def test_one_success_and_a_cluster_is_asked_normally_again(scheduler, clock):
+    down, up = Outcome(ok=False), Outcome(ok=True)
+    asked = Simulated(scheduler, clock, down, down, down, up, up, up, down, up).run(30)
+
+    assert asked == [0, 1, 3, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "second_poll"),
+    [(None, 1), (0.0, 1), (-5.0, 1), (math.nan, 1), (5.0, 6), (5.5, 6), (1e9, 3600)],
+)
+def test_a_server_that_asks_to_be_left_alone_is_left_alone_for_an_hour_at_most(
+    scheduler, clock, retry_after, second_poll
+):
+    asked = Simulated(scheduler, clock, Outcome(ok=False, retry_after=retry_after), Outcome(ok=True)).run(3700)
+
+    assert asked == [0, second_poll]
+
+
+def test_a_short_wait_that_the_server_wants_does_not_shorten_the_pause(scheduler, clock):
+    asked = Simulated(scheduler, clock, *[Outcome(ok=False, retry_after=1.5)] * 5).run(40)
+
+    assert asked == [0, 2, 4, 8, 16]
+
+
+def test_new_settings_end_the_pause_of_a_failing_cluster(scheduler, clock):
+    simulated = Simulated(scheduler, clock, *[Outcome(ok=False, retry_after=3600.0)] * 2)
+    simulated.run(5)
+    scheduler.watch("c", 1.0, simulated.poll, lambda _: None)
+    simulated.run(7)
+
+    assert simulated.asked == [0, 0]
+
+
+def test_a_cluster_that_is_no_longer_watched_is_not_polled(scheduler, clock):
+    simulated = Simulated(scheduler, clock, Outcome(ok=True))
+    scheduler.unwatch("c")
+    scheduler.unwatch("never-known")
+
+    assert simulated.run(3) == []
+
+
+def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler):
+    def crash():
+        raise RuntimeError("a fault of ours")
+
+    scheduler.watch("up", 1.0, lambda: Outcome(ok=True), lambda _: None)
+    scheduler.watch("crashes", 1.0, crash, lambda _: None)
+    steps = [scheduler.ready()]
+    scheduler._run("up")
+    steps.append(scheduler.ready())
+    with pytest.raises(RuntimeError):
+        scheduler._run("crashes")
+    steps.append(scheduler.ready())
+    scheduler.watch("late", 1.0, lambda: Outcome(ok=True), lambda _: None)
+    steps.append(scheduler.ready())
+
+    assert steps == [False, False, True, True]
+
+
+def test_no_poll_begins_once_stop_has_begun(scheduler, clock, monkeypatch):
+    scheduler.start()
+    polled = []
+    scheduler.watch("c", 1000.0, lambda: polled.append(1) or Outcome(ok=True), lambda _: None)
+
+    def stop_in_between():
+        monitor.scheduler.time.monotonic = lambda: clock.seconds
+        monkeypatch.setattr(scheduler._scheduler, "shutdown", lambda **_: None)  # only who has begun matters here
+        assert scheduler.stop(0) == 0
+        return clock.seconds
+
+    monitor.scheduler.time.monotonic = stop_in_between
+    scheduler._run("c")
+    monkeypatch.undo()
+    scheduler._scheduler.shutdown(wait=False)
+
+    assert polled == []
+
+
+def test_it_is_unhealthy_once_no_beat_has_come_for_a_while(scheduler, clock):
+    clock.seconds += 14
+    fresh = scheduler.healthy()
+    clock.seconds += 2
+
+    assert (fresh, scheduler.healthy()) == (True, False)
+
+
+def test_the_real_clocks_are_the_defaults():
+    scheduler = PollScheduler(1)
+    before = time.time()
+    scheduler.watch("c", 1.0, lambda: Outcome(ok=True), lambda _: None)
+
+    assert before <= next_run(scheduler, "c") + 1e-6 <= time.time() + 1
+    scheduler.pool.shutdown()
