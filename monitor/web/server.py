@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE: Final = 75
-"""Seconds that an idle connection is kept, and that a request may take to come: longer than the usual scrape interval."""
+"""Seconds that an idle connection is kept, and that a request may take to come: more than a usual scrape interval."""
 
 CONNECTIONS: Final = 2048
 """Connections at a time; one more is answered 503."""

@@ -233,7 +233,8 @@ def test_garbage_gets_an_answer_or_nothing_and_disturbs_nobody(served, garbage):
         connection.sendall(garbage)
         connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
-            assert connection.recv(100).startswith((b"HTTP/1.1 400 ", b""))
+            answer = connection.recv(100)
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
 
     assert served.get("/-/healthy").status_code == 200
 

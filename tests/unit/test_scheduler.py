@@ -73,11 +73,13 @@ def test_a_restart_keeps_the_points(interval, share, now):
     assert after.get_next_fire_time(None, planned - MICROSECOND) == planned
 
 
-def test_a_point_hit_to_the_microsecond_does_not_keep_the_scheduler_busy_for_ever():
-    trigger = GridTrigger(1.0, 0.123456789)
-    now = trigger.get_next_fire_time(None, datetime(2026, 1, 1, tzinfo=UTC))
+@pytest.mark.parametrize("interval", [1.0, 30.0])
+def test_a_point_hit_to_the_microsecond_is_not_fired_again_and_again(interval):
+    for number in range(100):
+        trigger = GridTrigger(interval, monitor.scheduler._share(f"prod-{number}") * interval)
+        now = trigger.get_next_fire_time(None, datetime(2026, 11, 23, 22, tzinfo=UTC))
 
-    assert trigger.get_next_fire_time(now, now) > now
+        assert trigger.get_next_fire_time(now, now) > now
 
 
 def test_a_clock_that_went_back_does_not_fire_a_point_again():
