@@ -141,7 +141,7 @@ def test_a_rate_that_is_used_up_for_longer_than_a_timeout_is_told_at_once(server
         api.list_jobs()
         with pytest.raises(ThrottledError, match=r"our own limit of 0.1 requests a second") as caught:
             api.list_jobs()
-    assert caught.value.retry_after == pytest.approx(9.0)
+    assert caught.value.retry_after == pytest.approx(9.5)
     assert len(server.requests) == 1
 
 
