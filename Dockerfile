@@ -47,7 +47,8 @@ COPY --from=build --chown=65532:65532 /opt/state /var/lib/milvus-import-monitor
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    MILVUS_IMPORT_MONITOR_LISTEN=0.0.0.0:19595
+    MILVUS_IMPORT_MONITOR_LISTEN=0.0.0.0:19595 \
+    MILVUS_IMPORT_MONITOR_STATE=sqlite:////var/lib/milvus-import-monitor/state.db
 USER 65532:65532
 WORKDIR /var/lib/milvus-import-monitor
 VOLUME /var/lib/milvus-import-monitor

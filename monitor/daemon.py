@@ -16,13 +16,16 @@ from monitor.api import ErrorKind, Network, connect
 from monitor.config import Cluster, Config, ConfigError
 from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
-from monitor.poller import Poller
+from monitor.poller import Poller, tell_transition
 from monitor.scheduler import PollScheduler
-from monitor.store import MemoryStore, Store
+from monitor.store import Whose, open_store
 from monitor.web import Row, Server, bound_socket, create_app
 
 STOP_WITHIN: Final = 1.0
 """Seconds that running polls have when the monitor stops."""
+
+STORE_EVERY: Final = 1.0
+"""Seconds from one look after the store to the next."""
 
 FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
 
@@ -44,12 +47,17 @@ class Daemon:
         self._redactor = redactor
         self._reloading = Lock()
         self._network = Network(connections=config.concurrency)
-        self._store: Store = MemoryStore()
+        self._store = open_store(
+            config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
+        )
+        self._store_failures = 0
         self._own = OwnMetrics()
         self._exposition = Exposition(self._own.registry)
         self._scheduler = PollScheduler(config.concurrency)
         self._pollers: dict[str, Poller] = {}
         self._take(config)
+        self._maintain_store()
+        self._scheduler.every(STORE_EVERY, self._maintain_store)
 
     def start(self) -> None:
         """Start polling."""
@@ -60,6 +68,7 @@ class Daemon:
         self._network.stop()
         hanging = self._scheduler.stop(STOP_WITHIN)
         self._network.close()
+        self._store.close()
         return hanging
 
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
@@ -117,8 +126,19 @@ class Daemon:
         self._own.config_loaded(time.time())
         self.config = config
 
+    def _maintain_store(self) -> None:
+        """Let the store do what is due, and show how it is."""
+        self._store.maintain(lambda name, cluster_id, step: tell_transition(step, name, cluster_id))
+        failures = self._store.failures
+        self._own.store(up=self._store.up, failures=failures - self._store_failures)
+        self._store_failures = failures
+
     def _add(self, cluster: Cluster) -> None:
+        self._store.watch(Whose(cluster.name, _identity(cluster), cluster.cluster_id))
         metrics = ClusterMetrics(cluster, FAILURE_KINDS)
+        picture = self._store.picture(cluster.name)
+        if picture is not None:
+            metrics.restored(picture, time.time())
         poller = Poller(cluster, connect(cluster, self._network), self._store, metrics, self._own)
         self._pollers[cluster.name] = poller
         self._watch(poller)
@@ -144,15 +164,15 @@ class Daemon:
         return ", ".join(f"{count} {state}" for state, count in sorted(Counter(listed).items())) or "none"
 
 
-def _identity(cluster: Cluster) -> tuple[str, ...]:
+def _identity(cluster: Cluster) -> str:
     """What makes a cluster the same one: its ids, or its URL where it has none."""
     ids = (cluster.cluster_id, cluster.project_id, cluster.region_id)
-    return ids if any(ids) else (cluster.url,)
+    return "/".join(ids) if any(ids) else cluster.url
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:
     """Name the settings whose change a reload cannot take over."""
-    fixed = ("listen_host", "listen_port", "log_format", "log_level", "concurrency", "state_url")
+    fixed = ("listen_host", "listen_port", "log_format", "log_level", "concurrency", "state_url", "state_retention")
     return [name for name in fixed if getattr(old, name) != getattr(new, name)]
 
 

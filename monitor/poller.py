@@ -120,8 +120,7 @@ class Poller:
         self._requests_before = self.usage.requests.total()
         try:
             difference, rejected = self._compare(now)
-            if not self._record(difference):
-                return Outcome(ok=False)
+            recorded = self._record(difference)
         except StoppedError:
             return Outcome(ok=False)
         except ApiError as error:
@@ -131,8 +130,12 @@ class Poller:
             _log.exception("poll_crashed", **self._who())
             self._fail(ErrorKind.OTHER, f"{type(error).__name__} in the monitor itself", now, started)
             return Outcome(ok=False)
+        if recorded is None:
+            return Outcome(ok=False)
+        difference, ids = recorded
         self._show(difference, now, started, len(rejected))
         self._tell(difference, rejected, now)
+        self._store.told(ids)
         return Outcome(ok=True)
 
     def _compare(self, now: float) -> tuple[Difference, list[str]]:
@@ -146,12 +149,20 @@ class Poller:
         limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
         return diff(previous, seen, now, limits, cluster.failed_retention), listing.rejected
 
-    def _record(self, difference: Difference) -> bool:
-        """Record what a poll found, unless the poller was retired while it ran."""
+    def _record(self, difference: Difference) -> tuple[Difference, list[int]] | None:
+        """Record what a poll found, and return what of it counts, with the ids of its transitions.
+
+        Where another monitor has recorded a poll of the cluster meanwhile, its picture counts, and it tells. None where
+        the poller was retired while the poll ran.
+        """
         with self._recording:
-            if not self._retired:
-                self._store.record(self.cluster.name, difference)
-            return not self._retired
+            if self._retired:
+                return None
+            ids = self._store.record(self.cluster.name, difference)
+            picture = self._store.picture(self.cluster.name)
+        if ids is None:
+            return Difference(picture or Picture()), []
+        return difference, ids
 
     def _show(self, difference: Difference, now: float, started: float, bad_records: int) -> None:
         duration = time.monotonic() - started
@@ -190,7 +201,7 @@ class Poller:
             states = Counter(tracked.job.state.value for tracked in difference.picture.jobs.values())
             _log.info("cluster_baseline", **self._who(), jobs=states.total(), **states)
         for step in difference.transitions:
-            _tell_transition(step, self._who())
+            tell_transition(step, **self._who())
         for tracked in difference.stalled:
             _log.warning("import_job_stalled", **self._who(), **_facts(tracked, now))
         for tracked in difference.resumed:
@@ -243,7 +254,7 @@ def _known(previous: Picture | None, job_id: str) -> Job | None:
     return None if tracked is None else tracked.job
 
 
-def _tell_transition(step: Transition, who: dict[str, str]) -> None:
+def tell_transition(step: Transition, milvus_cluster: str, cluster_id: str) -> None:
     """Log a transition, at the level at which somebody has to hear of it."""
     if step.to_state is JobState.FAILED:
         level = logging.ERROR
@@ -254,7 +265,8 @@ def _tell_transition(step: Transition, who: dict[str, str]) -> None:
     _log.log(
         level,
         "import_job_transition",
-        **who,
+        milvus_cluster=milvus_cluster,
+        cluster_id=cluster_id,
         database=step.database,
         collection=step.collection,
         job_id=step.job_id,

@@ -110,6 +110,10 @@ class PollScheduler:
         )
         self._scheduler.add_listener(self._note_slot, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
 
+    def every(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something else again and again, in the same pool; one that is still running is not begun again."""
+        self._scheduler.add_job(work, "interval", seconds=seconds)
+
     def start(self) -> None:
         """Start the clockwork."""
         self._scheduler.start()

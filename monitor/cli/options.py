@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
+from pydantic import SecretStr
 
-from monitor.config import Config, ConfigError, load, parse_duration
+from monitor.config import Config, ConfigError, load, parse_duration, parse_state_url
 
 BAD_INPUT: Final = 2
 """Exit code for bad input: a wrong config file, a wrong option."""
@@ -37,6 +38,14 @@ LogLevel = Annotated[
         metavar="debug|info|warning|error",
         envvar="MILVUS_IMPORT_MONITOR_LOG_LEVEL",
         help="Instead of what is configured.",
+    ),
+]
+State = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="MILVUS_IMPORT_MONITOR_STATE",
+        help="Where the state is kept, instead of what is configured.",
     ),
 ]
 For = Annotated[
@@ -71,8 +80,15 @@ def loaded(path: Path) -> Config:
         fail(str(error))
 
 
-def overridden(config: Config, listen: str | None, log_format: str | None, log_level: str | None) -> Config:
+def overridden(
+    config: Config, listen: str | None, log_format: str | None, log_level: str | None, state: str | None = None
+) -> Config:
     """Return a config with what the command line or the environment says instead."""
+    if state is not None:
+        try:
+            config = replace(config, state_url=SecretStr(parse_state_url(state)))
+        except ValueError as error:
+            fail(f"--state: {error}")
     if listen is not None:
         host, port = address(listen)
         config = replace(config, listen_host=host, listen_port=port)

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, fail, loaded, overridden
+from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail, loaded, overridden
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
 from monitor.log import Redactor, configure
+from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
 
@@ -19,12 +20,13 @@ def run(
     listen: Listen = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
+    state: State = None,
 ) -> None:
     """Watch the clusters of a config file.
 
     Until SIGINT or SIGTERM; SIGHUP loads the file anew.
     """
-    change = partial(overridden, listen=listen, log_format=log_format, log_level=log_level)
+    change = partial(overridden, listen=listen, log_format=log_format, log_level=log_level, state=state)
     run_daemon(change(loaded(config)), partial(_load_again, config, change))
 
 
@@ -39,10 +41,10 @@ def run_daemon(
     """Run the daemon on a config, to its end and to that of the process."""
     redactor = Redactor()
     configure(config.log_format, config.log_level, redactor)
-    daemon = Daemon(config, load_again, redactor)
     try:
+        daemon = Daemon(config, load_again, redactor)
         hanging = asyncio.run(serve(daemon, beside=beside, stop_after=stop_after, announce=announce))
-    except AddressError as error:
+    except (AddressError, StoreError, NewerSchemaError) as error:
         fail(str(error), code=1)
     if hanging:
         # Their threads wait for servers that do not answer, and Python would wait for the threads.

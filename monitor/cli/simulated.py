@@ -14,6 +14,7 @@ from monitor.config import parse
 from monitor.simulator import SimulatorServer, World, snippet
 
 _DEMO: Final = """\
+state: {{url: "memory://"}}
 poll: {{interval: 1s, timeout: 5s, concurrency: 16}}
 jobs: {{stall_after: 15s, pending_after: 40s, uncommitted_after: 30s, failed_retention: 10m}}
 clusters:

@@ -77,15 +77,30 @@ def _listen(value: Any) -> Address:
     return Address(host, int(match["port"]))
 
 
-def _state_url(value: Any) -> str:
+def parse_state_url(value: Any) -> str:
+    """Return where the state is kept, in the one spelling that the store knows.
+
+    Raises:
+        ValueError: It is no such place; the text says what one looks like.
+    """
     written = text(value)
-    if written.startswith(("sqlite:", "postgresql:", "postgresql+", "postgres:")):
-        raise ValueError("sqlite and postgresql are not available in this release; use memory://")
-    if written != "memory://":
-        raise ValueError("must be memory://, the only one in this release")
-    return written
+    if written == "memory://":
+        return written
+    if written.startswith("sqlite:///") and written != "sqlite:///":
+        if "?" in written:
+            raise ValueError("must be sqlite:/// and a path, without parameters")
+        return written
+    if written.startswith(("postgresql://", "postgres://")):
+        parts = urlsplit(written)
+        if not parts.hostname or len(parts.path) < len("/x"):
+            raise ValueError("must be postgresql://user:password@host/database")
+        return "postgresql://" + written.partition("://")[2]
+    raise ValueError(
+        "must be sqlite:///state.db, sqlite:////absolute/path/state.db, postgresql://user:password@host/database, "
+        "or memory://"
+    )
 
 
 URL: Final = Kind(_url, {"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"})
 LISTEN: Final = Kind(_listen, {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"})
-STATE_URL: Final = Kind(_state_url, {"type": "string", "enum": ["memory://"]})
+STATE_URL: Final = Kind(parse_state_url, {"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"})

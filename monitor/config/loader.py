@@ -112,9 +112,15 @@ class _Reader:
             log_format=settings.log.format,
             log_level=settings.log.level,
             concurrency=settings.poll.concurrency,
-            state_url=settings.state.url,
+            state_url=SecretStr(self._state_url(settings.state.url)),
+            state_retention=settings.state.retention,
             clusters=tuple(clusters),
         )
+
+    def _state_url(self, url: str) -> str:
+        """Return where the state is kept, a file's path counted from the config file's directory."""
+        scheme, slashes, path = url.partition(":///")
+        return f"{scheme}{slashes}{self._files.path(path).absolute()}" if scheme == "sqlite" else url
 
     def _clusters(self, raw: Any, defaults: Mapping[str, Any]) -> list[Cluster]:
         if raw is UNRESOLVED:

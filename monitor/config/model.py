@@ -53,8 +53,10 @@ class LogSection(Section):
 class StateSection(Section):
     """Where the monitor remembers what it saw."""
 
-    url: Annotated[str, addresses.STATE_URL] = "memory://"
-    """`memory://` forgets at a restart; it is the only one in this release."""
+    url: Annotated[str, addresses.STATE_URL] = "sqlite:///state.db"
+    """sqlite:/// and a path, postgresql://user:password@host/database, or `memory://`, which forgets at a restart."""
+    retention: Annotated[float, _LIMIT] = Field(default="30d", validate_default=True)
+    """Time for which recorded transitions are kept."""
 
 
 class PollSettings(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,8 @@ class Config:
         log_format: `auto` is console on a terminal and JSON elsewhere.
         log_level: The least level that is logged.
         concurrency: Polls that run at the same time, at most.
-        state_url: Where the state is kept; `memory://` in this release.
+        state_url: Where the state is kept: `sqlite:///` and an absolute path, `postgresql://…`, or `memory://`.
+        state_retention: Seconds for which transitions are kept.
         clusters: In the order of the file; at least one.
     """
 
@@ -101,17 +103,19 @@ class Config:
     log_format: LogFormat
     log_level: LogLevel
     concurrency: int
-    state_url: str
+    state_url: SecretStr
+    state_retention: float
     clusters: tuple[Cluster, ...]
 
     def secrets(self) -> frozenset[str]:
         """Return every text that must not be seen anywhere, for redaction.
 
-        That is each API key and, of a key that is `user:password`, the password too. Those shorter than
-        `MIN_REDACTED` characters are left out.
+        That is each API key and, of a key that is `user:password`, the password too, and that of the database. Those
+        shorter than `MIN_REDACTED` characters are left out.
         """
         found: set[str] = set()
         for cluster in self.clusters:
             key = cluster.api_key.get_secret_value()
             found.update((key, key.partition(":")[2]))
+        found.add(urlsplit(self.state_url.get_secret_value()).password or "")
         return frozenset(secret for secret in found if len(secret) >= MIN_REDACTED)

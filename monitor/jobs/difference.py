@@ -53,6 +53,9 @@ class Difference:
         regressed: Number of jobs whose progress went back within their state.
         missing: Number of unfinished jobs that the list leaves out and on which there is no verdict yet.
         dropped: Number of missing jobs no longer remembered because there are more than ``REMEMBERED_LIMIT``.
+        changed: Jobs of the new picture that are new or not what they were.
+        removed: Ids of jobs that the new picture no longer has.
+        outcomes_changed: Whether the outcome of a collection is not what it was.
     """
 
     picture: Picture
@@ -65,6 +68,14 @@ class Difference:
     regressed: int = 0
     missing: int = 0
     dropped: int = 0
+    changed: tuple[TrackedJob, ...] = ()
+    removed: tuple[str, ...] = ()
+    outcomes_changed: bool = False
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether the new picture is not the previous one."""
+        return self.baseline or bool(self.changed or self.removed or self.outcomes_changed)
 
 
 def diff(
@@ -97,8 +108,9 @@ def diff(
     transitions = tuple(_transition(was, after, now) for was, after in steps)
     followed = [(was, after) for was, after in pairs if was is not None and was is not after]
     within = [(was.job, after.job) for was, after in followed if not _state_differs(was, after)]
+    outcomes = updated_outcomes(previous, jobs.values(), transitions, now)
     return Difference(
-        picture=Picture(jobs=jobs, outcomes=updated_outcomes(previous, jobs.values(), transitions, now)),
+        picture=Picture(jobs=jobs, outcomes=outcomes),
         transitions=transitions,
         baseline=previous is None,
         stalled=tuple(after for was, after in followed if after.stalled and not was.stalled),
@@ -108,6 +120,9 @@ def diff(
         regressed=sum((after.progress or 0) < (was.progress or 0) for was, after in within),
         missing=sum(job.missing_since is not None and not job.finished for job in jobs.values()),
         dropped=dropped,
+        changed=tuple(after for was, after in pairs if was is not after and after.job.job_id in jobs),
+        removed=tuple(job_id for job_id in before if job_id not in jobs),
+        outcomes_changed=previous is None or outcomes is not previous.outcomes,
     )
 
 

@@ -60,6 +60,14 @@ class ClusterMetrics:
             self._cluster = cluster
             self.text = self._rendered()
 
+    def restored(self, picture: Picture, now: float) -> None:
+        """Show what is known from before a restart, or from another monitor: what lasts, until the next poll."""
+        with self._lock:
+            self._last_poll = max(now, self._last_poll)
+            self._picture = picture
+            self._counts.know(picture)
+            self.text = self._rendered()
+
     def polled(self, difference: Difference, *, now: float, duration: float, bad_records: int) -> None:
         """Show what a successful poll saw.
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     Histogram,
     PlatformCollector,
@@ -46,6 +47,22 @@ class OwnMetrics:
             "When the config file was last loaded with success.",
             registry=self.registry,
         )
+
+        self._store_up = Gauge(
+            "milvus_import_store_up",
+            "1 while the store can be written; else everything goes on from memory.",
+            registry=self.registry,
+        )
+        self._store_write_failures = Counter(
+            "milvus_import_store_write_failures_total",
+            "Reads and writes of the store that failed.",
+            registry=self.registry,
+        )
+
+    def store(self, *, up: bool, failures: int) -> None:
+        """Show how the store is, and count failures that are new."""
+        self._store_up.set(int(up))
+        self._store_write_failures.inc(failures)
 
     def polled(self, seconds: float) -> None:
         """Observe how long a poll took."""

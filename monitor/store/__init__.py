@@ -1,6 +1,8 @@
-"""What was seen of each cluster, kept from poll to poll."""
+"""What was seen of each cluster, kept from poll to poll and from start to start."""
 
-from monitor.store.memory import MemoryStore
+from monitor.store.database import Whose
+from monitor.store.opening import StoreError, open_store
 from monitor.store.store import Store
+from monitor.store.tables import NewerSchemaError
 
-__all__ = ["MemoryStore", "Store"]
+__all__ = ["NewerSchemaError", "Store", "StoreError", "Whose", "open_store"]

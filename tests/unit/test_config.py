@@ -24,7 +24,8 @@ def test_the_smallest_file_gets_every_default_of_the_contract() -> None:
         log_format="auto",
         log_level="info",
         concurrency=32,
-        state_url="memory://",
+        state_url=SecretStr(f"sqlite:///{Path.cwd()}/state.db"),
+        state_retention=30 * 86_400.0,
         clusters=(
             Cluster(
                 name="lab",

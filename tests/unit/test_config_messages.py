@@ -24,6 +24,11 @@ TABS = (
     "indent with spaces, not tabs"
 )
 
+STATE_URL = (
+    "state.url: must be sqlite:///state.db, sqlite:////absolute/path/state.db, "
+    "postgresql://user:password@host/database, or memory://"
+)
+
 
 def problems(text: str, directory: Path) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
@@ -215,15 +220,11 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("log: ${NOPE}", "log: environment variable NOPE is not set"),
         ("log: {format: xml}", "log.format: must be one of auto, json, console"),
         ("log: {level: INFO}", "log.level: must be one of debug, info, warning, error"),
-        (
-            "state: {url: 'sqlite:///state.db'}",
-            "state.url: sqlite and postgresql are not available in this release; use memory://",
-        ),
-        (
-            "state: {url: 'postgresql://u:p@h/d'}",
-            "state.url: sqlite and postgresql are not available in this release; use memory://",
-        ),
-        ("state: {url: redis://}", "state.url: must be memory://, the only one in this release"),
+        ("state: {url: 'sqlite://state.db'}", STATE_URL),
+        ("state: {url: 'sqlite:///'}", STATE_URL),
+        ("state: {url: 'sqlite:///a?mode=ro'}", "state.url: must be sqlite:/// and a path, without parameters"),
+        ("state: {url: 'postgresql:///d'}", "state.url: must be postgresql://user:password@host/database"),
+        ("state: {url: redis://}", STATE_URL),
         (
             "web_config: web.yml",
             "web_config: unknown key; the keys known here are listen, log, state, poll, jobs, clusters",

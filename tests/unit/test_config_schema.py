@@ -44,7 +44,8 @@ def test_the_defaults_in_the_schema_are_those_of_the_loader() -> None:
         "listen": "127.0.0.1:19595",
         "format": "auto",
         "level": "info",
-        "url": "memory://",
+        "url": "sqlite:///state.db",
+        "retention": "30d",
         "interval": "30s",
         "timeout": "10s",
         "page_size": 100,
@@ -61,7 +62,7 @@ def test_the_defaults_in_the_schema_are_those_of_the_loader() -> None:
     written = {
         "listen": defaults["listen"],
         "log": {key: defaults[key] for key in ("format", "level")},
-        "state": {"url": defaults["url"]},
+        "state": {key: defaults[key] for key in ("url", "retention")},
         "poll": {key: defaults[key] for key in schema["$defs"]["PollSection"]["properties"]},
         "jobs": {key: defaults[key] for key in schema["$defs"]["JobSettings"]["properties"]},
         "clusters": [{"name": "a", "url": "http://a", "api": "v2", "tls": {"insecure_skip_verify": False}}],

@@ -1,0 +1,276 @@
+"""The store's database: one transaction for each poll that changes something."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from monitor.jobs import CollectionOutcome, Difference, Failure, JobState, Picture, TrackedJob, Transition
+from monitor.store.tables import clusters, jobs, migrate, outcomes, transitions
+
+_AT_ONCE: Final = 500
+"""Rows that one statement names."""
+
+_decoder: Final = msgspec.json.Decoder(TrackedJob)
+
+
+class StaleError(Exception):
+    """Somebody else has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Of which cluster a row is.
+
+    Attributes:
+        name: The cluster's name.
+        identity: What makes it the same cluster: a name can come to stand for another one.
+        cluster_id: Its id on Zilliz Cloud, for the log.
+    """
+
+    name: str
+    identity: str
+    cluster_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A cluster as it is stored.
+
+    Attributes:
+        revision: How often it was recorded.
+        picture: Its picture after the last time.
+    """
+
+    revision: int
+    picture: Picture
+
+
+class Database:
+    """Pictures and transitions in SQLite or PostgreSQL. Every method is one transaction; SQLAlchemy's errors come out.
+
+    Args:
+        engine: The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._one_writer = Lock() if engine.dialect.name == "sqlite" else None
+
+    def migrate(self) -> None:
+        """Make or update the tables."""
+        with self._writing() as connection:
+            migrate(connection)
+
+    def check(self) -> None:
+        """Look for damage in a SQLite file; raises ``DatabaseError`` where there is some."""
+        if self._one_writer is None:
+            return
+        with self._engine.connect() as connection:
+            result = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        if result != "ok":
+            raise DatabaseError(None, None, sqlite3.DatabaseError(result))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def load(self, whose: Whose) -> Stored | None:
+        """Return a cluster; None where it has had no baseline, or its name stood for another one."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(clusters).where(clusters.c.name == whose.name)).one_or_none()
+            if row is None or row.identity != whose.identity:
+                return None
+            facts = connection.execute(select(jobs.c.facts).where(jobs.c.cluster == whose.name)).scalars()
+            ended = connection.execute(select(outcomes).where(outcomes.c.cluster == whose.name))
+            followed = [_decoder.decode(one) for one in facts]
+            picture = Picture(
+                jobs={tracked.job.job_id: tracked for tracked in followed},
+                outcomes={(one.database, one.collection): _outcome(one) for one in ended},
+            )
+            return Stored(row.revision, picture)
+
+    def record(self, whose: Whose, revision: int, difference: Difference) -> list[int]:
+        """Record what a poll changed, as the next revision, and return the ids of its transitions.
+
+        Args:
+            whose: The cluster.
+            revision: The one that the poll was compared with; 0 for a baseline.
+            difference: What it changed.
+
+        Raises:
+            StaleError: There is another revision by now; nothing is recorded.
+        """
+        with self._writing() as connection:
+            self._advance(connection, whose, revision)
+            self._put_jobs(connection, whose.name, difference.changed)
+            for chunk in _chunks(difference.removed):
+                connection.execute(delete(jobs).where(jobs.c.cluster == whose.name, jobs.c.job_id.in_(chunk)))
+            if difference.outcomes_changed:
+                self._put_outcomes(connection, whose.name, difference.picture)
+            return _add_transitions(connection, whose, difference.transitions, told=False)
+
+    def replace(self, whose: Whose, revision: int, picture: Picture, told: Iterable[Transition]) -> None:
+        """Put a whole picture in place of the stored one, with transitions that were logged while nothing was stored.
+
+        Raises:
+            StaleError: There is another revision by now; nothing is recorded.
+        """
+        with self._writing() as connection:
+            self._advance(connection, whose, revision)
+            _forget(connection, whose.name)
+            self._put_jobs(connection, whose.name, picture.jobs.values())
+            self._put_outcomes(connection, whose.name, picture)
+            _add_transitions(connection, whose, told, told=True)
+
+    def forget(self, name: str) -> None:
+        """Forget a cluster; its transitions stay until they are pruned."""
+        with self._writing() as connection:
+            _forget(connection, name)
+            connection.execute(delete(clusters).where(clusters.c.name == name))
+
+    def mark_told(self, ids: Iterable[int]) -> None:
+        """Note that the log has these transitions."""
+        with self._writing() as connection:
+            for chunk in _chunks(ids):
+                connection.execute(update(transitions).where(transitions.c.id.in_(chunk)).values(told=True))
+
+    def tell_untold(
+        self, before: float, but: set[int], tell: Callable[[str, str, Transition], None], limit: int
+    ) -> int:
+        """Tell what was recorded and not logged, oldest first, and note it; return how many there were.
+
+        The rows are locked meanwhile, so that of two monitors only one tells them.
+
+        Args:
+            before: Only those from before this time.
+            but: Ids of those that somebody is about to log.
+            tell: Gets the cluster's name, its id, and the transition.
+            limit: How many at most.
+        """
+        untold = select(transitions).where(transitions.c.told.is_(False), transitions.c.at <= before)
+        untold = untold.order_by(transitions.c.id).limit(limit + len(but)).with_for_update(skip_locked=True)
+        with self._engine.connect() as connection:
+            if connection.execute(untold.limit(1)).first() is None:
+                return 0
+        with self._writing() as connection:
+            rows = [row for row in connection.execute(untold) if row.id not in but][:limit]
+            for row in rows:
+                tell(row.cluster, row.cluster_id, _transition(row))
+            for chunk in _chunks(row.id for row in rows):
+                connection.execute(update(transitions).where(transitions.c.id.in_(chunk)).values(told=True))
+            return len(rows)
+
+    def prune(self, before: float) -> None:
+        """Forget the transitions from before a time."""
+        with self._writing() as connection:
+            connection.execute(delete(transitions).where(transitions.c.at < before, transitions.c.told.is_(True)))
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction; of SQLite's writers one at a time, so that none waits in the dark."""
+        if self._one_writer is None:
+            with self._engine.begin() as connection:
+                yield connection
+            return
+        with self._one_writer, self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    def _advance(self, connection: Connection, whose: Whose, revision: int) -> None:
+        """Go from one revision to the next and thereby lock the cluster's row; a baseline makes the row."""
+        if revision:
+            here = (clusters.c.name == whose.name) & (clusters.c.identity == whose.identity)
+            moved = connection.execute(
+                update(clusters).where(here, clusters.c.revision == revision).values(revision=revision + 1)
+            )
+            if moved.rowcount != 1:
+                raise StaleError(whose.name)
+            return
+        row = connection.execute(select(clusters.c.identity).where(clusters.c.name == whose.name)).one_or_none()
+        if row is not None and row.identity == whose.identity:
+            raise StaleError(whose.name)
+        _forget(connection, whose.name)
+        connection.execute(delete(clusters).where(clusters.c.name == whose.name))
+        try:
+            connection.execute(insert(clusters).values(name=whose.name, identity=whose.identity, revision=1))
+        except IntegrityError:
+            raise StaleError(whose.name) from None
+
+    def _put_jobs(self, connection: Connection, name: str, followed: Iterable[TrackedJob]) -> None:
+        rows = [
+            {"cluster": name, "job_id": one.job.job_id, "facts": msgspec.json.encode(one).decode()} for one in followed
+        ]
+        if rows:
+            upsert = self._insert(jobs)
+            connection.execute(
+                upsert.on_conflict_do_update(
+                    index_elements=["cluster", "job_id"], set_={"facts": upsert.excluded.facts}
+                ),
+                rows,
+            )
+
+    def _put_outcomes(self, connection: Connection, name: str, picture: Picture) -> None:
+        rows = [
+            {"cluster": name, "database": database, "collection": collection, **asdict(outcome)}
+            for (database, collection), outcome in picture.outcomes.items()
+        ]
+        connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
+        if rows:
+            connection.execute(insert(outcomes), rows)
+
+    def _insert(self, table: Any) -> Any:
+        return (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def _forget(connection: Connection, name: str) -> None:
+    for table in (jobs, outcomes):
+        connection.execute(delete(table).where(table.c.cluster == name))
+
+
+def _add_transitions(connection: Connection, whose: Whose, steps: Iterable[Transition], *, told: bool) -> list[int]:
+    rows = [asdict(step) | {"cluster": whose.name, "cluster_id": whose.cluster_id, "told": told} for step in steps]
+    if not rows:
+        return []
+    return list(connection.execute(insert(transitions).returning(transitions.c.id), rows).scalars())
+
+
+def _transition(row: Row[Any]) -> Transition:
+    return Transition(
+        job_id=row.job_id,
+        database=row.database,
+        collection=row.collection,
+        from_state=None if row.from_state is None else JobState(row.from_state),
+        to_state=JobState(row.to_state),
+        at=row.at,
+        progress=row.progress,
+        reason=row.reason,
+        failure=None if row.failure is None else Failure(row.failure),
+        duration=row.duration,
+        unexpected=row.unexpected,
+    )
+
+
+def _outcome(row: Row[Any]) -> CollectionOutcome:
+    return CollectionOutcome(row.last_failed, row.last_completed_at)
+
+
+_Item = TypeVar("_Item")
+
+
+def _chunks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    rest = list(items)
+    for start in range(0, len(rest), _AT_ONCE):
+        yield rest[start : start + _AT_ONCE]

@@ -1,0 +1,57 @@
+"""Connections to the store's database, each wait of which has an end."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, create_engine, event, make_url
+
+BUSY_LIMIT: Final = 2.0
+"""Seconds to wait for a database that somebody else has locked."""
+
+CONNECT_LIMIT: Final = 3
+"""Seconds to wait for a connection to PostgreSQL."""
+
+STATEMENT_LIMIT: Final = 10_000
+"""Milliseconds that PostgreSQL may take for a statement."""
+
+_POSTGRES: Final = f"-c statement_timeout={STATEMENT_LIMIT} -c lock_timeout={int(BUSY_LIMIT * 1000)}"
+
+
+def engine_of(url: str, connections: int) -> Engine:
+    """Return an engine; nothing is connected yet.
+
+    Args:
+        url: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+        connections: How many threads may use it at a time.
+    """
+    if url.startswith("sqlite:"):
+        engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",  # a transaction that writes is begun by hand, as one that writes
+            connect_args={"timeout": BUSY_LIMIT, "check_same_thread": False},
+            pool_size=2,
+            max_overflow=connections,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": CONNECT_LIMIT, "options": _POSTGRES},
+        pool_size=min(connections, 5),
+        max_overflow=connections,
+        pool_timeout=BUSY_LIMIT,
+        pool_pre_ping=True,
+    )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite URL, None for another database."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.drivername == "sqlite" and parsed.database else None
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """Write ahead, so that readers never wait; what is committed survives the process, if not a power failure."""
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"busy_timeout = {int(BUSY_LIMIT * 1000)}"):
+        connection.execute(f"PRAGMA {pragma}")
