@@ -50,7 +50,6 @@ class Daemon:
         self._store = open_store(
             config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
         )
-        self._store_failures = 0
         self._own = OwnMetrics()
         self._exposition = Exposition(self._own.registry)
         self._scheduler = PollScheduler(config.concurrency)
@@ -73,6 +72,7 @@ class Daemon:
 
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
         """Return the body and the content type of a scrape."""
+        self._own.store(up=self._store.up, failures=self._store.failures)
         return self._exposition.scrape(accept, now)
 
     def healthy(self) -> bool:
@@ -127,11 +127,8 @@ class Daemon:
         self.config = config
 
     def _maintain_store(self) -> None:
-        """Let the store do what is due, and show how it is."""
+        """Let the store do what is due."""
         self._store.maintain(lambda name, cluster_id, step: tell_transition(step, name, cluster_id))
-        failures = self._store.failures
-        self._own.store(up=self._store.up, failures=failures - self._store_failures)
-        self._store_failures = failures
 
     def _add(self, cluster: Cluster) -> None:
         self._store.watch(Whose(cluster.name, _identity(cluster), cluster.cluster_id))

@@ -53,6 +53,7 @@ class OwnMetrics:
             "1 while the store can be written; else everything goes on from memory.",
             registry=self.registry,
         )
+        self._failures_shown = 0
         self._store_write_failures = Counter(
             "milvus_import_store_write_failures_total",
             "Reads and writes of the store that failed.",
@@ -60,9 +61,10 @@ class OwnMetrics:
         )
 
     def store(self, *, up: bool, failures: int) -> None:
-        """Show how the store is, and count failures that are new."""
+        """Show how the store is now, and how often it has failed since the start."""
         self._store_up.set(int(up))
-        self._store_write_failures.inc(failures)
+        self._store_write_failures.inc(failures - self._failures_shown)
+        self._failures_shown = failures
 
     def polled(self, seconds: float) -> None:
         """Observe how long a poll took."""

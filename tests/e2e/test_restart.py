@@ -1,0 +1,42 @@
+"""What a restart keeps."""
+
+import signal
+
+from monitor.simulator import Life, SimulatorServer, World
+from tests.daemon import finished, started, write_config
+
+
+def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_first_scrape(tmp_path):
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with SimulatorServer(world) as server:
+        entry = f"{{name: milvus, url: '{server.url}/clusters/milvus', interval: 200ms}}"
+        config = write_config(tmp_path, entry, state="{url: 'sqlite:///state.db'}")
+        with started("run", "-c", config) as first:
+            first.wait_for("cluster_baseline")
+            failed = cluster.add_job(collection="books", life=Life.frozen("Failed", 0, reason="no such file"))
+            running = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+            first.wait_for("import_job_transition", 2)
+            first.stop(signal.SIGKILL)
+        running.set(state="Completed", progress=100)
+        cluster.forget(failed.id)
+        slow = write_config(tmp_path, entry.replace("200ms", "1h"), state="{url: 'sqlite:///state.db'}")
+        with started("run", "-c", slow) as second:
+            at_once = second.metrics()
+            done = second.wait_for("import_job_transition", job_id=running.id, to_state="completed")
+
+    assert at_once.value("milvus_import_job_failed", job_id=failed.id, reason="file_not_found") == 1
+    assert (done["from_state"], done["to_state"]) == ("importing", "completed")
+    assert second.lines("cluster_baseline") == []
+    assert {line["job_id"] for line in second.lines("import_job_transition", to_state="vanished")} == set()
+
+
+def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_path):
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
+    ended = finished("run", "-c", config, "--state", f"sqlite:///{tmp_path}/nowhere/state.db")
+
+    assert ended.returncode == 1
+    assert ended.stderr == f"the folder of the store, {tmp_path}/nowhere, does not exist\n"
+    bad = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE="redis://h")
+    assert bad.returncode == 2
+    assert bad.stderr.startswith("--state: must be sqlite:///state.db")
