@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from threading import Lock
 from typing import Final
@@ -21,7 +22,7 @@ from monitor.scheduler import PollScheduler
 from monitor.store import Whose, open_store
 from monitor.web import Row, Server, bound_socket, create_app
 
-STOP_WITHIN: Final = 1.0
+STOP_WITHIN: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
 
 STORE_EVERY: Final = 1.0
@@ -46,6 +47,7 @@ class Daemon:
         self._load = load
         self._redactor = redactor
         self._reloading = Lock()
+        self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # a reload waits for no poll
         self._network = Network(connections=config.concurrency)
         self._store = open_store(
             config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
@@ -65,6 +67,7 @@ class Daemon:
     def stop(self) -> int:
         """Stop polling within a bounded time, and return how many polls hang on a server that does not answer."""
         self._network.stop()
+        self._reloader.shutdown(wait=False, cancel_futures=True)
         hanging = self._scheduler.stop(STOP_WITHIN)
         self._network.close()
         self._store.close()
@@ -74,6 +77,12 @@ class Daemon:
         """Return the body and the content type of a scrape."""
         self._own.store(up=self._store.up, failures=self._store.failures)
         return self._exposition.scrape(accept, now)
+
+    def follow_clock(self) -> None:
+        """Go on polling where the clock was set back."""
+        seconds = self._scheduler.follow_clock()
+        if seconds:
+            _log.warning("clock_set_back", seconds=round(seconds, 1))
 
     def healthy(self) -> bool:
         """Say whether the clockwork turns."""
@@ -85,7 +94,7 @@ class Daemon:
 
     async def reload(self) -> str | None:
         """Load the config anew, beside the scrapes; return what is wrong with it, or None where it was taken."""
-        return await asyncio.get_running_loop().run_in_executor(self._scheduler.pool, self._reload)
+        return await asyncio.get_running_loop().run_in_executor(self._reloader, self._reload)
 
     def overview(self) -> list[Row]:
         """Return each cluster's name, whether it is up, and its jobs in words."""
@@ -173,6 +182,12 @@ def _needs_restart(old: Config, new: Config) -> list[str]:
     return [name for name in fixed if getattr(old, name) != getattr(new, name)]
 
 
+async def _follow_clock(daemon: Daemon) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        daemon.follow_clock()
+
+
 async def serve(
     daemon: Daemon,
     *,
@@ -211,6 +226,7 @@ async def serve(
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
     others = [asyncio.ensure_future(run()) for run in beside]
+    others.append(asyncio.ensure_future(_follow_clock(daemon)))
     host, port = sock.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     daemon.start()

@@ -3,8 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
 
@@ -143,7 +143,7 @@ class Poller:
         cluster = self.cluster
         previous = self._store.picture(cluster.name)
         try:
-            seen, listing = observe(self._api, previous, now)
+            seen, listing = observe(self._api, previous, now, self._who())
         finally:
             self.metrics.used(self.usage.requests, self.usage.throttled)
         limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
@@ -185,6 +185,8 @@ class Poller:
         )
 
     def _fail(self, kind: ErrorKind, message: str, now: float, started: float) -> None:
+        if self._retired:
+            return
         duration = time.monotonic() - started
         self.metrics.failed(kind.value, now=now, duration=duration)
         self._own.polled(duration)
@@ -199,7 +201,7 @@ class Poller:
         """Log what a poll changed, each thing once."""
         if difference.baseline:
             states = Counter(tracked.job.state.value for tracked in difference.picture.jobs.values())
-            _log.info("cluster_baseline", **self._who(), jobs=states.total(), **states)
+            _log.info("cluster_baseline", **self._who(), jobs=states.total(), **dict(sorted(states.items())))
         for step in difference.transitions:
             tell_transition(step, **self._who())
         for tracked in difference.stalled:
@@ -219,8 +221,16 @@ class Poller:
         return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}
 
 
-def observe(api: ImportApi, previous: Picture | None, now: float) -> tuple[Observation, Listing]:
+def observe(
+    api: ImportApi, previous: Picture | None, now: float, who: Mapping[str, str]
+) -> tuple[Observation, Listing]:
     """Look at a cluster: the whole list, and a describe for what the list leaves open.
+
+    Args:
+        api: Its API.
+        previous: Its previous picture.
+        now: The time of this poll.
+        who: Its names, for the log.
 
     Raises:
         ApiError: The list could not be had whole. A describe that fails costs nothing but its own answer.
@@ -237,21 +247,26 @@ def observe(api: ImportApi, previous: Picture | None, now: float) -> tuple[Obser
         except JobGoneError:
             gone.add(job_id)
         except ApiError as error:
-            _log.debug("describe_failed", job_id=job_id, kind=error.kind.value, message=str(error))
+            _log.debug("describe_failed", **who, job_id=job_id, kind=error.kind.value, message=str(error))
             if error.kind in _SHARED:
                 break
             continue
         else:
-            place = listed if job_id in listed else found
-            place[job_id] = merged(listed.get(job_id) or _known(previous, job_id) or job, job)
+            if job_id in listed:
+                listed[job_id] = merged(listed[job_id], job)
+            else:
+                found[job_id] = _with_known_state(job, previous)
         answered.add(job_id)
     seen = Observation(listed, found, frozenset(gone), frozenset(asked), frozenset(answered))
     return seen, listing
 
 
-def _known(previous: Picture | None, job_id: str) -> Job | None:
-    tracked = None if previous is None else previous.jobs.get(job_id)
-    return None if tracked is None else tracked.job
+def _with_known_state(job: Job, previous: Picture | None) -> Job:
+    """Keep the state known from before, where a describe gives none (v1)."""
+    was = None if previous is None else previous.jobs.get(job.job_id)
+    if was is None or job.state is not JobState.UNKNOWN:
+        return job
+    return replace(job, state=was.job.state, raw_state=was.job.raw_state)
 
 
 def tell_transition(step: Transition, milvus_cluster: str, cluster_id: str) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Condition
 from typing import Any, Final, Protocol
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -23,6 +25,9 @@ BACKOFF_LIMIT: Final = 10
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds for which a server can ask to be left alone."""
+
+CLOCK_TOLERANCE: Final = 1.0
+"""Seconds by which the clock may be set back without further ado."""
 
 BEAT_EVERY: Final = 1.0
 STANDS_STILL_AFTER: Final = 15.0
@@ -82,10 +87,14 @@ class _Watch:
         self.not_before = 0.0
         self.attempted = False
         self.last_slot: float | None = None
+        self.generation = 0
 
 
 class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
+
+    Clusters that keep failing have at most half of the threads at a time: they may hang until their timeout, and the
+    others need somebody to poll them.
 
     Args:
         concurrency: Polls that run at the same time, at most.
@@ -97,10 +106,13 @@ class PollScheduler:
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
         self._running = 0
+        self._running_failing = 0
+        self._most_failing = max(1, concurrency // 2)
         self._idle = Condition()
         self._stopping = False
         self._ready = False
         self._beat = time.monotonic()
+        self._ahead = clock() - time.monotonic()
         for name in ("apscheduler.scheduler", "apscheduler.executors"):
             logging.getLogger(name).setLevel(logging.ERROR)  # a skipped run is counted here, not warned of each time
         self._scheduler = BackgroundScheduler(
@@ -112,12 +124,12 @@ class PollScheduler:
 
     def every(self, seconds: float, work: Callable[[], None]) -> None:
         """Do something else again and again, in the same pool; one that is still running is not begun again."""
-        self._scheduler.add_job(work, "interval", seconds=seconds)
+        self._scheduler.add_job(work, GridTrigger(seconds, 0.0))
 
     def start(self) -> None:
         """Start the clockwork."""
         self._scheduler.start()
-        self._scheduler.add_job(self._heartbeat, "interval", seconds=BEAT_EVERY, executor="beat")
+        self._scheduler.add_job(self._heartbeat, GridTrigger(BEAT_EVERY, 0.0), executor="beat")
 
     def stop(self, within: float) -> int:
         """Start no poll any more, wait for those that run, and return how many still do.
@@ -147,7 +159,8 @@ class PollScheduler:
         watch = self._watches.get(name)
         if watch is not None:
             changed = watch.interval != interval
-            watch.interval, watch.poll, watch.missed, watch.not_before = interval, poll, missed, 0.0
+            watch.interval, watch.poll, watch.missed = interval, poll, missed
+            watch.generation, watch.failures, watch.not_before = watch.generation + 1, 0, 0.0
             if changed:
                 watch.last_slot = None
                 self._scheduler.reschedule_job(name, trigger=trigger)
@@ -163,6 +176,25 @@ class PollScheduler:
         if self._watches.pop(name, None) is not None:
             self._scheduler.remove_job(name)
 
+    def follow_clock(self) -> float:
+        """Plan anew where the clock was set back, for what was planned would come much too late.
+
+        To be called again and again from outside the clockwork.
+
+        Returns:
+            By how many seconds it was set back; 0 where it was not.
+        """
+        ahead = self._clock() - time.monotonic()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if jump > -CLOCK_TOLERANCE:
+            return 0.0
+        for watch in list(self._watches.values()):
+            watch.last_slot = None
+        for job in self._scheduler.get_jobs():
+            with suppress(JobLookupError):  # it was removed meanwhile
+                job.reschedule(job.trigger)
+        return -jump
+
     def healthy(self) -> bool:
         """Say whether the clockwork turns."""
         return time.monotonic() - self._beat < STANDS_STILL_AFTER
@@ -177,16 +209,22 @@ class PollScheduler:
         watch = self._watches.get(name)
         if watch is None or time.monotonic() < watch.not_before:
             return
+        failing = watch.failures > 0
         with self._idle:
-            if self._stopping:
+            if self._stopping or (failing and self._running_failing >= self._most_failing):
                 return
             self._running += 1
+            self._running_failing += failing
+        generation = watch.generation
         try:
-            self._plan(watch, watch.poll())
+            outcome = watch.poll()
+            if watch.generation == generation:
+                self._plan(watch, outcome)
         finally:
             watch.attempted = True
             with self._idle:
                 self._running -= 1
+                self._running_failing -= failing
                 self._idle.notify_all()
 
     def _plan(self, watch: _Watch, outcome: PollOutcome) -> None:

@@ -1,9 +1,8 @@
 """What can go wrong between us and an import API: one small tree, one class for each kind."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
-
-from monitor.config.settings import MIN_REDACTED
 
 MESSAGE_LIMIT: Final = 1000
 """Characters of an error's message."""
@@ -36,14 +35,17 @@ class ApiError(Exception):
     kind: ErrorKind = ErrorKind.OTHER
 
     def __init__(self, message: str, *, code: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(" ".join(message.split())[:MESSAGE_LIMIT])
+        super().__init__(" ".join(message.split()))
         self.code = code
         self.retry_after = retry_after
 
-    def hide(self, secret: str) -> None:
-        """Take a secret out of the message: servers repeat the key that they refuse."""
-        if len(secret) >= MIN_REDACTED:
-            self.args = (str(self).replace(secret, "***"),)
+    def __str__(self) -> str:
+        return str(self.args[0])[:MESSAGE_LIMIT]
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take secrets out of the message: servers repeat the key that they refuse."""
+        for secret in secrets:
+            self.args = (str(self.args[0]).replace(secret, "***"),)
 
 
 class OtherError(ApiError):

@@ -118,6 +118,6 @@ def _post(
             raise refusal(response, response.content, url, "v2")
         envelope(decoded(response.content, url))
     except ApiError as error:
-        error.hide(api_key.strip())
+        error.hide(filter(None, [api_key.strip()]))
         raise
     return response

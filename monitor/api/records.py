@@ -82,12 +82,16 @@ def job_from(record: Any, database: str = "") -> Job:
 
 
 def merged(listed: Job, described: Job) -> Job:
-    """Return a listed job with what a describe, which is fresher, adds to it."""
-    keeps_state = described.state is JobState.UNKNOWN
+    """Return a listed job with what a describe adds to it.
+
+    The state is the list's, for that is what the next poll is compared with: the two need not agree at a moment, and
+    taking now the one and now the other would tell of steps that nobody took.
+    """
+    tells = listed if listed.state is not JobState.UNKNOWN or described.state is JobState.UNKNOWN else described
     return replace(
         listed,
-        state=listed.state if keeps_state else described.state,
-        raw_state=listed.raw_state if keeps_state else described.raw_state,
+        state=tells.state,
+        raw_state=tells.raw_state,
         collection=listed.collection or described.collection,
         database=listed.database or described.database,
         progress=listed.progress if described.progress is None else described.progress,

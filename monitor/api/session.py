@@ -109,6 +109,7 @@ class Session:
             "Connection": "keep-alive",
         }
         self._key = cluster.api_key.get_secret_value()
+        self._key_bytes = self._key.encode()
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
         self._bucket = self._key or cluster.url
@@ -119,6 +120,7 @@ class Session:
             retry=retry_if_exception(_passing),
             stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(network.stopping),
             wait=self._wait,
+            before_sleep=self._note_wait,
             sleep=sleep_using_event(network.stopping),
             reraise=True,
         )
@@ -168,7 +170,7 @@ class Session:
         try:
             return self._retrying(self._once, endpoint, request, check)
         except ApiError as error:
-            error.hide(self._key)
+            error.hide(self._cluster.secrets())
             raise
 
     def _once(self, endpoint: str, request: requests.PreparedRequest, check: Callable[[Any], Any]) -> Any:
@@ -180,6 +182,8 @@ class Session:
                 content = read(response, self._host)
             finally:
                 response.close()
+        if self._key_bytes:
+            content = content.replace(self._key_bytes, b"***")
         if response.status_code not in _SUCCESS:
             raise refusal(response, content, self._host, self._cluster.api)
         return check(decoded(content, self._host))
@@ -203,9 +207,13 @@ class Session:
         error = state.outcome.exception() if state.outcome is not None else None
         if not isinstance(error, ThrottledError):
             return backoff
-        wait = (error.retry_after or 0.0) + backoff
-        self.usage.waited(state.args[0], wait)
-        return wait
+        return (error.retry_after or 0.0) + backoff
+
+    def _note_wait(self, state: RetryCallState) -> None:
+        """Count a wait that is about to begin, where it is the rate's fault."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, ThrottledError) and state.next_action is not None:
+            self.usage.waited(state.args[0], state.next_action.sleep)
 
 
 def _settings(cluster: Cluster) -> dict[str, Any]:

@@ -56,16 +56,16 @@ class V2Api:
         """Return one job.
 
         Raises:
-            JobGoneError: The server says that it does not exist.
+            JobGoneError: The server says that it does not exist, in whichever database.
             ApiError: There is no verdict.
         """
+        refusals: list[ApiError] = []
         for database in self._databases:
             try:
                 return self._describe_in(database, job_id)
-            except UnauthorizedError:
-                if database == self._databases[-1]:
-                    raise
-        raise AssertionError("there is always a database to ask")
+            except (UnauthorizedError, JobGoneError) as error:
+                refusals.append(error)
+        raise next((error for error in refusals if not isinstance(error, JobGoneError)), refusals[0])
 
     def _page(self, database: str, page: int) -> Any:
         body = self._ids | {"pageSize": self._page_size, "currentPage": page}

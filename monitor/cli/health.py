@@ -19,6 +19,8 @@ def healthcheck(
 
     That is when it has polled every cluster at least once, with success or without.
     """
+    if not url.startswith(("http://", "https://")):
+        fail(f"--url: expected http://HOST:PORT, not {url!r}")
     try:
         with requests.Session() as session:
             session.trust_env = False  # the monitor is beside us: no proxy lies between

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +25,10 @@ _COLOURS: Final = {
     JobState.UNCOMMITTED: "yellow",
     JobState.UNKNOWN: "yellow",
 }
+
+
+_PIPE_WIDTH: Final = 10_000
+"""Columns where nobody looks: a program wants a whole job on its line."""
 
 
 class Output(StrEnum):
@@ -117,14 +122,14 @@ def _print_csv(rows: list[_Row]) -> None:
 def _print_table(rows: list[_Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("CLUSTER", "COLLECTION", "JOB", "STATE", "PROGRESS", "REASON"):
-        table.add_column(title, overflow="fold" if title in ("JOB", "REASON") else "ellipsis")
+        table.add_column(title, overflow="fold", no_wrap=title in ("JOB", "STATE"))
     for row in rows:
         progress = row["progress"]
         place = "/".join(str(part) for part in (row["database"], row["collection"]) if part)
         state = Text(str(row["state"]), style=_COLOURS.get(JobState(str(row["state"])), ""))
         names = (Text(str(name)) for name in (row["cluster"], place, row["job_id"]))
         table.add_row(*names, state, _percent(progress), Text(_one_line(row["reason"])))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH).print(table)
 
 
 def _percent(progress: float | str | None) -> str:

@@ -39,7 +39,7 @@ def look(config: Config, clusters: Iterable[Cluster]) -> list[Look]:
 
 def _look(cluster: Cluster, network: Network) -> Look:
     try:
-        seen, listing = observe(connect(cluster, network), None, time.time())
+        seen, listing = observe(connect(cluster, network), None, time.time(), {"milvus_cluster": cluster.name})
     except ApiError as error:
         return Look(cluster, error=error)
     return Look(cluster, seen, tuple(listing.rejected))

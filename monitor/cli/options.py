@@ -14,7 +14,10 @@ BAD_INPUT: Final = 2
 """Exit code for bad input: a wrong config file, a wrong option."""
 
 ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", envvar="MILVUS_IMPORT_MONITOR_CONFIG", help="The config file.")
+    Path,
+    typer.Option(
+        "--config", "-c", metavar="FILE", envvar="MILVUS_IMPORT_MONITOR_CONFIG", readable=False, help="The config file."
+    ),
 ]
 Listen = Annotated[
     str | None,

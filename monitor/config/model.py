@@ -91,7 +91,7 @@ class JobSettings(Section):
     failed_retention: Annotated[float, _RETENTION] = Field(default="24h", validate_default=True)
     """Time for which a failed or vanished job stays on /metrics."""
     series_per_cluster: Annotated[int, values.whole_number(0, MAX_SERIES)] = 1000
-    """Series shown of one cluster's jobs, and as many of its collections; what is left out is counted."""
+    """Series shown of one cluster's jobs, at most; what is left out is counted."""
 
 
 class TlsSection(Section):

@@ -19,6 +19,10 @@ MIN_REDACTED: Final = 4
 """Secrets shorter than this are not redacted: replacing every `a` would destroy the log and tell the secret besides."""
 
 
+PUBLIC_PASSWORD: Final = "Milvus"  # noqa: S105 - it is no secret
+"""The password that every Milvus begins with is in its documentation; masking it would mask the product's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """How to check a cluster's certificate and show one's own.
@@ -58,7 +62,7 @@ class Cluster:
         pending_after: The same for a pending job.
         uncommitted_after: The same for a job that waits for its commit.
         failed_retention: Seconds for which a failed or vanished job stays on `/metrics`.
-        series_per_cluster: Series of its jobs, and as many of its collections, at most.
+        series_per_cluster: Series of its jobs, at most.
     """
 
     name: str
@@ -79,6 +83,13 @@ class Cluster:
     uncommitted_after: float
     failed_retention: float
     series_per_cluster: int
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""
+        key = self.api_key.get_secret_value()
+        password = key.partition(":")[2]
+        found = (key, "" if password == PUBLIC_PASSWORD else password)
+        return tuple(secret for secret in found if len(secret) >= MIN_REDACTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +124,6 @@ class Config:
         That is each API key and, of a key that is `user:password`, the password too, and that of the database. Those
         shorter than `MIN_REDACTED` characters are left out.
         """
-        found: set[str] = set()
-        for cluster in self.clusters:
-            key = cluster.api_key.get_secret_value()
-            found.update((key, key.partition(":")[2]))
+        found = {secret for cluster in self.clusters for secret in cluster.secrets()}
         found.add(urlsplit(self.state_url.get_secret_value()).password or "")
         return frozenset(secret for secret in found if len(secret) >= MIN_REDACTED)

@@ -14,7 +14,13 @@ REMEMBERED_FOR: Final = 7 * 86400.0
 """Seconds for which a finished job that has left the list is remembered at least, so that its return is no news."""
 
 REMEMBERED_LIMIT: Final = 10_000
-"""Jobs of one cluster that are remembered though the list leaves them out."""
+"""Jobs of one cluster that are remembered though the list has left them out for longer than ``MAY_COME_BACK``."""
+
+MAY_COME_BACK: Final = 86400.0
+"""Seconds for which every missing job is remembered: a list that was empty and wrong may be whole again."""
+
+MOST_REMEMBERED: Final = 200_000
+"""Jobs of one cluster that are remembered though the list leaves them out, however short a time."""
 
 _ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
 
@@ -52,7 +58,7 @@ class Difference:
         progressed: Number of jobs that went forward within their state.
         regressed: Number of jobs whose progress went back within their state.
         missing: Number of unfinished jobs that the list leaves out and on which there is no verdict yet.
-        dropped: Number of missing jobs no longer remembered because there are more than ``REMEMBERED_LIMIT``.
+        dropped: Number of missing jobs no longer remembered because there are too many.
         changed: Jobs of the new picture that are new or not what they were.
         removed: Ids of jobs that the new picture no longer has.
         outcomes_changed: Whether the outcome of a collection is not what it was.
@@ -103,7 +109,7 @@ def diff(
         *_listed(before, seen, now, limits),
         *_missing(before, seen, now, limits, max(failed_retention, REMEMBERED_FOR)),
     ]
-    jobs, dropped = _bounded(after for _, after in pairs)
+    jobs, dropped = _bounded((after for _, after in pairs), now)
     steps = [] if previous is None else [pair for pair in pairs if pair[0] is None or _state_differs(*pair)]
     transitions = tuple(_transition(was, after, now) for was, after in steps)
     followed = [(was, after) for was, after in pairs if was is not None and was is not after]
@@ -261,15 +267,16 @@ def _noted(job: TrackedJob, seen: Observation, now: float) -> TrackedJob:
     return replace(job, asked_at=now, answered_at=now if job_id in seen.answered else job.answered_at)
 
 
-def _bounded(jobs: Iterable[TrackedJob]) -> tuple[dict[str, TrackedJob], int]:
-    """Keep at most ``REMEMBERED_LIMIT`` missing jobs: retired ones go first, then those missing longest."""
+def _bounded(jobs: Iterable[TrackedJob], now: float) -> tuple[dict[str, TrackedJob], int]:
+    """Keep so many missing jobs and no more: those missing longest go first, and finished ones before the others."""
     kept = {tracked.job.job_id: tracked for tracked in jobs}
-    missing = [tracked for tracked in kept.values() if tracked.missing_since is not None]
-    surplus = len(missing) - REMEMBERED_LIMIT
+    missing = [(now - tracked.missing_since, tracked) for tracked in kept.values() if tracked.missing_since is not None]
+    long_gone = sum(gone_for > MAY_COME_BACK for gone_for, _ in missing)
+    surplus = max(min(len(missing) - REMEMBERED_LIMIT, long_gone), len(missing) - MOST_REMEMBERED)
     if surplus <= 0:
         return kept, 0
-    missing.sort(key=lambda tracked: (not tracked.retired, tracked.missing_since))
-    for tracked in missing[:surplus]:
+    missing.sort(key=lambda pair: (pair[0] <= MAY_COME_BACK, not pair[1].retired, -pair[0]))
+    for _, tracked in missing[:surplus]:
         del kept[tracked.job.job_id]
     return kept, surplus
 
@@ -296,7 +303,7 @@ def _transition(was: TrackedJob | None, after: TrackedJob, now: float) -> Transi
         progress=job.progress,
         reason=job.reason,
         failure=classify(job.reason) if job.state is JobState.FAILED else None,
-        duration=now - after.first_seen,
+        duration=max(0.0, now - after.first_seen),
         unexpected=_unexpected(from_state, job.state),
     )
 

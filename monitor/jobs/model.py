@@ -105,10 +105,12 @@ class CollectionOutcome:
     Attributes:
         last_failed: Whether the most recent finished job failed; None where the order of the jobs cannot be known.
         last_completed_at: When a job last completed, or None where no time is known.
+        last_finished_at: When the job ended that ``last_failed`` is about, or None where no time is known.
     """
 
     last_failed: bool | None = None
     last_completed_at: float | None = None
+    last_finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

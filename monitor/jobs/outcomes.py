@@ -41,13 +41,7 @@ def updated_outcomes(
     outcomes = {} if previous is None else dict(previous.outcomes)
     for key, group in _by_collection(ended).items():
         was = outcomes.pop(key, CollectionOutcome())
-        failed = _latest_failed(group)
-        completed = [_completed_at(job, now, live=previous is not None) for job in group if _completed(job)]
-        times = [at for at in (*completed, was.last_completed_at) if at is not None]
-        outcomes[key] = CollectionOutcome(
-            last_failed=failed if failed is not None or previous is None else True,
-            last_completed_at=max(times, default=None),
-        )
+        outcomes[key] = _updated(was, group, now, live=previous is not None)
     surplus = list(outcomes)[: max(0, len(outcomes) - OUTCOMES_LIMIT)]
     for key in surplus:
         del outcomes[key]
@@ -61,23 +55,38 @@ def _by_collection(jobs: Iterable[Job]) -> Mapping[tuple[str, str], list[Job]]:
     return groups
 
 
-def _completed(job: Job) -> bool:
-    return job.state is JobState.COMPLETED
+def _updated(was: CollectionOutcome, jobs: list[Job], now: float, *, live: bool) -> CollectionOutcome:
+    """Return a collection's outcome once these jobs have ended; one that ended before the latest changes nothing."""
+    ended = {job.job_id: _ended_at(job, now, live=live) for job in jobs}
+    completed = [ended[job.job_id] for job in jobs if job.state is JobState.COMPLETED]
+    last_completed_at = max((at for at in (*completed, was.last_completed_at) if at is not None), default=None)
+    last = was.last_finished_at
+    newer = [job for job in jobs if last is None or (ended[job.job_id] or now) >= last]
+    if not newer:
+        return CollectionOutcome(was.last_failed, last_completed_at, last)
+    failed = _latest_failed(newer, now)
+    return CollectionOutcome(
+        last_failed=failed if failed is not None or not live else True,
+        last_completed_at=last_completed_at,
+        last_finished_at=max(
+            (at for at in map(ended.get, [job.job_id for job in newer]) if at is not None), default=last
+        ),
+    )
 
 
-def _completed_at(job: Job, now: float, *, live: bool) -> float | None:
-    """When a job completed: the server's word where it gives one, else now if we saw it happen."""
+def _ended_at(job: Job, now: float, *, live: bool) -> float | None:
+    """When a job ended: the server's word where it gives one, else now if we saw it happen."""
     if job.completed_at is not None and 0 < job.completed_at <= now:
         return job.completed_at
     return now if live else None
 
 
-def _latest_failed(jobs: list[Job]) -> bool | None:
+def _latest_failed(jobs: list[Job], now: float) -> bool | None:
     """Say whether the latest of some ended jobs failed, or None where their order cannot be known."""
     states = {job.state for job in jobs}
     if len(states) == 1:
         return states == {JobState.FAILED}
-    order = _order(jobs)
+    order = _order(jobs, now)
     if order is None:
         return None
     newest = max(order)
@@ -85,9 +94,9 @@ def _latest_failed(jobs: list[Job]) -> bool | None:
     return latest == {JobState.FAILED} if len(latest) == 1 else None
 
 
-def _order(jobs: list[Job]) -> list[float] | list[int] | None:
+def _order(jobs: list[Job], now: float) -> list[float] | list[int] | None:
     """Return a sort key for each job: time of completion, of creation, or the id, which Milvus allocates in order."""
-    completed = [job.completed_at for job in jobs if job.completed_at is not None]
+    completed = [job.completed_at for job in jobs if job.completed_at is not None and job.completed_at <= now]
     if len(completed) == len(jobs):
         return completed
     if all(job.job_id.isascii() and job.job_id.isdigit() for job in jobs):

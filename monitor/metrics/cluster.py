@@ -52,6 +52,9 @@ class ClusterMetrics:
         self._last_success: float | None = None
         self._success_took = 0.0
         self._last_duration: float | None = None
+        self._dropped = 0
+        self._present: tuple[bytes, ...] = ()
+        self._lasting: tuple[bytes, ...] = ()
         self.text = self._rendered()
 
     def reconfigure(self, cluster: Cluster) -> None:
@@ -108,22 +111,28 @@ class ClusterMetrics:
         """Count polls that did not run."""
         with self._lock:
             self._counts.missed += polls
-            self.text = self._rendered()
+            self.text = self._rendered(jobs_too=False)
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
             self._counts.used(requests, throttled)
 
-    def _rendered(self) -> ClusterText:
-        present, lasting = Samples(), Samples()
-        dropped = add_jobs(self._cluster, self._picture, self._last_poll, present=present, lasting=lasting)
-        self._counts.add_to(lasting, self._cluster.name)
-        self._add_cluster(lasting, dropped)
-        stale = lasting.text()
+    def _rendered(self, *, jobs_too: bool = True) -> ClusterText:
+        """Render the counters, and the jobs where they may have changed."""
+        if jobs_too:
+            present, lasting = Samples(), Samples()
+            self._dropped = add_jobs(
+                self._cluster, self._picture, self._counts, self._last_poll, present=present, lasting=lasting
+            )
+            self._present, self._lasting = present.text(), lasting.text()
+        own = Samples()
+        self._counts.add_to(own, self._cluster.name)
+        self._add_cluster(own, self._dropped)
+        stale = tuple(jobs + counters for jobs, counters in zip(self._lasting, own.text(), strict=True))
         seen_at = (self._last_success or 0.0) + self._success_took
         return ClusterText(
-            fresh=tuple(now + always for now, always in zip(present.text(), stale, strict=True)),
+            fresh=tuple(now + always for now, always in zip(self._present, stale, strict=True)),
             stale=stale,
             fresh_until=seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took),
         )

@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
 from monitor.jobs import TERMINAL, JobState, Picture, Transition
-from monitor.metrics.samples import Samples, labels
+from monitor.metrics.samples import Line, Samples, labels
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -86,7 +86,7 @@ class Counts:
             self._finished[database, collection] = Counter(dict.fromkeys(_FINISHED, 0))
 
     def add_to(self, samples: Samples, name: str) -> None:
-        """Add every counter's lines, for the cluster of this name."""
+        """Add the lines of every counter but those of collections, for the cluster of this name."""
         who = labels(("milvus_cluster", name))
         samples.add("polls_total", who, self.polls)
         samples.add("polls_missed_total", who, self.missed)
@@ -99,9 +99,11 @@ class Counts:
             samples.add("api_throttled_seconds_total", f'{who},endpoint="{endpoint}"', seconds)
         for (from_state, to_state), count in self._transitions.items():
             samples.add("job_transitions_total", f'{who},from_state="{from_state}",to_state="{to_state}"', count)
-        for (database, collection), states in self._finished.items():
-            text = f"{who},{labels(('database', database), ('collection', collection))}"
-            for state, count in states.items():
-                samples.add("jobs_finished_total", f'{text},state="{state}"', count)
         for state, histogram in self._durations.items():
             histogram.add_to(samples, "job_duration_seconds", f'{who},state="{state}"')
+
+    def of_collections(self, name: str) -> Iterator[list[Line]]:
+        """Return the lines of each collection's finished jobs, for the cluster of this name."""
+        for (database, collection), states in self._finished.items():
+            text = labels(("milvus_cluster", name), ("database", database), ("collection", collection))
+            yield [("jobs_finished_total", f'{text},state="{state}"', count) for state, count in states.items()]

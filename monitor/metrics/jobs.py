@@ -6,24 +6,31 @@ from typing import Final
 
 from monitor.config import Cluster
 from monitor.jobs import JobState, Picture, TrackedJob, classify, eta_seconds
+from monitor.metrics.counts import Counts
 from monitor.metrics.samples import Budget, Line, Samples, labels
+
+COLLECTION_SERIES: Final = 10_000
+"""Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
 
 _REMEMBERED: Final = (JobState.FAILED, JobState.VANISHED)
 
 
-def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples, lasting: Samples) -> int:
+def add_jobs(
+    cluster: Cluster, picture: Picture, counts: Counts, now: float, *, present: Samples, lasting: Samples
+) -> int:
     """Add the series of a picture's jobs and collections.
 
     Args:
-        cluster: Whose they are, and how many there may be: of the jobs, and again of the collections.
+        cluster: Whose they are, and how many series of jobs there may be.
         picture: What is known.
+        counts: What was counted of each collection.
         now: The time for what depends on it.
         present: Gets what is true only while the cluster answers.
         lasting: Gets what stays true: failures, and how imports ended.
 
     Returns:
-        How many series were left out. Failures are shown first, then stalled jobs, then those that moved last; of
-        the collections, those whose latest import failed, then the other outcomes, then the counts.
+        How many series were left out. Failures are shown first, then stalled jobs, then the oldest; of the
+        collections, those whose latest import failed, then the other outcomes, then the counts.
     """
     who = ("milvus_cluster", cluster.name)
     jobs = Budget(cluster.series_per_cluster)
@@ -31,7 +38,7 @@ def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples
         jobs.add(lasting, _of_lost(who, tracked))
     for tracked in _unfinished(picture):
         jobs.add(present, _of_unfinished(who, tracked, now))
-    collections = Budget(cluster.series_per_cluster)
+    collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
     for (database, collection), outcome in sorted(picture.outcomes.items(), key=lambda item: not item[1].last_failed):
         text = labels(who, ("database", database), ("collection", collection))
         ended: list[Line] = []
@@ -42,8 +49,11 @@ def add_jobs(cluster: Cluster, picture: Picture, now: float, *, present: Samples
         collections.add(lasting, ended)
     for (database, collection), states in _counts(picture).items():
         text = labels(who, ("database", database), ("collection", collection))
-        group = [("jobs", f'{text},state="{state}"', count) for state, count in sorted(states.items())]
-        collections.add(present, [*group])
+        collections.add(
+            present, [("jobs", f'{text},state="{state}"', count) for state, count in sorted(states.items())]
+        )
+    for group in counts.of_collections(cluster.name):
+        collections.add(lasting, group)
     return jobs.dropped + collections.dropped
 
 
@@ -59,9 +69,9 @@ def _lately_lost(picture: Picture, since: float) -> Iterable[TrackedJob]:
 
 
 def _unfinished(picture: Picture) -> Iterable[TrackedJob]:
-    """Return the unfinished jobs: stalled ones first, then those that moved last."""
+    """Return the unfinished jobs: stalled ones first, then the oldest, so that those shown stay the same."""
     unfinished = [tracked for tracked in picture.jobs.values() if not tracked.finished]
-    unfinished.sort(key=lambda tracked: (not tracked.stalled, -tracked.last_change))
+    unfinished.sort(key=lambda tracked: (not tracked.stalled, tracked.first_seen, tracked.job.job_id))
     return unfinished
 
 

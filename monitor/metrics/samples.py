@@ -1,5 +1,6 @@
 """Lines of the text format, which OpenMetrics reads as well."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from monitor.metrics.families import FAMILIES
@@ -42,7 +43,7 @@ class Budget:
         self._left = series
         self.dropped = 0
 
-    def add(self, samples: Samples, group: list[Line]) -> None:
+    def add(self, samples: Samples, group: Sequence[Line]) -> None:
         """Add the lines of one job or collection, all or none."""
         if len(group) > self._left:
             self._left = 0

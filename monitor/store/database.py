@@ -264,7 +264,7 @@ def _transition(row: Row[Any]) -> Transition:
 
 
 def _outcome(row: Row[Any]) -> CollectionOutcome:
-    return CollectionOutcome(row.last_failed, row.last_completed_at)
+    return CollectionOutcome(row.last_failed, row.last_completed_at, row.last_finished_at)
 
 
 _Item = TypeVar("_Item")

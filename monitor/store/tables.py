@@ -51,6 +51,7 @@ outcomes: Final = Table(
     Column("collection", Text, primary_key=True),
     Column("last_failed", Boolean),
     Column("last_completed_at", Float),
+    Column("last_finished_at", Float),
 )
 """How the latest import of each collection ended."""
 

@@ -1,10 +1,12 @@
 """Polls of one cluster, step by step, against a simulated server on a real socket."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from threading import Thread
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.api import ErrorKind, Network, connect
@@ -263,3 +265,62 @@ def test_the_jobs_of_two_databases_are_told_apart_where_the_server_filters(watch
 
     shown = watched.shown().named("milvus_import_jobs", collection="books", state="importing")
     assert {labels["database"]: value for labels, value in shown} == {"default": 1, "sales": 1}
+
+
+def test_a_list_that_lags_behind_describe_invents_no_step(watch):
+    watched = watch("zilliz")
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.poll()
+    job.set(state="Completed", progress=100)
+    record = {"jobId": job.id, "collectionName": "books", "state": "Importing"}
+    lagging = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
+    watched.server.trouble(Trouble.body(lagging), endpoint="list", times=4)
+    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=4)
+
+    assert [watched.steps() for _ in range(4)] == [[]] * 4
+    assert watched.steps() == [(job.id, "importing", "completed")]
+
+
+def test_a_describe_that_lags_behind_the_list_hides_no_failure(watch):
+    watched = watch("zilliz")
+    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.poll()
+    lagging = json.dumps({"code": 0, "data": {"jobId": job.id, "state": "Importing", "progress": 50}})
+    watched.server.trouble(Trouble.body(lagging), endpoint="describe")
+    record = {"jobId": job.id, "collectionName": "books", "state": "Failed"}
+    failed = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
+    watched.server.trouble(Trouble.body(failed), endpoint="list")
+
+    assert watched.steps() == [(job.id, "importing", "failed")]
+
+
+def test_a_cluster_that_was_removed_is_not_told_as_unreachable(watch):
+    watched = watch("milvus")
+    watched.poll()
+    watched.server.trouble(Trouble.http(401))
+    watched.poller.retire()
+
+    assert watched.poll() == []
+
+
+def test_a_key_that_a_server_repeats_is_in_no_name_and_no_message(watch):
+    watched = watch("zilliz")
+    watched.poller.reconfigure(*reconnected(watched, api_key=SecretStr("root:very-secret-word")))
+    body = json.dumps(
+        {"code": 80001, "message": "x" * 960 + " bad password very-secret-word for root:very-secret-word"}
+    )
+    watched.server.trouble(Trouble.body(body), endpoint="list", times=1)
+    told = watched.poll()
+    record = {
+        "jobId": "1",
+        "collectionName": "root:very-secret-word",
+        "state": "Failed",
+        "reason": "root:very-secret-word",
+    }
+    watched.server.trouble(
+        Trouble.body(json.dumps({"code": 0, "data": {"records": [record]}})), endpoint="list", times=1
+    )
+    watched.poll()
+
+    assert "very-secret" not in str(told) + watched.poller.state()
+    assert "very-secret" not in watched._exposition.scrape("", watched.now)[0].decode()

@@ -305,3 +305,47 @@ def test_skipped_polls_write_no_line(started, polls, hanging, caplog):
     polls.wait(lambda: polls.missed["slow"] >= 3)
 
     assert caplog.text == ""
+
+
+class FailsThenHangs:
+    """A poll that fails at first and hangs ever after."""
+
+    def __init__(self, hanging):
+        self._hanging = hanging
+        self._failed = False
+
+    def __call__(self):
+        if self._failed:
+            self._hanging()
+        self._failed = True
+        return Outcome(ok=False)
+
+
+def test_clusters_that_keep_failing_take_at_most_half_of_the_threads(started, polls, hanging):
+    scheduler = started(4)
+    for number in range(8):
+        name = f"bad-{number}"
+        scheduler.watch(name, 0.1, FailsThenHangs(hanging), polls.miss(name))
+    for _ in range(2):
+        assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.watch("good", 0.1, polls.poll("good"), polls.miss("good"))
+    polls.wait(lambda: polls.done["good"] >= 20)
+
+    assert hanging.begins == 2
+
+
+def test_a_poll_that_began_before_its_settings_changed_plans_nothing(started, polls):
+    began, go_on = threading.Event(), threading.Event()
+
+    def old():
+        began.set()
+        assert go_on.wait(WAIT)
+        return Outcome(ok=False, retry_after=3600.0)
+
+    scheduler = started(2)
+    scheduler.watch("prod", 0.1, old, polls.miss("prod"))
+    assert began.wait(WAIT)
+    scheduler.watch("prod", 0.1, polls.poll("prod"), polls.miss("prod"))
+    go_on.set()
+
+    polls.wait(lambda: polls.done["prod"] >= 2)

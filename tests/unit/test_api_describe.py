@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 
-from monitor.api.errors import ApiError, BadResponseError, ErrorKind, OtherError, TransientError
+from monitor.api.errors import (
+    ApiError,
+    BadResponseError,
+    ErrorKind,
+    JobGoneError,
+    OtherError,
+    TransientError,
+    UnauthorizedError,
+)
 from monitor.api.milvus23 import _checked, _job
 from monitor.api.records import REASON_LIMIT, BadRecordError
 from monitor.api.v1 import _in_v2_words
-from monitor.api.v2 import described, says_gone
+from monitor.api.v2 import V2Api, described, says_gone
 from monitor.jobs import Job, JobState
+from tests.clusters import cluster
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -207,3 +216,30 @@ def test_a_proxy_that_answers_in_place_of_the_management_port_is_understood() ->
     with pytest.raises(ApiError, match="hasn't authenticated") as caught:
         _checked(sample("milvus-2.6-unauthenticated"))
     assert caught.value.kind is ErrorKind.UNAUTHORIZED
+
+
+class Answers:
+    """A session that has one answer or error for each database."""
+
+    def __init__(self, **by_database: Any) -> None:
+        self._by_database = by_database
+
+    def call(self, *_: Any, headers: dict[str, str], check: Any, **__: Any) -> Any:
+        answer = self._by_database[headers["DB-Name"]]
+        if isinstance(answer, Exception):
+            raise answer
+        return check(answer)
+
+
+GONE = OtherError("import job does not exist, jobID=7", code=2100)
+HERE = {"code": 0, "data": {"jobId": "7", "state": "Importing", "progress": 5}}
+
+
+def test_a_job_is_gone_only_when_no_database_has_it() -> None:
+    settings = cluster("http://milvus", databases=("a", "b"))
+
+    assert V2Api(settings, Answers(a=GONE, b=HERE)).describe("7").progress == 0.05
+    with pytest.raises(JobGoneError):
+        V2Api(settings, Answers(a=GONE, b=GONE)).describe("7")
+    with pytest.raises(UnauthorizedError):
+        V2Api(settings, Answers(a=GONE, b=UnauthorizedError("no"))).describe("7")

@@ -226,13 +226,13 @@ def test_a_reason_keeps_its_lines_and_is_bounded() -> None:
     assert text("x" * 10_000).endswith("…")
 
 
-def test_a_describe_adds_to_a_listed_job_and_takes_nothing_away() -> None:
+def test_a_describe_adds_to_a_listed_job_and_changes_no_state() -> None:
     listed = Job("7", "events", JobState.IMPORTING, database="sales", progress=0.4, reason="", created_at=1.0)
     described = Job("7", "", JobState.FAILED, reason="quota", imported_rows=5, total_rows=9, completed_at=3.0)
     assert merged(listed, described) == Job(
         "7",
         "events",
-        JobState.FAILED,
+        JobState.IMPORTING,
         database="sales",
         progress=0.4,
         reason="quota",

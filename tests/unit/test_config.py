@@ -247,5 +247,6 @@ clusters:
   - {name: c, url: 'http://c', api_key: 'root:abc'}
   - {name: d, url: 'http://d', api_key: 'abc'}
   - {name: e, url: 'http://e'}
+  - {name: f, url: 'http://f', api_key: 'root:other'}
 """)
-    assert config.secrets() == {"root:Milvus", "Milvus", "plain-key", "root:abc"}
+    assert config.secrets() == {"root:Milvus", "other", "root:other", "plain-key", "root:abc"}

@@ -228,11 +228,26 @@ def test_a_retired_job_is_forgotten_after_a_week_and_a_failed_one_after_its_rete
 def test_missing_jobs_are_remembered_only_up_to_a_limit_and_finished_ones_go_first(monkeypatch):
     monkeypatch.setattr(room, "REMEMBERED_LIMIT", 3)
     jobs = [job(str(number), COMPLETED if number < 3 else IMPORTING) for number in range(6)]
-    _, second = lives(seen(*jobs), seen())
+    _, second, later = lives(seen(*jobs), seen(), seen(), step=room.MAY_COME_BACK + 1)
 
-    assert set(second.picture.jobs) == {"3", "4", "5"}
-    assert second.dropped == 3
-    assert second.transitions == ()
+    assert len(second.picture.jobs) == 6
+    assert set(later.picture.jobs) == {"3", "4", "5"}
+    assert (second.dropped, later.dropped) == (0, 3)
+    assert later.transitions == ()
+
+
+def test_one_empty_list_of_a_large_cluster_makes_no_old_job_new():
+    jobs = [job(str(number), COMPLETED) for number in range(room.REMEMBERED_LIMIT + 2000)]
+    told = lives(seen(*jobs), seen(), seen(), seen(*jobs))
+
+    assert [steps(one) for one in told[1:]] == [[], [], []]
+
+
+def test_however_many_go_missing_there_is_an_end(monkeypatch):
+    monkeypatch.setattr(room, "MOST_REMEMBERED", 4)
+    _, second = lives(seen(*(job(str(number)) for number in range(6))), seen())
+
+    assert len(second.picture.jobs) == 4
 
 
 # Stalls
@@ -282,6 +297,12 @@ def test_a_stalled_job_stays_so_while_nothing_is_heard_and_ends_with_a_change_of
     assert len(told[4].resumed) == 1
 
 
+def test_a_clock_that_was_set_back_makes_no_negative_duration():
+    _, second = lives(seen(job()), seen(job(state=COMPLETED)), step=-600)
+
+    assert second.transitions[0].duration == 0
+
+
 # Outcomes of collections
 
 
@@ -317,6 +338,21 @@ def test_where_the_order_is_unknown_later_on_a_failure_does_not_hide():
     (first,) = lives(seen(job("job-a", COMPLETED), job("job-b", FAILED)))
 
     assert outcome(first).last_failed is True
+
+
+def test_an_older_end_that_is_seen_later_is_not_the_latest():
+    told = lives(
+        seen(job("5", COMPLETED, completed_at=1020.0)),
+        seen(job("5", COMPLETED, completed_at=1020.0), job("4", FAILED, completed_at=500.0)),
+    )
+
+    assert [outcome(one).last_failed for one in told] == [False, False]
+
+
+def test_a_time_to_come_orders_nothing():
+    jobs = (job("2", FAILED, completed_at=1.0), job("1", COMPLETED, completed_at=9e9))
+
+    assert outcome(diff(None, seen(*jobs), 10, LIMITS)).last_failed is True
 
 
 def test_a_collections_outcome_outlives_its_jobs():

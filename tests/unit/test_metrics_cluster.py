@@ -299,7 +299,7 @@ def test_the_bound_leaves_out_whole_jobs_and_counts_their_series():
     assert scrape.value("milvus_import_jobs", state="importing") == 4
 
 
-def test_within_the_bound_failures_come_first_then_stalled_jobs_then_those_that_moved_last():
+def test_within_the_bound_failures_come_first_then_stalled_jobs_then_the_oldest():
     watched = Watched(series_per_cluster=10, stall_after=60)
     names = ("stuck", "moved", "still", "bad")
     watched.poll(0, *(job(name, progress=0.1) for name in names[:1]))
@@ -315,9 +315,7 @@ def test_within_the_bound_failures_come_first_then_stalled_jobs_then_those_that_
 
 
 def test_no_smaller_job_takes_the_place_of_one_that_did_not_fit():
-    watched = (
-        Watched(series_per_cluster=7).poll(0, job("small")).poll(1, job("a"), job("b", progress=0.5), job("small"))
-    )
+    watched = Watched(series_per_cluster=7).poll(0, job("a")).poll(1, job("a"), job("b", progress=0.5), job("small"))
 
     assert watched.ids("job_stalled") == ["a"]
     assert watched.value("cluster_series_dropped") == 9
@@ -334,7 +332,8 @@ def test_a_bound_of_0_shows_no_job_and_still_counts_and_polls():
     assert scrape.value("milvus_import_cluster_up") == 1
 
 
-def test_collections_have_a_bound_of_their_own():
+def test_collections_have_a_bound_of_their_own(monkeypatch):
+    monkeypatch.setattr("monitor.metrics.jobs.COLLECTION_SERIES", 0)
     watched = Watched(series_per_cluster=3)
     watched.poll(0, *(job(str(number), collection=f"c{number}") for number in range(5)))
     shown = watched.scrape().named("milvus_import_jobs")
@@ -343,7 +342,8 @@ def test_collections_have_a_bound_of_their_own():
     assert watched.value("cluster_series_dropped") > 0
 
 
-def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first():
+def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first(monkeypatch):
+    monkeypatch.setattr("monitor.metrics.jobs.COLLECTION_SERIES", 0)
     watched = Watched(series_per_cluster=3)
     watched.poll(
         0, *(job(str(number), FAILED if number == 4 else COMPLETED, collection=f"c{number}") for number in range(5))

@@ -51,6 +51,8 @@ CONTRACT = {
     "api_throttled_seconds_total": ("counter", {*CLUSTER, "endpoint"}),
     "config_last_reload_successful": ("gauge", set()),
     "config_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "store_up": ("gauge", set()),
+    "store_write_failures_total": ("counter", set()),
     "build_info": ("gauge", {"version", "python"}),
 }
 

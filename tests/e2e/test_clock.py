@@ -1,0 +1,71 @@
+"""The machine's clock jumps, the machine sleeps: nothing is lost."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from monitor.simulator import Life, SimulatorServer, World
+from tests.daemon import started, write_config
+from tests.venvs import missing
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A clock for the daemon, by libfaketime; the file says by how much it is off."""
+    library = sorted(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")))
+    if not library:
+        missing("libfaketime is not installed")
+    file = tmp_path / "clock"
+    file.write_text("+0")
+    environment = {
+        "LD_PRELOAD": library[0],
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return file, environment
+
+
+@pytest.mark.parametrize("jump", ["-1h", "+1h", "-3d"])
+def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp_path, jump):
+    file, environment = clock
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with SimulatorServer(world) as server:
+        config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
+        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        with started("run", "-c", config, **environment) as daemon:
+            daemon.wait_for("cluster_baseline")
+            file.write_text(jump)
+            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 15)
+            job.set(state="Completed", progress=100)
+            daemon.wait_for("import_job_transition", job_id=job.id)
+            file.write_text("+0")
+            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 15)
+            healthy = daemon.get("/-/healthy").status_code
+
+    assert [line["to_state"] for line in daemon.lines("import_job_transition")] == ["completed"]
+    assert bool(daemon.lines("clock_set_back"))
+    assert healthy == 200
+
+
+def test_a_machine_that_was_suspended_goes_on_where_it_was(tmp_path):
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with SimulatorServer(world) as server:
+        config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
+        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("cluster_baseline")
+            polls = cluster.requests["list"]
+            daemon.process.send_signal(signal.SIGSTOP)
+            job.set(state="Failed", reason="no such file")
+            assert not cluster.wait_for_requests("list", polls + 20, timeout=3)
+            daemon.process.send_signal(signal.SIGCONT)
+            daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
+            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 5)
+            missed = daemon.metrics().value("milvus_import_polls_missed_total", milvus_cluster="milvus")
+
+    assert missed >= 5
+    assert len(daemon.lines("import_job_transition")) == 1
