@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -81,6 +82,31 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Who may ask the monitor, and how it is asked.
+
+    Attributes:
+        context: TLS with the certificate as it was when the file was read; None for plain HTTP.
+        client_names: Of a client's certificate one of these must be a subject alternative name; empty for any.
+        requires_certificate: Whether a client must show a certificate that is trusted.
+        users: Name and bcrypt hash; empty where nobody is asked for a password.
+        headers: Added to every answer.
+        fingerprint: Differs where the file, or a file it names, has other contents.
+    """
+
+    context: ssl.SSLContext | None = field(default=None, compare=False)
+    client_names: frozenset[str] = frozenset()
+    requires_certificate: bool = False
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
+
+    def has_auth(self) -> bool:
+        """Say whether a stranger is turned away."""
+        return bool(self.users) or self.requires_certificate
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything in the config file. Its `repr` shows no secret.
 
@@ -93,6 +119,7 @@ class Config:
         concurrency: Polls that run at the same time, at most.
         state_url: Where the state is kept; `memory://` in this release.
         clusters: In the order of the file; at least one.
+        web: TLS, users and headers of the monitor's own pages.
     """
 
     path: Path | None
@@ -103,14 +130,15 @@ class Config:
     concurrency: int
     state_url: str
     clusters: tuple[Cluster, ...]
+    web: WebConfig = WebConfig()
 
     def secrets(self) -> frozenset[str]:
         """Return every text that must not be seen anywhere, for redaction.
 
-        That is each API key and, of a key that is `user:password`, the password too. Those shorter than
-        `MIN_REDACTED` characters are left out.
+        That is each API key and, of a key that is `user:password`, the password too; and each user's password hash.
+        Those shorter than `MIN_REDACTED` characters are left out.
         """
-        found: set[str] = set()
+        found = {hashed for _, hashed in self.web.users}
         for cluster in self.clusters:
             key = cluster.api_key.get_secret_value()
             found.update((key, key.partition(":")[2]))
