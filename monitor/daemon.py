@@ -19,7 +19,7 @@ from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import Poller
 from monitor.scheduler import PollScheduler
 from monitor.store import MemoryStore, Store
-from monitor.web import Row, Server, bound_socket, create_app, is_loopback
+from monitor.web import AddressError, Row, Server, bound_socket, create_app, is_loopback
 
 STOP_WITHIN: Final = 1.0
 """Seconds that running polls have when the monitor stops."""
@@ -79,7 +79,11 @@ class Daemon:
         """Load the config anew, beside the scrapes; return what is wrong with it, or None where it was taken."""
         problem = await asyncio.get_running_loop().run_in_executor(self._scheduler.pool, self._reload)
         if problem is None and self._open is not None:
-            await self._open(self.config.web)
+            try:
+                await self._open(self.config.web)
+            except AddressError as error:
+                _log.error("config_rejected", problems=[str(error)])
+                return str(error)
         return problem
 
     def served_by(self, server: Server) -> None:

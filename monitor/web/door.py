@@ -106,7 +106,7 @@ class Door:
         # The digest holds the hash, so that a changed one is checked anew.
         text = b"\0".join((name.encode(), hashed or self._nobody, password))
         digest = hmac.digest(self._secret, text, hashlib.sha256)
-        if hmac.compare_digest(self._verified.get(name, b""), digest):
+        if hmac.compare_digest(self._verified.get(name, self._secret), digest):
             return True
         check = self._checks.get(digest)
         if check is None:

@@ -82,15 +82,21 @@ class Server(uvicorn.Server):
 
         New connections have its TLS; those that are open end before their next request, so that none of them goes on
         by what was allowed before. Nobody who connects meanwhile is turned away.
+
+        Raises:
+            AddressError: It cannot be listened on anew; the old web config stays.
         """
         async with self._changing:
-            if web.fingerprint == self._web.fingerprint or not self.started or self.should_exit:
+            if web.fingerprint == self._web.fingerprint or self.should_exit:
                 return
+            before = self.servers if self.started else []
+            if before:
+                try:
+                    self.servers = await self._listen(web)
+                except OSError as error:
+                    raise AddressError(f"cannot listen with the new web config: {error.strerror or error}") from None
             self._web = self._connection.web = web
             self._door.take(web)
-            before = self.servers
-            self.servers = []
-            await self._listen()
             await _stop_listening(before)
             for connection in list(self.server_state.connections):
                 connection.shutdown()
@@ -100,9 +106,9 @@ class Server(uvicorn.Server):
         _allow_files()
         self._own_sockets = [sock.dup() for sock in sockets or []]
         self.lifespan = self.config.lifespan_class(self.config)
-        self.servers = []
-        await self._listen()
-        self.started = True
+        async with self._changing:
+            self.servers = await self._listen(self._web)
+            self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and end every connection within a bounded time."""
@@ -111,21 +117,20 @@ class Server(uvicorn.Server):
         self._door.close()
         await super().shutdown(sockets)
 
-    async def _listen(self) -> None:
+    async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:
         loop = asyncio.get_running_loop()
-        context = self._web.context
-        for sock in self._own_sockets:
-            self.servers.append(
-                await loop.create_server(
-                    lambda: self._connection(self.config, self.server_state, {}),
-                    # Each has a file of its own, so that one can be closed while the next one listens already.
-                    sock=sock.dup(),
-                    backlog=BACKLOG,
-                    ssl=context,
-                    ssl_handshake_timeout=HANDSHAKE if context else None,
-                    ssl_shutdown_timeout=TLS_END if context else None,
-                )
+        return [
+            await loop.create_server(
+                lambda: self._connection(self.config, self.server_state, {}),
+                # Each has a file of its own, so that one can be closed while the next one listens already.
+                sock=sock.dup(),
+                backlog=BACKLOG,
+                ssl=web.context,
+                ssl_handshake_timeout=HANDSHAKE if web.context else None,
+                ssl_shutdown_timeout=TLS_END if web.context else None,
             )
+            for sock in self._own_sockets
+        ]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._web.headers

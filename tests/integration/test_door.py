@@ -19,7 +19,7 @@ import requests
 from starlette.responses import PlainTextResponse
 
 from monitor.config import WebConfig, parse
-from monitor.web import Server, bound_socket, create_app, is_loopback
+from monitor.web import AddressError, Server, bound_socket, create_app, is_loopback
 from monitor.web import connection as connection_module
 from monitor.web import door as door_module
 from monitor.web import server as server_module
@@ -107,6 +107,8 @@ class Served:
 
     def __enter__(self):
         self.thread.start()
+        while not self.server.started:
+            time.sleep(0.001)
         return self
 
     def __exit__(self, *_):
@@ -422,9 +424,30 @@ def test_a_reload_ends_what_was_open_when_something_changed_and_only_then(folder
     with Served(web) as served, served.connect() as idle:
         served.take(web)
         idle.sendall(GET + b"\r\n")
-        assert idle.recv(65536).startswith(b"HTTP/1.1 401 ")
+        answer = b""
+        while not answer.endswith(b"needed\n"):
+            answer += idle.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401 ")
         served.take(WebConfig())
         assert everything(idle) == b""
+
+
+def test_where_it_cannot_listen_anew_the_old_config_stays(folder):
+    with Served(web_config(folder, users())) as served:
+        for sock in served.server._own_sockets:  # what a process without a file to spare sees
+            sock.close()
+        with pytest.raises(AddressError, match=r"^cannot listen with the new web config: "):
+            served.take(WebConfig(fingerprint="other"))
+
+        assert served.ask().status_code == 401
+        assert served.ask(auth=RIGHT).status_code == 200
+
+
+def test_a_config_that_comes_before_the_start_counts(folder):
+    served = Served(web_config(folder, users()))
+    asyncio.run(served.server.take(WebConfig(fingerprint="other")))
+    with served:
+        assert served.ask().status_code == 200
 
 
 def test_nobody_is_turned_away_while_the_config_changes(folder):
@@ -612,3 +635,36 @@ def test_check_config_looks_at_the_web_config_too(folder):
 
     assert done.returncode == 2
     assert f"{folder}/web.yml:2: tls_server_config.cert_file: {folder}/none.crt does not exist\n" in done.stderr
+
+
+def test_a_health_check_comes_in_with_a_password(folder):
+    (folder / "password").write_text(PASSWORD + "\n")
+    with Served(web_config(folder, tls() + users())) as served:
+        own = ("healthcheck", "--url", served.url, "--username", "prometheus", "--password-file", folder / "password")
+        trusted = finished(*own, "--ca-file", folder / "tls.crt")
+        anybody = finished(*own, "--insecure")
+        stranger = finished("healthcheck", "--url", served.url, "--insecure")
+        doubtful = finished(*own)
+
+    assert (trusted.returncode, trusted.stdout) == (0, "ready\n"), trusted.stderr
+    assert (anybody.returncode, anybody.stderr) == (0, "")
+    assert (stranger.returncode, stranger.stderr) == (
+        1,
+        f"{served.url}: a user and a password are needed (HTTP 401)\n",
+    )
+    assert (doubtful.returncode, doubtful.stderr) == (1, f"{served.url}: no answer (SSLError)\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--username", "a"], "--username and --password-file go together"),
+        (["--username", "a", "--password-file", "/none"], "--password-file: /none: No such file or directory"),
+        (["--ca-file", "/none"], "--ca-file: /none is not a file"),
+        (["--url", "http://a:b@c"], "--url: must not contain credentials (@); use --username and --password-file"),
+    ],
+)
+def test_a_health_check_says_what_is_wrong_with_its_options(options, problem):
+    done = finished("healthcheck", *options)
+
+    assert (done.returncode, done.stderr) == (2, problem + "\n")
