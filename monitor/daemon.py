@@ -14,13 +14,13 @@ from typing import Final
 import structlog
 
 from monitor.api import ErrorKind, Network, connect
-from monitor.config import Cluster, Config, ConfigError
+from monitor.config import Cluster, Config, ConfigError, WebConfig
 from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import Poller, tell_transition
 from monitor.scheduler import PollScheduler
 from monitor.store import Whose, open_store
-from monitor.web import Row, Server, bound_socket, create_app
+from monitor.web import AddressError, Row, Server, bound_socket, create_app, is_loopback
 
 STOP_WITHIN: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
@@ -56,6 +56,7 @@ class Daemon:
         self._exposition = Exposition(self._own.registry)
         self._scheduler = PollScheduler(config.concurrency)
         self._pollers: dict[str, Poller] = {}
+        self._open: Callable[[WebConfig], Awaitable[None]] | None = None
         self._take(config)
         self._maintain_store()
         self._scheduler.every(STORE_EVERY, self._maintain_store)
@@ -94,7 +95,18 @@ class Daemon:
 
     async def reload(self) -> str | None:
         """Load the config anew, beside the scrapes; return what is wrong with it, or None where it was taken."""
-        return await asyncio.get_running_loop().run_in_executor(self._reloader, self._reload)
+        problem = await asyncio.get_running_loop().run_in_executor(self._reloader, self._reload)
+        if problem is None and self._open is not None:
+            try:
+                await self._open(self.config.web)
+            except AddressError as error:
+                _log.error("config_rejected", problems=[str(error)])
+                return str(error)
+        return problem
+
+    def served_by(self, server: Server) -> None:
+        """Let a server go by the web config of each config that is taken."""
+        self._open = server.take
 
     def overview(self) -> list[Row]:
         """Return each cluster's name, whether it is up, and its jobs in words."""
@@ -211,7 +223,8 @@ async def serve(
     """
     config = daemon.config
     sock = bound_socket(config.listen_host, config.listen_port)
-    server = Server(create_app(daemon))
+    server = Server(create_app(daemon), config.web)
+    daemon.served_by(server)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()
 
@@ -228,9 +241,12 @@ async def serve(
     others = [asyncio.ensure_future(run()) for run in beside]
     others.append(asyncio.ensure_future(_follow_clock(daemon)))
     host, port = sock.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if config.web.context is None else "https"
+    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     daemon.start()
     _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(config.clusters))
+    if not (config.web.has_auth() or is_loopback(host)):
+        _log.warning("listening_without_auth", listen=url)
     announce(url)
     try:
         await server.serve(sockets=[sock])

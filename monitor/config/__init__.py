@@ -10,7 +10,7 @@ from monitor.config.duration import format_duration, parse_duration
 from monitor.config.loader import load, parse
 from monitor.config.problems import ConfigError
 from monitor.config.schema import json_schema
-from monitor.config.settings import Api, Cluster, Config, LogFormat, LogLevel, Tls
+from monitor.config.settings import Api, Cluster, Config, LogFormat, LogLevel, Tls, WebConfig
 
 __all__ = [
     "Api",
@@ -20,6 +20,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Tls",
+    "WebConfig",
     "format_duration",
     "json_schema",
     "load",

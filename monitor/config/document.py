@@ -67,13 +67,16 @@ class RefusedDocumentError(Exception):
         self.text = text
 
 
-def read_document(text: str, report: Report, *, loader: Any = FASTEST_LOADER) -> Node:
+def read_document(
+    text: str, report: Report, *, loader: Any = FASTEST_LOADER, needs: str = "a list of clusters"
+) -> Node:
     """Read one YAML document.
 
     Args:
         text: The file's text.
         report: Is told of duplicate keys; the first of them counts.
         loader: The PyYAML loader class whose parser is used.
+        needs: What an empty file lacks.
 
     Returns:
         The root of the document.
@@ -90,7 +93,7 @@ def read_document(text: str, report: Report, *, loader: Any = FASTEST_LOADER) ->
     except (yaml.YAMLError, UnicodeEncodeError):
         raise RefusedDocumentError(*_character_problem(text)) from None
     if builder.root is None or (builder.root.content is None):
-        raise RefusedDocumentError(0, "the file is empty; it needs at least a list of clusters")
+        raise RefusedDocumentError(0, f"the file is empty; it needs at least {needs}")
     return builder.root
 
 

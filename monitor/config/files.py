@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES: Final = 16 * 1024 * 1024
 MAX_KEY_BYTES: Final = 64 * 1024
+MAX_PEM_BYTES: Final = 4 * 1024 * 1024
 
 _REASONS: Final = {
     errno.ENOENT: "does not exist",
@@ -48,6 +49,23 @@ def read_text(path: Path, limit: int) -> str:
         # The place is kept and the exception is not: it would carry the whole file along.
         line = content.count(b"\n", 0, error.start) + 1
     raise UnreadableError(f"is not UTF-8 text (line {line})")
+
+
+def read_pem(path: Path) -> bytes:
+    """Read a file of certificates or of a key.
+
+    Raises:
+        UnreadableError: When it is missing, unreadable, no regular file, or too large.
+    """
+    _require_regular(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PEM_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(_reason(error)) from None
+    if len(content) > MAX_PEM_BYTES:
+        raise UnreadableError(f"is larger than {MAX_PEM_BYTES:,} bytes")
+    return content
 
 
 class NamedFiles:

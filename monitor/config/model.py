@@ -137,6 +137,8 @@ class ProcessSettings(Section):
 
     listen: Annotated[addresses.Address, addresses.LISTEN] = Field(default="127.0.0.1:19595", validate_default=True)
     """Address of the monitor's pages and metrics: host:port, or :port for all interfaces; port 0 is any free one."""
+    web_config: Annotated[str | None, values.FILE] = None
+    """A file with TLS, basic auth and headers for these pages, in the format of Prometheus' exporter-toolkit."""
     log: Annotated[LogSection, _SECTION] = Field(default_factory=LogSection)
     """Format and level of the log."""
     state: Annotated[StateSection, _SECTION] = Field(default_factory=StateSection)

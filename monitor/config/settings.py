@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -93,6 +94,31 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Who may ask the monitor, and how it is asked.
+
+    Attributes:
+        context: TLS with the certificate as it was when the file was read; None for plain HTTP.
+        client_names: Of a client's certificate one of these must be a subject alternative name; empty for any.
+        requires_certificate: Whether a client must show a certificate that is trusted.
+        users: Name and bcrypt hash; empty where nobody is asked for a password.
+        headers: Added to every answer.
+        fingerprint: Differs where the file, or a file it names, has other contents.
+    """
+
+    context: ssl.SSLContext | None = field(default=None, compare=False)
+    client_names: frozenset[str] = frozenset()
+    requires_certificate: bool = False
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
+
+    def has_auth(self) -> bool:
+        """Say whether a stranger is turned away."""
+        return bool(self.users) or self.requires_certificate
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything in the config file. Its `repr` shows no secret.
 
@@ -106,6 +132,7 @@ class Config:
         state_url: Where the state is kept: `sqlite:///` and an absolute path, `postgresql://…`, or `memory://`.
         state_retention: Seconds for which transitions are kept.
         clusters: In the order of the file; at least one.
+        web: TLS, users and headers of the monitor's own pages.
     """
 
     path: Path | None
@@ -117,13 +144,15 @@ class Config:
     state_url: SecretStr
     state_retention: float
     clusters: tuple[Cluster, ...]
+    web: WebConfig = WebConfig()
 
     def secrets(self) -> frozenset[str]:
         """Return every text that must not be seen anywhere, for redaction.
 
-        That is each API key and, of a key that is `user:password`, the password too, and that of the database. Those
-        shorter than `MIN_REDACTED` characters are left out.
+        That is each API key and, of a key that is `user:password`, the password too, the database's password, and each
+        user's password hash. Those shorter than `MIN_REDACTED` characters are left out.
         """
-        found = {secret for cluster in self.clusters for secret in cluster.secrets()}
+        found = {hashed for _, hashed in self.web.users}
+        found.update(secret for cluster in self.clusters for secret in cluster.secrets())
         found.add(urlsplit(self.state_url.get_secret_value()).password or "")
         return frozenset(secret for secret in found if len(secret) >= MIN_REDACTED)

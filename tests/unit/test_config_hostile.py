@@ -23,9 +23,9 @@ from monitor.config.document import (
     read_document,
 )
 from monitor.config.files import MAX_CONFIG_BYTES
-from monitor.config.loader import MAX_SUGGESTIONS
 from monitor.config.model import MAX_CLUSTERS, ConfigFile
 from monitor.config.problems import MAX_REPORTED, Report
+from monitor.config.sections import MAX_SUGGESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

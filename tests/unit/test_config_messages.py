@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ENVIRON = {"KEY": "a-key", "EMPTY": "", "PORT": "99999"}
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
+KNOWN_AT_THE_TOP = "listen, web_config, log, state, poll, jobs, clusters"
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, tls, stall_after, "
@@ -131,7 +132,7 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ("cluster: []\n", 'config.yml:1: cluster: unknown key; did you mean "clusters"?'),
         (
             "a: 1\n" + CLUSTER,
-            "config.yml:1: a: unknown key; the keys known here are listen, log, state, poll, jobs, clusters",
+            f"config.yml:1: a: unknown key; the keys known here are {KNOWN_AT_THE_TOP}",
         ),
         (CLUSTER + "log: {x: 1}\n", f"config.yml:2: log.x: unknown key; the keys known here are {KNOWN_IN_LOG}"),
         (CLUSTER + "log: {'x y': 1}\n", f"config.yml:2: log: unknown key; the keys known here are {KNOWN_IN_LOG}"),
@@ -225,10 +226,7 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("state: {url: 'sqlite:///a?mode=ro'}", "state.url: must be sqlite:/// and a path, without parameters"),
         ("state: {url: 'postgresql:///d'}", "state.url: must be postgresql://user:password@host/database"),
         ("state: {url: redis://}", STATE_URL),
-        (
-            "web_config: web.yml",
-            "web_config: unknown key; the keys known here are listen, log, state, poll, jobs, clusters",
-        ),
+        ("web_config: [web.yml]", "web_config: must be a single value, not a list"),
         ("poll: {interval: 99ms}", "poll.interval: must be a duration from 100ms to 366d"),
         ("poll: {interval: 367d}", "poll.interval: must be a duration from 100ms to 366d"),
         ("poll: {interval: 30}", "poll.interval: a number without a unit is no duration; write 30s"),
