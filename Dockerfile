@@ -1,6 +1,6 @@
 # Both stages stand on the same base, because the virtual environment points at the base's Python: any Debian with
 # python3 >= 3.11 (and its venv and pip, which only the build uses) and ca-certificates will do.
-ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ARG UV_VERSION=0.13.9
