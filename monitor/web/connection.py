@@ -40,7 +40,7 @@ class Connection(HttpToolsProtocol):
     _write_deadline: asyncio.TimerHandle | None = None
     _refusal = HTTPStatus.BAD_REQUEST
     _in_head = True
-    _began = False
+    _moved_on = False  # whether the data that just came began or ended a request
     _head = 0
     _unfinished_head = 0
     _body = 0
@@ -63,9 +63,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what a client sent, as far as it is within the bounds."""
-        self._began = False
+        self._moved_on = False
         super().data_received(data)
-        if self._in_head and not self._began and not self.transport.is_closing():
+        if self._in_head and not self._moved_on and not self.transport.is_closing():
             # The parser keeps what is not whole, and says nothing of it.
             self._unfinished_head += len(data)
             if self._unfinished_head > HEAD_BYTES:
@@ -73,7 +73,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to count, and to wait for the whole request."""
-        self._began = self._in_head = True
+        self._moved_on = self._in_head = True
         self._head = self._unfinished_head = self._body = 0
         self._expect()
         super().on_message_begin()
@@ -104,7 +104,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for nothing while the answer is made."""
-        self._in_head = True
+        self._moved_on = self._in_head = True
         self._unfinished_head = 0
         self._expect_nothing()
         super().on_message_complete()

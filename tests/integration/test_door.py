@@ -530,6 +530,17 @@ def test_a_body_of_unknown_length_is_cut_at_its_bound():
     assert max(received) <= connection_module.BODY_BYTES
 
 
+def test_a_body_that_comes_after_its_head_is_not_counted_as_a_head():
+    head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    with Served() as served, socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(head)
+        time.sleep(0.2)  # so that the head is a piece of its own
+        client.sendall(b"x" * 60_000)
+        answer = client.makefile("rb").readline()
+
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
 def test_who_does_not_read_is_cut_off(monkeypatch):
     monkeypatch.setattr(connection_module.Connection, "write_within", 0.5)
     with Served() as served:
