@@ -108,11 +108,11 @@ class Session:
             "Accept-Encoding": "gzip, deflate",
             "Connection": "keep-alive",
         }
-        self._key = cluster.api_key.get_secret_value()
-        self._key_bytes = self._key.encode()
-        if self._key:
-            self._headers["Authorization"] = f"Bearer {self._key}"
-        self._bucket = self._key or cluster.url
+        key = cluster.api_key.get_secret_value()
+        self._key_bytes = key.encode()
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._bucket = key or cluster.url
         self._settings = _settings(cluster)
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
         self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)

@@ -64,7 +64,7 @@ class ClusterMetrics:
             self.text = self._rendered()
 
     def restored(self, picture: Picture, now: float) -> None:
-        """Show what is known from before a restart, or from another monitor: what lasts, until the next poll."""
+        """Show what is known from before a restart: what lasts, until the next poll."""
         with self._lock:
             self._last_poll = max(now, self._last_poll)
             self._picture = picture

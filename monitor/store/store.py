@@ -74,6 +74,7 @@ class Store:
         self._lock = Lock()
         self._about_to_tell: set[int] = set()
         self._told: list[int] = []
+        self._looked_back = False
         self._prune_at = 0.0
 
     def watch(self, whose: Whose) -> None:
@@ -148,11 +149,7 @@ class Store:
                 self._database.migrate()
             self._catch_up(self._database)
             self._mark_told(self._database)
-            before = self._clock() - self._tell_after if self._tell_after else math.inf
-            with self._lock:
-                but = set(self._about_to_tell)
-            while self._database.tell_untold(before, but, tell, UNTOLD_AT_ONCE) == UNTOLD_AT_ONCE:
-                continue
+            self._tell_untold(self._database, tell)
             if time.monotonic() >= self._prune_at:
                 self._database.prune(self._clock() - self._retention)
                 self._prune_at = time.monotonic() + PRUNE_EVERY
@@ -225,6 +222,21 @@ class Store:
             raise
         with self._lock:
             self._about_to_tell.difference_update(told)
+
+    def _tell_untold(self, database: Database, tell: Tell) -> None:
+        """Tell what nobody told.
+
+        Where nobody else writes, that can only be from before the start: one look is enough, and a later one could find
+        what a poll has recorded this very moment and is about to log.
+        """
+        if self._looked_back and not self._tell_after:
+            return
+        before = self._clock() - self._tell_after if self._tell_after else math.inf
+        with self._lock:
+            but = set(self._about_to_tell)
+        while database.tell_untold(before, but, tell, UNTOLD_AT_ONCE) == UNTOLD_AT_ONCE:
+            continue
+        self._looked_back = True
 
     def note_illness(self, error: SQLAlchemyError) -> None:
         """Go on from memory; said once until it is well again."""

@@ -174,6 +174,16 @@ def test_one_that_is_about_to_be_logged_here_is_left_alone(url):
     assert watched.maintain() == []
 
 
+def test_what_a_poll_records_between_two_looks_is_told_by_the_poll_alone(tmp_path):
+    watched = Watched(f"sqlite:///{tmp_path}/state.db")
+    watched.poll()
+    watched.maintain()
+    watched.poll(job("1"), tell=False)
+    watched.store._about_to_tell.clear()  # as it is for a moment between the commit and the note of it
+
+    assert watched.maintain() == []
+
+
 def test_a_transition_of_another_monitor_is_left_to_it_for_a_while(url):
     first = Watched(url)
     first.poll()
