@@ -7,15 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from threading import Condition
+from threading import Condition, RLock
 from typing import Any, Final, Protocol
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.date import DateTrigger
 
 FIRST_POLL_WITHIN: Final = 5.0
 """Seconds within which a new cluster is polled for the first time, however long its interval is."""
@@ -29,10 +29,17 @@ RETRY_AFTER_LIMIT: Final = 3600.0
 CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clock may be set back without further ado."""
 
+SLOT: Final = 0.1
+"""Seconds: clusters whose points lie so near to each other are polled together, at the first of them."""
+
+SLOTS_AT_LEAST: Final = 10
+"""Slots of an interval, however short it is."""
+
 BEAT_EVERY: Final = 1.0
 STANDS_STILL_AFTER: Final = 15.0
 """Seconds without a beat after which the scheduler counts as standing still."""
 
+_log: Final = logging.getLogger(__name__)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -68,9 +75,13 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]
         steps = (after - self._offset) // self._interval + 1
         return _EPOCH + (self._offset + steps * self._interval) * _MICROSECOND
 
+    def point(self, now: float) -> int:
+        """Return the number of the last point up to a time, in seconds since the epoch."""
+        return (round(now * 1e6) - self._offset) // self._interval
+
 
 class _PoolExecutor(BasePoolExecutor):  # type: ignore[misc]
-    """Runs polls in a pool that others may use too."""
+    """Runs work in a pool that others may use too."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         super().__init__(pool)
@@ -86,15 +97,26 @@ class _Watch:
         self.failures = 0
         self.not_before = 0.0
         self.attempted = False
-        self.last_slot: float | None = None
+        self.slot: _Slot | None = None
+        self.last_point: int | None = None
         self.generation = 0
+
+
+class _Slot:
+    """Clusters of one interval whose points in time are so near to each other that one job begins all their polls."""
+
+    def __init__(self, interval: float, number: int, width: float) -> None:
+        self.id = f"every {interval!r} s, slot {number}"
+        self.trigger = GridTrigger(interval, number * width)
+        self.names: dict[str, None] = {}
 
 
 class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
 
-    Clusters that keep failing have at most half of the threads at a time: they may hang until their timeout, and the
-    others need somebody to poll them.
+    APScheduler fires one job for each slot, and a slot begins the polls of its clusters: a job for each cluster would
+    cost more than the poll. Clusters that keep failing have at most half of the threads at a time: they may hang until
+    their timeout, and the others need somebody to poll them.
 
     Args:
         concurrency: Polls that run at the same time, at most.
@@ -105,6 +127,10 @@ class PollScheduler:
         self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
+        self._slots: dict[str, _Slot] = {}
+        self._newcomers: dict[float, list[str]] = {}
+        self._placing = RLock()
+        self._busy: set[str] = set()
         self._running = 0
         self._running_failing = 0
         self._most_failing = max(1, concurrency // 2)
@@ -113,14 +139,12 @@ class PollScheduler:
         self._ready = False
         self._beat = time.monotonic()
         self._ahead = clock() - time.monotonic()
-        for name in ("apscheduler.scheduler", "apscheduler.executors"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # a skipped run is counted here, not warned of each time
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": _PoolExecutor(self.pool), "beat": DebugExecutor()},
+            executors={"default": _PoolExecutor(self.pool), "clockwork": DebugExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(self._note_slot, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
 
     def every(self, seconds: float, work: Callable[[], None]) -> None:
         """Do something else again and again, in the same pool; one that is still running is not begun again."""
@@ -129,7 +153,7 @@ class PollScheduler:
     def start(self) -> None:
         """Start the clockwork."""
         self._scheduler.start()
-        self._scheduler.add_job(self._heartbeat, GridTrigger(BEAT_EVERY, 0.0), executor="beat")
+        self._scheduler.add_job(self._heartbeat, GridTrigger(BEAT_EVERY, 0.0), executor="clockwork")
 
     def stop(self, within: float) -> int:
         """Start no poll any more, wait for those that run, and return how many still do.
@@ -140,7 +164,7 @@ class PollScheduler:
         with self._idle:
             self._stopping = True
         self._scheduler.shutdown(wait=False)
-        self.pool.shutdown(wait=False)
+        self.pool.shutdown(wait=False, cancel_futures=True)
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0, within)
             return self._running
@@ -154,27 +178,25 @@ class PollScheduler:
             poll: Polls once, raises nothing.
             missed: Is told how many polls did not run because the previous one was still running or time jumped.
         """
-        share = _share(name)
-        trigger = GridTrigger(interval, share * interval)
-        watch = self._watches.get(name)
-        if watch is not None:
+        with self._placing:
+            watch = self._watches.get(name)
+            if watch is None:
+                self._watches[name] = _Watch(interval, poll, missed)
+                self._welcome(name, self._clock() + _share(name) * min(interval, FIRST_POLL_WITHIN), interval)
+                return
             changed = watch.interval != interval
             watch.interval, watch.poll, watch.missed = interval, poll, missed
             watch.generation, watch.failures, watch.not_before = watch.generation + 1, 0, 0.0
-            if changed:
-                watch.last_slot = None
-                self._scheduler.reschedule_job(name, trigger=trigger)
-            return
-        self._watches[name] = _Watch(interval, poll, missed)
-        first = self._clock() + share * min(interval, FIRST_POLL_WITHIN)
-        self._scheduler.add_job(
-            self._run, trigger, args=(name,), id=name, next_run_time=datetime.fromtimestamp(first, UTC)
-        )
+            if changed and watch.slot is not None:
+                self._leave_slot(name, watch)
+                self._enter_slot(name, watch)
 
     def unwatch(self, name: str) -> None:
         """Poll a cluster no more; a poll that runs is not cut short."""
-        if self._watches.pop(name, None) is not None:
-            self._scheduler.remove_job(name)
+        with self._placing:
+            watch = self._watches.pop(name, None)
+            if watch is not None:
+                self._leave_slot(name, watch)
 
     def follow_clock(self) -> float:
         """Plan anew where the clock was set back, for what was planned would come much too late.
@@ -189,10 +211,12 @@ class PollScheduler:
         if jump > -CLOCK_TOLERANCE:
             return 0.0
         for watch in list(self._watches.values()):
-            watch.last_slot = None
+            watch.last_point = None
         for job in self._scheduler.get_jobs():
             with suppress(JobLookupError):  # it was removed meanwhile
                 job.reschedule(job.trigger)
+        for moment in list(self._newcomers):
+            self._begin(moment)
         return -jump
 
     def healthy(self) -> bool:
@@ -204,11 +228,81 @@ class PollScheduler:
         self._ready = self._ready or all(watch.attempted for watch in list(self._watches.values()))
         return self._ready
 
+    def _welcome(self, name: str, at: float, interval: float) -> None:
+        """Plan the first poll of a cluster, together with others that come at about the same time."""
+        moment = at // _width(interval) * _width(interval)
+        newcomers = self._newcomers.setdefault(moment, [])
+        newcomers.append(name)
+        if len(newcomers) == 1:
+            first = datetime.fromtimestamp(at, UTC)
+            self._scheduler.add_job(self._begin, DateTrigger(first), args=(moment,), executor="clockwork")
+
+    def _begin(self, moment: float) -> None:
+        """Poll newcomers for the first time, and at their points from now on."""
+        with self._placing:
+            names = self._newcomers.pop(moment, [])
+            for name in names:
+                watch = self._watches.get(name)
+                if watch is not None and watch.slot is None:
+                    self._enter_slot(name, watch)
+        for name in names:
+            self._submit(name)
+
+    def _enter_slot(self, name: str, watch: _Watch) -> None:
+        width = _width(watch.interval)
+        slot = _Slot(watch.interval, int(_share(name) * watch.interval / width), width)
+        slot = watch.slot = self._slots.setdefault(slot.id, slot)
+        watch.last_point = None
+        slot.names[name] = None
+        if len(slot.names) == 1:
+            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.id, executor="clockwork")
+
+    def _leave_slot(self, name: str, watch: _Watch) -> None:
+        slot, watch.slot = watch.slot, None
+        if slot is None:
+            return
+        del slot.names[name]
+        if not slot.names:
+            del self._slots[slot.id]
+            self._scheduler.remove_job(slot.id)
+
+    def _fire(self, slot: _Slot) -> None:
+        """Begin the polls of a slot, and count the points at which a cluster should have been polled and was not."""
+        point = slot.trigger.point(self._clock())
+        for name in list(slot.names):
+            watch = self._watches.get(name)
+            if watch is None:
+                continue
+            missed = 0 if watch.last_point is None else max(0, point - watch.last_point - 1)
+            watch.last_point = point
+            missed += not self._submit(name)
+            if missed:
+                try:
+                    watch.missed(missed)
+                except Exception:  # noqa: BLE001 - who counts must not stop the clockwork: it is told
+                    _log.exception("the count of missed polls of %s was not taken", name)
+
+    def _submit(self, name: str) -> bool:
+        """Give a poll to the pool; return False where the previous one of the cluster has not ended."""
+        if name in self._busy:
+            return False
+        self._busy.add(name)
+        with suppress(RuntimeError):  # the pool was shut down: the monitor stops
+            self.pool.submit(self._run, name)
+        return True
+
     def _run(self, name: str) -> None:
         """Poll a cluster, unless it is to be left alone for a while."""
-        watch = self._watches.get(name)
-        if watch is None or time.monotonic() < watch.not_before:
-            return
+        try:
+            watch = self._watches.get(name)
+            if watch is not None and time.monotonic() >= watch.not_before:
+                self._poll(watch)
+        except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is told, and the cluster polled again
+            _log.exception("a poll of %s crashed", name)
+        finally:
+            self._busy.discard(name)
+
+    def _poll(self, watch: _Watch) -> None:
         failing = watch.failures > 0
         with self._idle:
             if self._stopping or (failing and self._running_failing >= self._most_failing):
@@ -225,7 +319,8 @@ class PollScheduler:
             with self._idle:
                 self._running -= 1
                 self._running_failing -= failing
-                self._idle.notify_all()
+                if not self._running:
+                    self._idle.notify_all()
 
     def _plan(self, watch: _Watch, outcome: PollOutcome) -> None:
         """Decide when a cluster may be polled again: at its next point, or later while it keeps failing."""
@@ -238,20 +333,13 @@ class PollScheduler:
         # Half an interval less than the pause: the point that it means must not be missed by a hair.
         watch.not_before = time.monotonic() + max(pause - watch.interval / 2, asked_for)
 
-    def _note_slot(self, event: JobSubmissionEvent) -> None:
-        """Count the points in time at which a cluster was not polled though it should have been."""
-        watch = self._watches.get(event.job_id)
-        if watch is None:
-            return
-        slot = event.scheduled_run_times[-1].timestamp()
-        missed = 0 if watch.last_slot is None else max(0, round((slot - watch.last_slot) / watch.interval) - 1)
-        watch.last_slot = slot
-        missed += event.code == EVENT_JOB_MAX_INSTANCES
-        if missed:
-            watch.missed(missed)
-
     def _heartbeat(self) -> None:
         self._beat = time.monotonic()
+
+
+def _width(interval: float) -> float:
+    """Return the seconds of a slot."""
+    return min(SLOT, interval / SLOTS_AT_LEAST)
 
 
 def _share(name: str) -> float:
