@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
-import requests
+import urllib3
 
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
@@ -46,10 +46,13 @@ def code_of(value: Any) -> int | None:
     return value if is_code else None
 
 
-def read(response: requests.Response, host: str) -> bytes:
+def read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
     """Read a body, which may not be larger than ``BODY_LIMIT`` once it is decompressed."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length[:20]) <= BODY_LIMIT and "Content-Encoding" not in response.headers:
+        return response.read(decode_content=False)
     content = bytearray()
-    for chunk in response.raw.stream(_CHUNK, decode_content=True):
+    for chunk in response.stream(_CHUNK, decode_content=True):
         content += chunk
         if len(content) > BODY_LIMIT:
             raise BadResponseError(f"{host}: the answer is larger than {BODY_LIMIT // 2**20} MiB")
@@ -76,20 +79,20 @@ def decoded(content: bytes, host: str) -> Any:
             raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 
 
-def refusal(response: requests.Response, content: bytes, host: str, api: str) -> ApiError:
+def refusal(status: int, headers: Mapping[str, str], content: bytes, host: str, api: str) -> ApiError:
     """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status.
 
     Args:
-        response: The answer.
+        status: Its HTTP status.
+        headers: Its headers, found in whichever case.
         content: Its body.
         host: Who gave it, for the message.
         api: The generation that was asked for: ``v2``, ``v1`` or ``milvus-2.3``.
     """
-    status = response.status_code
     if status in _REDIRECTS:
-        target = text(response.headers.get("Location"))[:200]
+        target = text(headers.get("Location"))[:200]
         return BadResponseError(f"{host}: the server redirects to {target!r}; put that into `url` if it is right")
-    retry_after = _retry_after(response.headers.get("Retry-After"))
+    retry_after = _retry_after(headers.get("Retry-After"))
     code, message = _code_and_message(content)
     kind = by_code(code) if code is not None else OtherError
     if kind is OtherError:

@@ -24,7 +24,9 @@ def plain_errors(host: str, connect: float, whole: float) -> Iterator[None]:
     too_late = f"{host}: no complete answer within {whole:g} s"
     try:
         yield
-    except requests.exceptions.ConnectTimeout:
+    except (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
+        if isinstance(error, urllib3.exceptions.NewConnectionError):  # urllib3 counts it as one, too
+            raise ApiConnectionError(f"{host}: {_cause(error)}") from None
         raise ApiTimeoutError(f"{host}: no connection within {connect:g} s") from None
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
         raise ApiTimeoutError(too_late) from None
@@ -38,7 +40,11 @@ def plain_errors(host: str, connect: float, whole: float) -> Iterator[None]:
             raise ApiTimeoutError(too_late) from None
         if isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError):
             raise BadResponseError(f"{host}: the answer is not HTTP: {_cause(error)}") from None
-        through = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        through = (
+            " through the proxy"
+            if isinstance(error, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError)
+            else ""
+        )
         raise ApiConnectionError(f"{host}{through}: {_cause(error)}") from None
 
 

@@ -115,7 +115,7 @@ def _post(
         with plain_errors(url, seconds, seconds):
             response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
         if response.status_code != _OK:
-            raise refusal(response, response.content, url, "v2")
+            raise refusal(response.status_code, response.headers, response.content, url, "v2")
         envelope(decoded(response.content, url))
     except ApiError as error:
         error.hide(filter(None, [api_key.strip()]))

@@ -1,5 +1,6 @@
 """The exchange with an import API: in time, within the rate, repeated where that helps, and never for ever."""
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,15 +13,6 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 import urllib3
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from monitor.api.answers import decoded, read, refusal
 from monitor.api.errors import (
@@ -48,9 +40,41 @@ CONNECT_LIMIT: Final = 5.0
 POLL_LIMIT: Final = 12
 """A whole poll may take this many timeouts; what is not there by then is given up."""
 
+BACKOFF: Final = 0.1
+BACKOFF_LIMIT: Final = 2.0
+"""Seconds: a failed attempt waits up to so long for the next one, first twice ``BACKOFF``, then doubled each time."""
+
+REQUESTS_KEPT: Final = 32
+"""Requests of one cluster that are kept ready."""
+
 _HOSTS: Final = 20_000
 _SUCCESS: Final = range(200, 300)
-_backoff: Final = wait_random_exponential(multiplier=0.2, max=2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that is ready to be sent, again and again."""
+
+    pool: urllib3.HTTPConnectionPool
+    method: str
+    target: str
+    body: bytes | None
+    headers: Mapping[str, bytes]
+
+    def send(self, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
+        """Send it once and return the answer, its body unread."""
+        return self.pool.urlopen(
+            self.method,
+            self.target,
+            body=self.body,
+            headers=self.headers,  # type: ignore[arg-type]
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=timeout,
+            preload_content=False,
+            decode_content=False,
+        )
 
 
 class Network:
@@ -116,14 +140,7 @@ class Session:
         self._settings = _settings(cluster)
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
         self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)
-        self._retrying = Retrying(
-            retry=retry_if_exception(_passing),
-            stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(network.stopping),
-            wait=self._wait,
-            before_sleep=self._note_wait,
-            sleep=sleep_using_event(network.stopping),
-            reraise=True,
-        )
+        self._requests: dict[tuple[object, ...], _Request] = {}
 
     def begin(self) -> None:
         """Begin a poll: from here its time is running."""
@@ -157,35 +174,59 @@ class Session:
             ApiError: What went wrong, after the last attempt.
             StoppedError: The monitor is stopping.
         """
-        request = requests.Request(
-            method,
-            self._cluster.url + path,
-            # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
-            headers={name: value.encode() for name, value in {**self._headers, **(headers or {})}.items()},
-            params=query or {},
-            data=None if body is None else msgspec.json.encode(body),
-        ).prepare()
-        if body is not None:
-            request.headers["Content-Type"] = "application/json"
         try:
-            return self._retrying(self._once, endpoint, request, check)
+            with plain_errors(self._host, self._connect, self._cluster.timeout):
+                request = self._place(method, path, body, query or {}, headers or {})
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    return self._once(endpoint, request, check)
+                except ApiError as error:
+                    if attempt == ATTEMPTS or not _passing(error):
+                        raise
+                    self._wait(endpoint, attempt, error)
+            raise AssertionError("the last attempt returns or raises")
         except ApiError as error:
             error.hide(self._cluster.secrets())
             raise
 
-    def _once(self, endpoint: str, request: requests.PreparedRequest, check: Callable[[Any], Any]) -> Any:
+    def _place(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> _Request:
+        """Return a request that is ready to be sent; those of a list are the same at every poll, and kept."""
+        content = None if body is None else msgspec.json.encode(body)
+        key = (method, path, content, *query.items(), *headers.items())
+        known = self._requests.get(key)
+        if known is not None:
+            return known
+        url = requests.Request(method, self._cluster.url + path, params=query).prepare().url or ""
+        pool, target = self._network.adapter.pool_and_target(url, **self._settings)
+        kind = {} if content is None else {"Content-Type": "application/json"}
+        # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
+        said = {name: value.encode() for name, value in (self._headers | kind | dict(headers)).items()}
+        request = _Request(pool, method, target, content, said)
+        if len(self._requests) >= REQUESTS_KEPT:
+            self._requests.clear()
+        self._requests[key] = request
+        return request
+
+    def _once(self, endpoint: str, request: _Request, check: Callable[[Any], Any]) -> Any:
         self._take_a_place(endpoint)
         self.usage.requests[endpoint] += 1
         with plain_errors(self._host, self._connect, self._cluster.timeout):
-            response = self._network.adapter.send(request, stream=True, timeout=self._timeout, **self._settings)  # type: ignore[arg-type]
+            response = request.send(self._timeout)
             try:
                 content = read(response, self._host)
             finally:
-                response.close()
+                response.release_conn()
         if self._key_bytes:
             content = content.replace(self._key_bytes, b"***")
-        if response.status_code not in _SUCCESS:
-            raise refusal(response, content, self._host, self._cluster.api)
+        if response.status not in _SUCCESS:
+            raise refusal(response.status, response.headers, content, self._host, self._cluster.api)
         return check(decoded(content, self._host))
 
     def _take_a_place(self, endpoint: str) -> None:
@@ -201,19 +242,14 @@ class Session:
         if network.stopping.wait(wait) if wait > 0 else network.stopping.is_set():
             raise StoppedError
 
-    def _wait(self, state: RetryCallState) -> float:
-        """Seconds until the next attempt: what the server asks for, else a random backoff that doubles."""
-        backoff = _backoff(state)
-        error = state.outcome.exception() if state.outcome is not None else None
-        if not isinstance(error, ThrottledError):
-            return backoff
-        return (error.retry_after or 0.0) + backoff
-
-    def _note_wait(self, state: RetryCallState) -> None:
-        """Count a wait that is about to begin, where it is the rate's fault."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(error, ThrottledError) and state.next_action is not None:
-            self.usage.waited(state.args[0], state.next_action.sleep)
+    def _wait(self, endpoint: str, attempt: int, error: ApiError) -> None:
+        """Wait for the next attempt: as long as the server asks for, and a random backoff that doubles."""
+        pause = random.uniform(0.0, min(BACKOFF * 2**attempt, BACKOFF_LIMIT))
+        if isinstance(error, ThrottledError):
+            pause += error.retry_after or 0.0
+            self.usage.waited(endpoint, pause)
+        if self._network.stopping.wait(pause):
+            raise StoppedError
 
 
 def _settings(cluster: Cluster) -> dict[str, Any]:

@@ -7,13 +7,18 @@ thread for ever, in the headers as well as in the body.
 import io
 import socket
 import time
+from collections.abc import Mapping
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any, Final
 
+from requests import Request
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_AT_ONCE: Final = 2**15
+"""Bytes read at once: most answers whole."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -48,7 +53,7 @@ class _TimedSocket:
         self._deadline = deadline
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock, self._deadline))
+        return io.BufferedReader(_TimedReader(self._sock, self._deadline), _AT_ONCE)
 
 
 def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
@@ -91,6 +96,15 @@ class TimedAdapter(HTTPAdapter):
         """Build the pool manager with our connections."""
         super().init_poolmanager(*args, **kwargs)
         _use_timed_connections(self.poolmanager)
+
+    def pool_and_target(
+        self, url: str, *, verify: bool | str, cert: Any, proxies: Mapping[str, str]
+    ) -> tuple[HTTPConnectionPool, str]:
+        """Return the connections for a URL, through the proxy that is meant for it, and what to ask for on them."""
+        request = Request("GET", url).prepare()
+        pool: Any = self.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        return pool, self.request_url(request, proxies)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
         """Return the pool manager of a proxy with our connections."""

@@ -36,7 +36,18 @@ def pymilvus(url: str, calls: int) -> float:
 
 def bare_urllib3(url: str, calls: int) -> float:
     """Return the CPU seconds of one urllib3 request for the same bytes, on a kept connection."""
-    line = ["taskset", "-c", str(HERE), sys.executable, "-m", "tests.bench.poll", "--urllib3", url, "--calls", str(calls)]
+    line = [
+        "taskset",
+        "-c",
+        str(HERE),
+        sys.executable,
+        "-m",
+        "tests.bench.poll",
+        "--urllib3",
+        url,
+        "--calls",
+        str(calls),
+    ]
     return float(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
@@ -60,7 +71,10 @@ def daemon(port: int, clusters: int, interval: float, seconds: float, *, state: 
         with monitor(config, Path(folder) / "log") as running:
             running.wait_until_ready()
             time.sleep(interval * 1.5)
-            polls, missed = running.total("milvus_import_polls_total"), running.total("milvus_import_polls_missed_total")
+            polls, missed = (
+                running.total("milvus_import_polls_total"),
+                running.total("milvus_import_polls_missed_total"),
+            )
             before = cpu_seconds(running.pid)
             time.sleep(seconds)
             used = cpu_seconds(running.pid) - before

@@ -83,7 +83,9 @@ class Monitor:
             time.sleep(0.05)
 
 
-def write_config(folder: Path, clusters: Sequence[tuple[str, str]], *, state: str = "memory://", **poll: object) -> Path:
+def write_config(
+    folder: Path, clusters: Sequence[tuple[str, str]], *, state: str = "memory://", **poll: object
+) -> Path:
     """Write a config of clusters, given as name and URL, and return its path."""
     settings = {"concurrency": 32, "timeout": "10s", "requests_per_second": 1000} | poll
     lines = [

@@ -194,11 +194,10 @@ def test_every_recorded_list_is_understood(name: str, changes: dict[str, Any], s
     ],
     ids=["v2", "milvus-2.3"],
 )
+@pytest.mark.usefixtures("no_backoff")
 def test_an_error_code_is_the_kind_the_table_says(code: int, kind: ErrorKind, changes: Any, body: Any) -> None:
-    with Recorder(body(code)) as server, connected(server.url, **changes) as api:
-        api.session._retrying.sleep = lambda _: None  # what is sent how often is another test's subject
-        with pytest.raises(ApiError) as caught:
-            api.list_jobs()
+    with Recorder(body(code)) as server, connected(server.url, **changes) as api, pytest.raises(ApiError) as caught:
+        api.list_jobs()
     assert (caught.value.kind, caught.value.code) == (kind, code)
     assert str(caught.value) == f"what happened (code {code})"
 
@@ -342,11 +341,10 @@ def test_what_speaks_no_http_is_a_bad_response_and_asked_once() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".example"])
+@pytest.mark.usefixtures("no_backoff")
 def test_a_host_that_does_not_exist_is_a_connection_that_fails(host: str) -> None:
-    with connected(f"http://{host}:19530", timeout=2.0) as api:
-        api.session._retrying.sleep = lambda _: None
-        with pytest.raises(ApiError) as caught:
-            api.list_jobs()
+    with connected(f"http://{host}:19530", timeout=2.0) as api, pytest.raises(ApiError) as caught:
+        api.list_jobs()
     assert caught.value.kind is ErrorKind.CONNECTION
     assert host in str(caught.value)
 

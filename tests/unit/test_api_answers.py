@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-import requests
+from requests.structures import CaseInsensitiveDict
 
 from monitor.api.answers import code_of, decoded, envelope, refusal
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, ErrorKind
@@ -180,7 +180,4 @@ def test_what_is_not_json_is_told_with_its_beginning(content: bytes, told: str) 
 
 
 def refused(status: int, content: bytes = b"", *, headers: dict[str, str] | None = None, api: str = "v2") -> ApiError:
-    response = requests.Response()
-    response.status_code = status
-    response.headers.update(headers or {})
-    return refusal(response, content, "host:1", api)
+    return refusal(status, CaseInsensitiveDict(headers or {}), content, "host:1", api)
