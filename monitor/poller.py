@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
@@ -138,7 +138,7 @@ class Poller:
         self._store.told(ids)
         return Outcome(ok=True)
 
-    def _compare(self, now: float) -> tuple[Difference, list[str]]:
+    def _compare(self, now: float) -> tuple[Difference, Sequence[str]]:
         """Look at the cluster and compare what is there with the previous picture."""
         cluster = self.cluster
         previous = self._store.picture(cluster.name)
@@ -197,7 +197,7 @@ class Poller:
             _log.error("cluster_unreachable", **self._who(), **failure)
         _log.debug("poll_finished", **self._who(), duration_seconds=round(duration, 4), **failure)
 
-    def _tell(self, difference: Difference, rejected: list[str], now: float) -> None:
+    def _tell(self, difference: Difference, rejected: Sequence[str], now: float) -> None:
         """Log what a poll changed, each thing once."""
         if difference.baseline:
             states = Counter(tracked.job.state.value for tracked in difference.picture.jobs.values())

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from monitor.api.answers import code_of, envelope
 from monitor.api.errors import ApiError, BadResponseError, JobGoneError, TransientError, by_code
-from monitor.api.listing import Listing
+from monitor.api.kept import Kept
+from monitor.api.listing import Listing, Page, page_of
 from monitor.api.records import BadRecordError, id_from, name, ratio, rows, state_from, text, timestamp
 from monitor.api.session import Session
 from monitor.config import Cluster
@@ -23,6 +24,7 @@ class Milvus23Api:
 
     def __init__(self, _cluster: Cluster, session: Session) -> None:
         self.session = session
+        self._kept = Kept[Page]()
 
     def list_jobs(self) -> Listing:
         """Return every task; there are no pages.
@@ -31,12 +33,8 @@ class Milvus23Api:
             ApiError: The list could not be had.
         """
         body = {"collection_name": "", "limit": 0}
-        payload = self.session.call("list", "GET", _TASKS, body=body, check=_checked)
-        tasks = payload.get("tasks")
-        if tasks is not None and not isinstance(tasks, list):
-            raise BadResponseError("the answer's tasks are no list")
         listing = Listing()
-        listing.add(tasks or (), _job)
+        listing.add(self.session.call("list", "GET", _TASKS, body=body, check=_page, kept=self._kept))
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -75,6 +73,13 @@ def _checked(payload: Any) -> Mapping[str, Any]:
         return payload
     kind = TransientError if status.get("retriable") is True else by_code(code)
     raise kind(f"{text(status.get('reason')) or 'the server gives no reason'} (code {code})", code=code)
+
+
+def _page(payload: Any) -> Page:
+    tasks = _checked(payload).get("tasks")
+    if tasks is not None and not isinstance(tasks, list):
+        raise BadResponseError("the answer's tasks are no list")
+    return page_of(tasks, lambda task, _known: _job(task), None)
 
 
 def _job(task: Any) -> Job:

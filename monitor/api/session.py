@@ -24,6 +24,7 @@ from monitor.api.errors import (
     TransientError,
 )
 from monitor.api.faults import plain_errors
+from monitor.api.kept import Kept, Made
 from monitor.api.rate import RateLimiter
 from monitor.api.transport import TimedAdapter
 from monitor.config import Cluster
@@ -155,8 +156,9 @@ class Session:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        check: Callable[[Any], Any],
-    ) -> Any:
+        check: Callable[[Any], Made],
+        kept: Kept[Made] | None = None,
+    ) -> Made:
         """Send a request until it is answered or its error is not of a passing kind.
 
         The import API is only read from, so a POST may be sent again.
@@ -169,6 +171,7 @@ class Session:
             query: Query parameters.
             headers: Headers beside the usual ones.
             check: Gets the decoded body and returns what is wanted of it, or raises an ``ApiError``.
+            kept: What was made of the last answer; an answer that is the same again is not even decoded.
 
         Raises:
             ApiError: What went wrong, after the last attempt.
@@ -179,7 +182,7 @@ class Session:
                 request = self._place(method, path, body, query or {}, headers or {})
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    return self._once(endpoint, request, check)
+                    return self._once(endpoint, request, check, kept)
                 except ApiError as error:
                     if attempt == ATTEMPTS or not _passing(error):
                         raise
@@ -214,7 +217,7 @@ class Session:
         self._requests[key] = request
         return request
 
-    def _once(self, endpoint: str, request: _Request, check: Callable[[Any], Any]) -> Any:
+    def _once(self, endpoint: str, request: _Request, check: Callable[[Any], Made], kept: Kept[Made] | None) -> Made:
         self._take_a_place(endpoint)
         self.usage.requests[endpoint] += 1
         with plain_errors(self._host, self._connect, self._cluster.timeout):
@@ -227,7 +230,11 @@ class Session:
             content = content.replace(self._key_bytes, b"***")
         if response.status not in _SUCCESS:
             raise refusal(response.status, response.headers, content, self._host, self._cluster.api)
-        return check(decoded(content, self._host))
+
+        def make(content: bytes) -> Made:
+            return check(decoded(content, self._host))
+
+        return make(content) if kept is None else kept.made_of(content, make)
 
     def _take_a_place(self, endpoint: str) -> None:
         """Wait for our place in the rate limit, unless the monitor stops or the poll's time is up."""

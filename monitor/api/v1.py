@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, JobGoneError
-from monitor.api.listing import Listing, read_pages
+from monitor.api.kept import KeptPages
+from monitor.api.listing import Listing, Page, page_of, read_pages
 from monitor.api.records import job_from, ratio
 from monitor.api.session import Session
 from monitor.api.v2 import described, says_gone
@@ -23,6 +24,7 @@ class V1Api:
         self.session = session
         self._cluster_id = cluster.cluster_id
         self._page_size = cluster.page_size
+        self._kept = KeptPages()
 
     def list_jobs(self) -> Listing:
         """Return every job, page by page.
@@ -31,7 +33,7 @@ class V1Api:
             ApiError: Some page could not be had: there is no partial listing.
         """
         listing = Listing()
-        read_pages(self._page, job_from, self._page_size, listing)
+        self._kept.forget_after("", read_pages(self._page, listing))
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -50,9 +52,17 @@ class V1Api:
             raise
         return described(_in_v2_words(data), job_id)
 
-    def _page(self, page: int) -> Any:
-        query = {"clusterId": self._cluster_id, "pageSize": str(self._page_size), "currentPage": str(page)}
-        return self.session.call("list", "GET", _LIST, query=query, check=envelope)
+    def _page(self, number: int) -> Page:
+        query = {"clusterId": self._cluster_id, "pageSize": str(self._page_size), "currentPage": str(number)}
+        kept = self._kept.of("", number)
+        return self.session.call(
+            "list",
+            "GET",
+            _LIST,
+            query=query,
+            check=lambda payload: page_of(envelope(payload), job_from, self._page_size, kept.result),
+            kept=kept,
+        )
 
 
 def _in_v2_words(data: Any) -> Any:

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
-from monitor.api.listing import Listing, read_pages
+from monitor.api.kept import KeptPages
+from monitor.api.listing import Listing, Page, page_of, read_pages
 from monitor.api.records import BadRecordError, job_from, raw_id, reason_of, text
 from monitor.api.session import Session
 from monitor.config import Cluster
@@ -32,6 +34,7 @@ class V2Api:
         ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
         self._ids = {field: value for field, value in ids.items() if value}
         self._filters_by_database = bool(self._ids)
+        self._kept = KeptPages()
 
     def list_jobs(self) -> Listing:
         """Return every job, page by page and database by database.
@@ -44,12 +47,8 @@ class V2Api:
         """
         listing = Listing()
         for database in self._databases:
-            read_pages(
-                fetch=lambda page, database=database: self._page(database, page),  # type: ignore[misc]
-                parse=lambda record, database=database: job_from(record, database if self._filters_by_database else ""),  # type: ignore[misc]
-                page_size=self._page_size,
-                listing=listing,
-            )
+            number = read_pages(partial(self._page, database), listing)
+            self._kept.forget_after(database, number)
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -67,11 +66,21 @@ class V2Api:
                 refusals.append(error)
         raise next((error for error in refusals if not isinstance(error, JobGoneError)), refusals[0])
 
-    def _page(self, database: str, page: int) -> Any:
-        body = self._ids | {"pageSize": self._page_size, "currentPage": page}
+    def _page(self, database: str, number: int) -> Page:
+        body = self._ids | {"pageSize": self._page_size, "currentPage": number}
         if database:
             body["dbName"] = database
-        return self.session.call("list", "POST", _LIST, body=body, headers=_of(database), check=envelope)
+        parse = partial(job_from, database=database if self._filters_by_database else "")
+        kept = self._kept.of(database, number)
+        return self.session.call(
+            "list",
+            "POST",
+            _LIST,
+            body=body,
+            headers=_of(database),
+            check=lambda payload: page_of(envelope(payload), parse, self._page_size, kept.result),
+            kept=kept,
+        )
 
     def _describe_in(self, database: str, job_id: str) -> Job:
         """Describe a job by the first spelling of the path that the server has.
@@ -116,7 +125,7 @@ def described(data: Any, job_id: str, database: str = "") -> Job:
     if not isinstance(data, dict):
         raise BadResponseError("the answer to describe has a code of success, but no job in its data")
     try:
-        job = job_from(data if raw_id(data) is not None else data | {"jobId": job_id}, database)
+        job = job_from(data if raw_id(data) is not None else data | {"jobId": job_id}, database=database)
     except BadRecordError:
         raise BadResponseError("the answer to describe is no job") from None
     if job.job_id != job_id:

@@ -194,9 +194,10 @@ def test_a_host_that_takes_no_connection_ends_with_the_time_for_connecting() -> 
             filling = waiting.enter_context(socket.socket())
             filling.settimeout(0)
             filling.connect_ex(full.getsockname())
-        with connected(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.3) as api:
-            with pytest.raises(ApiError, match=r"no connection within 0\.3 s") as caught:
-                api.list_jobs()
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        told = r"no connection within 0\.3 s"
+        with connected(url, timeout=0.3) as api, pytest.raises(ApiError, match=told) as caught:
+            api.list_jobs()
     assert caught.value.kind is ErrorKind.TIMEOUT
     assert api.session.usage.requests == {"list": 1}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.api.answers import decoded, envelope
 from monitor.api.errors import MESSAGE_LIMIT, ApiError
-from monitor.api.listing import Listing, read_pages
+from monitor.api.listing import Listing, page_of, read_pages
 from monitor.api.milvus23 import _checked, _job
 from monitor.api.records import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, BadRecordError, job_from
 from monitor.api.v1 import _in_v2_words
@@ -115,7 +115,7 @@ def check_error(error: ApiError) -> None:
 def test_any_json_as_a_list_is_jobs_or_an_api_error(payload: Any) -> None:
     listing = Listing()
     try:
-        read_pages(lambda _: envelope(payload), job_from, 100, listing)
+        read_pages(lambda _: page_of(envelope(payload), job_from, 100), listing)
     except ApiError as error:
         check_error(error)
     for job_id, job in listing.jobs.items():

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from monitor.api.errors import BadResponseError
-from monitor.api.listing import PAGE_LIMIT, RECORD_LIMIT, Listing, read_pages
+from monitor.api.listing import PAGE_LIMIT, RECORD_LIMIT, Listing, Page, page_of, read_pages
 from monitor.api.records import job_from
 
 
@@ -13,12 +13,12 @@ def listed(*pages: Any, page_size: int = 2) -> tuple[Listing, int]:
     """The listing of these pages, and how many of them were asked for."""
     listing, asked = Listing(), 0
 
-    def fetch(page: int) -> Any:
+    def fetch(page: int) -> Page:
         nonlocal asked
         asked += 1
-        return pages[page - 1]
+        return page_of(pages[page - 1], job_from, page_size)
 
-    read_pages(fetch, job_from, page_size, listing)
+    read_pages(fetch, listing)
     return listing, asked
 
 
@@ -111,8 +111,13 @@ def test_a_page_of_bad_records_does_not_hide_the_pages_after_it() -> None:
 
 def test_pages_without_end_are_not_believed() -> None:
     asked = []
-    with pytest.raises(BadResponseError, match=f"the list has no end: more than {PAGE_LIMIT} pages of 1"):
-        read_pages(lambda number: asked.append(number) or page(number, pageSize=1), job_from, 1, Listing())  # type: ignore[func-returns-value]
+
+    def endless(number: int) -> Page:
+        asked.append(number)
+        return page_of(page(number, pageSize=1), job_from, 1)
+
+    with pytest.raises(BadResponseError, match=f"the list has no end: more than {PAGE_LIMIT} pages"):
+        read_pages(endless, Listing())
     assert len(asked) == PAGE_LIMIT
 
 

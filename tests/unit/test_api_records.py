@@ -176,7 +176,7 @@ def test_a_full_record_is_read_in_full() -> None:
 
 
 def test_the_database_that_was_asked_for_is_the_jobs() -> None:
-    assert job_from({"jobId": "7", "dbName": "other"}, "sales").database == "sales"
+    assert job_from({"jobId": "7", "dbName": "other"}, database="sales").database == "sales"
 
 
 @pytest.mark.parametrize(
