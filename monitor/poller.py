@@ -238,7 +238,8 @@ def observe(
     """
     api.session.begin()
     listing = api.list_jobs()
-    listed, found = dict(listing.jobs), dict[str, Job]()
+    listed, found = listing.jobs, dict[str, Job]()
+    added: dict[str, Job] = {}
     gone, asked, answered = set[str](), set[str](), set[str]()
     for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL):
         asked.add(job_id)
@@ -253,10 +254,11 @@ def observe(
             continue
         else:
             if job_id in listed:
-                listed[job_id] = merged(listed[job_id], job)
+                added[job_id] = merged(listed[job_id], job)
             else:
                 found[job_id] = _with_known_state(job, previous)
         answered.add(job_id)
+    listed = {**listed, **added} if added else listed
     seen = Observation(listed, found, frozenset(gone), frozenset(asked), frozenset(answered))
     return seen, listing
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Final
 
 from monitor.jobs.estimate import with_sample
 from monitor.jobs.failures import classify
 from monitor.jobs.model import TERMINAL, Job, JobState, Picture, TrackedJob, Transition
 from monitor.jobs.outcomes import updated_outcomes
+from monitor.jobs.questions import questions
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 REMEMBERED_FOR: Final = 7 * 86400.0
@@ -104,10 +106,13 @@ def diff(
     Returns:
         The difference. A job missing from the list becomes ``vanished`` only where ``seen.gone`` names it.
     """
+    if previous is not None and previous.stays(seen.listed, now) and not seen.asked:
+        return Difference(previous)
     before = {} if previous is None else previous.jobs
+    kept_for = max(failed_retention, REMEMBERED_FOR)
     pairs = [
-        *_listed(before, seen, now, limits),
-        *_missing(before, seen, now, limits, max(failed_retention, REMEMBERED_FOR)),
+        *_listed(previous or Picture(), seen, now, limits),
+        *_missing(before, seen, now, limits, kept_for),
     ]
     jobs, dropped = _bounded((after for _, after in pairs), now)
     steps = [] if previous is None else [pair for pair in pairs if pair[0] is None or _state_differs(*pair)]
@@ -115,8 +120,9 @@ def diff(
     followed = [(was, after) for was, after in pairs if was is not None and was is not after]
     within = [(was.job, after.job) for was, after in followed if not _state_differs(was, after)]
     outcomes = updated_outcomes(previous, jobs.values(), transitions, now)
+    picture = Picture(jobs=jobs, outcomes=outcomes, listed=seen.listed)
     return Difference(
-        picture=Picture(jobs=jobs, outcomes=outcomes),
+        picture=replace(picture, quiet_until=_quiet_until(picture, now, limits, kept_for)),
         transitions=transitions,
         baseline=previous is None,
         stalled=tuple(after for was, after in followed if after.stalled and not was.stalled),
@@ -135,12 +141,15 @@ def diff(
 _Pair = tuple[TrackedJob | None, TrackedJob]
 
 
-def _listed(before: Mapping[str, TrackedJob], seen: Observation, now: float, limits: StallLimits) -> Iterable[_Pair]:
+def _listed(previous: Picture, seen: Observation, now: float, limits: StallLimits) -> Iterable[_Pair]:
     """Pair each job of the list with what was known of it."""
+    said_before = previous.listed
     for job_id, job in seen.listed.items():
-        was = before.get(job_id)
+        was = previous.jobs.get(job_id)
         if was is None:
             yield None, _noted(_first_seen(job, now), seen, now)
+        elif job is said_before.get(job_id) and job_id not in seen.asked and now < _stays_until(was, limits):
+            yield was, was
         else:
             yield was, _noted(_follow(was, job, now, limits, missing_since=None), seen, now)
 
@@ -163,6 +172,30 @@ def _missing(
             yield was, _vanished(was, now, since)
         else:
             yield was, _noted(was if was.missing_since is not None else replace(was, missing_since=since), seen, now)
+
+
+def _stays_until(tracked: TrackedJob, limits: StallLimits) -> float:
+    """Return up to when a listed job stays what it is, as long as the list says the same of it."""
+    if tracked.missing_since is not None:
+        return -inf
+    if tracked.finished or tracked.stalled:
+        return inf
+    return tracked.last_change + limits.of(tracked.job.state)
+
+
+def _quiet_until(picture: Picture, now: float, limits: StallLimits, kept_for: float) -> float:
+    """Return up to when nothing changes by itself; never so where something is to be asked of the server."""
+    if questions(picture, picture.listed, now, limit=1):
+        return -inf
+    missing = [
+        max(tracked.missing_since, tracked.finished_at or 0.0) + kept_for
+        for tracked in picture.jobs.values()
+        if tracked.missing_since is not None
+    ]
+    if len(missing) > REMEMBERED_LIMIT:
+        return -inf
+    there = (_stays_until(tracked, limits) for tracked in picture.jobs.values() if tracked.missing_since is None)
+    return min(min(missing, default=inf), min(there, default=inf))
 
 
 def _first_seen(job: Job, now: float) -> TrackedJob:

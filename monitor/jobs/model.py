@@ -145,7 +145,15 @@ class Picture:
     Attributes:
         jobs: Every job followed, by id: listed ones, missing ones without a verdict, and retired ones.
         outcomes: How imports ended, by (database, collection).
+        listed: The list that it was drawn from; what the next list says again is recognised by it.
+        quiet_until: Up to when nothing changes, and nothing is to be asked, as long as the list says the same.
     """
 
     jobs: Mapping[str, TrackedJob] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    listed: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
+    quiet_until: float = field(default=0.0, compare=False, repr=False)
+
+    def stays(self, listed: Mapping[str, Job], now: float) -> bool:
+        """Say whether a list is the very same one again, and time changes nothing in what it shows."""
+        return listed is self.listed and now < self.quiet_until

@@ -18,6 +18,8 @@ def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, l
         now: The time of this poll.
         limit: How many may be asked; the others wait for the next poll.
     """
+    if previous is not None and previous.stays(listed, now):
+        return []
     before: Mapping[str, TrackedJob] = {} if previous is None else previous.jobs
     waiting: list[tuple[bool, float, bool, str]] = []
     for job_id, job in listed.items():

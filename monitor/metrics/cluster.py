@@ -1,15 +1,16 @@
 """The metrics of one cluster, rendered by its polls and kept ready as text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import add
 from threading import Lock
 from typing import Final
 
 from monitor.config import Cluster
 from monitor.jobs import Difference, Picture
 from monitor.metrics.counts import Counts
-from monitor.metrics.jobs import add_jobs
-from monitor.metrics.samples import Samples, labels
+from monitor.metrics.jobs import render_jobs
+from monitor.metrics.samples import Line, Memo, Samples, labels, line
 
 STALE_AFTER: Final = 5
 """Intervals for which the jobs seen last are shown; durations of a poll, where that is longer than the interval."""
@@ -48,28 +49,24 @@ class ClusterMetrics:
         self._counts = Counts(failure_kinds)
         self._picture = Picture()
         self._up: bool | None = None
-        self._last_poll = 0.0
         self._last_success: float | None = None
         self._success_took = 0.0
         self._last_duration: float | None = None
-        self._dropped = 0
-        self._present: tuple[bytes, ...] = ()
-        self._lasting: tuple[bytes, ...] = ()
-        self.text = self._rendered()
+        self._memo = Memo()
+        self._show(0.0)
 
     def reconfigure(self, cluster: Cluster) -> None:
         """Take over changed settings; what was counted and seen stays."""
         with self._lock:
             self._cluster = cluster
-            self.text = self._rendered()
+            self._show(self._seen_at)
 
     def restored(self, picture: Picture, now: float) -> None:
         """Show what is known from before a restart: what lasts, until the next poll."""
         with self._lock:
-            self._last_poll = max(now, self._last_poll)
             self._picture = picture
             self._counts.know(picture)
-            self.text = self._rendered()
+            self._show(now)
 
     def polled(self, difference: Difference, *, now: float, duration: float, bad_records: int) -> None:
         """Show what a successful poll saw.
@@ -82,14 +79,17 @@ class ClusterMetrics:
         """
         with self._lock:
             self._up = True
-            self._last_poll = self._last_success = now
+            self._last_success = now
             self._last_duration = self._success_took = duration
-            self._picture = difference.picture
             self._counts.polls += 1
+            if difference.picture is self._picture and now < self._jobs.until and not bad_records:
+                self.text = self._with_vitals()
+                return
             self._counts.bad_records += bad_records
+            self._picture = difference.picture
             self._counts.know(difference.picture)
             self._counts.count(difference.transitions)
-            self.text = self._rendered()
+            self._show(now)
 
     def failed(self, kind: str, *, now: float, duration: float) -> None:
         """Show that a poll failed; the picture stays.
@@ -101,54 +101,63 @@ class ClusterMetrics:
         """
         with self._lock:
             self._up = False
-            self._last_poll = now
             self._last_duration = duration
             self._counts.polls += 1
             self._counts.failures[kind] += 1
-            self.text = self._rendered()
+            self._show(now)
 
     def missed(self, polls: int) -> None:
         """Count polls that did not run."""
         with self._lock:
             self._counts.missed += polls
-            self.text = self._rendered(jobs_too=False)
+            self._show_counts()
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
             self._counts.used(requests, throttled)
 
-    def _rendered(self, *, jobs_too: bool = True) -> ClusterText:
-        """Render the counters, and the jobs where they may have changed."""
-        if jobs_too:
-            present, lasting = Samples(), Samples()
-            self._dropped = add_jobs(
-                self._cluster, self._picture, self._counts, self._last_poll, present=present, lasting=lasting
-            )
-            self._present, self._lasting = present.text(), lasting.text()
-        own = Samples()
-        self._counts.add_to(own, self._cluster.name)
-        self._add_cluster(own, self._dropped)
-        stale = tuple(jobs + counters for jobs, counters in zip(self._lasting, own.text(), strict=True))
+    def _show(self, now: float) -> None:
+        """Render everything, as it is at a time."""
+        self._seen_at = now
+        self._jobs = render_jobs(self._cluster, self._picture, self._counts, now, self._memo)
+        self._show_counts()
+
+    def _show_counts(self) -> None:
+        """Render what does not depend on the jobs, beside them."""
+        self._who = labels(("milvus_cluster", self._cluster.name))
+        samples = Samples()
+        samples.add(*self._counts.rare(self._who), *self._about(self._cluster))
+        self._counts.durations(samples, self._who)
+        self._lasting = tuple(map(add, self._jobs.lasting, samples.text()))
+        self._all = tuple(map(add, self._jobs.present, self._lasting))
+        self.text = self._with_vitals()
+
+    def _with_vitals(self) -> ClusterText:
+        """Return what was rendered, with what every poll changes: families in which nothing else stands."""
+        fresh, stale = list(self._all), list(self._lasting)
+        vitals = [*self._counts.steady(self._who), *self._vitals()]
+        for index, _ in vitals:
+            fresh[index] = stale[index] = b""
+        for index, text in vitals:
+            fresh[index] = stale[index] = stale[index] + text.encode(errors="replace")
         seen_at = (self._last_success or 0.0) + self._success_took
         return ClusterText(
-            fresh=tuple(now + always for now, always in zip(self._present, stale, strict=True)),
-            stale=stale,
+            fresh=tuple(fresh),
+            stale=tuple(stale),
             fresh_until=seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took),
         )
 
-    def _add_cluster(self, samples: Samples, dropped: int) -> None:
-        cluster = self._cluster
-        who = labels(("milvus_cluster", cluster.name))
-        cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
-        info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
-        samples.add("cluster_info", f"{who},{info}", 1)
-        samples.add("cluster_series_dropped", who, dropped)
+    def _vitals(self) -> Iterator[Line]:
         optional = (
             ("cluster_up", None if self._up is None else int(self._up)),
             ("cluster_last_success_timestamp_seconds", self._last_success),
             ("cluster_last_poll_duration_seconds", self._last_duration),
         )
-        for family, value in optional:
-            if value is not None:
-                samples.add(family, who, value)
+        return (line(family, self._who, value) for family, value in optional if value is not None)
+
+    def _about(self, cluster: Cluster) -> Iterator[Line]:
+        cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
+        info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
+        yield line("cluster_info", f"{self._who},{info}", 1)
+        yield line("cluster_series_dropped", self._who, self._jobs.dropped)

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from monitor.jobs import TERMINAL, JobState, Picture, Transition
-from monitor.metrics.samples import Line, Samples, labels
+from monitor.metrics.samples import Line, Samples, line
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -35,9 +35,9 @@ class Histogram:
     def add_to(self, samples: Samples, family: str, who: str) -> None:
         """Add the lines, with the labels ``who``."""
         for bound, count in zip((*DURATION_BUCKETS, "+Inf"), accumulate(self._counts), strict=True):
-            samples.add(family, f'{who},le="{bound}"', count, "_bucket")
-        samples.add(family, who, sum(self._counts), "_count")
-        samples.add(family, who, self._sum, "_sum")
+            samples.add(line(family, f'{who},le="{bound}"', count, "_bucket"))
+        samples.add(line(family, who, sum(self._counts), "_count"))
+        samples.add(line(family, who, self._sum, "_sum"))
 
 
 class Counts:
@@ -85,25 +85,29 @@ class Counts:
         if (database, collection) not in self._finished and len(self._finished) < COLLECTIONS_LIMIT:
             self._finished[database, collection] = Counter(dict.fromkeys(_FINISHED, 0))
 
-    def add_to(self, samples: Samples, name: str) -> None:
-        """Add the lines of every counter but those of collections, for the cluster of this name."""
-        who = labels(("milvus_cluster", name))
-        samples.add("polls_total", who, self.polls)
-        samples.add("polls_missed_total", who, self.missed)
-        samples.add("bad_records_total", who, self.bad_records)
+    def rare(self, who: str) -> Iterator[Line]:
+        """Return the lines of what most polls do not change, for the cluster with these labels; not of collections."""
+        yield line("polls_missed_total", who, self.missed)
+        yield line("bad_records_total", who, self.bad_records)
         for kind, count in self.failures.items():
-            samples.add("poll_failures_total", f'{who},reason="{kind}"', count)
-        for endpoint, requests in self._requests.items():
-            samples.add("api_requests_total", f'{who},endpoint="{endpoint}"', requests)
-        for endpoint, seconds in self._throttled.items():
-            samples.add("api_throttled_seconds_total", f'{who},endpoint="{endpoint}"', seconds)
+            yield line("poll_failures_total", f'{who},reason="{kind}"', count)
         for (from_state, to_state), count in self._transitions.items():
-            samples.add("job_transitions_total", f'{who},from_state="{from_state}",to_state="{to_state}"', count)
+            yield line("job_transitions_total", f'{who},from_state="{from_state}",to_state="{to_state}"', count)
+
+    def durations(self, samples: Samples, who: str) -> None:
+        """Add the lines of the histograms, for the cluster with these labels."""
         for state, histogram in self._durations.items():
             histogram.add_to(samples, "job_duration_seconds", f'{who},state="{state}"')
 
-    def of_collections(self, name: str) -> Iterator[list[Line]]:
-        """Return the lines of each collection's finished jobs, for the cluster of this name."""
+    def steady(self, who: str) -> Iterator[Line]:
+        """Return the lines of what every poll changes, for the cluster with these labels."""
+        yield line("polls_total", who, self.polls)
+        for endpoint, requests in self._requests.items():
+            yield line("api_requests_total", f'{who},endpoint="{endpoint}"', requests)
+        for endpoint, seconds in self._throttled.items():
+            yield line("api_throttled_seconds_total", f'{who},endpoint="{endpoint}"', seconds)
+
+    def of_collections(self) -> Iterator[tuple[str, str, Counter[str]]]:
+        """Return the finished jobs of each collection: database, collection, number by state."""
         for (database, collection), states in self._finished.items():
-            text = labels(("milvus_cluster", name), ("database", database), ("collection", collection))
-            yield [("jobs_finished_total", f'{text},state="{state}"', count) for state, count in states.items()]
+            yield database, collection, states

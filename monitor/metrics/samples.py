@@ -1,14 +1,14 @@
 """Lines of the text format, which OpenMetrics reads as well."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
 from monitor.metrics.families import FAMILIES
 
 INDEX: Final = {family.name: index for index, family in enumerate(FAMILIES)}
 
-Line = tuple[str, str, float]
-"""Family, label text, value."""
+Line = tuple[int, str]
+"""The index of a family in ``FAMILIES``, and a line of it."""
 
 
 def labels(*pairs: tuple[str, str]) -> str:
@@ -20,16 +20,22 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
+def line(family: str, label_text: str, value: float, suffix: str = "") -> Line:
+    """Return one line."""
+    number = str(value) if isinstance(value, int) else repr(value)
+    return INDEX[family], f"milvus_import_{family}{suffix}{{{label_text}}} {number}\n"
+
+
 class Samples:
     """Collects the lines of one cluster, by family."""
 
     def __init__(self) -> None:
         self._lines: list[list[str]] = [[] for _ in FAMILIES]
 
-    def add(self, family: str, label_text: str, value: float, suffix: str = "") -> None:
-        """Add one line."""
-        number = str(value) if isinstance(value, int) else repr(value)
-        self._lines[INDEX[family]].append(f"milvus_import_{family}{suffix}{{{label_text}}} {number}\n")
+    def add(self, *lines: Line) -> None:
+        """Add lines."""
+        for index, text in lines:
+            self._lines[index].append(text)
 
     def text(self) -> tuple[bytes, ...]:
         """Return the lines of each family, in the order of ``FAMILIES``; half a character becomes ``?``."""
@@ -50,5 +56,30 @@ class Budget:
             self.dropped += len(group)
             return
         self._left -= len(group)
-        for line in group:
-            samples.add(*line)
+        samples.add(*group)
+
+
+class Memo:
+    """The lines of jobs and collections as they were rendered last time, for as long as what they show is the same."""
+
+    def __init__(self) -> None:
+        self._before: dict[Hashable, tuple[object, Sequence[Line]]] = {}
+        self._now: dict[Hashable, tuple[object, Sequence[Line]]] = {}
+
+    def begin(self) -> None:
+        """Begin to render; what is not asked for from now on is forgotten at the next beginning."""
+        self._before, self._now = self._now, {}
+
+    def lines(self, key: Hashable, facts: object, render: Callable[[], Sequence[Line]]) -> Sequence[Line]:
+        """Return the lines of something.
+
+        Args:
+            key: Which thing it is.
+            facts: All that its lines show.
+            render: Makes the lines, where the facts are not those of last time.
+        """
+        known = self._before.get(key)
+        if known is None or known[0] != facts:
+            known = (facts, render())
+        self._now[key] = known
+        return known[1]
