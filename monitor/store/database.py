@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
@@ -17,6 +17,17 @@ from monitor.store.tables import clusters, jobs, migrate, outcomes, transitions
 
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
+
+_ADVANCE: Final = (
+    update(clusters)
+    .where(
+        clusters.c.name == bindparam("of"),
+        clusters.c.identity == bindparam("whose"),
+        clusters.c.revision == bindparam("seen"),
+    )
+    .values(revision=clusters.c.revision + 1)
+)
+_ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id)
 
 _decoder: Final = msgspec.json.Decoder(TrackedJob)
 
@@ -63,6 +74,10 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._one_writer = Lock() if engine.dialect.name == "sqlite" else None
+        put = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert(jobs)
+        self._put_job = put.on_conflict_do_update(
+            index_elements=["cluster", "job_id"], set_={"facts": put.excluded.facts}
+        )
 
     def migrate(self) -> None:
         """Make or update the tables."""
@@ -192,10 +207,7 @@ class Database:
     def _advance(self, connection: Connection, whose: Whose, revision: int) -> None:
         """Go from one revision to the next and thereby lock the cluster's row; a baseline makes the row."""
         if revision:
-            here = (clusters.c.name == whose.name) & (clusters.c.identity == whose.identity)
-            moved = connection.execute(
-                update(clusters).where(here, clusters.c.revision == revision).values(revision=revision + 1)
-            )
+            moved = connection.execute(_ADVANCE, {"of": whose.name, "whose": whose.identity, "seen": revision})
             if moved.rowcount != 1:
                 raise StaleError(whose.name)
             return
@@ -214,13 +226,7 @@ class Database:
             {"cluster": name, "job_id": one.job.job_id, "facts": msgspec.json.encode(one).decode()} for one in followed
         ]
         if rows:
-            upsert = self._insert(jobs)
-            connection.execute(
-                upsert.on_conflict_do_update(
-                    index_elements=["cluster", "job_id"], set_={"facts": upsert.excluded.facts}
-                ),
-                rows,
-            )
+            connection.execute(self._put_job, rows)
 
     def _put_outcomes(self, connection: Connection, name: str, picture: Picture) -> None:
         rows = [
@@ -230,9 +236,6 @@ class Database:
         connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
         if rows:
             connection.execute(insert(outcomes), rows)
-
-    def _insert(self, table: Any) -> Any:
-        return (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def _forget(connection: Connection, name: str) -> None:
@@ -244,7 +247,7 @@ def _add_transitions(connection: Connection, whose: Whose, steps: Iterable[Trans
     rows = [asdict(step) | {"cluster": whose.name, "cluster_id": whose.cluster_id, "told": told} for step in steps]
     if not rows:
         return []
-    return list(connection.execute(insert(transitions).returning(transitions.c.id), rows).scalars())
+    return list(connection.execute(_ADD_TRANSITIONS, rows).scalars())
 
 
 def _transition(row: Row[Any]) -> Transition:
