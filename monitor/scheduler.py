@@ -29,7 +29,7 @@ RETRY_AFTER_LIMIT: Final = 3600.0
 CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clock may be set back without further ado."""
 
-SLOT: Final = 0.1
+SLOT: Final = 0.25
 """Seconds: clusters whose points lie so near to each other are polled together, at the first of them."""
 
 SLOTS_AT_LEAST: Final = 10

@@ -39,13 +39,13 @@ values = st.one_of(
 )
 records = st.fixed_dictionaries(
     {"jobId": st.sampled_from(["1", "2"])},
-    optional={
-        name: values
-        for name in (
+    optional=dict.fromkeys(
+        (
             *("collectionName", "state", "progress", "reason", "dbName", "importedRows", "totalRows"),
             *("createTime", "completeTime", "errorMessage", "id"),
-        )
-    },
+        ),
+        values,
+    ),
 )
 
 

@@ -260,3 +260,44 @@ def test_the_real_clocks_are_the_defaults():
 
     assert before <= next_run(scheduler, "c") + 1e-6 <= time.time() + 1
     scheduler.pool.shutdown()
+
+
+def test_ten_thousand_clusters_are_a_few_jobs_of_the_clockwork(scheduler):
+    for number in range(10_000):
+        scheduler.watch(f"cluster-{number}", 30.0, lambda: Outcome(ok=True), lambda _: None)
+    for moment in list(scheduler._newcomers):
+        scheduler._begin(moment)
+
+    assert len(scheduler._slots) == 30 / monitor.scheduler.SLOT
+    assert sum(len(slot.names) for slot in scheduler._slots.values()) == 10_000
+
+
+def test_a_slot_ends_with_the_last_cluster_in_it(scheduler):
+    for name in ("a", "b"):
+        scheduler.watch(name, 0.1, lambda: Outcome(ok=True), lambda _: None)
+    for moment in list(scheduler._newcomers):
+        scheduler._begin(moment)
+    scheduler.unwatch("a")
+    after_one = len(scheduler._slots)
+    scheduler.watch("b", 1000.0, lambda: Outcome(ok=True), lambda _: None)
+    moved = {slot.trigger.point(1e9) for slot in scheduler._slots.values()}
+    scheduler.unwatch("b")
+
+    left = [job for job in scheduler._scheduler.get_jobs() if job.func == scheduler._fire]
+
+    assert (after_one, moved, scheduler._slots, left) == (1, {1e6 - 1}, {}, [])
+
+
+def test_points_that_time_jumped_over_are_counted_once_for_each_cluster(scheduler, clock):
+    missed = Counter()
+    for name in ("a", "b"):
+        scheduler.watch(name, 10.0, lambda: Outcome(ok=True), lambda count, name=name: missed.update({name: count}))
+    for moment in list(scheduler._newcomers):
+        scheduler._begin(moment)
+    for seconds in (0, 10, 40):
+        clock.seconds = 1_000_010 + seconds
+        for slot in scheduler._slots.values():
+            scheduler._fire(slot)
+        scheduler._busy.clear()
+
+    assert missed == {"a": 2, "b": 2}
