@@ -37,15 +37,13 @@ values = st.one_of(
     st.floats(),
     st.lists(st.none(), max_size=1),
 )
+FIELDS = (
+    *("collectionName", "state", "progress", "reason", "dbName", "importedRows", "totalRows"),
+    *("createTime", "completeTime", "errorMessage", "id"),
+)
 records = st.fixed_dictionaries(
     {"jobId": st.sampled_from(["1", "2"])},
-    optional=dict.fromkeys(
-        (
-            *("collectionName", "state", "progress", "reason", "dbName", "importedRows", "totalRows"),
-            *("createTime", "completeTime", "errorMessage", "id"),
-        ),
-        values,
-    ),
+    optional=dict.fromkeys(FIELDS, values),
 )
 
 
