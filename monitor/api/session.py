@@ -14,7 +14,7 @@ import msgspec
 import requests
 import urllib3
 
-from monitor.api.answers import decoded, read, refusal
+from monitor.api.answers import BODY_LIMIT, decoded, read, refusal
 from monitor.api.errors import (
     ApiConnectionError,
     ApiError,
@@ -47,6 +47,10 @@ BACKOFF_LIMIT: Final = 2.0
 
 REQUESTS_KEPT: Final = 32
 """Requests of one cluster that are kept ready."""
+
+POLL_BYTES: Final = 2 * BODY_LIMIT
+"""Bytes of all answers of a poll together, decompressed. What is kept of a list may take four times as many in memory:
+one character beyond the basic plane makes every other one of its text as wide."""
 
 _HOSTS: Final = 20_000
 _SUCCESS: Final = range(200, 300)
@@ -126,7 +130,7 @@ class Session:
         self._cluster = cluster
         self._network = network
         self._host = urlsplit(cluster.url).netloc
-        self._until = float("inf")
+        self._until = self._bytes_left = float("inf")
         self._headers = {
             "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
             "Accept": "application/json",
@@ -144,8 +148,9 @@ class Session:
         self._requests: dict[tuple[object, ...], _Request] = {}
 
     def begin(self) -> None:
-        """Begin a poll: from here its time is running."""
+        """Begin a poll: from here its time is running, and its bytes are counted."""
         self._until = self._network.clock() + POLL_LIMIT * self._cluster.timeout
+        self._bytes_left = POLL_BYTES
 
     def call(
         self,
@@ -223,9 +228,11 @@ class Session:
         with plain_errors(self._host, self._connect, self._cluster.timeout):
             response = request.send(self._timeout)
             try:
-                content = read(response, self._host)
+                content = read(response, self._host, self._bytes_left)
             finally:
+                response.close()  # where something of it was not read, the connection ends as well
                 response.release_conn()
+        self._bytes_left -= len(content)
         if self._key_bytes:
             content = content.replace(self._key_bytes, b"***")
         if response.status not in _SUCCESS:
