@@ -98,6 +98,7 @@ class _Watch:
         self.not_before = 0.0
         self.attempted = False
         self.slot: _Slot | None = None
+        self.begun_at = 0.0
         self.last_point: int | None = None
         self.generation = 0
 
@@ -244,6 +245,7 @@ class PollScheduler:
             for name in names:
                 watch = self._watches.get(name)
                 if watch is not None and watch.slot is None:
+                    watch.begun_at = self._clock()
                     self._enter_slot(name, watch)
         for name in names:
             self._submit(name)
@@ -268,11 +270,12 @@ class PollScheduler:
 
     def _fire(self, slot: _Slot) -> None:
         """Begin the polls of a slot, and count the points at which a cluster should have been polled and was not."""
-        point = slot.trigger.point(self._clock())
+        now = self._clock()
+        point = slot.trigger.point(now)
         for name in list(slot.names):
             watch = self._watches.get(name)
-            if watch is None:
-                continue
+            if watch is None or 0 <= now - watch.begun_at < watch.interval / 2:
+                continue  # its first poll was only just begun
             missed = 0 if watch.last_point is None else max(0, point - watch.last_point - 1)
             watch.last_point = point
             missed += not self._submit(name)
