@@ -7,15 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from threading import Condition, RLock
+from threading import Condition, Lock
 from typing import Any, Final, Protocol
+from uuid import uuid4
 
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.date import DateTrigger
 
 FIRST_POLL_WITHIN: Final = 5.0
 """Seconds within which a new cluster is polled for the first time, however long its interval is."""
@@ -107,9 +107,10 @@ class _Slot:
     """Clusters of one interval whose points in time are so near to each other that one job begins all their polls."""
 
     def __init__(self, interval: float, number: int, width: float) -> None:
-        self.id = f"every {interval!r} s, slot {number}"
+        self.place = (interval, number)
         self.trigger = GridTrigger(interval, number * width)
         self.names: dict[str, None] = {}
+        self.job_id = uuid4().hex
 
 
 class PollScheduler:
@@ -128,9 +129,9 @@ class PollScheduler:
         self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
-        self._slots: dict[str, _Slot] = {}
-        self._newcomers: dict[float, list[str]] = {}
-        self._placing = RLock()
+        self._slots: dict[tuple[float, int], _Slot] = {}
+        self._newcomers: dict[str, float] = {}
+        self._placing = Lock()
         self._busy: set[str] = set()
         self._running = 0
         self._running_failing = 0
@@ -155,6 +156,7 @@ class PollScheduler:
         """Start the clockwork."""
         self._scheduler.start()
         self._scheduler.add_job(self._heartbeat, GridTrigger(BEAT_EVERY, 0.0), executor="clockwork")
+        self._scheduler.add_job(self._begin, GridTrigger(SLOT, 0.0), executor="clockwork")
 
     def stop(self, within: float) -> int:
         """Start no poll any more, wait for those that run, and return how many still do.
@@ -183,21 +185,24 @@ class PollScheduler:
             watch = self._watches.get(name)
             if watch is None:
                 self._watches[name] = _Watch(interval, poll, missed)
-                self._welcome(name, self._clock() + _share(name) * min(interval, FIRST_POLL_WITHIN), interval)
+                self._newcomers[name] = self._clock() + _share(name) * min(interval, FIRST_POLL_WITHIN)
                 return
             changed = watch.interval != interval
             watch.interval, watch.poll, watch.missed = interval, poll, missed
             watch.generation, watch.failures, watch.not_before = watch.generation + 1, 0, 0.0
-            if changed and watch.slot is not None:
-                self._leave_slot(name, watch)
-                self._enter_slot(name, watch)
+            if not changed or watch.slot is None:
+                return
+            empty, new = self._leave_slot(name, watch), self._enter_slot(name, watch)
+        self._drop(empty)
+        self._plan_slot(new)
 
     def unwatch(self, name: str) -> None:
         """Poll a cluster no more; a poll that runs is not cut short."""
         with self._placing:
             watch = self._watches.pop(name, None)
-            if watch is not None:
-                self._leave_slot(name, watch)
+            self._newcomers.pop(name, None)
+            empty = None if watch is None else self._leave_slot(name, watch)
+        self._drop(empty)
 
     def follow_clock(self) -> float:
         """Plan anew where the clock was set back, for what was planned would come much too late.
@@ -216,8 +221,8 @@ class PollScheduler:
         for job in self._scheduler.get_jobs():
             with suppress(JobLookupError):  # it was removed meanwhile
                 job.reschedule(job.trigger)
-        for moment in list(self._newcomers):
-            self._begin(moment)
+        with self._placing:
+            self._newcomers = dict.fromkeys(self._newcomers, self._clock())
         return -jump
 
     def healthy(self) -> bool:
@@ -229,44 +234,51 @@ class PollScheduler:
         self._ready = self._ready or all(watch.attempted for watch in list(self._watches.values()))
         return self._ready
 
-    def _welcome(self, name: str, at: float, interval: float) -> None:
-        """Plan the first poll of a cluster, together with others that come at about the same time."""
-        moment = at // _width(interval) * _width(interval)
-        newcomers = self._newcomers.setdefault(moment, [])
-        newcomers.append(name)
-        if len(newcomers) == 1:
-            first = datetime.fromtimestamp(at, UTC)
-            self._scheduler.add_job(self._begin, DateTrigger(first), args=(moment,), executor="clockwork")
-
-    def _begin(self, moment: float) -> None:
-        """Poll newcomers for the first time, and at their points from now on."""
+    def _begin(self) -> None:
+        """Poll the newcomers whose time has come for the first time, and at their points from now on."""
+        now = self._clock()
         with self._placing:
-            names = self._newcomers.pop(moment, [])
-            for name in names:
-                watch = self._watches.get(name)
-                if watch is not None and watch.slot is None:
-                    watch.begun_at = self._clock()
-                    self._enter_slot(name, watch)
-        for name in names:
+            due = [name for name, at in self._newcomers.items() if at <= now]
+            new = []
+            for name in due:
+                del self._newcomers[name]
+                watch = self._watches[name]
+                watch.begun_at = now
+                new.append(self._enter_slot(name, watch))
+        for slot in new:
+            self._plan_slot(slot)
+        for name in due:
             self._submit(name)
 
-    def _enter_slot(self, name: str, watch: _Watch) -> None:
-        width = _width(watch.interval)
+    def _enter_slot(self, name: str, watch: _Watch) -> _Slot | None:
+        """Put a cluster into its slot; return the slot where it is a new one."""
+        width = min(SLOT, watch.interval / SLOTS_AT_LEAST)
         slot = _Slot(watch.interval, int(_share(name) * watch.interval / width), width)
-        slot = watch.slot = self._slots.setdefault(slot.id, slot)
+        slot = watch.slot = self._slots.setdefault(slot.place, slot)
         watch.last_point = None
         slot.names[name] = None
-        if len(slot.names) == 1:
-            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.id, executor="clockwork")
+        return slot if len(slot.names) == 1 else None
 
-    def _leave_slot(self, name: str, watch: _Watch) -> None:
+    def _leave_slot(self, name: str, watch: _Watch) -> _Slot | None:
+        """Take a cluster out of its slot; return the slot where it was the last one."""
         slot, watch.slot = watch.slot, None
         if slot is None:
-            return
+            return None
         del slot.names[name]
-        if not slot.names:
-            del self._slots[slot.id]
-            self._scheduler.remove_job(slot.id)
+        if slot.names:
+            return None
+        return self._slots.pop(slot.place)
+
+    # APScheduler fires while it holds a lock of its own: it is never called while `_placing` is held.
+
+    def _plan_slot(self, slot: _Slot | None) -> None:
+        if slot is not None:
+            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.job_id, executor="clockwork")
+
+    def _drop(self, slot: _Slot | None) -> None:
+        if slot is not None:
+            with suppress(JobLookupError):  # the monitor stops
+                self._scheduler.remove_job(slot.job_id)
 
     def _fire(self, slot: _Slot) -> None:
         """Begin the polls of a slot, and count the points at which a cluster should have been polled and was not."""
@@ -338,11 +350,6 @@ class PollScheduler:
 
     def _heartbeat(self) -> None:
         self._beat = time.monotonic()
-
-
-def _width(interval: float) -> float:
-    """Return the seconds of a slot."""
-    return min(SLOT, interval / SLOTS_AT_LEAST)
 
 
 def _share(name: str) -> float:

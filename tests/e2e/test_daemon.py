@@ -134,9 +134,10 @@ def test_a_signal_ends_it_within_two_seconds_while_a_cluster_hangs(world, server
 def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
     world.add_cluster("slow", generation="milvus").trouble(Trouble.hang())
     quick = world.add_cluster("quick", generation="milvus")
-    config = write_config(tmp_path, milvus(server, "slow"), milvus(server, "quick"))
+    clusters = milvus(server, "slow"), milvus(server, "quick")
+    config = write_config(tmp_path, *clusters, poll="{interval: 1s, timeout: 5s}")
     with started("run", "-c", config) as daemon:
-        assert quick.wait_for_requests("list", 15)
+        assert quick.wait_for_requests("list", 7)
         metrics = daemon.metrics()
 
     assert metrics.value("milvus_import_polls_missed_total", milvus_cluster="quick") == 0

@@ -106,8 +106,15 @@ def scheduler(clock):
 
 
 def next_run(scheduler, name):
-    moment = next(at for at, names in scheduler._newcomers.items() if name in names)  # what no poll has shown yet
-    return next(job.trigger.run_date.timestamp() for job in scheduler._scheduler.get_jobs() if job.args == (moment,))
+    return scheduler._newcomers[name]  # what no poll has shown yet
+
+
+def begin(scheduler, clock):
+    """Let every newcomer be polled for the first time."""
+    now = clock.seconds
+    clock.seconds += FIRST_POLL_WITHIN
+    scheduler._begin()
+    clock.seconds = now
 
 
 @pytest.mark.parametrize("interval", [0.1, 1.0, 5.0, 30.0, 86_400.0])
@@ -262,21 +269,19 @@ def test_the_real_clocks_are_the_defaults():
     scheduler.pool.shutdown()
 
 
-def test_ten_thousand_clusters_are_a_few_jobs_of_the_clockwork(scheduler):
+def test_ten_thousand_clusters_are_a_few_jobs_of_the_clockwork(scheduler, clock):
     for number in range(10_000):
         scheduler.watch(f"cluster-{number}", 30.0, lambda: Outcome(ok=True), lambda _: None)
-    for moment in list(scheduler._newcomers):
-        scheduler._begin(moment)
+    begin(scheduler, clock)
 
     assert len(scheduler._slots) == 30 / monitor.scheduler.SLOT
     assert sum(len(slot.names) for slot in scheduler._slots.values()) == 10_000
 
 
-def test_a_slot_ends_with_the_last_cluster_in_it(scheduler):
+def test_a_slot_ends_with_the_last_cluster_in_it(scheduler, clock):
     for name in ("a", "b"):
         scheduler.watch(name, 0.1, lambda: Outcome(ok=True), lambda _: None)
-    for moment in list(scheduler._newcomers):
-        scheduler._begin(moment)
+    begin(scheduler, clock)
     scheduler.unwatch("a")
     after_one = len(scheduler._slots)
     scheduler.watch("b", 1000.0, lambda: Outcome(ok=True), lambda _: None)
@@ -292,8 +297,7 @@ def test_points_that_time_jumped_over_are_counted_once_for_each_cluster(schedule
     missed = Counter()
     for name in ("a", "b"):
         scheduler.watch(name, 10.0, lambda: Outcome(ok=True), lambda count, name=name: missed.update({name: count}))
-    for moment in list(scheduler._newcomers):
-        scheduler._begin(moment)
+    begin(scheduler, clock)
     for seconds in (0, 10, 40):
         clock.seconds = 1_000_010 + seconds
         for slot in scheduler._slots.values():
