@@ -243,8 +243,9 @@ class PollScheduler:
             for name in due:
                 del self._newcomers[name]
                 watch = self._watches[name]
-                watch.begun_at = now
                 new.append(self._enter_slot(name, watch))
+                watch.begun_at = now
+                watch.last_point = None if watch.slot is None else watch.slot.trigger.point(now)
         for slot in new:
             self._plan_slot(slot)
         for name in due:
@@ -286,8 +287,11 @@ class PollScheduler:
         point = slot.trigger.point(now)
         for name in list(slot.names):
             watch = self._watches.get(name)
-            if watch is None or 0 <= now - watch.begun_at < watch.interval / 2:
-                continue  # its first poll was only just begun
+            if watch is None:
+                continue
+            if 0 <= now - watch.begun_at < watch.interval / 2:
+                watch.last_point = point  # its first poll was only just begun, and counts for this point
+                continue
             missed = 0 if watch.last_point is None else max(0, point - watch.last_point - 1)
             watch.last_point = point
             missed += not self._submit(name)
