@@ -145,7 +145,9 @@ class Picture:
     Attributes:
         jobs: Every job followed, by id: listed ones, missing ones without a verdict, and retired ones.
         outcomes: How imports ended, by (database, collection).
+        baseline_at: When the first poll of the cluster was made, or None where that is not known.
     """
 
     jobs: Mapping[str, TrackedJob] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    baseline_at: float | None = None
