@@ -11,6 +11,7 @@ import requests
 
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
+from monitor.config import Masking
 
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, decompressed: some 120,000 jobs."""
@@ -20,6 +21,7 @@ _FINE: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
 _CODE_DIGITS: Final = 10
+_NOTHING_TO_MASK: Final = Masking()
 
 
 def envelope(payload: Any) -> Any:
@@ -56,7 +58,7 @@ def read(response: requests.Response, host: str) -> bytes:
     return bytes(content)
 
 
-def decoded(content: bytes, host: str) -> Any:
+def decoded(content: bytes, host: str, masking: Masking = _NOTHING_TO_MASK) -> Any:
     """Return a body's JSON.
 
     What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
@@ -71,7 +73,7 @@ def decoded(content: bytes, host: str) -> Any:
         try:
             return json.loads(content.decode("utf-8-sig", "replace"))
         except (ValueError, RecursionError):
-            head = text(content[:60].decode("utf-8", "replace"))
+            head = text(masking.content(content)[:60].decode("utf-8", "replace"))
             what = f"begins with {head!r}" if head else "is empty"
             raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 

@@ -1,5 +1,6 @@
 """The exchange with an import API: in time, within the rate, repeated where that helps, and never for ever."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ from monitor.api.errors import (
 from monitor.api.faults import plain_errors
 from monitor.api.rate import RateLimiter
 from monitor.api.transport import TimedAdapter
-from monitor.config import Cluster
+from monitor.config import Cluster, Masking, passwords_in
 
 ATTEMPTS: Final = 3
 """How often one request is sent while its error is of a passing kind."""
@@ -109,7 +110,7 @@ class Session:
             "Connection": "keep-alive",
         }
         key = cluster.api_key.get_secret_value()
-        self._key_bytes = key.encode()
+        self._masking = Masking({*cluster.secrets(), *passwords_in(os.environ)})
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._bucket = key or cluster.url
@@ -170,7 +171,7 @@ class Session:
         try:
             return self._retrying(self._once, endpoint, request, check)
         except ApiError as error:
-            error.hide(self._cluster.secrets())
+            error.hide(self._masking)
             raise
 
     def _once(self, endpoint: str, request: requests.PreparedRequest, check: Callable[[Any], Any]) -> Any:
@@ -182,11 +183,11 @@ class Session:
                 content = read(response, self._host)
             finally:
                 response.close()
-        if self._key_bytes:
-            content = content.replace(self._key_bytes, b"***")
         if response.status_code not in _SUCCESS:
-            raise refusal(response, content, self._host, self._cluster.api)
-        return check(decoded(content, self._host))
+            for name, value in response.headers.items():
+                response.headers[name] = self._masking.text(value)
+            raise refusal(response, self._masking.content(content), self._host, self._cluster.api)
+        return check(self._masking.answer(decoded(content, self._host, self._masking), content))
 
     def _take_a_place(self, endpoint: str) -> None:
         """Wait for our place in the rate limit, unless the monitor stops or the poll's time is up."""
