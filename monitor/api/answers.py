@@ -51,7 +51,7 @@ def code_of(value: Any) -> int | None:
     return value if is_code else None
 
 
-def read(response: requests.Response, host: str, left: float = BODY_LIMIT) -> bytes:
+def read(response: requests.Response, host: str, left: float = BODY_LIMIT) -> bytearray:
     """Read a body.
 
     Args:
@@ -69,10 +69,10 @@ def read(response: requests.Response, host: str, left: float = BODY_LIMIT) -> by
             raise BadResponseError(f"{host}: the answer is larger than {BODY_LIMIT // 2**20} MiB")
         if len(content) > left:
             raise BadResponseError(f"{host}: the answers of one poll are too large together")
-    return bytes(content)
+    return content
 
 
-def decoded(content: bytes, host: str) -> Any:
+def decoded(content: bytes | bytearray, host: str) -> Any:
     """Return a body's JSON.
 
     What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
@@ -94,7 +94,7 @@ def decoded(content: bytes, host: str) -> Any:
             raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 
 
-def refusal(response: requests.Response, content: bytes, host: str, api: str) -> ApiError:
+def refusal(response: requests.Response, content: bytes | bytearray, host: str, api: str) -> ApiError:
     """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status.
 
     Args:
@@ -128,12 +128,12 @@ def _no_such_api(host: str, api: str) -> str:
     return f"{host}: this server has no {api} import API (HTTP 404); Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 
 
-def _is_crowded(content: bytes) -> bool:
+def _is_crowded(content: bytes | bytearray) -> bool:
     """Say whether a body may hold more values than ``VALUE_LIMIT``; commas and brackets inside of texts count too."""
     return len(content) > VALUE_LIMIT and sum(map(content.count, _BEFORE_A_VALUE)) > VALUE_LIMIT
 
 
-def _code_and_message(content: bytes) -> tuple[int | None, str]:
+def _code_and_message(content: bytes | bytearray) -> tuple[int | None, str]:
     if _is_crowded(content):
         return None, ""
     try:

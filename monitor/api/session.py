@@ -188,7 +188,7 @@ class Session:
             finally:
                 response.close()
         self._bytes_left -= len(content)
-        if self._key_bytes:
+        if self._key_bytes and self._key_bytes in content:
             content = content.replace(self._key_bytes, b"***")
         if response.status_code not in _SUCCESS:
             raise refusal(response, content, self._host, self._cluster.api)
