@@ -66,6 +66,11 @@ class Daemon:
         with self._more:
             return "".join(self._written)
 
+    def written(self, begin: int = 0) -> list[str]:
+        """The lines written to standard error from that one on, of which the last may be under way."""
+        with self._more:
+            return self._written[begin:]
+
     def tail(self) -> str:
         with self._more:
             return f"the end of the daemon's log:\n{''.join(self._written[-40:])}"

@@ -16,7 +16,12 @@ from monitor.config import Masking
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, decompressed: some 120,000 jobs."""
 
+VALUE_LIMIT: Final = 2**19
+"""Values in a body: some 100,000 jobs. Three bytes of text can become 70 in memory, and decoding holds up every thread,
+so a body is counted before it is decoded."""
+
 _CHUNK: Final = 2**16
+_BEFORE_A_VALUE: Final = (b",", b"[", b"{")
 _FINE: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
@@ -48,25 +53,38 @@ def code_of(value: Any) -> int | None:
     return value if is_code else None
 
 
-def read(response: requests.Response, host: str) -> bytes:
-    """Read a body, which may not be larger than ``BODY_LIMIT`` once it is decompressed."""
+def read(response: requests.Response, host: str, left: float = BODY_LIMIT) -> bytearray:
+    """Read a body.
+
+    Args:
+        response: The answer, of which only the head was read.
+        host: Who gave it, for the message.
+        left: Bytes that may still be taken from this server.
+
+    Raises:
+        BadResponseError: Decompressed, the body is larger than that, or than ``BODY_LIMIT``.
+    """
     content = bytearray()
     for chunk in response.raw.stream(_CHUNK, decode_content=True):
         content += chunk
         if len(content) > BODY_LIMIT:
             raise BadResponseError(f"{host}: the answer is larger than {BODY_LIMIT // 2**20} MiB")
-    return bytes(content)
+        if len(content) > left:
+            raise BadResponseError(f"{host}: the answers of one poll are too large together")
+    return content
 
 
-def decoded(content: bytes, host: str, masking: Masking = _NOTHING_TO_MASK) -> Any:
+def decoded(content: bytes | bytearray, host: str, masking: Masking = _NOTHING_TO_MASK) -> Any:
     """Return a body's JSON.
 
     What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
     half a surrogate pair, one number out of range, or a byte order mark must not cost the rest.
 
     Raises:
-        BadResponseError: It is not JSON; the message shows how it begins.
+        BadResponseError: It is not JSON, and the message shows how it begins; or it holds too many values.
     """
+    if _is_crowded(content):
+        raise BadResponseError(f"{host}: the answer holds more than {VALUE_LIMIT} values")
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -78,7 +96,7 @@ def decoded(content: bytes, host: str, masking: Masking = _NOTHING_TO_MASK) -> A
             raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 
 
-def refusal(response: requests.Response, content: bytes, host: str, api: str) -> ApiError:
+def refusal(response: requests.Response, content: bytes | bytearray, host: str, api: str) -> ApiError:
     """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status.
 
     Args:
@@ -112,7 +130,14 @@ def _no_such_api(host: str, api: str) -> str:
     return f"{host}: this server has no {api} import API (HTTP 404); Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 
 
-def _code_and_message(content: bytes) -> tuple[int | None, str]:
+def _is_crowded(content: bytes | bytearray) -> bool:
+    """Say whether a body may hold more values than ``VALUE_LIMIT``; commas and brackets inside of texts count too."""
+    return len(content) > VALUE_LIMIT and sum(map(content.count, _BEFORE_A_VALUE)) > VALUE_LIMIT
+
+
+def _code_and_message(content: bytes | bytearray) -> tuple[int | None, str]:
+    if _is_crowded(content):
+        return None, ""
     try:
         payload = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -12,8 +12,8 @@ from monitor.jobs import Job
 PAGE_LIMIT: Final = 1000
 """Pages of one list; a server that offers more is not believed."""
 
-RECORD_LIMIT: Final = 250_000
-"""Records of one list, good and bad: more than a body within its limit holds of real ones."""
+RECORD_LIMIT: Final = 100_000
+"""Records of one list, good and bad: as many as its pages hold when they are full."""
 
 
 @dataclass(slots=True)

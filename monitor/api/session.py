@@ -23,7 +23,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from monitor.api.answers import decoded, read, refusal
+from monitor.api.answers import BODY_LIMIT, decoded, read, refusal
 from monitor.api.errors import (
     ApiConnectionError,
     ApiError,
@@ -48,6 +48,10 @@ CONNECT_LIMIT: Final = 5.0
 
 POLL_LIMIT: Final = 12
 """A whole poll may take this many timeouts; what is not there by then is given up."""
+
+POLL_BYTES: Final = 2 * BODY_LIMIT
+"""Bytes of all answers of a poll together, decompressed. What is kept of a list may take four times as many in memory:
+one character beyond the basic plane makes every other one of its text as wide."""
 
 _HOSTS: Final = 20_000
 _SUCCESS: Final = range(200, 300)
@@ -102,7 +106,7 @@ class Session:
         self._cluster = cluster
         self._network = network
         self._host = urlsplit(cluster.url).netloc
-        self._until = float("inf")
+        self._until = self._bytes_left = float("inf")
         self._headers = {
             "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
             "Accept": "application/json",
@@ -127,8 +131,9 @@ class Session:
         )
 
     def begin(self) -> None:
-        """Begin a poll: from here its time is running."""
+        """Begin a poll: from here its time is running, and its bytes are counted."""
         self._until = self._network.clock() + POLL_LIMIT * self._cluster.timeout
+        self._bytes_left = POLL_BYTES
 
     def call(
         self,
@@ -180,9 +185,10 @@ class Session:
         with plain_errors(self._host, self._connect, self._cluster.timeout):
             response = self._network.adapter.send(request, stream=True, timeout=self._timeout, **self._settings)  # type: ignore[arg-type]
             try:
-                content = read(response, self._host)
+                content = read(response, self._host, self._bytes_left)
             finally:
                 response.close()
+        self._bytes_left -= len(content)
         if response.status_code not in _SUCCESS:
             for name, value in response.headers.items():
                 response.headers[name] = self._masking.text(value)

@@ -70,15 +70,15 @@ class Masking:
                 text = one.pattern.sub(MASK, text)
         return text
 
-    def content(self, content: bytes) -> bytes:
+    def content(self, content: bytes | bytearray) -> bytes:
         """Return bytes with the secrets in them masked, cut to what a message can be made of."""
-        content = content[:_MOST_BYTES]
+        content = bytes(content[:_MOST_BYTES])
         for one in self._sought:
             if self._may_hold(content, one):
                 content = one.pattern_in_bytes.sub(MASK.encode(), content)
         return content
 
-    def answer(self, decoded: Any, content: bytes) -> Any:
+    def answer(self, decoded: Any, content: bytes | bytearray) -> Any:
         """Return a decoded answer with the secrets masked in the texts it holds, but not in the names of its fields.
 
         Args:
@@ -100,7 +100,7 @@ class Masking:
         return root[0]
 
     @staticmethod
-    def _may_hold(content: bytes, one: _Sought) -> bool:
+    def _may_hold(content: bytes | bytearray, one: _Sought) -> bool:
         return any(probe in content for probe in one.probes_in_bytes) or bool(_ESCAPE_IN_BYTES.search(content))
 
 

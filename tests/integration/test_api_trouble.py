@@ -27,7 +27,7 @@ from monitor.api import (
 )
 from monitor.api.answers import BODY_LIMIT
 from monitor.api.listing import PAGE_LIMIT
-from monitor.api.session import ATTEMPTS, RETRY_AFTER_LIMIT
+from monitor.api.session import ATTEMPTS, POLL_BYTES, RETRY_AFTER_LIMIT
 from monitor.simulator import Life, SimulatedCluster, SimulatorServer, State, Trouble, World
 from tests.clusters import cluster, connected
 from tests.recorder import Answer, Recorder
@@ -271,6 +271,22 @@ def test_pages_without_end_are_given_up(simulated: Simulated) -> None:
     assert error.kind is ErrorKind.BAD_RESPONSE
     assert f"more than {PAGE_LIMIT} pages" in str(error)
     assert simulated.cluster.requests["list"] == PAGE_LIMIT
+
+
+def test_the_answers_of_a_poll_are_bounded_together() -> None:
+    def page(number: int) -> Answer:
+        record = {"jobId": str(number), "reason": "r" * 2**20}
+        return Answer({"code": 0, "data": {"pageSize": 1, "records": [record]}})
+
+    whole_pages = POLL_BYTES // len(page(0).on_the_wire())
+    with Recorder(*map(page, range(2 * whole_pages))) as server, connected(server.url, page_size=1) as api:
+        api.session.begin()
+        with pytest.raises(BadResponseError, match="the answers of one poll are too large together"):
+            api.list_jobs()
+        assert len(server.requests) == whole_pages + 1
+        api.session.begin()
+        server.answers({"code": 0, "data": []})
+        assert api.list_jobs() == Listing()
 
 
 # --- redirects

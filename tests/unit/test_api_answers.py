@@ -1,6 +1,7 @@
 """What an answer says: its code, its status, its JSON, and how long it wants us to wait."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.api.answers import code_of, decoded, envelope, refusal
+from monitor.api.answers import BODY_LIMIT, VALUE_LIMIT, code_of, decoded, envelope, refusal
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, ErrorKind
 
 KINDS = {
@@ -177,6 +178,31 @@ def test_what_is_not_json_is_told_with_its_beginning(content: bytes, told: str) 
     assert told in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b'{"":0},', b"0,", b'"a",', b'{"":{"":0}},'])
+def test_a_body_of_too_many_values_is_not_decoded(unit: bytes) -> None:
+    content = b'{"code":0,"data":[' + unit * (BODY_LIMIT // len(unit)) + b"0]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadResponseError, match=f"^host:1: the answer holds more than {VALUE_LIMIT} values$"):
+            decoded(content, "host:1")
+        error = refused(503, content)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert error.kind is ErrorKind.TRANSIENT
+    assert error.code is None
+
+
+def test_a_body_of_as_many_values_as_are_allowed_is_decoded() -> None:
+    # What comes before a value: a bracket, and a comma for each of the others.
+    assert len(decoded(b"[" + b"0," * (VALUE_LIMIT - 1) + b"0]", "host:1")) == VALUE_LIMIT
+
+
+def test_a_hundred_thousand_jobs_are_not_too_many_values() -> None:
+    job = b'{"jobId":"449000000000000001","collectionName":"events","state":"Importing","progress":80}'
+    assert len(decoded(b"[" + b",".join([job] * 100_000) + b"]", "host:1")) == 100_000
 
 
 def refused(status: int, content: bytes = b"", *, headers: dict[str, str] | None = None, api: str = "v2") -> ApiError:
