@@ -71,7 +71,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         there = [test for test in TESTS if (ROOT / test).exists()]
-        command = [sys.executable, "-m", "pytest", "--timeout=3600", f"--junitxml={report}", *there]
+        options = ["--timeout=3600", f"--basetemp={folder}/tests", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options, *there]
         ended = subprocess.run(command, check=False, cwd=ROOT, env=FULL | dict(os.environ))
         if ended.returncode:
             return ended.returncode
