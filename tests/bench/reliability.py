@@ -71,7 +71,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         there = [test for test in TESTS if (ROOT / test).exists()]
-        options = ["--timeout=3600", f"--basetemp={folder}/tests", f"--junitxml={report}"]
+        # Of the two forms of the report, only the older one has a place for what a test records.
+        options = ["--timeout=3600", f"--basetemp={folder}/tests", f"--junitxml={report}", "-o", "junit_family=xunit1"]
         command = [sys.executable, "-m", "pytest", *options, *there]
         ended = subprocess.run(command, check=False, cwd=ROOT, env=FULL | dict(os.environ))
         if ended.returncode:
