@@ -2,13 +2,16 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test reliability lint format clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
 test: $(UV)  ## all tests, with branch coverage
 	$(UV) run --frozen --group test pytest --cov --cov-report=term $(ARGS)
+
+reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md; SEED=N repeats a run of the kills
+	$(UV) run --frozen --group test python -m tests.bench.reliability
 
 lint: $(UV)  ## format, lint, types, import rules
 	$(UV) run --frozen --group lint ruff format --check .

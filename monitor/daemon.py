@@ -1,6 +1,7 @@
 """The daemon: puts the rooms together, takes signals, and stops in time."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Final
 import structlog
 
 from monitor.api import ErrorKind, Network, connect
-from monitor.config import Cluster, Config, ConfigError, WebConfig
+from monitor.config import Cluster, Config, ConfigError, WebConfig, passwords_in
 from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import Poller, tell_transition
@@ -48,6 +49,7 @@ class Daemon:
         self._redactor = redactor
         self._reloading = Lock()
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # a reload waits for no poll
+        self._redactor.learn(_secrets(config))  # before the first thing that could say one
         self._network = Network(connections=config.concurrency)
         self._store = open_store(
             config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
@@ -131,7 +133,7 @@ class Daemon:
 
     def _take(self, config: Config) -> None:
         """Watch what a config says: add, change and remove clusters, and leave the others alone."""
-        self._redactor.learn(config.secrets() | self.config.secrets())
+        self._redactor.learn(_secrets(config) | _secrets(self.config))
         wanted = {cluster.name: cluster for cluster in config.clusters}
         for name in [name for name in self._pollers if name not in wanted]:
             self._scheduler.unwatch(name)
@@ -186,6 +188,11 @@ def _identity(cluster: Cluster) -> str:
     """What makes a cluster the same one: its ids, or its URL where it has none."""
     ids = (cluster.cluster_id, cluster.project_id, cluster.region_id)
     return "/".join(ids) if any(ids) else cluster.url
+
+
+def _secrets(config: Config) -> frozenset[str]:
+    """Return what must not be seen: the config's secrets, and those of the proxies on the way to its clusters."""
+    return config.secrets() | passwords_in(os.environ)
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:

@@ -1,6 +1,5 @@
 """Sets up the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
 
-import json
 import logging
 import math
 import re
@@ -11,7 +10,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-MASK: Final = "********"
+from monitor.config import Masking
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _OURS: Final = ("level", "timestamp")
@@ -30,18 +29,15 @@ class Redactor:
     """Makes plain values of everything that is logged, and masks the secrets, wherever in an event they stand."""
 
     def __init__(self) -> None:
-        self._pattern: re.Pattern[str] | None = None
+        self._masking = Masking()
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Mask these secrets from now on, and only these."""
-        forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._masking = Masking(secrets)
 
     def masked(self, text: str) -> str:
         """Return a text with its secrets masked."""
-        pattern = self._pattern
-        return text if pattern is None else pattern.sub(MASK, text)
+        return self._masking.text(text)
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Return the event with values that JSON knows; a structlog processor."""

@@ -39,7 +39,7 @@ BEAT_EVERY: Final = 1.0
 STANDS_STILL_AFTER: Final = 15.0
 """Seconds without a beat after which the scheduler counts as standing still."""
 
-_log: Final = logging.getLogger(__name__)
+_faults: Final = logging.getLogger(__name__)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -299,7 +299,7 @@ class PollScheduler:
                 try:
                     watch.missed(missed)
                 except Exception:  # noqa: BLE001 - who counts must not stop the clockwork: it is told
-                    _log.exception("the count of missed polls of %s was not taken", name)
+                    _faults.exception("the count of missed polls of %s was not taken", name)
 
     def _submit(self, name: str) -> bool:
         """Give a poll to the pool; return False where the previous one of the cluster has not ended."""
@@ -317,7 +317,7 @@ class PollScheduler:
             if watch is not None and time.monotonic() >= watch.not_before:
                 self._poll(watch)
         except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is told, and the cluster polled again
-            _log.exception("a poll of %s crashed", name)
+            _faults.exception("a poll of %s crashed", name)
         finally:
             self._busy.discard(name)
 

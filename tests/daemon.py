@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ class Daemon:
         with self._more:
             return "".join(self._written)
 
+    def written(self, begin: int = 0) -> list[str]:
+        """The lines written to standard error from that one on, of which the last may be under way."""
+        with self._more:
+            return self._written[begin:]
+
     def tail(self) -> str:
         with self._more:
             return f"the end of the daemon's log:\n{''.join(self._written[-40:])}"
@@ -123,11 +128,11 @@ def finished(*arguments: object, **environment: str) -> "subprocess.CompletedPro
 
 
 @contextmanager
-def started(*arguments: object, **environment: str) -> Iterator[Daemon]:
-    """The monitor, started with these arguments; stopped at the end where it still runs."""
+def started(*arguments: object, prefix: Sequence[str] = (), **environment: str) -> Iterator[Daemon]:
+    """The monitor, started with these arguments, by another command where one is given; stopped at the end."""
 
     with subprocess.Popen(
-        command(*arguments),
+        [*prefix, *command(*arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ import urllib3
 
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
+from monitor.config import Masking
 
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, decompressed: some 120,000 jobs."""
@@ -25,6 +26,7 @@ _FINE: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
 _CODE_DIGITS: Final = 10
+_NOTHING_TO_MASK: Final = Masking()
 
 
 def envelope(payload: Any) -> Any:
@@ -51,7 +53,7 @@ def code_of(value: Any) -> int | None:
     return value if is_code else None
 
 
-def read(response: urllib3.BaseHTTPResponse, host: str, left: float = BODY_LIMIT) -> bytes:
+def read(response: urllib3.BaseHTTPResponse, host: str, left: float = BODY_LIMIT) -> bytes | bytearray:
     """Read a body.
 
     Args:
@@ -72,10 +74,10 @@ def read(response: urllib3.BaseHTTPResponse, host: str, left: float = BODY_LIMIT
             raise BadResponseError(f"{host}: the answer is larger than {BODY_LIMIT // 2**20} MiB")
         if len(content) > left:
             raise BadResponseError(f"{host}: the answers of one poll are too large together")
-    return bytes(content)
+    return content
 
 
-def decoded(content: bytes, host: str) -> Any:
+def decoded(content: bytes | bytearray, host: str, masking: Masking = _NOTHING_TO_MASK) -> Any:
     """Return a body's JSON.
 
     What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
@@ -92,12 +94,12 @@ def decoded(content: bytes, host: str) -> Any:
         try:
             return json.loads(content.decode("utf-8-sig", "replace"))
         except (ValueError, RecursionError):
-            head = text(content[:60].decode("utf-8", "replace"))
+            head = text(masking.content(content)[:60].decode("utf-8", "replace"))
             what = f"begins with {head!r}" if head else "is empty"
             raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
 
 
-def refusal(status: int, headers: Mapping[str, str], content: bytes, host: str, api: str) -> ApiError:
+def refusal(status: int, headers: Mapping[str, str], content: bytes | bytearray, host: str, api: str) -> ApiError:
     """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status.
 
     Args:
@@ -131,12 +133,12 @@ def _no_such_api(host: str, api: str) -> str:
     return f"{host}: this server has no {api} import API (HTTP 404); Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 
 
-def _is_crowded(content: bytes) -> bool:
+def _is_crowded(content: bytes | bytearray) -> bool:
     """Say whether a body may hold more values than ``VALUE_LIMIT``; commas and brackets inside of texts count too."""
     return len(content) > VALUE_LIMIT and sum(map(content.count, _BEFORE_A_VALUE)) > VALUE_LIMIT
 
 
-def _code_and_message(content: bytes) -> tuple[int | None, str]:
+def _code_and_message(content: bytes | bytearray) -> tuple[int | None, str]:
     if _is_crowded(content):
         return None, ""
     try:

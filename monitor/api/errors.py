@@ -1,8 +1,9 @@
 """What can go wrong between us and an import API: one small tree, one class for each kind."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
+
+from monitor.config import Masking
 
 MESSAGE_LIMIT: Final = 1000
 """Characters of an error's message."""
@@ -42,10 +43,9 @@ class ApiError(Exception):
     def __str__(self) -> str:
         return str(self.args[0])[:MESSAGE_LIMIT]
 
-    def hide(self, secrets: Iterable[str]) -> None:
+    def hide(self, masking: Masking) -> None:
         """Take secrets out of the message: servers repeat the key that they refuse."""
-        for secret in secrets:
-            self.args = (str(self.args[0]).replace(secret, "***"),)
+        self.args = (masking.text(str(self.args[0])),)
 
 
 class OtherError(ApiError):

@@ -66,4 +66,4 @@ def _cause(error: BaseException) -> str:
         return f"the host name cannot be resolved ({root.strerror})"
     if isinstance(root, OSError) and root.strerror:
         return root.strerror[:1].lower() + root.strerror[1:]
-    return text(str(root))[:300] or type(root).__name__
+    return text(str(root)) or type(root).__name__

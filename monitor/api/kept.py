@@ -23,7 +23,7 @@ class Kept(Generic[Made]):
     result: Made | None = None
     _digest: bytes = b""
 
-    def made_of(self, content: bytes, make: Callable[[bytes], Made]) -> Made:
+    def made_of(self, content: bytes | bytearray, make: Callable[[bytes | bytearray], Made]) -> Made:
         """Return what is made of a body; where it is the last one again, what was made of it then."""
         digest = blake2b(content, digest_size=_DIGEST_SIZE).digest()
         if self.result is None or digest != self._digest:

@@ -11,6 +11,7 @@ import requests
 from monitor.api.answers import decoded, envelope, refusal
 from monitor.api.errors import ApiError
 from monitor.api.faults import plain_errors
+from monitor.config import Masking
 
 _TIMEOUT: Final = 20.0
 _OK: Final = 200
@@ -118,6 +119,6 @@ def _post(
             raise refusal(response.status_code, response.headers, response.content, url, "v2")
         envelope(decoded(response.content, url))
     except ApiError as error:
-        error.hide(filter(None, [api_key.strip()]))
+        error.hide(Masking([api_key.strip()]))
         raise
     return response

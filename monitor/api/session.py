@@ -1,5 +1,6 @@
 """The exchange with an import API: in time, within the rate, repeated where that helps, and never for ever."""
 
+import os
 import random
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ from monitor.api.faults import plain_errors
 from monitor.api.kept import Kept, Made
 from monitor.api.rate import RateLimiter
 from monitor.api.transport import TimedAdapter
-from monitor.config import Cluster
+from monitor.config import Cluster, Masking, passwords_in
 
 ATTEMPTS: Final = 3
 """How often one request is sent while its error is of a passing kind."""
@@ -138,7 +139,7 @@ class Session:
             "Connection": "keep-alive",
         }
         key = cluster.api_key.get_secret_value()
-        self._key_bytes = key.encode()
+        self._masking = Masking({*cluster.secrets(), *passwords_in(os.environ)})
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._bucket = key or cluster.url
@@ -194,7 +195,7 @@ class Session:
                     self._wait(endpoint, attempt, error)
             raise AssertionError("the last attempt returns or raises")
         except ApiError as error:
-            error.hide(self._cluster.secrets())
+            error.hide(self._masking)
             raise
 
     def _place(
@@ -233,13 +234,14 @@ class Session:
                 response.close()  # where something of it was not read, the connection ends as well
                 response.release_conn()
         self._bytes_left -= len(content)
-        if self._key_bytes:
-            content = content.replace(self._key_bytes, b"***")
         if response.status not in _SUCCESS:
-            raise refusal(response.status, response.headers, content, self._host, self._cluster.api)
+            for name, value in list(response.headers.items()):
+                response.headers[name] = self._masking.text(value)
+            masked = self._masking.content(content)
+            raise refusal(response.status, response.headers, masked, self._host, self._cluster.api)
 
-        def make(content: bytes) -> Made:
-            return check(decoded(content, self._host))
+        def make(content: bytes | bytearray) -> Made:
+            return check(self._masking.answer(decoded(content, self._host, self._masking), content))
 
         return make(content) if kept is None else kept.made_of(content, make)
 

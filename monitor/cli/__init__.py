@@ -1,7 +1,9 @@
 """The command line."""
 
 import sys
+import traceback
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +54,15 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - a traceback, or the error's text, could show a secret
+        typer.echo(
+            f"a fault of the monitor itself: {type(error).__name__} in {_place(error)}; please report it", err=True
+        )
+        sys.exit(1)
+
+
+def _place(error: BaseException) -> str:
+    """Say where an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(__file__).parents[1] in Path(frame.filename).parents]
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "its libraries"

@@ -9,6 +9,7 @@ import typer
 import urllib3
 
 from monitor.cli.options import fail
+from monitor.config import Masking
 
 _TIMEOUT: Final = 5.0
 
@@ -46,25 +47,44 @@ def healthcheck(
 
     That is when it has polled every cluster at least once, with success or without.
     """
-    if not url.startswith(("http://", "https://")):
-        fail(f"--url: expected http://HOST:PORT, not {url!r}")
-    if "@" in urlsplit(url).netloc:
+    if "@" in url:
         fail("--url: must not contain credentials (@); use --username and --password-file")
+    if not _is_url(url):
+        fail(f"--url: expected http://HOST:PORT, not {url!r}")
     if ca_file is not None and not ca_file.is_file():
         fail(f"--ca-file: {ca_file} is not a file")
     if insecure:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    credential = _credential(username, password_file)
+    masking = Masking(_forms(credential))
     try:
         with requests.Session() as session:
             session.trust_env = False  # the monitor is beside us: no proxy lies between
             session.verify = not insecure if insecure or ca_file is None else str(ca_file)
-            session.auth = _credential(username, password_file)
+            session.auth = credential
             response = session.get(url.rstrip("/") + "/-/ready", timeout=_TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
         fail(f"{url}: no answer ({type(error).__name__})", code=1)
     if not response.ok or response.is_redirect:
-        fail(f"{url}: {response.text.strip()[:200] or response.reason} (HTTP {response.status_code})", code=1)
+        says = masking.text(response.text.strip())[:200] or masking.text(response.reason)
+        fail(f"{url}: {says} (HTTP {response.status_code})", code=1)
     typer.echo("ready")
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _forms(credential: tuple[str, str] | None) -> list[str]:
+    """Return what an answer must not repeat to our output: the password, alone and beside its user."""
+    if credential is None:
+        return []
+    username, password = (part.encode("latin-1").decode("utf-8", "replace") for part in credential)
+    return [password, f"{username}:{password}"]
 
 
 def _credential(username: str | None, password_file: Path | None) -> tuple[str, str] | None:

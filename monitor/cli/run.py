@@ -6,6 +6,9 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Final
+
+import structlog
 
 from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail, loaded, overridden
 from monitor.config import Config, load
@@ -13,6 +16,8 @@ from monitor.daemon import Daemon, serve
 from monitor.log import Redactor, configure
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.cli")
 
 
 def run(
@@ -46,6 +51,9 @@ def run_daemon(
         hanging = asyncio.run(serve(daemon, beside=beside, stop_after=stop_after, announce=announce))
     except (AddressError, StoreError, NewerSchemaError) as error:
         fail(str(error), code=1)
+    except Exception:  # noqa: BLE001 - Python's own traceback would not mask the secrets that may be in it
+        _log.exception("monitor_crashed")
+        raise SystemExit(1) from None
     if hanging:
         # Their threads wait for servers that do not answer, and Python would wait for the threads.
         sys.stdout.flush()

@@ -19,6 +19,11 @@ _NO_PORT: Final = "must have a host and, if there is a colon after it, a port fr
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash, which clients disagree about
+# Nothing that two readers of URLs could take for the end of different parts: a password must not become a host.
+_POSTGRESQL: Final = re.compile(
+    r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"/[^\s/?#@]+(?:\?[^\s#]*)?"
+)
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:]*)):(?P<port>[0-9]{1,6})")
 
 
@@ -91,9 +96,10 @@ def parse_state_url(value: Any) -> str:
             raise ValueError("must be sqlite:/// and a path, without parameters")
         return written
     if written.startswith(("postgresql://", "postgres://")):
-        parts = urlsplit(written)
-        if not parts.hostname or len(parts.path) < len("/x"):
-            raise ValueError("must be postgresql://user:password@host/database")
+        if not _POSTGRESQL.fullmatch(written):
+            raise ValueError(
+                "must be postgresql://user:password@host/database, with special characters of the password as %XX"
+            )
         return "postgresql://" + written.partition("://")[2]
     raise ValueError(
         "must be sqlite:///state.db, sqlite:////absolute/path/state.db, postgresql://user:password@host/database, "

@@ -14,9 +14,9 @@ MAX_REPORTED: Final = 20
 Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands in the file: `("clusters", 0, "url")`."""
 
-# Only what looks like a setting is repeated in a message: a key that is long or has other characters in it may be a
-# secret that slipped to the wrong side of the colon.
-_REPEATABLE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+# Only what looks like a setting is repeated in a message: a key that is long, or has other characters or several
+# digits in it, may be a secret that slipped to the wrong side of the colon.
+_REPEATABLE_KEY: Final = re.compile(r"(?!(?:[^0-9]*[0-9]){4})[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 
 
 class ConfigError(Exception):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+
+from monitor.config.masking import MIN_REDACTED, password_of
 
 if TYPE_CHECKING:
     import ssl
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-
-MIN_REDACTED: Final = 4
-"""Secrets shorter than this are not redacted: replacing every `a` would destroy the log and tell the secret besides."""
-
 
 PUBLIC_PASSWORD: Final = "Milvus"  # noqa: S105 - it is no secret
 """The password that every Milvus begins with is in its documentation; masking it would mask the product's name."""
@@ -154,5 +151,5 @@ class Config:
         """
         found = {hashed for _, hashed in self.web.users}
         found.update(secret for cluster in self.clusters for secret in cluster.secrets())
-        found.add(urlsplit(self.state_url.get_secret_value()).password or "")
+        found.update(password_of(self.state_url.get_secret_value()))
         return frozenset(secret for secret in found if len(secret) >= MIN_REDACTED)

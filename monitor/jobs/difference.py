@@ -24,6 +24,9 @@ MAY_COME_BACK: Final = 86400.0
 MOST_REMEMBERED: Final = 200_000
 """Jobs of one cluster that are remembered though the list leaves them out, however short a time."""
 
+CLOCK_SKEW: Final = 60.0
+"""Seconds by which the server's clock may be behind ours before what has just happened looks old."""
+
 _ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
 
 
@@ -52,7 +55,8 @@ class Difference:
 
     Attributes:
         picture: The new picture, which takes the place of the previous one.
-        transitions: Every step from state to state, in the order of the list; empty for a baseline.
+        transitions: Every step from state to state, in the order of the list; empty for a baseline, and without jobs
+            that had ended before the baseline and were listed late.
         baseline: Whether this was the first poll of the cluster ever.
         stalled: Jobs that have just become stalled.
         resumed: Jobs that have just stopped being stalled.
@@ -115,12 +119,12 @@ def diff(
         *_missing(before, seen, now, limits, kept_for),
     ]
     jobs, dropped = _bounded((after for _, after in pairs), now)
-    steps = [] if previous is None else [pair for pair in pairs if pair[0] is None or _state_differs(*pair)]
+    steps = [] if previous is None else [pair for pair in pairs if _is_news(*pair, previous.baseline_at)]
     transitions = tuple(_transition(was, after, now) for was, after in steps)
     followed = [(was, after) for was, after in pairs if was is not None and was is not after]
     within = [(was.job, after.job) for was, after in followed if not _state_differs(was, after)]
     outcomes = updated_outcomes(previous, jobs.values(), transitions, now)
-    picture = Picture(jobs=jobs, outcomes=outcomes, listed=seen.listed)
+    picture = Picture(jobs, outcomes, now if previous is None else previous.baseline_at, seen.listed)
     return Difference(
         picture=replace(picture, quiet_until=_quiet_until(picture, now, limits, kept_for)),
         transitions=transitions,
@@ -151,7 +155,8 @@ def _listed(previous: Picture, seen: Observation, now: float, limits: StallLimit
         elif job is said_before.get(job_id) and job_id not in seen.asked and now < _stays_until(was, limits):
             yield was, was
         else:
-            yield was, _noted(_follow(was, job, now, limits, missing_since=None), seen, now)
+            after = _noted(_follow(was, job, now, limits, missing_since=None), seen, now)
+            yield was, _stalled_in_silence(was, after, now, limits)
 
 
 def _missing(
@@ -171,7 +176,18 @@ def _missing(
         elif job_id in seen.gone:
             yield was, _vanished(was, now, since)
         else:
-            yield was, _noted(was if was.missing_since is not None else replace(was, missing_since=since), seen, now)
+            stalled = was.stalled or (is_stalled(was, now, limits) and now - since > limits.of(was.job.state))
+            known = was.missing_since is not None and was.stalled is stalled
+            yield was, _noted(was if known else replace(was, missing_since=since, stalled=stalled), seen, now)
+
+
+def _stalled_in_silence(was: TrackedJob, after: TrackedJob, now: float, limits: StallLimits) -> TrackedJob:
+    """Return a job as stalled that only a describe could tell of, where two in a row were not answered."""
+    asked_in_vain = after.asked_at == now and after.answered_at != now
+    again = was.asked_at is not None and (was.answered_at is None or was.answered_at < was.asked_at)
+    if asked_in_vain and again and not after.stalled and is_stalled(after, now, limits):
+        return replace(after, stalled=True)
+    return after
 
 
 def _stays_until(tracked: TrackedJob, limits: StallLimits) -> float:
@@ -316,6 +332,13 @@ def _bounded(jobs: Iterable[TrackedJob], now: float) -> tuple[dict[str, TrackedJ
 
 def _state_differs(was: TrackedJob | None, after: TrackedJob) -> bool:
     return was is None or was.job.state is not after.job.state
+
+
+def _is_news(was: TrackedJob | None, after: TrackedJob, baseline_at: float | None) -> bool:
+    """Say whether a step is to be told: not that of a job that had ended before the baseline and was listed late."""
+    if was is not None or not after.finished or after.job.completed_at is None or baseline_at is None:
+        return _state_differs(was, after)
+    return not 0 < after.job.completed_at < baseline_at - CLOCK_SKEW
 
 
 def _explained(was: TrackedJob, after: TrackedJob) -> bool:

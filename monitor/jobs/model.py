@@ -145,12 +145,14 @@ class Picture:
     Attributes:
         jobs: Every job followed, by id: listed ones, missing ones without a verdict, and retired ones.
         outcomes: How imports ended, by (database, collection).
+        baseline_at: When the first poll of the cluster was made, or None where that is not known.
         listed: The list that it was drawn from; what the next list says again is recognised by it.
         quiet_until: Up to when nothing changes, and nothing is to be asked, as long as the list says the same.
     """
 
     jobs: Mapping[str, TrackedJob] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    baseline_at: float | None = None
     listed: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
     quiet_until: float = field(default=0.0, compare=False, repr=False)
 

@@ -32,10 +32,10 @@ def is_stalled(tracked: TrackedJob, now: float, limits: StallLimits) -> bool:
     """Say whether a job has made no progress for longer than the limit of its state.
 
     Flat is not always stuck and silence is no proof: ask this only when the server has just said something that could
-    have shown progress.
+    have shown progress, or when it has been asked and has not said anything for as long.
 
     Args:
-        tracked: The job, with what was just said already in it.
+        tracked: The job, with what was just said, if anything was, already in it.
         now: When it was said.
         limits: The limits.
 

@@ -109,6 +109,7 @@ class Database:
             picture = Picture(
                 jobs={tracked.job.job_id: tracked for tracked in followed},
                 outcomes={(one.database, one.collection): _outcome(one) for one in ended},
+                baseline_at=row.baseline_at,
             )
             return Stored(row.revision, picture)
 
@@ -124,7 +125,7 @@ class Database:
             StaleError: There is another revision by now; nothing is recorded.
         """
         with self._writing() as connection:
-            self._advance(connection, whose, revision)
+            self._advance(connection, whose, revision, difference.picture.baseline_at)
             self._put_jobs(connection, whose.name, difference.changed)
             for chunk in _chunks(difference.removed):
                 connection.execute(delete(jobs).where(jobs.c.cluster == whose.name, jobs.c.job_id.in_(chunk)))
@@ -139,7 +140,7 @@ class Database:
             StaleError: There is another revision by now; nothing is recorded.
         """
         with self._writing() as connection:
-            self._advance(connection, whose, revision)
+            self._advance(connection, whose, revision, picture.baseline_at)
             _forget(connection, whose.name)
             self._put_jobs(connection, whose.name, picture.jobs.values())
             self._put_outcomes(connection, whose.name, picture)
@@ -204,7 +205,7 @@ class Database:
                 raise
             connection.exec_driver_sql("COMMIT")
 
-    def _advance(self, connection: Connection, whose: Whose, revision: int) -> None:
+    def _advance(self, connection: Connection, whose: Whose, revision: int, baseline_at: float | None) -> None:
         """Go from one revision to the next and thereby lock the cluster's row; a baseline makes the row."""
         if revision:
             moved = connection.execute(_ADVANCE, {"of": whose.name, "whose": whose.identity, "seen": revision})
@@ -217,7 +218,8 @@ class Database:
         _forget(connection, whose.name)
         connection.execute(delete(clusters).where(clusters.c.name == whose.name))
         try:
-            connection.execute(insert(clusters).values(name=whose.name, identity=whose.identity, revision=1))
+            row_of_it = {"name": whose.name, "identity": whose.identity, "revision": 1, "baseline_at": baseline_at}
+            connection.execute(insert(clusters).values(row_of_it))
         except IntegrityError:
             raise StaleError(whose.name) from None
 

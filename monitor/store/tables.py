@@ -1,5 +1,6 @@
 """The tables, the same in SQLite and PostgreSQL, and how older ones become these."""
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ clusters: Final = Table(
     Column("name", Text, primary_key=True),
     Column("identity", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("baseline_at", Float),
 )
 """One row for each cluster that has had its baseline; ``revision`` counts what was recorded of it."""
 
@@ -80,7 +82,16 @@ transitions: Final = Table(
 )
 """Every step that was recorded; ``told`` once the log has it."""
 
-VERSION: Final = 1
+
+def _remember_baselines(connection: Connection) -> None:
+    """To version 2: when each cluster had its baseline; of those that had it before, that is not known."""
+    connection.exec_driver_sql("ALTER TABLE clusters ADD COLUMN baseline_at FLOAT")
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_remember_baselines,)
+"""How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""
+
+VERSION: Final = 1 + len(STEPS)
 
 
 class NewerSchemaError(Exception):
@@ -90,6 +101,8 @@ class NewerSchemaError(Exception):
 def migrate(connection: Connection) -> None:
     """Make the tables, or bring those of an older version up to this one; old data stays.
 
+    To be called in a transaction: either every step is taken or none.
+
     Raises:
         NewerSchemaError: They are of a newer version; nothing is changed.
     """
@@ -97,7 +110,13 @@ def migrate(connection: Connection) -> None:
         metadata.create_all(connection)
         connection.execute(schema.insert().values(version=VERSION))
         return
-    version = connection.execute(select(schema.c.version)).scalar_one()
+    # Of two monitors that start on one database, the second waits here and finds the work done.
+    version = connection.execute(select(schema.c.version).with_for_update()).scalar_one()
     if version > VERSION:
         message = f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
         raise NewerSchemaError(message)
+    if version == VERSION:
+        return
+    for step in STEPS[version - 1 :]:
+        step(connection)
+    connection.execute(schema.update().values(version=VERSION))

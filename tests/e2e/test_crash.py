@@ -142,7 +142,7 @@ def is_within(part, whole):
     return all(one in rest for one in part)
 
 
-def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tmp_path):
+def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tmp_path, record_property):
     print(f"MONITOR_SEED={SEED} MONITOR_KILLS={KILLS}")
     chance = random.Random(SEED)
     world = World()
@@ -182,6 +182,15 @@ def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tm
     recorded, logged = recorded_in(file), logged_in(log)
     steps = {(*key, state) for key, states in recorded.items() for state in states}
     print(f"kills={kills} transitions={len(steps)} logged={logged.total()}")
+    missing = sum((Counter(story.happened[key]) - Counter(recorded.get(key, []))).total() for key in story.patient)
+    record_property("crash_kills", kills)
+    record_property("crash_seed", SEED)
+    record_property("crash_transitions", sum(map(len, recorded.values())))
+    record_property("crash_lost", missing + len(steps - set(logged)))
+    record_property(
+        "crash_duplicated",
+        sum((Counter(states) - Counter(story.happened.get(key, []))).total() for key, states in recorded.items()),
+    )
     assert kills >= KILLS
     for key, happened in story.happened.items():
         if key in story.patient:

@@ -113,7 +113,7 @@ def test_a_success_returns_the_response(server: Recorder, code: Any) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        ({"code": 80001, "message": "no secret-key here"}, ErrorKind.UNAUTHORIZED, "no *** here (code 80001)"),
+        ({"code": 80001, "message": "no secret-key here"}, ErrorKind.UNAUTHORIZED, "no ******** here (code 80001)"),
         (Answer({"code": 1800, "message": "who?"}, 401), ErrorKind.UNAUTHORIZED, "says: who? (HTTP 401, code 1800)"),
         (Answer(b"", 503), ErrorKind.TRANSIENT, "says: nothing (HTTP 503)"),
         (Answer(b"404 page not found", 404), ErrorKind.NOT_FOUND, "has no v2 import API"),

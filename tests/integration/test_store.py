@@ -1,18 +1,22 @@
 """The promises of the store, on SQLite and on PostgreSQL."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, Job, JobState, Observation, StallLimits, diff
-from monitor.store import NewerSchemaError, StoreError, Whose, open_store
+from monitor.store import NewerSchemaError, StoreError, Whose, open_store, tables
 from monitor.store import store as room
 from monitor.store.database import Database
 from monitor.store.engines import engine_of
+from monitor.store.tables import VERSION
 from tests.postgres import running_postgres
 
 PROD = Whose("prod", "in01-1", "in01-1")
@@ -397,3 +401,77 @@ def test_a_store_of_a_newer_monitor_is_refused_and_left_alone(url):
 def test_a_folder_that_does_not_exist_is_one_clear_sentence(tmp_path):
     with pytest.raises(StoreError, match=r"the folder of the store, .*nowhere, does not exist"):
         open_store(f"sqlite:///{tmp_path}/nowhere/state.db", retention=1, connections=1)
+
+
+@pytest.fixture
+def written_by_version_1(url):
+    """A store that the program wrote when its schema had version 1, killed before it noted what it had logged."""
+    kind = url.partition(":")[0]
+    statements = (SAMPLES / f"store-1-{kind}.sql").read_text(encoding="utf-8")
+    if kind == "sqlite":
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.executescript(statements)
+    else:
+        with psycopg.connect(url) as connection:
+            connection.execute(statements)
+    return url
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+BOOKS = Whose("books", "in01-books//", "in01-books")
+THEN = 1795536300.0
+
+
+def test_a_store_of_version_1_is_brought_up_and_nothing_of_it_is_lost(written_by_version_1):
+    first = Watched(written_by_version_1, whose=BOOKS, now=THEN)
+    followed = sorted((one.job.collection, one.job.state.value) for one in first.picture.jobs.values())
+    told = [step[2:] for step in first.maintain()]
+    history = run(written_by_version_1, "SELECT count(*) FROM transitions")
+    running = next(one for one in first.picture.jobs.values() if one.job.state is IMPORTING)
+    step = first.poll(*(replace(one.job, state=FAILED) if one is running else one.job for one in listed(first.picture)))
+    first.store.close()
+    second = Watched(written_by_version_1, whose=BOOKS, now=THEN + 60)
+
+    assert followed == [
+        ("novels", "completed"),
+        ("novels", "importing"),
+        ("novels", "vanished"),
+        ("old", "completed"),
+        ("poems", "failed"),
+    ]
+    assert first.picture.outcomes["", "poems"].last_failed is True
+    assert first.picture.baseline_at is None
+    assert told == [(None, IMPORTING), (IMPORTING, COMPLETED)]
+    assert (history, step) == (5, [(IMPORTING, FAILED)])
+    assert run(written_by_version_1, "SELECT version FROM schema") == VERSION
+    assert second.picture.jobs == first.picture.jobs
+    assert second.maintain() == []
+
+
+def listed(picture):
+    return [one for one in picture.jobs.values() if one.missing_since is None]
+
+
+def test_a_step_that_fails_leaves_the_older_store_as_it_was(written_by_version_1, monkeypatch):
+    def broken(connection):
+        connection.exec_driver_sql("ALTER TABLE clusters ADD COLUMN half_way FLOAT")
+        connection.exec_driver_sql("SELECT nonsense")
+
+    monkeypatch.setattr(tables, "STEPS", (broken,))
+    database = Database(engine_of(written_by_version_1, 2))
+    with pytest.raises(SQLAlchemyError):
+        database.migrate()
+    database.close()
+
+    assert run(written_by_version_1, "SELECT version FROM schema") == 1
+    with pytest.raises(SQLAlchemyError):
+        run(written_by_version_1, "SELECT half_way FROM clusters")
+
+
+def test_the_baselines_time_outlives_a_restart(url):
+    first = Watched(url)
+    first.poll()
+    at = first.now
+    first.store.close()
+
+    assert Watched(url, now=5000.0).picture.baseline_at == at == first.picture.baseline_at

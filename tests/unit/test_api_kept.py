@@ -105,4 +105,4 @@ def test_masking_a_key_does_not_hide_that_an_answer_changed() -> None:
     with Recorder(*map(Answer, answers)) as server, connected(server.url, api_key="k-secret") as api:
         names = [next(iter(api.list_jobs().jobs.values())).collection for _ in answers]
 
-    assert names == ["***", "other"]
+    assert names == ["********", "other"]

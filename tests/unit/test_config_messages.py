@@ -224,7 +224,13 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("state: {url: 'sqlite://state.db'}", STATE_URL),
         ("state: {url: 'sqlite:///'}", STATE_URL),
         ("state: {url: 'sqlite:///a?mode=ro'}", "state.url: must be sqlite:/// and a path, without parameters"),
-        ("state: {url: 'postgresql:///d'}", "state.url: must be postgresql://user:password@host/database"),
+        (
+            "state: {url: 'postgresql:///d'}",
+            (
+                "state.url: must be postgresql://user:password@host/database, "
+                "with special characters of the password as %XX"
+            ),
+        ),
         ("state: {url: redis://}", STATE_URL),
         ("web_config: [web.yml]", "web_config: must be a single value, not a list"),
         ("poll: {interval: 99ms}", "poll.interval: must be a duration from 100ms to 366d"),

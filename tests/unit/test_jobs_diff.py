@@ -425,3 +425,59 @@ def test_the_same_answer_twice_changes_nothing(poll):
     assert {job_id: one.job for job_id, one in again.picture.jobs.items()} == {
         job_id: one.job for job_id, one in first.picture.jobs.items()
     }
+
+
+def ended(at: float | None, **facts: object) -> Job:
+    return job("old", FAILED, reason="no such file", completed_at=at, **facts)
+
+
+@pytest.mark.parametrize(("at", "told"), [(1000 - 61.0, 0), (1000 - 59.0, 1), (1010.0, 1), (None, 1), (0.0, 1)])
+def test_a_job_that_ended_before_the_baseline_and_is_listed_late_is_remembered_and_no_news(at, told):
+    (late,) = lives(seen(ended(at)))
+
+    assert len(late.transitions) == told
+    assert late.picture.jobs["old"].job.state is FAILED
+    assert late.changes_something
+
+
+def test_a_job_that_was_followed_is_news_whenever_the_server_says_that_it_ended():
+    _, end = lives(seen(job("old")), seen(ended(1.0)))
+
+    assert steps(end) == [("importing", "failed")]
+
+
+def test_where_the_baselines_time_is_not_known_every_end_is_news():
+    picture = replace(diff(None, seen(), 1000, LIMITS).picture, baseline_at=None)
+
+    assert steps(diff(picture, seen(ended(1.0)), 1030, LIMITS)) == [(None, "failed")]
+
+
+def test_a_missing_job_without_a_verdict_is_stalled_after_the_limit_of_its_state_once():
+    polls = lives(*[seen(job())], *[seen(asked={"1"}) for _ in range(24)], seen(gone={"1"}))
+
+    stalled = [number for number, difference in enumerate(polls) if difference.stalled]
+    assert stalled == [22]  # 600 s after the poll that missed it first
+    assert all(difference.changed for difference in polls[22:23])
+    assert [len(difference.resumed) for difference in polls[23:]] == [0, 0, 1]
+    assert steps(polls[-1]) == [("importing", "vanished")]
+
+
+def test_a_missing_job_that_was_waiting_long_before_is_not_stalled_at_once():
+    polls = lives(seen(job()), *[seen(job()) for _ in range(30)], seen())
+
+    assert not any(difference.stalled for difference in polls)
+
+
+def test_a_job_whose_describes_keep_failing_is_stalled_and_goes_on_when_one_is_answered():
+    told = seen(job(progress=0.1))
+    answered = Observation({"1": job(progress=0.2)}, asked=frozenset({"1"}), answered=frozenset({"1"}))
+    polls = lives(told, *[seen(job(), asked={"1"}) for _ in range(24)], answered)
+
+    assert [number for number, difference in enumerate(polls) if difference.stalled] == [21]
+    assert [number for number, difference in enumerate(polls) if difference.resumed] == [25]
+
+
+def test_one_describe_that_fails_is_no_stall():
+    polls = lives(seen(job(progress=0.1)), *[seen(job()) for _ in range(30)], seen(job(), asked={"1"}), seen(job()))
+
+    assert not any(difference.stalled for difference in polls)

@@ -16,7 +16,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.log import MASK, Redactor, configure
+from monitor.config import MASK
+from monitor.log import Redactor, configure
 
 SECRET = "s3cr3t-kéy\\with\"quotes'"
 
