@@ -59,7 +59,7 @@ TOKENS = (
         b"...\n",
         b"%YAML 9.9\n",
         b"${",
-        b"${KEY}",
+        b"${PLACE}",
         b"$$",
         b"${NOPE}",
         b"~",
