@@ -47,7 +47,10 @@ def jobs(
     ] = None,
     state: Annotated[
         list[JobState] | None,
-        typer.Option(envvar="MILVUS_IMPORT_MONITOR_STATE", help="Only jobs in this state; can be given several times."),
+        # Not …_STATE, which says where the state is kept, and which the image sets.
+        typer.Option(
+            envvar="MILVUS_IMPORT_MONITOR_JOB_STATE", help="Only jobs in this state; can be given several times."
+        ),
     ] = None,
     output: Annotated[
         Output, typer.Option("--output", "-o", envvar="MILVUS_IMPORT_MONITOR_OUTPUT", help="How to print them.")
