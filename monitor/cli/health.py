@@ -41,6 +41,14 @@ def healthcheck(
             "--insecure", envvar="MILVUS_IMPORT_MONITOR_INSECURE", help="Take any certificate of it for good."
         ),
     ] = False,
+    alive: Annotated[
+        bool,
+        typer.Option(
+            "--alive",
+            envvar="MILVUS_IMPORT_MONITOR_ALIVE",
+            help="Ask whether it works, instead of whether it is ready.",
+        ),
+    ] = False,
 ) -> None:
     """Exit with 0 when the monitor is ready.
 
@@ -52,6 +60,7 @@ def healthcheck(
         fail("--url: must not contain credentials (@); use --username and --password-file")
     if ca_file is not None and not ca_file.is_file():
         fail(f"--ca-file: {ca_file} is not a file")
+    path, good = ("/-/healthy", "healthy") if alive else ("/-/ready", "ready")
     if insecure:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
@@ -59,12 +68,12 @@ def healthcheck(
             session.trust_env = False  # the monitor is beside us: no proxy lies between
             session.verify = not insecure if insecure or ca_file is None else str(ca_file)
             session.auth = _credential(username, password_file)
-            response = session.get(url.rstrip("/") + "/-/ready", timeout=_TIMEOUT, allow_redirects=False)
+            response = session.get(url.rstrip("/") + path, timeout=_TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
         fail(f"{url}: no answer ({type(error).__name__})", code=1)
     if not response.ok or response.is_redirect:
         fail(f"{url}: {response.text.strip()[:200] or response.reason} (HTTP {response.status_code})", code=1)
-    typer.echo("ready")
+    typer.echo(good)
 
 
 def _credential(username: str | None, password_file: Path | None) -> tuple[str, str] | None:
