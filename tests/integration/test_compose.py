@@ -7,14 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
-from tests.daemon import finished
+from tests.daemon import finished, started
+from tests.integration.milvus_server import free_ports
 from tests.venvs import ROOT, missing
 
 COMPOSE = ROOT / "deploy/compose"
@@ -126,28 +130,80 @@ def test_grafana_finds_its_dashboards_and_prometheus(services):
     assert list(mounted[paths[0]].glob("*.json"))
 
 
+def unpacked(service: dict[str, Any], root: Path, names: dict[str, str]) -> list[str]:
+    """Put what a service mounts below a folder; return its command, with every path in it there.
+
+    Args:
+        service: The service.
+        root: The folder.
+        names: What stands in the files instead of which name of a service and its port.
+    """
+    for target, source in binds(service).items():
+        for file in source.rglob("*") if source.is_dir() else [source]:
+            place = root / target.lstrip("/") / (file.relative_to(source) if source.is_dir() else "")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            text = file.read_text()
+            for name, other in names.items():
+                text = text.replace(name, other)
+            place.write_text(text)
+    return [re.sub(r"=(?=/)", f"={root}", one) for one in service["command"]]
+
+
 @pytest.mark.parametrize(
-    ("service", "option", "check"),
-    [
-        ("prometheus", "--config.file", ("promtool", "check", "config")),
-        ("alertmanager", "--config.file", ("amtool", "check-config")),
-    ],
+    ("service", "check"),
+    [("prometheus", ("promtool", "check", "config")), ("alertmanager", ("amtool", "check-config"))],
 )
-def test_what_is_mounted_is_a_config_that_the_program_takes(services, tmp_path, service, option, check):
+def test_what_is_mounted_is_a_config_that_the_program_takes(services, tmp_path, service, check):
     if shutil.which(check[0]) is None:
         missing(f"the config is checked with {check[0]}")
-    for target, source in binds(services[service]).items():
-        place = tmp_path / target.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, place)
-    (config,) = [one.partition("=")[2] for one in services[service]["command"] if one.startswith(option)]
-    done = subprocess.run(
-        [*check, tmp_path / config.lstrip("/")], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = unpacked(services[service], tmp_path, {})
+    (config,) = [one.partition("=")[2] for one in command if one.startswith("--config.file=")]
+    done = subprocess.run([*check, config], capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     if service == "prometheus":
         assert re.search(r"SUCCESS: [1-9]\d* rules found", done.stdout)
+
+
+@pytest.mark.timeout(300)
+def test_an_alert_of_the_demo_reaches_alertmanager_through_prometheus(services, tmp_path):
+    """All but the containers: each program with the command and the files of its service, on ports that are free."""
+    programs = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
+    for program in programs.values():
+        if shutil.which(program) is None:
+            missing(f"the chain needs {program}")
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    names = {f"{name}:{port}": f"127.0.0.1:{ports[name]}" for name, port in PORTS.items()}
+    with ExitStack() as running:
+        for name, program in programs.items():
+            command = unpacked(services[name], tmp_path, names)
+            log = running.enter_context((tmp_path / f"{name}.log").open("w"))
+            listen = f"--web.listen-address=127.0.0.1:{ports[name]}"
+            process = running.enter_context(
+                subprocess.Popen([program, *command, listen], stdout=log, stderr=subprocess.STDOUT)
+            )
+            running.callback(process.terminate)
+        running.enter_context(
+            started(
+                *services["monitor"]["command"], "--listen", f"127.0.0.1:{ports['monitor']}", "--log-format", "json"
+            )
+        )
+        alert = told(f"http://127.0.0.1:{ports['alertmanager']}", "MilvusImportJobFailed")
+
+    assert alert["labels"].keys() >= {"milvus_cluster", "collection", "reason", "severity"}
+    assert alert["annotations"]["summary"]
+
+
+def told(alertmanager: str, name: str) -> dict[str, Any]:
+    """Wait until Alertmanager knows an alert of that name, and return it."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        with suppress(requests.ConnectionError):
+            alerts = requests.get(f"{alertmanager}/api/v2/alerts", params={"filter": f"alertname={name}"}, timeout=30)
+            if alerts.ok and alerts.json():
+                return alerts.json()[0]
+        time.sleep(0.2)
+    raise AssertionError(f"Alertmanager was not told of {name}")
 
 
 def test_the_monitor_takes_its_own_commands(services):
