@@ -32,21 +32,18 @@ RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates
     --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     /opt/uv/bin/uv sync --frozen --no-dev --no-editable ${LEFT_OUT} \
     && rm /opt/venv/.lock \
-    && cd /opt/venv/lib/python3*/site-packages \
-    && rm -r sqlalchemy/testing sqlalchemy/orm sqlalchemy/ext \
-        sqlalchemy/dialects/mssql sqlalchemy/dialects/mysql sqlalchemy/dialects/oracle \
+    && for part in testing orm ext dialects/mssql dialects/mysql dialects/oracle; do \
+        rm -r /opt/venv/lib/python3*/site-packages/sqlalchemy/"$part" || exit 1; \
+    done \
     && /opt/venv/bin/milvus-import-monitor demo --for 1s --listen 127.0.0.1:0 2>/dev/null \
     && /opt/venv/bin/python -c "import sqlalchemy.dialects.sqlite, sqlalchemy.dialects.postgresql.psycopg" \
     && install -d -o 65532 -g 65532 -m 0750 /opt/state
 
 FROM ${BASE_IMAGE}
-ARG VERSION=""
-ARG REVISION=""
-LABEL org.opencontainers.image.title="milvus-import-monitor" \
-      org.opencontainers.image.description="Watches the bulk-import jobs of Zilliz Cloud and Milvus, and tells Prometheus and the log what became of them." \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+# Whoever gets in finds nothing to install more with. What dpkg wrote down stays: scanners read the packages from it.
+RUN rm -rf /usr/bin/apt* /usr/bin/dpkg* /usr/sbin/dpkg* /usr/lib/apt /usr/lib/dpkg /var/lib/apt /var/cache/apt \
+    /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3*/ensurepip /usr/share/python-wheels \
+    /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=65532:65532 /opt/state /var/lib/milvus-import-monitor
 # Nothing is written beside the code, so the root file system can be read-only.
@@ -63,3 +60,17 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["milvus-import-monitor", "healthcheck"]
 ENTRYPOINT ["milvus-import-monitor"]
 CMD ["run", "-c", "/etc/milvus-import-monitor/config.yml"]
+ARG BASE_IMAGE
+# Where the code is, its commit, and when the image was built (as date --utc --iso-8601=seconds prints it).
+ARG SOURCE=""
+ARG REVISION=""
+ARG CREATED=""
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="milvus-import-monitor" \
+      org.opencontainers.image.description="Watches the bulk-import jobs of Zilliz Cloud and Milvus, and tells Prometheus and the log what became of them." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.version="${VERSION}"

@@ -42,6 +42,14 @@ def healthcheck(
             "--insecure", envvar="MILVUS_IMPORT_MONITOR_INSECURE", help="Take any certificate of it for good."
         ),
     ] = False,
+    alive: Annotated[
+        bool,
+        typer.Option(
+            "--alive",
+            envvar="MILVUS_IMPORT_MONITOR_ALIVE",
+            help="Ask whether it works, instead of whether it is ready.",
+        ),
+    ] = False,
 ) -> None:
     """Exit with 0 when the monitor is ready.
 
@@ -53,6 +61,7 @@ def healthcheck(
         fail(f"--url: expected http://HOST:PORT, not {url!r}")
     if ca_file is not None and not ca_file.is_file():
         fail(f"--ca-file: {ca_file} is not a file")
+    path, good = ("/-/healthy", "healthy") if alive else ("/-/ready", "ready")
     if insecure:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     credential = _credential(username, password_file)
@@ -62,13 +71,13 @@ def healthcheck(
             session.trust_env = False  # the monitor is beside us: no proxy lies between
             session.verify = not insecure if insecure or ca_file is None else str(ca_file)
             session.auth = credential
-            response = session.get(url.rstrip("/") + "/-/ready", timeout=_TIMEOUT, allow_redirects=False)
+            response = session.get(url.rstrip("/") + path, timeout=_TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
         fail(f"{url}: no answer ({type(error).__name__})", code=1)
     if not response.ok or response.is_redirect:
         says = masking.text(response.text.strip())[:200] or masking.text(response.reason)
         fail(f"{url}: {says} (HTTP {response.status_code})", code=1)
-    typer.echo("ready")
+    typer.echo(good)
 
 
 def _is_url(url: str) -> bool:

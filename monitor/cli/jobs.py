@@ -47,6 +47,7 @@ def jobs(
     ] = None,
     state: Annotated[
         list[JobState] | None,
+        # Not …_STATE, which says where the state is kept, and which the image sets.
         typer.Option(
             envvar="MILVUS_IMPORT_MONITOR_JOB_STATE", help="Only jobs in this state; can be given several times."
         ),

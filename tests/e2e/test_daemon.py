@@ -1,6 +1,7 @@
 """The daemon as a user runs it, against simulated servers on real sockets."""
 
 import signal
+import socket
 import time
 
 import pytest
@@ -221,6 +222,20 @@ def test_it_is_ready_once_every_cluster_was_tried(world, server, tmp_path):
     assert (healthy.status_code, healthy.text) == (200, "healthy\n")
     assert (ready.status_code, ready.text) == (200, "ready\n")
     assert (check.returncode, check.stdout) == (0, "ready\n")
+
+
+def test_it_is_alive_while_it_waits_for_its_first_answers(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        cluster = f"{{name: silent, url: 'http://127.0.0.1:{silent.getsockname()[1]}'}}"
+        with started("run", "-c", write_config(tmp_path, cluster, poll="{timeout: 60s}")) as daemon:
+            ready = finished("healthcheck", "--url", daemon.url)
+            alive = finished("healthcheck", "--url", daemon.url, "--alive")
+
+    assert (ready.returncode, ready.stderr) == (
+        1,
+        f"{daemon.url}: some clusters have not been polled yet (HTTP 503)\n",
+    )
+    assert (alive.returncode, alive.stdout) == (0, "healthy\n")
 
 
 def test_an_address_in_use_is_one_clear_sentence(server, tmp_path):

@@ -90,7 +90,7 @@ def test_a_duration_in_the_schema_is_a_pattern_and_every_setting_may_be_a_variab
 
 
 def test_there_are_examples() -> None:
-    assert [path.name for path in EXAMPLES] == ["milvus.yml", "mixed-fleet.yml", "zilliz-cloud.yml"]
+    assert [path.name for path in EXAMPLES] == ["demo.yml", "milvus.yml", "mixed-fleet.yml", "zilliz-cloud.yml"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -105,3 +105,13 @@ def test_the_commands_and_their_options_are_documented():
         for option, variable in options.items():
             if variable:
                 assert f"`{variable}`" in section, f"{name} {option}"
+
+
+def test_a_variable_of_the_environment_says_one_thing_to_every_command():
+    meanings: dict[str, set[str]] = {}
+    for sub in typer.main.get_command(app).commands.values():
+        for param in sub.params:
+            if param.envvar:
+                meanings.setdefault(param.envvar, set()).add(param.help)
+
+    assert {variable: sorted(meant) for variable, meant in meanings.items() if len(meant) > 1} == {}

@@ -1,0 +1,108 @@
+{{- define "monitor.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "monitor.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains (include "monitor.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "monitor.name" .) | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "monitor.selector" -}}
+app.kubernetes.io/name: {{ include "monitor.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "monitor.labels" -}}
+{{ include "monitor.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "monitor.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "monitor.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "monitor.fullname" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The Secret with the files of keys, with web.yml; empty where there is none. */ -}}
+{{- define "monitor.keys" -}}
+{{- if .Values.keys.existingSecret -}}
+{{ .Values.keys.existingSecret }}
+{{- else if .Values.keys.files -}}
+{{ include "monitor.fullname" . }}-keys
+{{- end -}}
+{{- end -}}
+
+{{- define "monitor.web" -}}
+{{- if .Values.web.existingSecret -}}
+{{ .Values.web.existingSecret }}
+{{- else if .Values.web.config -}}
+{{ include "monitor.fullname" . }}-web
+{{- end -}}
+{{- end -}}
+
+{{- /* HTTPS where the web config has a certificate; of one in an existing Secret that is the TLS Secret beside it. */ -}}
+{{- define "monitor.scheme" -}}
+{{- if or .Values.web.config.tls_server_config .Values.web.tlsSecret -}}
+HTTPS
+{{- else -}}
+HTTP
+{{- end -}}
+{{- end -}}
+
+{{- define "monitor.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- if include "monitor.web" . -}}
+{{- $_ := set $config "web_config" "/etc/milvus-import-monitor/web/web.yml" -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{- /* The command of an exec probe; the user and the password's file come from the environment. */ -}}
+{{- define "monitor.healthcheck" -}}
+[milvus-import-monitor, healthcheck, --url, "{{ include "monitor.scheme" . | lower }}://127.0.0.1:19595"
+{{- if eq (include "monitor.scheme" .) "HTTPS" }}, --insecure{{ end }}
+{{- end -}}
+
+{{- /* What the schema cannot say: settings that go together. */ -}}
+{{- define "monitor.check" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.state.postgresql.existingSecret) -}}
+{{- fail "replicas: more than one monitor needs a state that they share; set state.postgresql.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.keys.existingSecret .Values.keys.files -}}
+{{- fail "keys: existingSecret and files exclude each other" -}}
+{{- end -}}
+{{- if and .Values.web.existingSecret .Values.web.config -}}
+{{- fail "web: existingSecret and config exclude each other" -}}
+{{- end -}}
+{{- if and .Values.web.config.basic_auth_users (eq .Values.web.probe "http") -}}
+{{- fail "web.probe: a kubelet without a password is turned away; set web.probe to healthcheck, and web.probeUser" -}}
+{{- end -}}
+{{- if and (eq (dig "tls_server_config" "client_auth_type" "" .Values.web.config) "RequireAndVerifyClientCert") (ne .Values.web.probe "tcp") -}}
+{{- fail "web.probe: a kubelet without a certificate is turned away; set web.probe to tcp" -}}
+{{- end -}}
+{{- if .Values.web.probeUser.name -}}
+{{- if not .Values.web.probeUser.existingSecret -}}
+{{- fail "web.probeUser: existingSecret is missing: the Secret that holds the user's password" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,288 @@
+"""The rules for Prometheus: tried by promtool, written in the monitor's own words, and documented."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from monitor.cli import app
+from tests.promql import UnknownNameError, Vocabulary, exported
+from tests.venvs import missing
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+RULES = PROMETHEUS / "rules" / "milvus-import-monitor.yml"
+SETTINGS = PROMETHEUS / "rules" / "milvus-import-settings.yml"
+CASES = sorted((PROMETHEUS / "tests").glob("MilvusImport*.yml"))
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+KINDS = {"fires", "below", "resolves", "restart", "replicas"}
+"""What is tried of each alert; of those about a cluster also what becomes of them when it goes away."""
+
+SET_BY_USERS = {
+    "milvus_import:settings:info": {"monitor_url", "runbooks_url"},
+    "milvus_import:max_import_age:seconds": {"milvus_cluster", "database", "collection", "of"},
+}
+
+
+def rules(kind):
+    """The rules of a kind, alert or record, in the order of the file, by name."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
+
+
+ALERTS = rules("alert")
+RECORDS = rules("record")
+
+
+def vocabulary():
+    """What an expression may name: what the monitor exports, what users set, and what is recorded."""
+    words = Vocabulary(exported() | SET_BY_USERS)
+    for name, rule in RECORDS.items():
+        words.series[name] = words.labels(rule["expr"])
+    return words
+
+
+def cases(alert):
+    return yaml.safe_load((PROMETHEUS / "tests" / f"{alert}.yml").read_text())["tests"]
+
+
+def promtool(*arguments, cwd=PROMETHEUS):
+    """Run promtool, and return whether it was content, and what it said."""
+    program = shutil.which("promtool") or missing("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run(
+        [program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=100
+    )
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_rules_and_the_example_config():
+    fine, said = promtool("check", "config", "prometheus.yml")
+
+    assert fine, said
+    assert said.count("2 rule files found") == 1
+    assert f"{len(ALERTS) + len(RECORDS)} rules found" in said
+
+
+@pytest.mark.parametrize("path", [*CASES, PROMETHEUS / "tests" / "sums.yml"], ids=lambda path: path.stem)
+def test_every_case_of_the_rules_comes_out_as_told(path):
+    fine, said = promtool("test", "rules", path)
+
+    assert fine, said
+
+
+def test_each_alert_has_cases_and_each_file_of_cases_has_its_alert():
+    assert [path.stem for path in CASES] == sorted(ALERTS)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_is_tried_from_every_side(alert):
+    tried = {case["name"].split(":")[0] for case in cases(alert)}
+
+    assert tried >= KINDS
+    if "milvus_cluster" in vocabulary().labels(ALERTS[alert]["expr"]):
+        assert "cluster gone" in tried
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_cases_see_the_alert_with_every_annotation_and_see_its_absence(alert):
+    seen, absent = [], 0
+    for case in cases(alert):
+        for check in case.get("alert_rule_test", []):
+            assert check["alertname"] in ALERTS
+            expected = check["exp_alerts"] if check["alertname"] == alert else []
+            seen += [set(one["exp_annotations"]) for one in expected]
+            absent += not expected
+        for check in case.get("promql_expr_test", []):
+            absent += not check["exp_samples"]
+
+    assert seen
+    assert all(annotations == set(ALERTS[alert]["annotations"]) for annotations in seen)
+    assert absent
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_says_how_bad_it_is_what_it_means_and_where_to_look(alert):
+    rule = ALERTS[alert]
+    about_a_cluster = "milvus_cluster" in vocabulary().labels(rule["expr"])
+
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
+    assert ("link" in rule["annotations"]) == about_a_cluster
+    assert rule["annotations"]["runbook_url"].endswith(f"/{alert}.md")
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_annotations_name_only_labels_and_series_that_there_are(alert):
+    words = vocabulary()
+    labels = words.labels(ALERTS[alert]["expr"])
+    text = " ".join(ALERTS[alert]["annotations"].values())
+    queries = re.findall(r'(?:query|printf) "((?:[^"\\]|\\.)+)"', text)
+
+    assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels
+    assert queries
+    for query in queries:
+        words.labels(query.replace('\\"', '"').replace("%q", '"x"'))
+
+
+@pytest.mark.parametrize("name", [*ALERTS, *RECORDS])
+def test_each_expression_names_only_metrics_labels_and_values_that_there_are(name):
+    words = vocabulary()
+
+    words.labels((ALERTS.get(name) or RECORDS[name])["expr"])
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "milvus_import_jobz",
+        'milvus_import_jobs{state="runing"}',
+        'milvus_import_poll_failures_total{reason=~"timeout|unauthorised"}',
+        "sum by (job_id) (milvus_import_jobs)",
+        "milvus_import_jobs and on (job_id) milvus_import_job_failed",
+        "max without (replica) (milvus_import_jobs)",
+    ],
+)
+def test_a_misspelt_expression_would_be_noticed(expression):
+    with pytest.raises(UnknownNameError):
+        vocabulary().labels(expression)
+
+
+@pytest.mark.parametrize("path", [*CASES, PROMETHEUS / "tests" / "sums.yml"], ids=lambda path: path.stem)
+def test_the_cases_feed_only_series_that_there_are(path):
+    words = vocabulary()
+    words.series |= {"ALERTS": {"alertname", "alertstate", *words.series["milvus_import_job_failed"]}}
+    for case in yaml.safe_load(path.read_text())["tests"]:
+        for series in case["input_series"]:
+            labels = words.labels(series["series"])
+            given = set(re.findall(r"[{,]\s*(\w+)=", series["series"]))
+            assert given >= labels & {"milvus_cluster", "collection", "job_id", "state", "reason"}, series["series"]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_no_alert_is_told_once_for_each_replica(alert):
+    labels = vocabulary().labels(ALERTS[alert]["expr"])
+
+    if alert != "MilvusImportMonitorDown":  # the one alert that is about a replica
+        assert not labels & {"instance", "pod"}
+
+
+def seconds(duration):
+    return sum(
+        int(number) * {"m": 60, "h": 3600, "d": 86400}[unit] for number, unit in re.findall(r"(\d+)([mhd])", duration)
+    )
+
+
+def test_what_is_known_outlasts_the_wait_for_the_alerts_that_inhibit_it():
+    known = [rule["expr"] for name, rule in RECORDS.items() if name.endswith(":known")]
+    windows = {seconds(window) for expression in known for window in re.findall(r"\[(\w+)\]", expression)}
+
+    assert len(known) == 5
+    assert windows == {900}
+    for alert in ("MilvusImportClusterUnreachable", "MilvusImportKeyRejected", "MilvusImportMonitorAbsent"):
+        assert seconds(ALERTS[alert]["for"]) < 900
+
+
+def uncommented(tmp_path):
+    """The settings with every example in force."""
+    text = re.sub(r"^    #", "    ", SETTINGS.read_text(), flags=re.MULTILINE).replace("rules: []", "rules:")
+    path = tmp_path / "settings.yml"
+    path.write_text(text)
+    return path
+
+
+def test_the_settings_set_nothing_until_somebody_edits_them():
+    assert all(group["rules"] == [] for group in yaml.safe_load(SETTINGS.read_text())["groups"])
+
+
+def test_the_examples_in_the_settings_work(tmp_path):
+    settings = uncommented(tmp_path)
+    fine, said = promtool("check", "rules", settings)
+    assert fine, said
+    assert "3 rules found" in said
+
+    completed = 'milvus_import_collection_last_completed_timestamp_seconds{milvus_cluster="prod-eu", '
+    up = 'milvus_import_cluster_up{milvus_cluster="prod-eu", instance="a:19595"}'
+    series = [
+        {"series": completed + 'database="default", collection="books", instance="a:19595"}', "values": "0x1100"},
+        {"series": completed + 'collection="films", instance="a:19595"}', "values": "0x1100"},
+        {"series": completed + 'collection="tmp_1", instance="a:19595"}', "values": "0x1100"},
+        {"series": up, "values": "1x1100"},
+    ]
+    firing = 'count by (collection) (ALERTS{alertname="MilvusImportNoSuccessfulImport", alertstate="firing"})'
+    books, films = ({"labels": f'{{collection="{name}"}}', "value": 1} for name in ("books", "films"))
+    address = "milvus_import:settings:info"
+    shown = f'{address}{{monitor_url="https://imports.example.com", runbooks_url="https://git.example.com/milvus-import-monitor/docs/runbooks"}}'
+    checks = [
+        {"expr": firing, "eval_time": "26h10m", "exp_samples": []},
+        {"expr": firing, "eval_time": "26h20m", "exp_samples": [books]},
+        {"expr": firing, "eval_time": "7d20m", "exp_samples": [books, films]},
+        {"expr": address, "eval_time": "1h", "exp_samples": [{"labels": shown, "value": 1}]},
+    ]
+    case = {"interval": "10m", "input_series": series, "promql_expr_test": checks}
+    test = {"rule_files": [str(RULES), str(settings)], "evaluation_interval": "10m", "tests": [case]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
+
+    fine, said = promtool("test", "rules", tmp_path / "test.yml")
+
+    assert fine, said
+
+
+def test_the_alerts_are_documented_as_they_are():
+    table = re.findall(
+        r"^\| \[`(\w+)`\]\(runbooks/(\w+)\.md\) \| (\w+) \| (\w*) ?\| (.+) \|$",
+        (ROOT / "docs" / "alerts.md").read_text(),
+        re.MULTILINE,
+    )
+
+    assert [row[:4] for row in table] == [
+        (name, name, rule["labels"]["severity"], rule.get("for", "")) for name, rule in ALERTS.items()
+    ]
+
+
+def test_the_recorded_series_are_documented_as_they_are():
+    text = (ROOT / "docs" / "alerts.md").read_text().split("## Recorded series\n", 1)[1].split("\n## ", 1)[0]
+
+    assert re.findall(r"^\| `([\w:]+)` \|", text, re.MULTILINE) == list(RECORDS)
+
+
+def test_each_alert_has_its_runbook_and_each_runbook_its_alert():
+    assert sorted(path.stem for path in RUNBOOKS.glob("*.md")) == sorted(ALERTS)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_runbook_says_what_it_means_what_to_look_at_and_what_to_do(alert):
+    text = (RUNBOOKS / f"{alert}.md").read_text()
+
+    assert text.startswith(f"# {alert}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["What it means", "What to look at", "What to do"]
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(RUNBOOKS.glob("*.md")), ROOT / "docs" / "alerts.md"], ids=lambda page: page.stem
+)
+def test_the_queries_in_the_docs_name_only_what_there_is(page):
+    words = vocabulary()
+    words.series["ALERTS"] = frozenset({"alertname", "alertstate", "severity"}) | words.labels(
+        "milvus_import_job_failed"
+    )
+    for query in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL):
+        for one in query.split("\n\n"):
+            words.labels(one)
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_names_only_events_settings_and_commands_that_there_are(page):
+    log, settings = ((ROOT / "docs" / name).read_text() for name in ("log.md", "configuration.md"))
+    text = page.read_text()
+
+    for event in re.findall(r"\.event == \"(\w+)\"", text):
+        assert f"| `{event}` |" in log, event
+    for setting in re.findall(r"`((?:jobs|poll|state)\.\w+)`", text):
+        assert f"| `{setting}` |" in settings, setting
+    commands = re.findall(r"^\$ milvus-import-monitor ([a-z-]+)", text, re.MULTILINE)
+    assert set(commands) <= set(typer.main.get_command(app).commands)
