@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test reliability lint format clean
+.PHONY: demo test reliability lint format dashboards clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -22,6 +22,9 @@ lint: $(UV)  ## format, lint, types, import rules
 format: $(UV)
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
+
+dashboards: $(UV)  ## deploy/grafana/dashboards, from deploy/grafana/source
+	$(UV) run --frozen --group dashboards python -m deploy.grafana.source
 
 clean:
 	rm -rf .venv .uv .venvs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage*

@@ -1,0 +1,26 @@
+"""The Grafana dashboards, as Python: `python -m deploy.grafana.source` writes them to deploy/grafana/dashboards."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from deploy.grafana.source.cluster import cluster
+from deploy.grafana.source.collection import collection
+from deploy.grafana.source.fleet import fleet
+
+FOLDER: Final = Path(__file__).parents[1] / "dashboards"
+
+
+def dashboards() -> dict[str, str]:
+    """Build each dashboard.
+
+    Returns:
+        Names of files, and what is to be in them.
+    """
+    made = {"fleet": fleet(), "cluster": cluster(), "collection": collection()}
+    return {
+        f"{name}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+        for name, dashboard in made.items()
+    }
