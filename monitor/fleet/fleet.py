@@ -180,7 +180,7 @@ class Fleet:
         index = self._indexes.get(name)
         if index is None or index.picture is not picture:
             same_jobs = index is not None and index.picture.jobs is picture.jobs
-            index = index if index is not None and same_jobs else index_of(picture)
+            index = index if index is not None and same_jobs else index_of(name, picture)
             self._indexes[name] = index
         return index
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 
 from monitor.jobs import JobState, Picture, TrackedJob
 
+Found = tuple[str, TrackedJob]
+"""A job with the name of its cluster."""
+
 _LOST = (JobState.FAILED, JobState.VANISHED)
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterIndex:
-    """One cluster's jobs.
+    """One cluster's jobs, each with the cluster's name, so that a look at many clusters only joins what is there.
 
     Attributes:
         picture: What it was made from.
@@ -26,10 +29,10 @@ class ClusterIndex:
 
     picture: Picture
     counts: Counter[JobState]
-    lost: Sequence[TrackedJob]
-    waiting: Sequence[TrackedJob]
-    running: Sequence[TrackedJob]
-    completed: Sequence[TrackedJob]
+    lost: Sequence[Found]
+    waiting: Sequence[Found]
+    running: Sequence[Found]
+    completed: Sequence[Found]
     stalled: int
     missing: int
     _ordered: list[str] = field(default_factory=list)
@@ -41,25 +44,25 @@ class ClusterIndex:
         return self._ordered
 
 
-def index_of(picture: Picture) -> ClusterIndex:
-    """Return a picture's jobs, sorted by what they need."""
+def index_of(name: str, picture: Picture) -> ClusterIndex:
+    """Return the jobs of a cluster's picture, sorted by what they need."""
     counts: Counter[JobState] = Counter()
-    lost: list[TrackedJob] = []
-    waiting: list[TrackedJob] = []
-    running: list[TrackedJob] = []
-    completed: list[TrackedJob] = []
+    lost: list[Found] = []
+    waiting: list[Found] = []
+    running: list[Found] = []
+    completed: list[Found] = []
     stalled = missing = 0
     for tracked in picture.jobs.values():
         state, absent = tracked.job.state, tracked.missing_since is not None
         if state in _LOST:
-            lost.append(tracked)
+            lost.append((name, tracked))
         elif state is JobState.COMPLETED:
             if not absent:
-                completed.append(tracked)
+                completed.append((name, tracked))
         else:
             missing += absent
             stalled += tracked.stalled
-            (waiting if tracked.stalled or state is JobState.UNCOMMITTED else running).append(tracked)
+            (waiting if tracked.stalled or state is JobState.UNCOMMITTED else running).append((name, tracked))
             counts[state] += 1
             continue
         if not absent:

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.fleet.index import ClusterIndex
+from monitor.fleet.index import ClusterIndex, Found
 from monitor.fleet.search import Search
 from monitor.fleet.seen import Seen
-from monitor.jobs import JobState, TrackedJob
-
-Found = tuple[str, TrackedJob]
-"""A job with the name of its cluster."""
+from monitor.jobs import JobState
 
 _WORST: Final = {JobState.FAILED: 0, JobState.VANISHED: 1}
 _STALLED: Final = 2
@@ -69,7 +66,6 @@ def look_at(
     stalled = 0
     every = search.takes_all
     for seen, index in fleet:
-        name = seen.cluster.name
         clusters.append((seen, index))
         statuses[seen.status] += 1
         if index is None:
@@ -78,17 +74,15 @@ def look_at(
             totals[state] += count
         stalled += index.stalled
         since = now - seen.cluster.failed_retention
-        for tracked in index.lost:
+        for found in index.lost:
+            tracked = found[1]
             lately = (tracked.finished_at or 0.0) > since
-            if every or search.takes(name, tracked):
-                if lately:
-                    attention.append((name, tracked))
-                elif ended_too and tracked.missing_since is None:
-                    ended.append((name, tracked))
-        for jobs, found in ((index.waiting, attention), (index.running, running)):
-            found.extend((name, one) for one in jobs if every or search.takes(name, one))
+            if (lately or (ended_too and tracked.missing_since is None)) and (every or search.takes(*found)):
+                (attention if lately else ended).append(found)
+        for jobs, section in ((index.waiting, attention), (index.running, running)):
+            section.extend(jobs if every else [one for one in jobs if search.takes(*one)])
         if ended_too:
-            ended.extend((name, one) for one in index.completed if every or search.takes(name, one))
+            ended.extend(index.completed if every else [one for one in index.completed if search.takes(*one)])
     attention.sort(key=_urgency)
     running.sort(key=lambda found: found[1].first_seen)
     ended.sort(key=lambda found: found[1].finished_at or 0.0, reverse=True)
