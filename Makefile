@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format screenshots clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -19,6 +19,9 @@ lint: $(UV)  ## format, lint, types, import rules
 format: $(UV)
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
+
+screenshots: $(UV)  ## docs/images, from the demo; takes Debian's chromium
+	$(UV) run --frozen --group test python -m tests.screenshots docs/images
 
 clean:
 	rm -rf .venv .uv .venvs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage*

@@ -25,6 +25,10 @@ LOOKS: Final = 4
 LOOK_SHARE: Final = 10.0
 """A look that took a while serves for this many times as long, so that looking takes a tenth of a core at most."""
 
+AT_ONCE: Final = 1000
+"""Jobs of a cluster, at most, that are sorted as soon as they were polled, so that whoever looks first at many such
+clusters need not wait for all of them. Those of greater clusters are sorted when somebody looks."""
+
 _LOST: Final = (JobState.FAILED, JobState.VANISHED)
 
 
@@ -91,6 +95,8 @@ class Fleet:
             new: Mapping[str, TrackedJob] = {} if picture is None else picture.jobs
             if picture is not None:
                 self._before[name] = picture
+                if len(picture.jobs) <= AT_ONCE:
+                    self._index(name)
             same = old is new or old == new
             if same and before is not None and (was.status, was.why) == (status, why):
                 return
@@ -179,8 +185,9 @@ class Fleet:
             return None
         index = self._indexes.get(name)
         if index is None or index.picture is not picture:
-            same_jobs = index is not None and index.picture.jobs is picture.jobs
-            index = index if index is not None and same_jobs else index_of(name, picture)
+            # Jobs of which a poll brought no news are the same objects, so that this takes far less than to sort them.
+            same = index is not None and index.picture.jobs == picture.jobs
+            index = replace(index, picture=picture) if index is not None and same else index_of(name, picture)
             self._indexes[name] = index
         return index
 

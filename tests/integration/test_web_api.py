@@ -185,7 +185,8 @@ def test_what_is_wrong_is_said_with_a_hint(served, path, status, error, hint):
 def test_another_method_is_refused_as_json(served):
     answer = requests.post(served.url + "/api/v1/jobs", timeout=10)
 
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
     assert answer.json()["hint"] == "use GET"
 
 

@@ -357,3 +357,64 @@ def test_a_look_is_shared_until_something_changes(watched):
     watched.poll("eu", Job("1", "books", FAILED))
     watched.fleet._looks.clear()
     assert len(watched.fleet.look(Search()).attention) == 1
+
+
+def test_answers_about_files_are_bounded_and_a_crowd_costs_only_them(served, watched, monkeypatch):
+    monkeypatch.setattr("monitor.web.files.KEPT", 1)
+    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "books", IMPORTING))
+    for job in ("1", "2", "1"):
+        page(served, "/job", cluster="eu", id=job)
+
+    assert watched.asked == [("eu", "1"), ("eu", "2"), ("eu", "1")]
+
+
+def test_an_answer_about_files_counts_for_a_while(served, watched, monkeypatch):
+    monkeypatch.setattr("monitor.web.files.FRESH", 0.0)
+    watched.poll("eu", Job("1", "books", IMPORTING))
+    watched.told["eu", "1"] = (ImportFile("a.parquet"),)
+    page(served, "/job", cluster="eu", id="1")
+    monkeypatch.setattr("monitor.web.files.FRESH", 60.0)
+    page(served, "/job", cluster="eu", id="1")
+    watched.told["eu", "1"] = (ImportFile("b.parquet"),)
+
+    assert "a.parquet" in section(page(served, "/job", cluster="eu", id="1"), "files")
+    assert len(watched.asked) == 2
+
+
+def test_a_big_cluster_is_sorted_when_somebody_looks(served, watched, monkeypatch):
+    monkeypatch.setattr("monitor.fleet.fleet.AT_ONCE", 1)
+    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "films", FAILED))
+    assert watched.fleet._indexes == {}
+
+    assert "films" in section(page(served), "attention")
+
+
+def test_a_job_that_stands_still_has_no_pace(served, watched):
+    for progress in (0.1, 0.2, 0.3):
+        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress))
+    assert "20.0 %/min" in section(page(served), "running")
+    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.3), after=600)
+
+    assert "%/min" not in section(page(served), "running")
+
+
+def test_a_poll_of_a_cluster_that_has_just_left_the_config_tells_nothing(watched):
+    version = watched.fleet.version
+    watched.fleet.polled("gone", ok=True, why="")
+
+    assert watched.fleet.version == version
+    assert watched.fleet.job("gone", "1") is None
+
+
+def test_a_restart_remembers_what_was_seen_and_that_it_has_not_asked_yet(tmp_path):
+    url = f"sqlite:///{tmp_path}/state.db"
+    before = Watched("eu", url=url)
+    before.poll("eu", Job("1", "books", IMPORTING, progress=0.5))
+    before.store.close()
+    after = Watched("eu", url=url)
+    with Served(after) as served:
+        text = page(served)
+    after.store.close()
+
+    assert "50 %" in section(text, "running")
+    assert "Not polled yet" in text
