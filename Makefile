@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test reliability lint format dashboards clean
+.PHONY: demo test reliability lint format dashboards screenshots clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -25,6 +25,9 @@ format: $(UV)
 
 dashboards: $(UV)  ## deploy/grafana/dashboards, from deploy/grafana/source
 	$(UV) run --frozen --group dashboards python -m deploy.grafana.source
+
+screenshots: $(UV)  ## docs/images, from the demo; takes Debian's chromium
+	$(UV) run --frozen --group test python -m tests.screenshots docs/images
 
 clean:
 	rm -rf .venv .uv .venvs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage*

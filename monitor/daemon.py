@@ -5,29 +5,33 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from threading import Lock
 from typing import Final
 
 import structlog
 
-from monitor.api import ErrorKind, Network, connect
+from monitor.api import ErrorKind, ImportFile, Network, connect, files_of
 from monitor.config import Cluster, Config, ConfigError, WebConfig, passwords_in
+from monitor.fleet import Fleet
 from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
-from monitor.poller import Poller, tell_transition
+from monitor.poller import Outcome, Poller, tell_transition
 from monitor.scheduler import PollScheduler
-from monitor.store import Whose, open_store
-from monitor.web import AddressError, Row, Server, bound_socket, create_app, is_loopback
+from monitor.store import History, Wanted, Whose, open_store
+from monitor.web import AddressError, Desk, Server, bound_socket, create_app, is_loopback
 
 STOP_WITHIN: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
 
 STORE_EVERY: Final = 1.0
 """Seconds from one look after the store to the next."""
+
+FILES_WITHIN: Final = 2.0
+"""Seconds that a cluster has to tell the files of a job."""
 
 FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
 
@@ -54,6 +58,7 @@ class Daemon:
         self._store = open_store(
             config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
         )
+        self.fleet = Fleet(self._store.picture, self._store.latest)
         self._own = OwnMetrics()
         self._exposition = Exposition(self._own.registry)
         self._scheduler = PollScheduler(config.concurrency)
@@ -110,9 +115,14 @@ class Daemon:
         """Let a server go by the web config of each config that is taken."""
         self._open = server.take
 
-    def overview(self) -> list[Row]:
-        """Return each cluster's name, whether it is up, and its jobs in words."""
-        return [(name, poller.state(), self._jobs_in_words(name)) for name, poller in list(self._pollers.items())]
+    def history(self, wanted: Wanted, limit: int, cursor: str) -> History:
+        """Return a page of recorded transitions; raises ``CursorError``."""
+        return self._store.history(wanted, limit, cursor)
+
+    def files(self, cluster: str, job_id: str) -> tuple[ImportFile, ...]:
+        """Ask a cluster for the files of a job, with less patience than a poll has; raises ``ApiError``."""
+        asked = self._pollers[cluster].cluster
+        return files_of(replace(asked, timeout=min(asked.timeout, FILES_WITHIN)), self._network, job_id)
 
     def _reload(self) -> str | None:
         with self._reloading:
@@ -146,6 +156,7 @@ class Daemon:
                 self._change(poller, cluster)
         self._pollers = {name: self._pollers[name] for name in wanted}
         self._exposition.show(poller.metrics for poller in self._pollers.values())
+        self.fleet.watch(config.clusters)
         self._own.config_loaded(time.time())
         self.config = config
 
@@ -174,14 +185,12 @@ class Daemon:
         self._watch(poller)
 
     def _watch(self, poller: Poller) -> None:
-        self._scheduler.watch(poller.cluster.name, poller.cluster.interval, poller.poll, poller.metrics.missed)
+        def poll() -> Outcome:
+            outcome = poller.poll()
+            self.fleet.polled(poller.cluster.name, ok=outcome.ok, why=poller.trouble())
+            return outcome
 
-    def _jobs_in_words(self, name: str) -> str:
-        picture = self._store.picture(name)
-        if picture is None:
-            return ""
-        listed = [tracked.job.state.value for tracked in picture.jobs.values() if tracked.missing_since is None]
-        return ", ".join(f"{count} {state}" for state, count in sorted(Counter(listed).items())) or "none"
+        self._scheduler.watch(poller.cluster.name, poller.cluster.interval, poll, poller.metrics.missed)
 
 
 def _identity(cluster: Cluster) -> str:
@@ -223,14 +232,15 @@ async def serve(
         announce: Is told the URL once it is served.
 
     Returns:
-        How many polls still hang on a server that does not answer.
+        How many threads still hang on a server that does not answer.
 
     Raises:
         AddressError: The address cannot be listened on.
     """
     config = daemon.config
     sock = bound_socket(config.listen_host, config.listen_port)
-    server = Server(create_app(daemon), config.web)
+    app = create_app(daemon)
+    server = Server(app, config.web, end_streams=app.state.streams.end)
     daemon.served_by(server)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()
@@ -264,4 +274,7 @@ async def serve(
         hanging = daemon.stop()
         _log.info("monitor_stopped", hanging_polls=hanging)
         sys.stderr.flush()
-    return hanging
+    desks: tuple[Desk, ...] = app.state.desks
+    for desk in desks:
+        desk.close()
+    return hanging + sum(desk.waiting for desk in desks)

@@ -87,7 +87,7 @@ class Poller:
         self._store = store
         self._own = own
         self._clock = clock
-        self._state = "not polled yet"
+        self._trouble = ""
         self._unreachable = False
         self._told_faults: set[str] = set()
         self._requests_before = 0
@@ -110,9 +110,9 @@ class Poller:
         """What was asked of the API so far."""
         return self._api.session.usage
 
-    def state(self) -> str:
-        """Say in words whether the cluster answers."""
-        return self._state
+    def trouble(self) -> str:
+        """Say why the cluster cannot be polled; nothing where it can, or has not been polled yet."""
+        return self._trouble
 
     def poll(self) -> Outcome:
         """Poll once. Nothing is raised: what went wrong is shown, told, and part of the outcome."""
@@ -168,7 +168,7 @@ class Poller:
         duration = time.monotonic() - started
         self.metrics.polled(difference, now=now, duration=duration, bad_records=bad_records)
         self._own.polled(duration)
-        self._state = "up"
+        self._trouble = ""
         if self._unreachable:
             self._unreachable = False
             _log.info("cluster_recovered", **self._who())
@@ -191,7 +191,7 @@ class Poller:
         self.metrics.failed(kind.value, now=now, duration=duration)
         self._own.polled(duration)
         failure = {"kind": kind.value, "message": message}
-        self._state = f"down: {message}"
+        self._trouble = message
         if not self._unreachable:
             self._unreachable = True
             _log.error("cluster_unreachable", **self._who(), **failure)

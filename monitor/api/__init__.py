@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from monitor.api.details import ImportFile, Overheard, files_in
 from monitor.api.errors import (
     ApiConnectionError,
     ApiError,
@@ -38,6 +39,7 @@ __all__ = [
     "BadResponseError",
     "ErrorKind",
     "ImportApi",
+    "ImportFile",
     "JobGoneError",
     "Listing",
     "Network",
@@ -50,6 +52,7 @@ __all__ = [
     "UnauthorizedError",
     "Usage",
     "connect",
+    "files_of",
     "merged",
 ]
 
@@ -78,3 +81,17 @@ def connect(cluster: Cluster, network: Network, usage: Usage | None = None) -> I
         usage: Counts on from here, where the cluster was connected before.
     """
     return _GENERATIONS[cluster.api](cluster, Session(cluster, network, usage or Usage()))
+
+
+def files_of(cluster: Cluster, network: Network, job_id: str) -> tuple[ImportFile, ...]:
+    """Ask a cluster for the files of a job, within its rate; any thread may.
+
+    Raises:
+        JobGoneError: The server says that there is no such job.
+        ApiError: There is no answer.
+        StoppedError: The monitor is stopping.
+    """
+    session = Overheard(cluster, network, Usage())
+    session.begin()
+    _GENERATIONS[cluster.api](cluster, session).describe(job_id)
+    return files_in(session.data)

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from monitor.jobs import CollectionOutcome, Difference, Failure, JobState, Picture, TrackedJob, Transition
+from monitor.store.history import History, Recorded, Wanted
 from monitor.store.tables import clusters, jobs, migrate, outcomes, transitions
 
 _AT_ONCE: Final = 500
@@ -183,6 +184,37 @@ class Database:
             for chunk in _chunks(row.id for row in rows):
                 connection.execute(update(transitions).where(transitions.c.id.in_(chunk)).values(told=True))
             return len(rows)
+
+    def history(self, wanted: Wanted, before: int | None, limit: int) -> History:
+        """Return the newest of the wanted transitions.
+
+        Args:
+            wanted: Which.
+            before: Only those with a lesser id than this one.
+            limit: How many at most.
+        """
+        columns = transitions.c
+        query = select(transitions).order_by(columns.id.desc()).limit(limit + 1)
+        pairs = (
+            (columns.cluster, wanted.cluster),
+            (columns.database, wanted.database),
+            (columns.collection, wanted.collection),
+            (columns.job_id, wanted.job_id),
+        )
+        query = query.where(*(column == value for column, value in pairs if value is not None))
+        if wanted.states:
+            query = query.where(columns.to_state.in_([state.value for state in wanted.states]))
+        if wanted.since is not None:
+            query = query.where(columns.at >= wanted.since)
+        if wanted.until is not None:
+            query = query.where(columns.at < wanted.until)
+        if before is not None:
+            query = query.where(columns.id < before)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        shown = rows[:limit]
+        entries = tuple(Recorded(str(row.id), row.cluster, _transition(row)) for row in shown)
+        return History(entries, str(shown[-1].id) if len(rows) > limit else None, whole=True)
 
     def prune(self, before: float) -> None:
         """Forget the transitions from before a time."""

@@ -7,7 +7,7 @@ written when it is well again.
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
 
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.jobs import Difference, Picture, Transition
 from monitor.store.database import Database, StaleError, Whose
+from monitor.store.history import PAGE_LIMIT, History, Recent, Recorded, Wanted, number_in
 
 UNSAVED_LIMIT: Final = 10_000
 """Transitions of one cluster that wait for the database to be well again; the oldest go first."""
@@ -41,6 +42,7 @@ class _Held:
     revision: int = 0
     loaded: bool = False
     unsaved: bool = False
+    latest: tuple[Recorded, ...] = ()
     told_unsaved: list[Transition] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
@@ -71,6 +73,7 @@ class Store:
         self._tell_after = tell_after
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self._recent = Recent()
         self._lock = Lock()
         self._about_to_tell: set[int] = set()
         self._told: list[int] = []
@@ -99,8 +102,10 @@ class Store:
         """
         held = self._held[cluster]
         with held.lock:
+            held.latest = ()
             if self._database is None or not difference.changes_something:
                 held.picture = difference.picture
+                self._remember(held, difference)
                 return []
             if not self.up or held.unsaved or not held.loaded:
                 self._keep_in_memory(held, difference)
@@ -115,9 +120,41 @@ class Store:
                 self._keep_in_memory(held, difference)
                 return []
             held.picture, held.revision = difference.picture, held.revision + 1
+            self._remember(held, difference, ids)
         with self._lock:
             self._about_to_tell.update(ids)
         return ids
+
+    def latest(self, cluster: str) -> tuple[Recorded, ...]:
+        """Return the transitions that the latest recorded poll of a cluster brought."""
+        held = self._held.get(cluster)
+        return () if held is None else held.latest
+
+    def history(self, wanted: Wanted, limit: int = 100, cursor: str = "") -> History:
+        """Return a page of the recorded transitions, newest first.
+
+        While the database cannot be asked, and for ``memory://``, it comes from the bounded memory of this process.
+
+        Args:
+            wanted: Which transitions.
+            limit: How many at most, up to ``PAGE_LIMIT``.
+            cursor: The ``next_cursor`` of the page before; empty for the first page.
+
+        Raises:
+            CursorError: The cursor is not one of ours, or was given by the other one of database and memory.
+        """
+        limit = max(1, min(limit, PAGE_LIMIT))
+        if self._database is not None and self.up:
+            before = number_in(cursor, memory=False)
+            try:
+                return self._database.history(wanted, before, limit)
+            except SQLAlchemyError as error:
+                # No illness: whoever asks for too much must not keep the polls from being recorded.
+                _log.warning("history_unavailable", message=_in_one_line(error))
+        before = number_in(cursor, memory=True)
+        kept_since = self._clock() - self._retention
+        wanted = replace(wanted, since=kept_since if wanted.since is None else max(kept_since, wanted.since))
+        return self._recent.page(wanted, before, limit, whole=self._database is None)
 
     def told(self, ids: Iterable[int]) -> None:
         """Note that recorded transitions are in the log; the database learns it at the next `maintain`."""
@@ -190,6 +227,15 @@ class Store:
         held.unsaved = True
         held.told_unsaved.extend(difference.transitions)
         del held.told_unsaved[:-UNSAVED_LIMIT]
+        self._remember(held, difference)
+
+    def _remember(self, held: _Held, difference: Difference, ids: Iterable[int] = ()) -> None:
+        """Keep the transitions of a poll in memory, under the ids that the database gave them, where it did."""
+        if not difference.transitions:
+            return
+        here = self._recent.add(held.whose.name, difference.transitions)
+        stored = [replace(one, id=str(number)) for one, number in zip(here, ids, strict=False)]
+        held.latest = tuple(stored or here)
 
     def _catch_up(self, database: Database) -> None:
         """Write the clusters that were kept only in memory.
@@ -243,5 +289,8 @@ class Store:
         self.failures += 1
         if self.up:
             self.up = False
-            cause = getattr(error, "orig", None) or error
-            _log.error("store_unavailable", message=" ".join(str(cause).split())[:500])
+            _log.error("store_unavailable", message=_in_one_line(error))
+
+
+def _in_one_line(error: SQLAlchemyError) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:500]

@@ -1,48 +1,77 @@
-"""The endpoints: metrics, health, reload, and a landing page."""
+"""Which endpoint answers what."""
 
-import html
 import time
-from collections.abc import Callable
-from importlib.metadata import version
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from difflib import get_close_matches
+from typing import Final
 
+import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-Row = tuple[str, str, str]
-"""One row of the landing page: the cluster's name, whether it is up, its jobs in words."""
+from monitor.web import openapi
+from monitor.web.api import ENDPOINTS, PREFIX, Api, problem
+from monitor.web.broadcast import Broadcast
+from monitor.web.desk import LOOKERS, WAITERS, Desk
+from monitor.web.monitored import Monitored
+from monitor.web.pages import Pages, static
 
+NOT_FOUND: Final = 404
+METHOD_NOT_ALLOWED: Final = 405
 
-class Monitored(Protocol):
-    """What the endpoints ask the daemon."""
-
-    def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
-        """Return the body and the content type of a scrape, at once."""
-
-    def healthy(self) -> bool:
-        """Say whether the process does its work, whatever the clusters do."""
-
-    def ready(self) -> bool:
-        """Say whether every cluster has been polled once."""
-
-    async def reload(self) -> str | None:
-        """Load the config anew; return what is wrong with it, or None where it was taken."""
-
-    def overview(self) -> list[Row]:
-        """Return a row for each cluster."""
+_Answer = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(monitored: Monitored, clock: Callable[[], float] = time.time) -> Starlette:
-    """Return the ASGI app.
+    """Return the ASGI app; its ``state.streams`` and ``state.desks`` are for whoever ends it.
 
     Args:
         monitored: The daemon.
         clock: Seconds since the epoch.
     """
+    looks, waits, broadcast = Desk("look", LOOKERS), Desk("wait", WAITERS), Broadcast()
+    api = Api(monitored, clock, looks=looks, waits=waits, broadcast=broadcast)
+    pages = Pages(monitored, clock, looks=looks, waits=waits)
+    description = msgspec.json.encode(openapi.document())
+
+    async def described(_request: Request) -> Response:
+        return Response(description, media_type="application/json")
+
+    async def refused(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else NOT_FOUND
+        response = _refusal(request, status, pages)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
+        return response
+
+    answers: Mapping[str, _Answer] = {
+        **_of_the_process(monitored, clock),
+        "/": pages.fleet,
+        "/job": pages.job,
+        "/collection": pages.collection,
+        "/static/{name}": static,
+        openapi.PATH: described,
+        **{endpoint.path: api.endpoint(endpoint) for endpoint in ENDPOINTS},
+    }
+    app = Starlette(
+        routes=[
+            Route(path, answer, methods=["POST" if path == "/-/reload" else "GET"]) for path, answer in answers.items()
+        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
+        exception_handlers={NOT_FOUND: refused, METHOD_NOT_ALLOWED: refused},
+    )
+    app.state.streams = broadcast
+    app.state.desks = (looks, waits)
+    return app
+
+
+def _of_the_process(monitored: Monitored, clock: Callable[[], float]) -> Mapping[str, _Answer]:
+    """Return what answers for the process itself."""
 
     async def metrics(request: Request) -> Response:
         body, content_type = monitored.scrape(request.headers.get("accept", ""), clock())
@@ -59,56 +88,24 @@ def create_app(monitored: Monitored, clock: Callable[[], float] = time.time) -> 
         return PlainTextResponse("some clusters have not been polled yet\n", 503)
 
     async def reload(_request: Request) -> Response:
-        problem = await monitored.reload()
-        if problem is None:
+        wrong = await monitored.reload()
+        if wrong is None:
             return PlainTextResponse("reloaded\n")
-        return PlainTextResponse(f"the config was rejected, the old one stays:\n{problem}\n", 422)
+        return PlainTextResponse(f"the config was rejected, the old one stays:\n{wrong}\n", 422)
 
-    async def landing(_request: Request) -> Response:
-        return HTMLResponse(_page(monitored.overview()), headers=_PAGE_HEADERS)
-
-    return Starlette(
-        routes=[
-            Route("/metrics", metrics, methods=["GET"]),
-            Route("/-/healthy", healthy, methods=["GET"]),
-            Route("/-/ready", ready, methods=["GET"]),
-            Route("/-/reload", reload, methods=["POST"]),
-            Route("/", landing, methods=["GET"]),
-        ],
-        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
-    )
+    return {"/metrics": metrics, "/-/healthy": healthy, "/-/ready": ready, "/-/reload": reload}
 
 
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884 }
-"""
-
-
-def _page(rows: list[Row]) -> str:
-    """Return the landing page; every value is escaped."""
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>milvus-import-monitor</title><style>{_STYLE}</style></head>
-<body>
-<h1>milvus-import-monitor</h1>
-<p>Version {html.escape(version("milvus-import-monitor"))}.
-<a href="/metrics">Metrics</a> · <a href="/-/healthy">Health</a> · <a href="/-/ready">Readiness</a></p>
-<table>
-<thead><tr><th scope="col">Cluster</th><th scope="col">State</th><th scope="col">Jobs listed</th></tr></thead>
-<tbody>
-{body}</tbody>
-</table>
-</body>
-</html>
-"""
+def _refusal(request: Request, status: int, pages: Pages) -> Response:
+    """Return what tells that there is no such endpoint, or that it cannot be asked like this."""
+    path = request.url.path
+    if path.startswith(PREFIX):
+        if status == METHOD_NOT_ALLOWED:
+            return problem(status, f"{path} cannot be asked with {request.method}", "use GET")
+        known = [openapi.PATH, *(endpoint.path for endpoint in ENDPOINTS)]
+        return problem(
+            status, "there is no such endpoint", f"did you mean {get_close_matches(path, known, 1, 0.0)[0]}?"
+        )
+    if status == METHOD_NOT_ALLOWED or path.startswith(("/-/", "/static/", "/metrics")):
+        return PlainTextResponse("Method Not Allowed\n" if status == METHOD_NOT_ALLOWED else "Not Found\n", status)
+    return pages.problem(status, "There is no such page.", "The address may be mistyped, or of another version.")

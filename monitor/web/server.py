@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -46,9 +46,13 @@ class Server(uvicorn.Server):
     Args:
         app: What it serves.
         web: TLS, users and headers.
+        end_streams: Ends the answers that would go on for ever.
     """
 
-    def __init__(self, app: ASGIApp, web: WebConfig | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, web: WebConfig | None = None, end_streams: Callable[[], None] = lambda: None
+    ) -> None:
+        self._end_streams = end_streams
         self._web = web or WebConfig()
         self._door = Door(app, self._web)
         self._connections = CONNECTIONS
@@ -97,6 +101,7 @@ class Server(uvicorn.Server):
                     raise AddressError(f"cannot listen with the new web config: {error.strerror or error}") from None
             self._web = self._connection.web = web
             self._door.take(web)
+            self._end_streams()
             await _stop_listening(before)
             for connection in list(self.server_state.connections):
                 connection.shutdown()
@@ -115,6 +120,7 @@ class Server(uvicorn.Server):
         for sock in self._own_sockets:
             sock.close()
         self._door.close()
+        self._end_streams()
         await super().shutdown(sockets)
 
     async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:

@@ -253,12 +253,12 @@ def test_the_demo_shows_a_stalled_a_failed_and_a_vanished_job_each_transition_on
         daemon.wait_for("import_job_transition", to_state="completed")
         failed = daemon.wait_for("import_job_transition", to_state="failed")
         metrics = daemon.metrics()
-        page = daemon.get("/").text
+        page = daemon.get("/", params={"cluster": failed["milvus_cluster"], "state": "failed"}).text
 
     assert metrics.value("milvus_import_job_failed", job_id=failed["job_id"], reason=failed["failure"]) == 1
     assert 1.0 in [value for _, value in metrics.named("milvus_import_job_stalled")]
     assert metrics.named("milvus_import_job_eta_seconds")
-    assert "1 failed" in page
+    assert f"&amp;id={failed['job_id']}" in page
     told = [(line["job_id"], line["from_state"], line["to_state"]) for line in daemon.lines("import_job_transition")]
     assert len(told) == len(set(told))
 

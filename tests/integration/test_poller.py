@@ -322,5 +322,5 @@ def test_a_key_that_a_server_repeats_is_in_no_name_and_no_message(watch):
     )
     watched.poll()
 
-    assert "very-secret" not in str(told) + watched.poller.state()
+    assert "very-secret" not in str(told) + watched.poller.trouble()
     assert "very-secret" not in watched._exposition.scrape("", watched.now)[0].decode()

@@ -10,6 +10,8 @@ from monitor.cli import app
 from monitor.config import json_schema
 from monitor.metrics import FAMILIES, OwnMetrics
 from monitor.web import create_app
+from monitor.web.api import ENDPOINTS
+from monitor.web.parameters import EVENTS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -91,6 +93,15 @@ def test_the_endpoints_are_documented():
     served = {f"{min(route.methods - {'HEAD'})} {route.path}" for route in app_.routes}
 
     assert set(first_cells("http.md", "Endpoints")) == served
+
+
+def test_the_parameters_and_the_events_of_the_api_are_documented():
+    documented = {name for row in rows("http.md", "The API") for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+    served = {parameter.name for endpoint in ENDPOINTS for parameter in endpoint.parameters}
+    section = (DOCS / "http.md").read_text(encoding="utf-8").split("### The stream\n", 1)[1].split("\n## ", 1)[0]
+
+    assert documented >= served
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == {*EVENTS, "hello", "refetch", "end"}
 
 
 def test_the_commands_and_their_options_are_documented():

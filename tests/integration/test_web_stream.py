@@ -1,0 +1,223 @@
+"""The stream of changes, read from a real socket."""
+
+import asyncio
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from monitor.config import WebConfig
+from monitor.jobs import Job, JobState
+from monitor.web import broadcast
+from tests.watched import Served, Watched
+
+IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
+
+
+class Stream:
+    """A stream that is read event by event; comments are events without a name."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self._lines = answer.iter_lines(chunk_size=1)
+
+    def __iter__(self):
+        name, data = "", None
+        for raw in self._lines:
+            line = raw.decode()
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
+            elif line.startswith(":"):
+                data = line
+            elif data is not None:
+                yield name, data
+                name, data = "", None
+
+    def take(self, count):
+        events = []
+        for one in self:
+            events.append(one)
+            if len(events) == count:
+                break
+        return events
+
+    def until(self, name):
+        events = []
+        for one in self:
+            events.append(one)
+            if one[0] == name:
+                return events
+        raise AssertionError(f"the stream ended without {name}: {events}")
+
+
+@pytest.fixture
+def watched():
+    watched = Watched("eu", "us")
+    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.1), Job("2", "books", IMPORTING))
+    watched.poll("us")
+    return watched
+
+
+@pytest.fixture
+def served(watched):
+    with Served(watched) as running:
+        yield running
+
+
+@contextmanager
+def stream(served, **query):
+    """A stream whose first event has come, so that the monitor knows of it."""
+    with requests.get(served.url + "/api/v1/stream", params=query, stream=True, timeout=30) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert "Content-Encoding" not in answer.headers
+        opened = Stream(answer)
+        assert opened.take(1)[0][0] == "hello"
+        yield opened
+
+
+def names(events):
+    return [(name, data.get("job_id") or data.get("name")) for name, data in events]
+
+
+def test_it_tells_what_a_poll_changed(served, watched):
+    with stream(served) as opened:
+        watched.poll("eu", Job("1", "books", FAILED, reason="no such file"), Job("2", "books", IMPORTING))
+        events = opened.take(3)
+
+    assert names(events) == [("cluster", "eu"), ("job", "1"), ("transition", "1")]
+    assert events[0][1]["jobs"]["failed"] == 1
+    assert events[1][1] == served.json("/api/v1/job", cluster="eu", id="1")
+    assert events[2][1] == served.json("/api/v1/transitions")["transitions"][0]
+
+
+def test_a_poll_that_changes_nothing_tells_nothing(served, watched):
+    with stream(served) as opened:
+        watched.poll("eu", Job("1", "books", IMPORTING, progress=0.1), Job("2", "books", IMPORTING))
+        watched.poll("us", Job("9", "films", IMPORTING))
+        events = opened.take(3)
+
+    assert names(events) == [("cluster", "us"), ("job", "9"), ("transition", "9")]
+
+
+def test_a_cluster_that_stops_and_starts_answering_is_told(served, watched):
+    with stream(served) as opened:
+        watched.fail("us", "connection refused")
+        watched.fail("us", "connection refused")
+        watched.poll("us")
+        events = opened.take(2)
+
+    assert [(data["status"], data["why"]) for _, data in events] == [("down", "connection refused"), ("up", "")]
+
+
+def test_only_what_is_asked_for_is_told(served, watched):
+    with stream(served, cluster="us", event=["job", "gone"]) as opened:
+        watched.poll("eu", Job("1", "books", COMPLETED))
+        watched.poll("us", Job("9", "films", COMPLETED))
+        watched.poll("us")
+        watched.poll("us", after=8 * 86400)
+        events = opened.take(3)
+
+    assert names(events) == [("job", "9"), ("job", "9"), ("gone", "9")]
+    assert (events[1][1]["listed"], events[2][1]) == (False, {"cluster": "us", "job_id": "9"})
+
+
+def test_a_pulse_comes_once_a_second_at_most_whatever_happens(served, watched, monkeypatch):
+    monkeypatch.setattr(broadcast, "PULSE_EVERY", 0.2)
+    with stream(served, event="pulse") as opened:
+        started = time.monotonic()
+        for number in range(100):
+            watched.poll("eu", Job(str(number), "books", IMPORTING))
+        last = watched.fleet.version
+        versions = []
+        for name, data in opened:
+            assert name == "pulse"
+            versions.append(data["version"])
+            if data["version"] == last:
+                break
+        took = time.monotonic() - started
+
+    assert versions == sorted(set(versions))
+    assert len(versions) <= 2 + took / 0.2
+
+
+def test_a_changed_config_and_a_flood_are_answered_by_looking_anew(served, watched, monkeypatch):
+    monkeypatch.setattr(broadcast, "JOBS_AT_ONCE", 3)
+    with stream(served) as opened:
+        watched.rename("us", "uk")
+        watched.poll("eu", *(Job(str(number), "books", IMPORTING) for number in range(10, 14)))
+        events = opened.take(2)
+
+    assert [name for name, _ in events] == ["refetch", "refetch"]
+    assert events[1][1] == {"version": watched.fleet.version}
+
+
+def test_a_reader_that_is_too_slow_loses_the_oldest_and_is_told(served, watched, monkeypatch):
+    monkeypatch.setattr(broadcast, "QUEUE", 5)
+    gate = threading.Event()
+    with stream(served, event="job") as opened:
+        loop = served.streams._loop
+        loop.call_soon_threadsafe(gate.wait, 20)  # the loop stands still, and with it every reader
+        for number in range(20):
+            watched.poll("eu", Job(str(number), "books", IMPORTING))
+        gate.set()
+        events = opened.until("refetch")
+        rest = opened.take(5)
+
+    assert [name for name, _ in events] == ["refetch"]
+    assert {name for name, _ in rest} == {"job"}
+    assert rest[-1][1]["job_id"] in {"15", "16", "17", "18", "19"}
+
+
+def test_silence_is_filled_with_comments(served, monkeypatch):
+    monkeypatch.setattr(broadcast, "HEARTBEAT", 0.05)
+    with stream(served) as opened:
+        assert opened.take(2) == [("", ": still here")] * 2
+
+
+def test_one_stream_too_many_is_refused_and_a_closed_one_makes_room(served, monkeypatch):
+    monkeypatch.setattr(broadcast, "READERS", 1)
+    monkeypatch.setattr(broadcast, "HEARTBEAT", 0.05)
+    with stream(served):
+        refused = served.get("/api/v1/stream")
+    deadline = time.monotonic() + 20
+    while served.streams._readers and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert refused.json()["error"] == "too many streams are open"
+    with stream(served):
+        pass
+
+
+def test_streams_end_at_once_when_the_monitor_stops(watched):
+    with Served(watched) as served, stream(served) as opened:
+        served.server.stop()
+        assert opened.until("end")[-1] == ("end", {})
+        assert list(opened.answer.iter_content()) == []
+        served.thread.join(20)
+        assert not served.thread.is_alive()
+
+
+def test_streams_end_when_other_people_may_listen_from_now_on(served, watched):
+    with stream(served) as opened:
+        loop = served.streams._loop
+        asyncio.run_coroutine_threadsafe(served.server.take(WebConfig(fingerprint="other")), loop).result(10)
+
+        assert opened.until("end")[-1] == ("end", {})
+    with stream(served) as again:
+        watched.poll("us", Job("9", "films", IMPORTING))
+        assert names(again.take(1)) == [("cluster", "us")]
+
+
+def test_polls_go_on_after_the_last_reader_and_after_the_server(watched):
+    with Served(watched) as served, stream(served):
+        pass
+    watched.poll("us", Job("9", "films", IMPORTING))
+
+    assert watched.fleet.job("us", "9") is not None
