@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail, loaded, overridden
+from monitor.cli.given import loaded, overridden
+from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
 from monitor.log import Redactor, configure

@@ -97,6 +97,16 @@ def migrate(connection: Connection) -> None:
         metadata.create_all(connection)
         connection.execute(schema.insert().values(version=VERSION))
         return
+    check_version(connection)
+
+
+def check_version(connection: Connection) -> None:
+    """Check that the tables are of a version that this monitor knows.
+
+    Raises:
+        NewerSchemaError: They are of a newer one.
+        NoResultFound: They say no version.
+    """
     version = connection.execute(select(schema.c.version)).scalar_one()
     if version > VERSION:
         message = f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
