@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "check-config": "configuration",
     "jobs": "jobs",
     "history": "history",
+    "watch": "watch",
+    "wait": "wait",
     "healthcheck": "health",
     "schema": "configuration",
 }

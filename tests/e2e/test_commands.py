@@ -8,18 +8,10 @@ import sys
 
 import pytest
 import requests
-from typer.testing import CliRunner
 
-from monitor.cli import app
 from monitor.simulator import Life, SimulatorServer, World
+from tests.commands import finished
 from tests.daemon import command, write_config
-
-
-def finished(*arguments, **environment):
-    """Run a command to its end, in this process: most of a second is saved each time."""
-    result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +292,18 @@ def test_the_schema_is_json():
 
 def test_version_and_help():
     assert finished("--version").stdout.startswith("milvus-import-monitor 0.")
-    for name in ("run", "demo", "simulate", "check-config", "jobs", "history", "healthcheck", "schema"):
+    for name in (
+        "run",
+        "demo",
+        "simulate",
+        "check-config",
+        "jobs",
+        "history",
+        "watch",
+        "wait",
+        "healthcheck",
+        "schema",
+    ):
         assert name in finished("--help").stdout
         assert finished(name, "--help").returncode == 0
 

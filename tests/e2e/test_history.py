@@ -3,27 +3,19 @@
 import csv
 import io
 import json
-import subprocess
 import time
 
 import pytest
 from sqlalchemy import create_engine, text
-from typer.testing import CliRunner
 
-from monitor.cli import app
 from monitor.jobs import Job, JobState, Observation, StallLimits, diff
 from monitor.simulator import Life, SimulatorServer, World
 from monitor.store import Whose, open_store
+from tests.commands import finished
 from tests.daemon import started, write_config
 from tests.postgres import running_postgres
 
 IMPORTING, FAILED, COMPLETED = JobState.IMPORTING, JobState.FAILED, JobState.COMPLETED
-
-
-def finished(*arguments, **environment):
-    result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 def as_json(*arguments, **environment):
