@@ -47,7 +47,7 @@ def watch(
     ends it. In a pipe each change of a state is a line.
     """
     board = Board()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is left as it was
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is left as it was
     try:
         with ExitStack() as stack:
             if _is_remote(context, config, url):
@@ -58,6 +58,8 @@ def watch(
             _show(board)
     except KeyboardInterrupt:
         return
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_remote(context: typer.Context, config: Path | None, url: str | None) -> bool:
