@@ -21,7 +21,9 @@ _PAGES: Final = 20
 _SILENCE: Final = 40.0
 """Seconds without a word of the stream, which says at least every 15 s that it is there; then it is taken for dead."""
 
-_PAUSES: Final = (1.0, 2.0, 5.0, 10.0)
+_PAUSES: Final = (1.0, 2.0, 5.0)
+"""Seconds until the monitor is asked again, after so many failures; then the last of them each time."""
+
 _LINE_LIMIT: Final = 1_000_000
 _WANTED: Final = [state.value for state in JobState if state is not JobState.COMPLETED]
 
