@@ -116,9 +116,20 @@ def terminal(*arguments: object, columns: int = 100, lines: int = 24, **environm
         preexec_fn=take_the_terminal,  # noqa: PLW1509 - Ctrl-C has to reach the program as it does in a shell
     ) as process:
         os.close(slave)
+        shown = Terminal(process, master, columns, lines)
         try:
-            yield Terminal(process, master, columns, lines)
+            yield shown
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+            _end(shown)
             os.close(master)
+
+
+def _end(shown: Terminal) -> None:
+    """End a program that still runs: with a chance to end well, and for certain."""
+    deadline = time.monotonic() + WAIT / 4
+    if shown.process.poll() is None:
+        shown.process.send_signal(signal.SIGTERM)
+    while shown.process.poll() is None and time.monotonic() < deadline:
+        shown.read(0.1)  # who does not read what is written to a terminal holds up who writes it
+    if shown.process.poll() is None:
+        shown.process.kill()

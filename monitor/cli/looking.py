@@ -44,10 +44,13 @@ def look(config: Config, clusters: Iterable[Cluster], pictures: Mapping[str, Pic
         pictures: What is known of them from before, by name: what they lack now, they are asked about.
     """
     network = Network(connections=config.concurrency)
-    with ThreadPoolExecutor(config.concurrency) as pool:
-        looks = list(pool.map(partial(_look, network, pictures or {}), clusters))
-    network.close()
-    return looks
+    pool = ThreadPoolExecutor(config.concurrency)
+    try:
+        return list(pool.map(partial(_look, network, pictures or {}), clusters))
+    finally:
+        network.stop()  # for Ctrl-C: what has not begun does not begin, and no wait goes on
+        pool.shutdown(wait=False, cancel_futures=True)
+        network.close()
 
 
 def _look(network: Network, pictures: Mapping[str, Picture], cluster: Cluster) -> Look:

@@ -24,6 +24,12 @@ _TICK: Final = 0.5
 """Seconds after which the picture is drawn anew though nothing has changed: time runs, windows change their size."""
 
 
+_REST: Final = 4.0
+"""Times as long as drawing took nothing is drawn, so that it takes a fifth of a core at most."""
+
+_LONG: Final = 3600.0
+
+
 def watch(
     context: typer.Context,
     config: Annotated[
@@ -94,18 +100,25 @@ def _show(board: Board) -> None:
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         seen = 0
         while True:
+            begun = time.monotonic()
             picture = screen(board.snapshot(), console.width, console.height, board.clock())
             live.update(picture, refresh=True)
-            time.sleep(_FRAME)
+            _breathe(begun)
             seen = board.wait(_TICK, seen)
 
 
 def _tell_changes(board: Board) -> None:
     before, seen = Snapshot(), 0
     while True:
+        begun = time.monotonic()
         after = board.snapshot()
         for line in changes(before, after):
             typer.echo(f"{iso(board.clock())} {line}")
         before = after
-        time.sleep(_FRAME)
-        seen = board.wait(3600.0, seen)
+        _breathe(begun)
+        seen = board.wait(_LONG, seen)
+
+
+def _breathe(begun: float) -> None:
+    """Wait for a frame, or longer where there is so much to show that it takes a while."""
+    time.sleep(max(_FRAME, _REST * (time.monotonic() - begun)))
