@@ -165,7 +165,7 @@ class Daemon:
         self._store.maintain(lambda name, cluster_id, step: tell_transition(step, name, cluster_id))
 
     def _add(self, cluster: Cluster) -> None:
-        self._store.watch(Whose(cluster.name, _identity(cluster), cluster.cluster_id))
+        self._store.watch(Whose(cluster.name, cluster.identity(), cluster.cluster_id))
         metrics = ClusterMetrics(cluster, FAILURE_KINDS)
         picture = self._store.picture(cluster.name)
         if picture is not None:
@@ -176,7 +176,7 @@ class Daemon:
 
     def _change(self, poller: Poller, cluster: Cluster) -> None:
         """Go on with changed settings; where the name stands for another cluster now, begin anew."""
-        if _identity(poller.cluster) != _identity(cluster):
+        if poller.cluster.identity() != cluster.identity():
             self._scheduler.unwatch(cluster.name)
             poller.retire()
             self._add(cluster)
@@ -191,12 +191,6 @@ class Daemon:
             return outcome
 
         self._scheduler.watch(poller.cluster.name, poller.cluster.interval, poll, poller.metrics.missed)
-
-
-def _identity(cluster: Cluster) -> str:
-    """What makes a cluster the same one: its ids, or its URL where it has none."""
-    ids = (cluster.cluster_id, cluster.project_id, cluster.region_id)
-    return "/".join(ids) if any(ids) else cluster.url
 
 
 def _secrets(config: Config) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -26,8 +26,10 @@ from monitor.jobs import (
     diff,
     questions,
 )
-from monitor.metrics import ClusterMetrics, OwnMetrics
-from monitor.store import Store
+
+if TYPE_CHECKING:  # who looks only once needs neither
+    from monitor.metrics import ClusterMetrics, OwnMetrics
+    from monitor.store import Store
 
 DESCRIBES_PER_POLL: Final = 20
 """Jobs that one poll asks the server to describe; the others wait for the next poll."""
@@ -76,9 +78,9 @@ class Poller:
         self,
         cluster: Cluster,
         api: ImportApi,
-        store: Store,
-        metrics: ClusterMetrics,
-        own: OwnMetrics,
+        store: "Store",
+        metrics: "ClusterMetrics",
+        own: "OwnMetrics",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cluster = cluster

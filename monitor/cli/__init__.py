@@ -8,28 +8,15 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.configuration import check_config, schema
-from monitor.cli.health import healthcheck
-from monitor.cli.jobs import jobs
-from monitor.cli.run import run
-from monitor.cli.simulated import demo, simulate
+from monitor.cli.commands import STYLE, Commands
 
 app = typer.Typer(
     name="milvus-import-monitor",
+    cls=Commands,
     help="Watches bulk-import jobs of Zilliz Cloud and Milvus; tells Prometheus and the log what became of them.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    **STYLE,
 )
-app.command()(run)
-app.command()(demo)
-app.command()(simulate)
-app.command("check-config")(check_config)
-app.command()(jobs)
-app.command()(healthcheck)
-app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:

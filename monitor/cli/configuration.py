@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.given import loaded
 from monitor.cli.looking import Look, look
-from monitor.cli.options import ConfigFile, loaded
+from monitor.cli.options import ConfigFile, option
 from monitor.config import json_schema
 
 
 def check_config(
     config: ConfigFile,
-    probe: Annotated[bool, typer.Option("--probe", help="Also ask every cluster once and say what it found.")] = False,
+    probe: Annotated[bool, option("--probe", "Also ask every cluster once and say what it found.")] = False,
 ) -> None:
     """Check a config file.
 

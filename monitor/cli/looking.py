@@ -1,13 +1,14 @@
 """One look at every cluster, for the commands that print what is there now."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from monitor.api import ApiError, Network, connect
 from monitor.config import Cluster, Config
-from monitor.jobs import Observation
+from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, diff
 from monitor.poller import observe
 
 
@@ -18,28 +19,58 @@ class Look:
     Attributes:
         cluster: The cluster.
         seen: Its jobs, or None where it could not be asked.
+        vanished: Jobs that it does not have any more, though it has never said how they ended; none without a picture.
         rejected: Records of its list that were no jobs.
         error: Why it could not be asked, or None.
     """
 
     cluster: Cluster
     seen: Observation | None = None
+    vanished: tuple[Job, ...] = ()
     rejected: tuple[str, ...] = ()
     error: ApiError | None = None
 
+    def jobs(self) -> list[Job]:
+        """Return every job found."""
+        return [*(self.seen.listed.values() if self.seen else ()), *self.vanished]
 
-def look(config: Config, clusters: Iterable[Cluster]) -> list[Look]:
-    """Ask every cluster once, as many at a time as the config allows, and return what each answered, in their order."""
+
+def look(config: Config, clusters: Iterable[Cluster], pictures: Mapping[str, Picture] | None = None) -> list[Look]:
+    """Ask every cluster once, as many at a time as the config allows, and return what each answered, in their order.
+
+    Args:
+        config: How many.
+        clusters: Which.
+        pictures: What is known of them from before, by name: what they lack now, they are asked about.
+    """
     network = Network(connections=config.concurrency)
-    with ThreadPoolExecutor(config.concurrency) as pool:
-        looks = list(pool.map(lambda cluster: _look(cluster, network), clusters))
-    network.close()
-    return looks
-
-
-def _look(cluster: Cluster, network: Network) -> Look:
+    pool = ThreadPoolExecutor(config.concurrency)
     try:
-        seen, listing = observe(connect(cluster, network), None, time.time(), {"milvus_cluster": cluster.name})
+        return list(pool.map(partial(_look, network, pictures or {}), clusters))
+    finally:
+        network.stop()  # for Ctrl-C: what has not begun does not begin, and no wait goes on
+        pool.shutdown(wait=False, cancel_futures=True)
+        network.close()
+
+
+def _look(network: Network, pictures: Mapping[str, Picture], cluster: Cluster) -> Look:
+    now, previous = time.time(), pictures.get(cluster.name)
+    try:
+        seen, listing = observe(connect(cluster, network), previous, now, {"milvus_cluster": cluster.name})
     except ApiError as error:
-        return Look(cluster, error=error)
-    return Look(cluster, seen, tuple(listing.rejected))
+        return Look(cluster, vanished=_vanished(previous, cluster, now), error=error)
+    after = None
+    if previous is not None:
+        limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
+        after = diff(previous, seen, now, limits, cluster.failed_retention).picture
+    return Look(cluster, seen, _vanished(after, cluster, now), tuple(listing.rejected))
+
+
+def _vanished(picture: Picture | None, cluster: Cluster, now: float) -> tuple[Job, ...]:
+    """Return the jobs that vanished lately: for as long as they are on ``/metrics``."""
+    since = now - cluster.failed_retention
+    return tuple(
+        tracked.job
+        for tracked in (picture.jobs.values() if picture else ())
+        if tracked.job.state is JobState.VANISHED and (tracked.finished_at or 0.0) > since
+    )

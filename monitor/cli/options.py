@@ -1,72 +1,66 @@
-"""Options that several commands have, and how they are read. Each can come from the environment."""
+"""The options that several commands have, each also an environment variable, and how a command says what is wrong."""
 
 import os
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
-from pydantic import SecretStr
-
-from monitor.config import Config, ConfigError, load, parse_duration, parse_state_url
 
 BAD_INPUT: Final = 2
 """Exit code for bad input: a wrong config file, a wrong option."""
 
-ConfigFile = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", metavar="FILE", envvar="MILVUS_IMPORT_MONITOR_CONFIG", readable=False, help="The config file."
-    ),
-]
-Listen = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        envvar="MILVUS_IMPORT_MONITOR_LISTEN",
-        help="Where to listen, instead of what is configured.",
-    ),
-]
+
+def option(
+    name: str, means: str, metavar: str | None = None, *, short: str = "", variable: str = "", **more: Any
+) -> Any:
+    """Return an option for a command's signature.
+
+    Args:
+        name: Its name, with two dashes.
+        means: Its help.
+        metavar: What stands for its value in the help.
+        short: Its name with one dash, if it has one.
+        variable: Its environment variable, where that is not the one of its name.
+        **more: What else typer is to know.
+    """
+    names = (name, short) if short else (name,)
+    return typer.Option(*names, metavar=metavar, envvar=variable or variable_of(name), help=means, **more)
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of an option."""
+    return "MILVUS_IMPORT_MONITOR_" + name.removeprefix("--").replace("-", "_").upper()
+
+
+_JOB_STATE: Final = variable_of("--job-state")
+"""Not ``…_STATE``: that says where the state is kept, and the container image sets it."""
+
+_INSTEAD: Final = "instead of what is configured."
+_SEVERAL: Final = "can be given several times."
+
+ConfigFile = Annotated[Path, option("--config", "The config file.", "FILE", short="-c", readable=False)]
+Listen = Annotated[str | None, option("--listen", f"Where to listen, {_INSTEAD}", "HOST:PORT")]
 LogFormat = Annotated[
     str | None,
-    typer.Option(
-        metavar="auto|json|console",
-        envvar="MILVUS_IMPORT_MONITOR_LOG_FORMAT",
-        help="Instead of what is configured; auto is console on a terminal.",
-    ),
+    option("--log-format", f"{_INSTEAD.capitalize()[:-1]}; auto is console on a terminal.", "auto|json|console"),
 ]
-LogLevel = Annotated[
-    str | None,
-    typer.Option(
-        metavar="debug|info|warning|error",
-        envvar="MILVUS_IMPORT_MONITOR_LOG_LEVEL",
-        help="Instead of what is configured.",
-    ),
+LogLevel = Annotated[str | None, option("--log-level", _INSTEAD.capitalize(), "debug|info|warning|error")]
+State = Annotated[str | None, option("--state", f"Where the state is kept, {_INSTEAD}", "URL")]
+Store = Annotated[
+    str | None, option("--store", f"Where the state is kept, {_INSTEAD}", "URL", variable=variable_of("--state"))
 ]
-State = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="MILVUS_IMPORT_MONITOR_STATE",
-        help="Where the state is kept, instead of what is configured.",
-    ),
+For = Annotated[str | None, option("--for", "End by itself after this time, such as 30s.", "DURATION")]
+Clusters = Annotated[int, option("--clusters", "How many clusters are simulated.", min=1, max=10_000)]
+Seed = Annotated[int, option("--seed", "The same seed gives the same jobs.")]
+ClusterName = Annotated[str | None, option("--cluster", "Only this cluster.", "NAME")]
+JobStates = Annotated[
+    list[str] | None, option("--state", f"Only jobs in this state; {_SEVERAL}", "STATE", variable=_JOB_STATE)
 ]
-For = Annotated[
-    str | None,
-    typer.Option(
-        "--for",
-        metavar="DURATION",
-        envvar="MILVUS_IMPORT_MONITOR_FOR",
-        help="End by itself after this time, such as 30s.",
-    ),
+FailOn = Annotated[
+    list[str] | None, option("--fail-on", f"Exit with 1 when a job is in this state; {_SEVERAL}", "STATE")
 ]
-Clusters = Annotated[
-    int,
-    typer.Option(min=1, max=10_000, envvar="MILVUS_IMPORT_MONITOR_CLUSTERS", help="How many clusters are simulated."),
-]
-Seed = Annotated[int, typer.Option(envvar="MILVUS_IMPORT_MONITOR_SEED", help="The same seed gives the same jobs.")]
-
-_PORTS: Final = range(2**16)
+Output = Annotated[str, option("--output", "How to print them.", "table|json|csv", short="-o")]
 
 
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
@@ -75,56 +69,40 @@ def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
     raise typer.Exit(code)
 
 
-def loaded(path: Path) -> Config:
-    """Return the config of a file, or say what is wrong with it and exit with 2."""
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        fail(str(error))
+def wrong(name: str, value: object, message: str, *, variable: str = "") -> NoReturn:
+    """Say what is wrong with the value of an option, by the name under which it came, and exit with 2.
 
-
-def overridden(
-    config: Config, listen: str | None, log_format: str | None, log_level: str | None, state: str | None = None
-) -> Config:
-    """Return a config with what the command line or the environment says instead."""
-    if state is not None:
-        try:
-            config = replace(config, state_url=SecretStr(parse_state_url(state)))
-        except ValueError as error:
-            fail(f"--state: {error}")
-    if listen is not None:
-        host, port = address(listen)
-        config = replace(config, listen_host=host, listen_port=port)
-    if log_format is not None:
-        config = replace(config, log_format=_one_of("--log-format", log_format, ("auto", "json", "console")))
-    if log_level is not None:
-        config = replace(config, log_level=_one_of("--log-level", log_level, ("debug", "info", "warning", "error")))
-    return config
-
-
-def address(listen: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``, where an IPv6 address stands in brackets and no host means every one."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) not in _PORTS:
-        fail(f"--listen: expected HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:19595, not {listen!r}")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - the user asked for it
-
-
-def seconds(option: str, value: str | None) -> float | None:
-    """Return a duration in seconds, or say what one looks like and exit with 2."""
-    if value is None:
-        return None
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        fail(f"{option}: {error}")
+    Args:
+        name: The option.
+        value: What it was given.
+        message: What is wrong.
+        variable: Its environment variable, where that is not the one of its name.
+    """
+    variable = variable or variable_of(name)
+    came_from_there = str(value) in (os.environ.get(variable), *os.environ.get(variable, "").split())
+    fail(f"{variable if came_from_there else name}: {message}")
 
 
 _Choice = TypeVar("_Choice", bound=str)
 
 
-def _one_of(option: str, value: str, choices: tuple[_Choice, ...]) -> _Choice:
-    for choice in choices:
+def one_of(name: str, value: str, choices: Iterable[_Choice], *, variable: str = "") -> _Choice:
+    """Return the choice that a value names, or say which there are and exit with 2."""
+    known = list(choices)
+    for choice in known:
         if choice == value:
             return choice
-    fail(f"{option}: expected one of {', '.join(choices)}, not {value!r}")
+    wrong(name, value, f"expected one of {', '.join(known)}, not {value!r}", variable=variable)
+
+
+def some_of(
+    name: str, values: list[str] | None, choices: Iterable[_Choice], *, variable: str = ""
+) -> frozenset[_Choice]:
+    """Return the choices that some values name; none where there are no values."""
+    known = list(choices)
+    return frozenset(one_of(name, value, known, variable=variable) for value in values or ())
+
+
+def states_of(values: list[str] | None, choices: Iterable[_Choice]) -> frozenset[_Choice]:
+    """Return the states that ``--state`` names, for the commands in which it chooses jobs."""
+    return some_of("--state", values, choices, variable=_JOB_STATE)

@@ -10,7 +10,8 @@ from typing import Final
 
 import structlog
 
-from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail, loaded, overridden
+from monitor.cli.given import loaded, overridden
+from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
 from monitor.log import Redactor, configure

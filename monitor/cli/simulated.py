@@ -8,10 +8,14 @@ from typing import Annotated, Final
 
 import typer
 
-from monitor.cli.options import Clusters, For, Listen, LogFormat, LogLevel, Seed, address, fail, overridden, seconds
+from monitor.cli.given import address, overridden, seconds
+from monitor.cli.options import Clusters, For, Listen, LogFormat, LogLevel, Seed, fail, option
 from monitor.cli.run import run_daemon
 from monitor.config import parse
 from monitor.simulator import SimulatorServer, World, snippet
+
+_LISTEN_VARIABLE: Final = "MILVUS_IMPORT_MONITOR_SIMULATE_LISTEN"
+"""Not that of the monitor, which would take the port from the simulator beside it."""
 
 _DEMO: Final = """\
 state: {{url: "memory://"}}
@@ -51,8 +55,7 @@ def _snippets(server: SimulatorServer) -> list[str]:
 def simulate(
     clusters: Clusters = 5,
     listen: Annotated[
-        str,
-        typer.Option(metavar="HOST:PORT", envvar="MILVUS_IMPORT_MONITOR_SIMULATE_LISTEN", help="Where to listen."),
+        str, option("--listen", "Where to listen.", "HOST:PORT", variable=_LISTEN_VARIABLE)
     ] = "127.0.0.1:19596",
     seed: Seed = 0,
     stop_after: For = None,
@@ -61,7 +64,7 @@ def simulate(
 
     All generations of it, for rehearsing alerts and for other clients.
     """
-    host, port = address(listen)
+    host, port = address(listen, _LISTEN_VARIABLE)
     asyncio.run(_simulate(World(clusters, seed=seed), host, port, seconds("--for", stop_after)))
 
 

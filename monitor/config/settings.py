@@ -82,6 +82,11 @@ class Cluster:
     failed_retention: float
     series_per_cluster: int
 
+    def identity(self) -> str:
+        """Return what makes it the same cluster, whatever its name: its ids, or its URL where it has none."""
+        ids = (self.cluster_id, self.project_id, self.region_id)
+        return "/".join(ids) if any(ids) else self.url
+
     def secrets(self) -> tuple[str, ...]:
         """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""
         key = self.api_key.get_secret_value()

@@ -3,6 +3,7 @@
 from monitor.store.database import Whose
 from monitor.store.history import PAGE_LIMIT, CursorError, History, Recorded, Wanted
 from monitor.store.opening import StoreError, open_store
+from monitor.store.reading import reading
 from monitor.store.store import Store
 from monitor.store.tables import NewerSchemaError
 
@@ -17,4 +18,5 @@ __all__ = [
     "Wanted",
     "Whose",
     "open_store",
+    "reading",
 ]

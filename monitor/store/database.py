@@ -8,13 +8,13 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError, NoResultFound
 
 from monitor.jobs import CollectionOutcome, Difference, Failure, JobState, Picture, TrackedJob, Transition
 from monitor.store.history import History, Recorded, Wanted
-from monitor.store.tables import clusters, jobs, migrate, outcomes, transitions
+from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
 
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
@@ -84,6 +84,13 @@ class Database:
         """Make or update the tables."""
         with self._writing() as connection:
             migrate(connection)
+
+    def check_schema(self) -> None:
+        """Look for tables that we know; raises ``NewerSchemaError``, or ``NoResultFound`` where there are none."""
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table(schema.name):
+                raise NoResultFound
+            check_version(connection)
 
     def check(self) -> None:
         """Look for damage in a SQLite file; raises ``DatabaseError`` where there is some."""

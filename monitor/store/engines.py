@@ -3,8 +3,9 @@
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 
 BUSY_LIMIT: Final = 2.0
 """Seconds to wait for a database that somebody else has locked."""
@@ -42,6 +43,24 @@ def engine_of(url: str, connections: int) -> Engine:
         max_overflow=connections,
         pool_timeout=BUSY_LIMIT,
         pool_pre_ping=True,
+    )
+
+
+def reading_engine(url: str) -> Engine:
+    """Return an engine that can only read, for one thread; nothing is connected yet. A missing file stays missing."""
+    file = sqlite_file(url)
+    if file is not None:
+        address = f"file:{quote(str(file))}?mode=ro"
+        return create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_LIMIT), poolclass=NullPool
+        )
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        connect_args={
+            "connect_timeout": CONNECT_LIMIT,
+            "options": f"{_POSTGRES} -c default_transaction_read_only=on",
+        },
+        poolclass=NullPool,
     )
 
 

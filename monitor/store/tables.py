@@ -111,12 +111,27 @@ def migrate(connection: Connection) -> None:
         connection.execute(schema.insert().values(version=VERSION))
         return
     # Of two monitors that start on one database, the second waits here and finds the work done.
-    version = connection.execute(select(schema.c.version).with_for_update()).scalar_one()
+    version = check_version(connection, lock=True)
+    for step in STEPS[version - 1 :]:
+        step(connection)
+    if version != VERSION:
+        connection.execute(schema.update().values(version=VERSION))
+
+
+def check_version(connection: Connection, *, lock: bool = False) -> int:
+    """Return the version of the tables, which must be one that this monitor knows.
+
+    Args:
+        connection: In a transaction.
+        lock: Whether nobody else may change it until that ends.
+
+    Raises:
+        NewerSchemaError: They are of a newer one.
+        NoResultFound: They say no version.
+    """
+    asked = select(schema.c.version)
+    version: int = connection.execute(asked.with_for_update() if lock else asked).scalar_one()
     if version > VERSION:
         message = f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
         raise NewerSchemaError(message)
-    if version == VERSION:
-        return
-    for step in STEPS[version - 1 :]:
-        step(connection)
-    connection.execute(schema.update().values(version=VERSION))
+    return version

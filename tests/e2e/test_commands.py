@@ -4,21 +4,14 @@ import csv
 import io
 import json
 import subprocess
+import sys
 
 import pytest
 import requests
-from typer.testing import CliRunner
 
-from monitor.cli import app
 from monitor.simulator import Life, SimulatorServer, World
+from tests.commands import finished
 from tests.daemon import command, write_config
-
-
-def finished(*arguments, **environment):
-    """Run a command to its end, in this process: most of a second is saved each time."""
-    result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +117,12 @@ def test_jobs_as_json_and_csv_hold_the_same(config):
 
 
 def test_jobs_can_be_chosen_by_state(config):
-    jobs = json.loads(finished("jobs", "-c", config, "-o", "json", "--state", "failed", "--state", "vanished").stdout)
+    jobs = json.loads(finished("jobs", "-c", config, "-o", "json", "--state", "failed", "--state", "pending").stdout)
 
     assert [job["collection"] for job in jobs] == ["poems"]
 
 
-@pytest.mark.parametrize(("states", "code"), [(["failed"], 1), (["vanished", "failed"], 1), (["vanished"], 0), ([], 0)])
+@pytest.mark.parametrize(("states", "code"), [(["failed"], 1), (["pending", "failed"], 1), (["pending"], 0), ([], 0)])
 def test_jobs_exits_with_1_when_a_job_is_in_a_state_to_fail_on(config, states, code):
     options = [part for state in states for part in ("--fail-on", state)]
 
@@ -153,9 +146,49 @@ def test_jobs_of_one_cluster(server, tmp_path):
 
 
 def test_options_come_from_the_environment(config):
-    ended = finished("jobs", MILVUS_IMPORT_MONITOR_CONFIG=str(config), MILVUS_IMPORT_MONITOR_OUTPUT="json")
+    from_there = {"MILVUS_IMPORT_MONITOR_CONFIG": str(config), "MILVUS_IMPORT_MONITOR_OUTPUT": "json"}
+    every = finished("jobs", **from_there)
+    failed = finished("jobs", **from_there, MILVUS_IMPORT_MONITOR_JOB_STATE="failed pending")
+    failing = finished("jobs", **from_there, MILVUS_IMPORT_MONITOR_FAIL_ON="pending failed")
 
-    assert len(json.loads(ended.stdout)) == 2
+    assert (len(json.loads(every.stdout)), every.returncode) == (2, 0)
+    assert [job["state"] for job in json.loads(failed.stdout)] == ["failed"]
+    assert failing.returncode == 1
+
+
+def test_where_the_state_is_kept_is_no_state_of_a_job(config):
+    ended = finished("jobs", "-c", config, MILVUS_IMPORT_MONITOR_STATE="sqlite:////var/lib/x/state.db")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_servers_text_cannot_command_the_terminal(tmp_path):
+    world = World()
+    world.add_cluster("books", generation="milvus").add_job(
+        life=Life.frozen("Failed", 0, reason="\x1b[2J\x1b]0;owned\x07 gone\u202e")
+    )
+    with SimulatorServer(world) as running:
+        ended = finished("jobs", "-c", write_config(tmp_path, books(running)))
+
+    assert "\ufffd[2J\ufffd]0;owned\ufffd gone\ufffd" in ended.stdout
+    assert "\x1b" not in ended.stdout
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_table_keeps_to_the_width_and_loses_no_state(config, columns):
+    ended = finished("jobs", "-c", config, COLUMNS=str(columns))
+
+    assert max(map(len, ended.stdout.splitlines())) <= columns
+    assert "importing" in ended.stdout
+
+
+def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    _header, *rows = finished("jobs", "-c", config).stdout.splitlines()
+
+    assert len(rows) == 2
+    assert any(row.endswith("disk quota exceeded") for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +201,11 @@ def test_options_come_from_the_environment(config):
         (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
         (("demo", "--clusters", "0"), "Invalid value for"),
         (("run",), "Missing option '--config'"),
+        (("jobs", "-c", "x", "--state", "bogus"), "--state: expected one of pending, importing, uncommitted,"),
+        (("jobs", "-c", "x", "--fail-on", "bogus"), "--fail-on: expected one of pending, importing, uncommitted,"),
+        (("jobs", "-c", "x", "-o", "xml"), "--output: expected one of table, json, csv, not 'xml'"),
+        (("history", "-c", "x", "--since", "5"), "--since: a number without a unit is no duration; write 5s"),
+        (("jbos",), "No such command 'jbos'. Did you mean 'jobs'?"),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
@@ -176,6 +214,65 @@ def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "value"),
+    [
+        (("demo",), "LISTEN", "here"),
+        (("simulate",), "SIMULATE_LISTEN", "here"),
+        (("demo",), "LOG_LEVEL", "loud"),
+        (("demo",), "FOR", "5"),
+        (("jobs", "-c", "x"), "JOB_STATE", "failed bogus"),
+        (("jobs", "-c", "x"), "FAIL_ON", "bogus"),
+        (("jobs", "-c", "x"), "OUTPUT", "xml"),
+        (("healthcheck",), "URL", "ftp://here"),
+    ],
+)
+def test_a_bad_variable_is_named_by_its_own_name(arguments, variable, value):
+    ended = finished(*arguments, **{f"MILVUS_IMPORT_MONITOR_{variable}": value})
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"MILVUS_IMPORT_MONITOR_{variable}: ")
+
+
+def test_an_option_is_named_by_its_own_name_though_there_is_a_variable():
+    ended = finished("demo", "--listen", "here", MILVUS_IMPORT_MONITOR_LISTEN="127.0.0.1:0")
+
+    assert ended.stderr.startswith("--listen: ")
+
+
+def imported(*arguments):
+    """The modules that a command has imported by its end."""
+    program = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from monitor.cli import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
+    modules = set(ended.stderr.splitlines()[-1].split())
+    assert "monitor.cli" in modules
+    return modules
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("healthcheck", "--url", "http://127.0.0.1:1")])
+def test_what_runs_often_imports_nothing_that_only_the_daemon_needs(arguments):
+    assert not imported(*arguments) & {
+        "sqlalchemy",
+        "uvicorn",
+        "starlette",
+        "apscheduler",
+        "structlog",
+        "monitor.config",
+    }
+
+
+def test_looking_imports_neither_the_store_nor_the_server(config):
+    for arguments in (("jobs", "-c", config), ("check-config", "--probe", "-c", config)):
+        modules = imported(*arguments)
+        assert "monitor.poller" in modules
+        assert not modules & {"sqlalchemy", "uvicorn", "starlette", "apscheduler", "prometheus_client"}
 
 
 def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
@@ -195,7 +292,18 @@ def test_the_schema_is_json():
 
 def test_version_and_help():
     assert finished("--version").stdout.startswith("milvus-import-monitor 0.")
-    for name in ("run", "demo", "simulate", "check-config", "jobs", "healthcheck", "schema"):
+    for name in (
+        "run",
+        "demo",
+        "simulate",
+        "check-config",
+        "jobs",
+        "history",
+        "watch",
+        "wait",
+        "healthcheck",
+        "schema",
+    ):
         assert name in finished("--help").stdout
         assert finished(name, "--help").returncode == 0
 

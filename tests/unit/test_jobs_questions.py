@@ -1,8 +1,13 @@
+import json
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, diff, eta_seconds, questions
 from monitor.jobs.estimate import SAMPLES
 
+SAMPLES_FOLDER = Path(__file__).parents[1] / "samples"
 PENDING, IMPORTING, COMPLETED, FAILED = JobState.PENDING, JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 
 
@@ -88,6 +93,35 @@ def test_the_time_left_follows_the_jobs_own_pace():
 
 def test_two_points_are_not_enough_for_an_estimate():
     assert eta_seconds(tracked((0, 0.0), (30, 0.1)), 30) is None
+
+
+def test_a_phase_that_stood_still_is_no_part_of_the_pace():
+    before = [(30 * number, number / 100) for number in range(5)]
+    after = [(3000 + 30 * number, (4 + number) / 100) for number in range(1, 4)]
+
+    assert eta_seconds(tracked(*before, *after), 3090) == pytest.approx(93 * 30)
+
+
+def test_one_step_after_a_phase_that_stood_still_is_not_enough():
+    assert eta_seconds(tracked((0, 0.1), (600, 0.11), (630, 0.12)), 630) is None
+    assert eta_seconds(tracked((0, 0.1), (600, 0.11), (630, 0.12), (660, 0.13)), 660) == pytest.approx(87 * 30)
+
+
+def test_a_clock_that_was_set_back_makes_no_estimate():
+    assert eta_seconds(tracked((9000, 0.1), (30, 0.11), (0, 0.12)), 0) is None
+
+
+def test_the_recorded_life_of_a_real_import_has_an_estimate_in_its_second_half_and_it_is_near():
+    *life, (end, _, _) = json.loads((SAMPLES_FOLDER / "milvus-2.3.5-life.json").read_text())
+    before, errors = None, {}
+    for at, _, percent in life:
+        before = picture(job("1", progress=None if percent is None else int(percent) / 100), now=at, previous=before)
+        said = eta_seconds(before.jobs["1"], at)
+        if said is not None:
+            errors[at] = abs(said - (end - at))
+
+    assert min(errors) > end / 2
+    assert max(errors.values()) < 0.2 * end
 
 
 def test_a_job_that_stands_still_has_no_estimate():

@@ -1,0 +1,78 @@
+"""The config that a command goes by: the file, and what the command line or the environment says instead."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from monitor.cli.options import fail, one_of, wrong
+from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_state_url
+
+_PORTS: Final = range(2**16)
+_NAMED: Final = 10
+
+
+def loaded(path: Path) -> Config:
+    """Return the config of a file, or say what is wrong with it and exit with 2."""
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        fail(str(error))
+
+
+def overridden(
+    config: Config, listen: str | None, log_format: str | None, log_level: str | None, state: str | None = None
+) -> Config:
+    """Return a config with what the command line or the environment says instead."""
+    if state is not None:
+        config = replace(config, state_url=state_url("--state", state))
+    if listen is not None:
+        host, port = address(listen)
+        config = replace(config, listen_host=host, listen_port=port)
+    if log_format is not None:
+        config = replace(config, log_format=one_of("--log-format", log_format, ("auto", "json", "console")))
+    if log_level is not None:
+        config = replace(config, log_level=one_of("--log-level", log_level, ("debug", "info", "warning", "error")))
+    return config
+
+
+def state_url(option: str, value: str) -> SecretStr:
+    """Return where the state is kept, or say what such a place looks like and exit with 2."""
+    try:
+        return SecretStr(parse_state_url(value))
+    except ValueError as error:
+        wrong(option, value, str(error), variable="MILVUS_IMPORT_MONITOR_STATE")
+
+
+def address(listen: str, variable: str = "") -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``, where an IPv6 address stands in brackets and no host means every one."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) not in _PORTS:
+        wrong(
+            "--listen",
+            listen,
+            f"expected HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:19595, not {listen!r}",
+            variable=variable,
+        )
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - the user asked for it
+
+
+def seconds(option: str, value: str | None) -> float | None:
+    """Return a duration in seconds, or say what one looks like and exit with 2."""
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        wrong(option, value, str(error))
+
+
+def chosen(config: Config, path: Path, name: str | None) -> tuple[Cluster, ...]:
+    """Return the clusters that ``--cluster`` chooses, all of them without it; exit with 2 where there is none."""
+    clusters = tuple(one for one in config.clusters if name in (None, one.name))
+    if not clusters:
+        names = ", ".join(one.name for one in config.clusters[:_NAMED])
+        wrong("--cluster", name, f"{path} has no cluster {name!r}; it has {names}")
+    return clusters

@@ -1,0 +1,75 @@
+"""How a command reaches a running monitor: its URL, who asks, and whom to trust."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from monitor.cli.options import fail, option, wrong
+from monitor.config import Masking
+
+TIMEOUT: Final = 5.0
+"""Seconds to wait for a connection, and for an answer to begin."""
+
+HERE: Final = "http://127.0.0.1:19595"
+
+Username = Annotated[str | None, option("--username", "A user of its web config.", "NAME")]
+PasswordFile = Annotated[Path | None, option("--password-file", "The file with the user's password.", "FILE")]
+CaFile = Annotated[
+    Path | None, option("--ca-file", "PEM file with the certificates to trust instead of the usual ones.", "FILE")
+]
+Insecure = Annotated[bool, option("--insecure", "Take any certificate of it for good.")]
+
+
+@contextmanager
+def reaching(
+    url: str, username: str | None, password_file: Path | None, ca_file: Path | None, *, insecure: bool
+) -> Iterator[requests.Session]:
+    """Give a session for a running monitor; what is wrong with the options is said, and ends the program with 2."""
+    if "@" in url:
+        wrong("--url", url, "must not contain credentials (@); use --username and --password-file")
+    if not _is_url(url):
+        wrong("--url", url, f"expected http://HOST:PORT, not {url!r}")
+    if ca_file is not None and not ca_file.is_file():
+        wrong("--ca-file", ca_file, f"{ca_file} is not a file")
+    credential = _credential(username, password_file)
+    if insecure:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    with requests.Session() as session:
+        session.trust_env = False  # the monitor is beside us: no proxy lies between
+        session.verify = not insecure if insecure or ca_file is None else str(ca_file)
+        session.auth = credential
+        yield session
+
+
+def masking_of(session: requests.Session) -> Masking:
+    """Return what keeps the password out of what an answer makes us say, alone and beside its user."""
+    if not isinstance(session.auth, tuple):
+        return Masking()
+    username, password = (part.encode("latin-1").decode("utf-8", "replace") for part in session.auth)
+    return Masking([password, f"{username}:{password}"])
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _credential(username: str | None, password_file: Path | None) -> tuple[str, str] | None:
+    """Return the credential; in UTF-8, though requests would write it in Latin-1."""
+    if username is None and password_file is None:
+        return None
+    if username is None or password_file is None:
+        fail("--username and --password-file go together")
+    try:
+        password = password_file.read_bytes().strip()
+    except OSError as error:
+        wrong("--password-file", password_file, f"{password_file}: {error.strerror}")
+    return username.encode().decode("latin-1"), password.decode("latin-1")

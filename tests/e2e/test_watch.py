@@ -1,0 +1,181 @@
+"""Watching jobs in a real terminal, from a config."""
+
+import signal
+import subprocess
+
+import pytest
+
+from monitor.simulator import Life, Phase, SimulatorServer, Trouble, World
+from tests.commands import finished
+from tests.daemon import command, write_config
+from tests.terminal import terminal
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def books(world):
+    return world.add_cluster("books", generation="milvus")
+
+
+@pytest.fixture
+def config(world, tmp_path):
+    with SimulatorServer(world) as server:
+        yield write_config(tmp_path, f"{{name: books, url: '{server.url}/clusters/books'}}")
+
+
+def importing(cluster, collection, progress=40):
+    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+
+
+def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
+    novels, poems = importing(books, "novels"), importing(books, "poems", 70)
+    with terminal("watch", "-c", config) as shown:
+        shown.wait_for("1 of 1 clusters up · 2 importing", "novels", "40%", "━", "70%")
+        assert "poems" in shown.lines[1]
+        novels.set(progress=55)
+        shown.wait_for("55%")
+        novels.set("Failed", reason="disk quota exceeded")
+        shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
+        assert "novels" in shown.lines[1]
+        assert "failed" in shown.lines[1]
+        poems.set("Completed")
+        shown.wait_for("1 completed, 1 failed", "100%")
+        assert shown.on_the_other_screen
+
+
+def test_the_time_left_is_shown(books, config):
+    books.add_job(collection="novels", life=Life((Phase("Importing", 100, 0, 100), Phase("Completed", 1e9, 100, 100))))
+    with terminal("watch", "-c", config) as shown:
+        shown.wait_until(lambda screen: any("~" in line and "importing" in line for line in screen.lines))
+
+
+def test_a_cluster_that_is_down_is_told_until_it_is_up(books, config):
+    importing(books, "novels")
+    with terminal("watch", "-c", config) as shown:
+        shown.wait_for("40%")
+        books.trouble(Trouble.http(403))
+        shown.wait_for("0 of 1 clusters up", "books: unauthorized: ", "novels")
+        books.recover()
+        shown.wait_for("1 of 1 clusters up")
+        shown.wait_until(lambda screen: "unauthorized" not in screen.text)
+
+
+def test_there_are_never_more_lines_than_the_terminal_has(books, config):
+    for number in range(60):
+        importing(books, f"collection_{number}", number)
+    with terminal("watch", "-c", config, lines=10) as shown:
+        shown.wait_for("… and 52 more", "59%")
+        assert shown.lines[0] == "1 of 1 clusters up · 60 importing"
+        shown.resize(columns=90, lines=30)
+        shown.wait_for("… and 32 more", "32%")
+        shown.resize(columns=50, lines=8)
+        shown.wait_for("… and 54 more")
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_left_out_where_nobody_wants_them(books, config, environment, coloured):
+    importing(books, "novels")
+    books.add_job(life=Life.frozen("Failed", 0, reason="no such file"))
+    with terminal("watch", "-c", config, **environment) as shown:
+        shown.wait_for("40%", "no such file", "━")
+        assert bool(shown.colours()) is coloured
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_the_terminal_is_left_as_it_was(books, config, how):
+    importing(books, "novels")
+    with terminal("watch", "-c", config) as shown:
+        shown.wait_for("40%")
+        assert shown.cursor_is_hidden
+        if how == "Ctrl-C":
+            shown.press_ctrl_c()
+        else:
+            shown.process.send_signal(signal.SIGTERM)
+
+        assert shown.ended() == 0
+        assert not shown.on_the_other_screen
+        assert not shown.cursor_is_hidden
+        assert "Traceback" not in shown.written
+
+
+def test_it_ends_also_while_a_server_does_not_answer(books, config):
+    books.trouble(Trouble.hang())
+    with terminal("watch", "-c", config) as shown:
+        shown.wait_for("0 of 1 clusters up, 1 not asked yet")
+        assert books.wait_for_requests("list", 1, timeout=60)
+        shown.press_ctrl_c()
+        assert shown.ended() == 0
+
+
+def test_a_hostile_name_stays_text(books, config):
+    books.add_job(collection="\x1b[2J\x1b]0;owned\x07[red]novels", life=Life.frozen("Importing", 40))
+    with terminal("watch", "-c", config, columns=160) as shown:
+        shown.wait_for("\ufffd[2J\ufffd]0;owned\ufffd[red]novels", "40%")
+        assert "\x1b]0;owned" not in shown.written
+
+
+def test_in_a_pipe_each_change_is_a_line(books, config):
+    novels = importing(books, "novels")
+    with subprocess.Popen(
+        command("watch", "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        novels.set("Failed", reason="disk quota\nexceeded")
+        lines.append(process.stdout.readline())
+        books.trouble(Trouble.http(403))
+        lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+
+    assert [line.partition(" ")[2] for line in lines[:2]] == [
+        f"books: novels {novels.id} importing at 40%\n",
+        f"books: novels {novels.id} failed at 40%: disk quota exceeded\n",
+    ]
+    assert lines[2].partition(" ")[2].startswith("books: down: unauthorized: ")
+    assert all(line[:2] == "20" and line.split()[0].endswith("Z") for line in lines)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_only_one_cluster_is_watched_where_only_one_is_named(world, tmp_path):
+    for name in ("books", "songs"):
+        importing(world.add_cluster(name, generation="milvus"), f"{name}_a")
+    with SimulatorServer(world) as server:
+        clusters = [f"{{name: {name}, url: '{server.url}/clusters/{name}'}}" for name in ("books", "songs")]
+        config = write_config(tmp_path, *clusters)
+        with terminal("watch", "-c", config, "--cluster", "songs") as shown:
+            shown.wait_for("1 of 1 clusters up", "songs_a")
+    assert world.cluster("books").requests["list"] == 0
+
+
+def test_bad_input_is_2_and_nobody_there_is_1(config, tmp_path):
+    here = "http://127.0.0.1:1"
+    for arguments, environment, code, sentence in (
+        ((), {}, 2, "give --config FILE, to poll its clusters, or --url URL, to ask a running monitor"),
+        (("-c", config, "--url", here), {}, 2, "--config and --url exclude each other"),
+        (("-c", tmp_path / "no.yml"), {}, 2, "the config file does not exist"),
+        (("-c", config, "--cluster", "boks"), {}, 2, "--cluster: "),
+        (("--url", "ftp://x"), {}, 2, "--url: expected http://HOST:PORT, not 'ftp://x'"),
+        (("--url", "http://me:pass@x"), {}, 2, "--url: must not contain credentials (@)"),
+        (("--url", here, "--username", "me"), {}, 2, "--username and --password-file go together"),
+        (("--url", here), {}, 1, "http://127.0.0.1:1: no answer (ConnectionError)"),
+        (("--url", here), {"MILVUS_IMPORT_MONITOR_CONFIG": str(config)}, 1, "http://127.0.0.1:1: no answer"),
+        (("-c", tmp_path / "no.yml"), {"MILVUS_IMPORT_MONITOR_URL": here}, 2, "the config file does not exist"),
+    ):
+        ended = finished("watch", *arguments, **environment)
+        assert (ended.returncode, ended.stdout) == (code, ""), (arguments, ended.stderr)
+        assert sentence in ended.stderr
+
+
+def test_who_is_no_monitor_is_named(world):
+    with SimulatorServer(world) as server:
+        url = server.url
+        ended = finished("watch", "--url", url)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{url}: ")
+    assert "(HTTP 404)" in ended.stderr

@@ -1,0 +1,103 @@
+"""Watching a running monitor: its jobs, what changes, and what happens when it is gone for a while."""
+
+import secrets
+
+import bcrypt
+import pytest
+
+from monitor.simulator import Life, SimulatorServer, Trouble, World
+from tests.commands import finished
+from tests.daemon import started, write_config
+from tests.terminal import terminal
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def books(world):
+    return world.add_cluster("books", generation="milvus")
+
+
+@pytest.fixture
+def config(world, tmp_path):
+    with SimulatorServer(world) as server:
+        yield write_config(tmp_path, f"{{name: books, url: '{server.url}/clusters/books'}}")
+
+
+@pytest.fixture
+def monitor(config):
+    with started("run", "-c", config) as daemon:
+        daemon.wait_for("cluster_baseline")
+        yield daemon
+
+
+def importing(cluster, collection, progress=40):
+    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+
+
+def test_what_a_monitor_sees_is_seen_and_what_changes_too(books, monitor):
+    novels = importing(books, "novels")
+    with terminal("watch", "--url", monitor.url) as shown:
+        shown.wait_for("1 of 1 clusters up", "novels", "40%")
+        novels.set(progress=55)
+        shown.wait_for("55%")
+        importing(books, "poems", 70)
+        shown.wait_for("2 importing", "poems", "70%")
+        novels.set("Failed", reason="disk quota exceeded")
+        shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
+        books.trouble(Trouble.http(403))
+        shown.wait_for("0 of 1 clusters up", "books: ", "permission deny")
+        books.recover()
+        shown.wait_for("1 of 1 clusters up")
+        shown.press_ctrl_c()
+        assert shown.ended() == 0
+        assert not shown.on_the_other_screen
+
+
+def test_a_monitor_that_is_gone_for_a_while_is_said_and_followed_again(books, config):
+    novels = importing(books, "novels")
+    with started("run", "-c", config) as first:
+        first.wait_for("cluster_baseline")
+        url = first.url
+        with terminal("watch", "--url", url, columns=160) as shown:
+            shown.wait_for("40%")
+            first.stop()
+            shown.wait_for(f"{url}: ", "asking again in")
+            assert "40%" in shown.text
+            novels.set(progress=60)
+            with started("run", "-c", config, "--listen", url.removeprefix("http://")) as second:
+                second.wait_for("cluster_baseline")
+                shown.wait_for("60%")
+                shown.wait_until(lambda screen: "asking again" not in screen.text)
+
+
+def test_only_one_cluster_can_be_watched_and_an_unknown_one_is_named(books, monitor):
+    importing(books, "novels")
+    with terminal("watch", "--url", monitor.url, "--cluster", "books") as shown:
+        shown.wait_for("1 of 1 clusters up", "novels")
+
+    ended = finished("watch", "--url", monitor.url, "--cluster", "boks")
+    assert ended.returncode == 1
+    assert "no cluster is named 'boks'; did you mean books? (HTTP 404)" in ended.stderr
+
+
+def test_a_monitor_that_asks_for_a_password_gets_it_from_a_file(books, config, tmp_path):
+    importing(books, "novels")
+    made = secrets.token_hex()
+    (tmp_path / "password").write_text(made)
+    hashed = bcrypt.hashpw(made.encode(), bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{ann: '{hashed}'}}\n")
+    config.write_text(f"web_config: web.yml\n{config.read_text()}")
+    with started("run", "-c", config) as daemon:
+        daemon.wait_for("cluster_baseline")
+        refused = finished("watch", "--url", daemon.url)
+        with terminal(
+            "watch", "--url", daemon.url, "--username", "ann", "--password-file", tmp_path / "password"
+        ) as shown:
+            shown.wait_for("novels", "40%")
+
+    assert refused.returncode == 1
+    assert "(HTTP 401)" in refused.stderr
