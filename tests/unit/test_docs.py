@@ -119,10 +119,11 @@ def test_the_commands_and_their_options_are_documented():
 
 
 def test_a_variable_of_the_environment_says_one_thing_to_every_command():
-    meanings: dict[str, set[str]] = {}
+    meanings: dict[str, set[tuple[str, bool]]] = {}
     for sub in typer.main.get_command(app).commands.values():
         for param in sub.params:
             if param.envvar:
-                meanings.setdefault(param.envvar, set()).add(param.help)
+                kind = param.metavar or param.type.name
+                meanings.setdefault(param.envvar, set()).add((kind, param.multiple))
 
-    assert {variable: sorted(meant) for variable, meant in meanings.items() if len(meant) > 1} == {}
+    assert {variable: meant for variable, meant in meanings.items() if len(meant) > 1} == {}
