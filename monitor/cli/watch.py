@@ -27,6 +27,9 @@ _TICK: Final = 0.5
 _REST: Final = 4.0
 """Times as long as drawing took nothing is drawn, so that it takes a fifth of a core at most."""
 
+_LONGEST_REST: Final = 5.0
+"""Seconds from one picture to the next, at most."""
+
 _LONG: Final = 3600.0
 
 
@@ -100,7 +103,7 @@ def _show(board: Board) -> None:
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         seen = 0
         while True:
-            begun = time.monotonic()
+            begun = time.thread_time()
             picture = screen(board.snapshot(), console.width, console.height, board.clock())
             live.update(picture, refresh=True)
             _breathe(begun)
@@ -110,7 +113,7 @@ def _show(board: Board) -> None:
 def _tell_changes(board: Board) -> None:
     before, seen = Snapshot(), 0
     while True:
-        begun = time.monotonic()
+        begun = time.thread_time()
         after = board.snapshot()
         for line in changes(before, after):
             typer.echo(f"{iso(board.clock())} {line}")
@@ -120,5 +123,8 @@ def _tell_changes(board: Board) -> None:
 
 
 def _breathe(begun: float) -> None:
-    """Wait for a frame, or longer where there is so much to show that it takes a while."""
-    time.sleep(max(_FRAME, _REST * (time.monotonic() - begun)))
+    """Wait for a frame, or longer where there is so much to show that it takes a while.
+
+    What counts is the work, not the time for which a terminal that nobody reads from holds up who writes to it.
+    """
+    time.sleep(min(max(_FRAME, _REST * (time.thread_time() - begun)), _LONGEST_REST))
