@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from monitor.cli.options import fail, option, wrong
-from monitor.config import Masking
+
+if TYPE_CHECKING:
+    from monitor.config import Masking
 
 TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for an answer to begin."""
@@ -46,8 +48,10 @@ def reaching(
         yield session
 
 
-def masking_of(session: requests.Session) -> Masking:
+def masking_of(session: requests.Session) -> "Masking":
     """Return what keeps the password out of what an answer makes us say, alone and beside its user."""
+    from monitor.config import Masking  # noqa: PLC0415 - a health check that goes well starts without it
+
     if not isinstance(session.auth, tuple):
         return Masking()
     username, password = (part.encode("latin-1").decode("utf-8", "replace") for part in session.auth)

@@ -11,7 +11,7 @@ import requests
 
 from monitor.cli.board import Board, JobLine
 from monitor.cli.options import fail
-from monitor.cli.reaching import TIMEOUT
+from monitor.cli.reaching import TIMEOUT, masking_of
 from monitor.jobs import JobState
 
 _PAGE: Final = 1000
@@ -24,6 +24,7 @@ _SILENCE: Final = 40.0
 _PAUSES: Final = (1.0, 2.0, 5.0)
 """Seconds until the monitor is asked again, after so many failures; then the last of them each time."""
 
+_SAID: Final = 300
 _LINE_LIMIT: Final = 1_000_000
 _WANTED: Final = [state.value for state in JobState if state is not JobState.COMPLETED]
 
@@ -136,7 +137,8 @@ class _Remote:
             raise RemoteError(f"{self._url}: no answer ({type(error).__name__})") from None
         if response.status_code != requests.codes.ok:
             with response:
-                raise RemoteError(f"{self._url}: {_problem(response)} (HTTP {response.status_code})")
+                says = masking_of(self._session).text(_problem(response))[:_SAID]
+                raise RemoteError(f"{self._url}: {says} (HTTP {response.status_code})")
         return response
 
 
@@ -146,7 +148,7 @@ def _problem(response: requests.Response) -> str:
         found = response.json()
         return f"{found['error']}; {found['hint']}" if found.get("hint") else str(found["error"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return response.text.strip()[:200] or response.reason
+        return response.text.strip() or response.reason
 
 
 def _decoded(text: str, url: str) -> Any:

@@ -12,6 +12,7 @@ from sqlalchemy import MetaData, create_engine
 from typer.testing import CliRunner
 
 from monitor.cli import app
+from monitor.cli.commands import COMMANDS
 from tests.daemon import command, finished, started, write_config
 from tests.echo import KINDS, echo_server, paths
 from tests.leaks import leaks
@@ -23,7 +24,9 @@ PROXY = "xR5Nv6Tz9Wb3Qm8K"
 DATABASE = "sT8Wq3Hn5Zc7Vx4L"
 SECRETS = (KEY, TOKEN, PROXY, f"someone:{PROXY}", DATABASE, f"postgres:{DATABASE}")
 ENVIRONMENT = {"MARKED_KEY": KEY, "MARKED_TOKEN": TOKEN}
-EVERY_COMMAND = ("run", "demo", "simulate", "check-config", "jobs", "healthcheck", "schema")
+EVERY_COMMAND = (
+    *("run", "demo", "simulate", "check-config", "jobs", "history", "watch", "wait", "healthcheck", "schema"),
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -75,6 +78,10 @@ def everything_in(url):
     return "\n".join(rows)
 
 
+PAGES = (
+    *("/metrics", "/", "/-/healthy", "/-/ready", "/nothing", "/?q=failed", "/job?cluster=c5-refused&id=1"),
+    *("/api/v1/clusters", "/api/v1/jobs", "/api/v1/transitions", "/api/v1/jobs?state=nonsense"),
+)
 POLL = "{interval: 30s, timeout: 2s, requests_per_second: 1000, concurrency: 64}"
 
 
@@ -92,7 +99,7 @@ def test_a_server_that_repeats_the_key_gets_it_into_nothing(echo, request, tmp_p
     ) as process:
         daemon = Watched(process)
         daemon.until_ready()
-        seen = [daemon.get(path) for path in ("/metrics", "/", "/-/healthy", "/-/ready", "/nothing")]
+        seen = [daemon.get(path) for path in PAGES]
         config.write_text(config.read_text() + "  - {name: refused, url: 'http://h'}\n")
         rejected = daemon.post("/-/reload")
         process.terminate()
@@ -163,6 +170,30 @@ def test_a_command_prints_nothing_of_what_a_server_repeats(echo, tmp_path, argum
     assert "c5-refused: unauthorized: " in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     clean(ended.stdout, ended.stderr)
+
+
+def test_waiting_and_watching_print_nothing_of_what_a_server_repeats(echo, tmp_path):
+    password = tmp_path / "password"
+    password.write_text(TOKEN)
+    config = write_config(tmp_path, *clusters_of(echo, tmp_path), poll=POLL)
+    asked = ("--cluster", "c5-refused", "--job", "1", "--timeout", "3s")
+    waited = finished("wait", "-c", config, *asked, **ENVIRONMENT)
+    recorded = finished("history", "-c", config, **ENVIRONMENT)
+    remote = ("--username", "mona", "--password-file", password)
+    with subprocess.Popen(
+        command("watch", "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline() or process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    far = finished("watch", "--url", echo, *remote, **ENVIRONMENT)
+
+    assert waited.returncode in {1, 124}
+    assert recorded.returncode == 2
+    assert far.returncode
+    assert first
+    clean(*(one.stdout + one.stderr for one in (waited, recorded, far)), first, output, errors)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -324,9 +355,7 @@ def test_help_shows_no_value_of_the_environment(name):
 
 
 def test_the_commands_of_this_test_are_all_there_are():
-    names = {one.name or one.callback.__name__ for one in app.registered_commands}
-
-    assert names == set(EVERY_COMMAND)
+    assert set(COMMANDS) == set(EVERY_COMMAND)
 
 
 def test_commands_without_a_config_say_nothing_of_their_environment():

@@ -123,7 +123,6 @@ def test_a_variable_of_the_environment_says_one_thing_to_every_command():
     for sub in typer.main.get_command(app).commands.values():
         for param in sub.params:
             if param.envvar:
-                kind = param.metavar or param.type.name
-                meanings.setdefault(param.envvar, set()).add((kind, param.multiple))
+                meanings.setdefault(param.envvar, set()).add((param.metavar or "", param.multiple))
 
     assert {variable: meant for variable, meant in meanings.items() if len(meant) > 1} == {}
