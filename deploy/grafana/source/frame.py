@@ -13,6 +13,14 @@ TAG = "milvus-import"
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 EVERYTHING = model.VariableOption(text="All", value="$__all")
 
+ANNOTATION = {
+    "titleFormat": "Import into {{collection}} of {{milvus_cluster}} failed: {{reason}}",
+    "textFormat": "job {{job_id}}",
+    "tagKeys": "milvus_cluster,database,collection",
+    "step": "60s",
+}
+"""What Prometheus' annotations have beside the fields that all data sources share."""
+
 Rows = Sequence[tuple[str, Iterable[Builder[model.Panel]]]]
 
 
@@ -119,12 +127,7 @@ class _Annotation(model.AnnotationQuery):
     """An annotation from Prometheus; what its data source adds to the common fields is not known to the SDK."""
 
     def to_json(self) -> dict[str, object]:
-        return super().to_json() | {
-            "titleFormat": "Import into {{collection}} of {{milvus_cluster}} failed: {{reason}}",
-            "textFormat": "job {{job_id}}",
-            "tagKeys": "milvus_cluster,database,collection",
-            "step": "60s",
-        }
+        return super().to_json() | ANNOTATION
 
 
 def _failures(scope: Scope) -> Builder[model.AnnotationQuery]:

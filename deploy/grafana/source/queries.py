@@ -117,7 +117,7 @@ def standing_still(scope: Scope) -> str:
     """Seconds since each stalled or uncommitted job last changed, with its state."""
     changed = jobs(scope, "job_last_change_timestamp_seconds")
     stuck = f"{stalled(scope)} or {uncommitted(scope)}"
-    return f"({age(changed)}) * on ({JOB}) group_right () ({stuck})"
+    return f"({stuck}) * on ({JOB}) group_left () ({age(changed)})"
 
 
 def rows_per_second(scope: Scope, by: str) -> str:
