@@ -19,7 +19,7 @@ _LISTEN_VARIABLE: Final = "MILVUS_IMPORT_MONITOR_SIMULATE_LISTEN"
 
 _DEMO: Final = """\
 state: {{url: "memory://"}}
-poll: {{interval: 1s, timeout: 5s, concurrency: 16}}
+poll: {{interval: 1s, timeout: 5s, concurrency: 16, requests_per_second: 200}}
 jobs: {{stall_after: 15s, pending_after: 40s, uncommitted_after: 30s, failed_retention: 10m}}
 clusters:
 {clusters}"""
