@@ -26,6 +26,7 @@ from monitor.web import door as door_module
 from monitor.web import server as server_module
 from monitor.web.names import names_of
 from tests.daemon import finished, started, write_config
+from tests.prometheus import running_prometheus
 from tests.venvs import missing
 
 COST = 8
@@ -220,41 +221,17 @@ def test_names_of_a_certificate():
 
 
 def test_a_real_prometheus_scrapes_over_tls_with_a_password(folder, tmp_path):
-    program = shutil.which("prometheus") or missing("prometheus is not installed (Debian: prometheus)")
-    with Served(web_config(folder, tls() + users())) as served, bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-        free.close()
-        config = tmp_path / "prometheus.yml"
-        config.write_text(
-            "global: {scrape_interval: 1s}\nscrape_configs:\n"
-            f"  - job_name: monitor\n    scheme: https\n    tls_config: {{ca_file: {folder}/tls.crt}}\n"
-            f"    basic_auth: {{username: prometheus, password: {PASSWORD}}}\n"
-            f"    static_configs: [{{targets: ['localhost:{served.port}']}}]\n"
-        )
-        options = (f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data")
-        listen = (f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
-        with (
-            (tmp_path / "log").open("wb") as log,
-            subprocess.Popen([program, *options, *listen], stdout=log, stderr=log) as prometheus,
-        ):
-            try:
-                up = last_answer(port, 'up{job="monitor"} == 1')
-            finally:
-                prometheus.terminate()
-
-    assert up, (tmp_path / "log").read_text()
-
-
-def last_answer(port, query, within=40.0):
-    """Ask Prometheus until it has an answer."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        with suppress(requests.RequestException):
-            url = f"http://127.0.0.1:{port}/api/v1/query"
-            if found := requests.get(url, params={"query": query}, timeout=5).json()["data"]["result"]:
-                return found
-        time.sleep(0.1)
-    return []
+    with Served(web_config(folder, tls() + users())) as served:
+        target = {
+            "job_name": "monitor",
+            "scheme": "https",
+            "tls_config": {"ca_file": str(folder / "tls.crt")},
+            "basic_auth": {"username": "prometheus", "password": PASSWORD},
+            "static_configs": [{"targets": [f"localhost:{served.port}"]}],
+        }
+        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}
+        with running_prometheus(tmp_path, config) as prometheus:
+            assert prometheus.wait_for('up{job="monitor"} == 1')
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/", "/nothing"])

@@ -3,13 +3,9 @@
 import asyncio
 import gzip
 import http.client
-import json
-import shutil
 import socket
-import subprocess
 import threading
 import time
-import urllib.request
 from contextlib import ExitStack, closing, suppress
 
 import pytest
@@ -22,7 +18,7 @@ from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.web import AddressError, Server, bound_socket, create_app
 from monitor.web import server as server_module
 from tests.clusters import cluster
-from tests.venvs import missing
+from tests.prometheus import running_prometheus
 
 NOW = 1_750_000_000.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -309,42 +305,12 @@ def test_it_listens_on_ipv6(monitored):
 
 
 def test_a_real_prometheus_takes_the_scrape(served, tmp_path):
-    program = shutil.which("prometheus") or missing("prometheus is not installed (Debian: prometheus)")
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: monitor, static_configs: [{{targets: ['127.0.0.1:{served.port}']}}]}}]\n"
-    )
-    options = (
-        f"--config.file={config}",
-        f"--storage.tsdb.path={tmp_path}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    )
-    with (
-        (tmp_path / "log").open("wb") as log,
-        subprocess.Popen([program, *options, "--log.level=warn"], stdout=log, stderr=log) as prometheus,
-    ):
-        try:
-            up = _asked(port, 'up{job="monitor"}')
-            state = _asked(port, 'milvus_import_job_state{job_id="7"}')
-            counter = _asked(port, "milvus_import_polls_total")
-        finally:
-            prometheus.terminate()
+    target = {"job_name": "monitor", "static_configs": [{"targets": [f"127.0.0.1:{served.port}"]}]}
+    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}
+    with running_prometheus(tmp_path, config) as prometheus:
+        prometheus.wait_for('up{job="monitor"} == 1')
+        state = prometheus.query('milvus_import_job_state{job_id="7"}')
+        counter = prometheus.query("milvus_import_polls_total")
 
-    assert [series["value"][1] for series in up] == ["1"], (tmp_path / "log").read_text()
     assert [series["metric"]["state"] for series in state] == ["importing"]
     assert [series["value"][1] for series in counter] == ["1"]
-
-
-def _asked(port, query, within=40.0):
-    """Ask Prometheus until it has an answer."""
-    url = f"http://127.0.0.1:{port}/api/v1/query?query=" + requests.utils.quote(query)
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-            if found := json.load(answer)["data"]["result"]:
-                return found
-        time.sleep(0.1)
-    return []

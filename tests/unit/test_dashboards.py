@@ -167,6 +167,13 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return x < u + wide and u < x + width and y < v + high and v < y + height
 
 
+def test_the_dashboards_are_documented():
+    page = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+)\.json` \| ([^|]+) \|", page, re.MULTILINE)
+
+    assert dict(documented) == {name: dashboard["title"] for name, dashboard in DASHBOARDS.items()}
+
+
 def test_grafana_is_told_where_dashboards_and_prometheus_are():
     provisioning = Path(FOLDER).parent / "provisioning"
     (datasource,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
