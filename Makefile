@@ -7,8 +7,8 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
-test: $(UV)  ## all tests, with branch coverage
-	$(UV) run --frozen --group test pytest --cov --cov-report=term $(ARGS)
+test: $(UV)  ## all tests, two files at a time, with branch coverage
+	$(UV) run --frozen --group test pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md; SEED=N repeats a run of the kills
 	$(UV) run --frozen --group test python -m tests.bench.reliability
