@@ -66,7 +66,7 @@ CLOUD = {
     "interval": "10s",
 }
 PEERS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}]
-USERS = {"prometheus": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}
+USERS = {"prometheus": bcrypt.hashpw(PASSWORD.encode(), b"$2b$04$N9qo8uLOickgx2ZMRZoMye").decode()}
 TLS = {
     name: f"/etc/milvus-import-monitor/tls/{file}" for name, file in (("cert_file", "tls.crt"), ("key_file", "tls.key"))
 }

@@ -12,7 +12,7 @@ from monitor.config import Config, ConfigError, load, parse
 from monitor.config.web_model import CIPHERS
 
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
-HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+HASH = bcrypt.hashpw(b"secret", b"$2b$04$N9qo8uLOickgx2ZMRZoMye").decode()
 EXAMPLE = Path(__file__).parents[2] / "config" / "web.yml"
 
 
