@@ -10,7 +10,7 @@ demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 test: $(UV)  ## all tests, with branch coverage
 	$(UV) run --frozen --group test pytest --cov --cov-report=term $(ARGS)
 
-reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md; SEED=N repeats a run of the kills
+reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md
 	$(UV) run --frozen --group test python -m tests.bench.reliability
 
 lint: $(UV)  ## format, lint, types, import rules
