@@ -459,4 +459,5 @@ def test_a_fault_of_the_monitor_itself_shows_no_secret(tmp_path, place):
             errors.append(process.stderr.read().decode())
 
     assert "RuntimeError" in "".join(errors), errors
+    assert ("monitor_crashed" in "".join(errors)) is (place == "the start")
     clean("".join(errors), process.stdout.read() if not process.stdout.closed else b"")
