@@ -2,13 +2,16 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
 test: $(UV)  ## all tests, with branch coverage
 	$(UV) run --frozen --group test pytest --cov --cov-report=term $(ARGS)
+
+bench: $(UV)  ## what everything costs, beside what it could cost: docs/performance.md
+	$(UV) run --frozen --group test python -m tests.bench $(ARGS)
 
 lint: $(UV)  ## format, lint, types, import rules
 	$(UV) run --frozen --group lint ruff format --check .
