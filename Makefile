@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test reliability lint format dashboards screenshots clean
+.PHONY: demo test reliability bench lint format dashboards screenshots clean
 
 demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -12,6 +12,9 @@ test: $(UV)  ## all tests, two files at a time, with branch coverage
 
 reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md
 	$(UV) run --frozen --group test python -m tests.bench.reliability
+
+bench: $(UV)  ## what everything costs, beside what it could cost: docs/performance.md
+	$(UV) run --frozen --group test python -m tests.bench $(ARGS)
 
 lint: $(UV)  ## format, lint, types, import rules
 	$(UV) run --frozen --group lint ruff format --check .

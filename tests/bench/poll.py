@@ -1,21 +1,27 @@
-"""What a poll costs beside the bare call: ``python -m tests.bench.poll``."""
+"""What a poll costs the whole daemon, beside the bare call of pymilvus and a bare request of the same bytes."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from statistics import median
+from typing import TYPE_CHECKING, Final
 
-import urllib3
-
-from tests.bench.processes import HERE, cpu_seconds, monitor, replay, write_config
+from tests.bench.processes import Replay, cpu_seconds, monitor, printed, replay, write_config
+from tests.bench.replay import Plan
+from tests.bench.rows import Row
 from tests.integration.test_simulator_peers import PYMILVUS
 from tests.venvs import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JOBS: Final = 100
+STILL: Final = Plan(JOBS, unfinished=2)
+MOVING: Final = Plan(JOBS, unfinished=50, progressing=10, step_every=1)
 
 _PYMILVUS: Final = """
 import sys, time
@@ -26,93 +32,68 @@ for count in (20, int(sys.argv[2])):
         list_import_jobs(url=sys.argv[1], api_key="", cluster_id="").json()
 print((time.process_time() - before) / count)
 """
+_URLLIB3: Final = """
+import sys, time, urllib3
+http, headers = urllib3.PoolManager(), {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+url, body = f"{sys.argv[1]}/v2/vectordb/jobs/import/list", b'{"pageSize":100,"currentPage":1}'
+for count in (20, int(sys.argv[2])):
+    before = time.process_time()
+    for _ in range(count):
+        assert http.request("POST", url, body=body, headers=headers).data
+print((time.process_time() - before) / count)
+"""
 
 
-def pymilvus(url: str, calls: int) -> float:
-    """Return the CPU seconds of one call of pymilvus and of decoding its body."""
-    line = ["taskset", "-c", str(HERE), str(environment("pymilvus", PYMILVUS)), "-c", _PYMILVUS, url, str(calls)]
-    return float(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a monitor has to do: so many clusters, each polled every so many seconds, with so many series each."""
+
+    clusters: int
+    interval: float
+    series: int | None = None
 
 
-def bare_urllib3(url: str, calls: int) -> float:
-    """Return the CPU seconds of one urllib3 request for the same bytes, on a kept connection."""
-    line = [
-        "taskset",
-        "-c",
-        str(HERE),
-        sys.executable,
-        "-m",
-        "tests.bench.poll",
-        "--urllib3",
-        url,
-        "--calls",
-        str(calls),
-    ]
-    return float(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+def cost(server: Replay, load: Load, seconds: float) -> float:
+    """Return the CPU seconds of a poll of the whole daemon in steady state: schedule, fetch, diff, store, metrics.
 
-
-def _urllib3(url: str, calls: int) -> float:
-    with urllib3.PoolManager() as http:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
-        for count in (20, calls):
-            before = time.process_time()
-            for _ in range(count):
-                body = b'{"pageSize":100,"currentPage":1}'
-                assert http.request("POST", f"{url}/v2/vectordb/jobs/import/list", body=body, headers=headers).data
-        return (time.process_time() - before) / calls
-
-
-def daemon(port: int, clusters: int, interval: float, seconds: float, *, state: str) -> dict[str, float]:
-    """Return the CPU seconds of a poll of the whole daemon in steady state, and how many polls were counted."""
+    Args:
+        server: Who answers; it counts the polls.
+        load: What is polled.
+        seconds: How long to measure, after every cluster has been polled for the first time.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        places = [(f"c{index:05}", f"http://127.0.0.1:{port}/c{index:05}") for index in range(clusters)]
-        url = f"sqlite:///{folder}/state.db" if state == "sqlite" else "memory://"
-        config = write_config(Path(folder), places, state=url, interval=f"{round(interval * 1000)}ms")
-        with monitor(config, Path(folder) / "log") as running:
+        places = server.clusters(load.clusters)
+        config = write_config(Path(folder), places, interval=load.interval, series=load.series)
+        with monitor(config) as running:
             running.wait_until_ready()
-            time.sleep(interval * 1.5)
-            polls, missed = (
-                running.total("milvus_import_polls_total"),
-                running.total("milvus_import_polls_missed_total"),
-            )
-            before = cpu_seconds(running.pid)
+            time.sleep(min(load.interval, seconds) / 2)  # first polls cost more, and so does who waits for them
+            before, polls = cpu_seconds(running.pid), server.count()
             time.sleep(seconds)
-            used = cpu_seconds(running.pid) - before
-            count = running.total("milvus_import_polls_total") - polls
-            return {
-                "cpu": used / count,
-                "polls": count,
-                "missed": running.total("milvus_import_polls_missed_total") - missed,
-                "up": running.total("milvus_import_cluster_up"),
-            }
+            used, polls = cpu_seconds(running.pid) - before, server.count() - polls
+            return used / polls
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clusters", type=int, default=1000)
-    parser.add_argument("--interval", type=float, default=10.0)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--calls", type=int, default=1000)
-    parser.add_argument("--only", choices=("still", "moving"))
-    parser.add_argument("--urllib3", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.urllib3:
-        sys.stdout.write(f"{_urllib3(chosen.urllib3, chosen.calls)}\n")
-        return
-    results = {}
-    for kind, arguments in (("still", ("--unfinished", 2)), ("moving", ("--unfinished", 50, "--moving"))):
-        if chosen.only not in (None, kind):
-            continue
-        with replay(*arguments) as port:
-            url = f"http://127.0.0.1:{port}/bare"
-            results[kind] = {
-                "pymilvus": pymilvus(url, chosen.calls),
-                "urllib3": bare_urllib3(url, chosen.calls),
-                "daemon": daemon(port, chosen.clusters, chosen.interval, chosen.seconds, state="sqlite"),
-            }
-            sys.stdout.write(f"{kind}: {json.dumps(results[kind])}\n")
-            sys.stdout.flush()
+def _compare(kind: str, plan: Plan, goals: dict[str, float], *, quick: bool) -> Iterator[Row]:
+    load, seconds, calls, rounds = (Load(50, 1.0), 1.5, 100, 1) if quick else (Load(1000, 10.0), 12.0, 1000, 3)
+    costs: dict[str, list[float]] = {"daemon": [], "pymilvus": [], "urllib3": []}
+    python = {"pymilvus": environment("pymilvus", PYMILVUS), "urllib3": sys.executable}
+    with replay(plan) as server:
+        for _ in range(rounds):
+            costs["daemon"].append(cost(server, load, seconds))
+            for name, program in (("pymilvus", _PYMILVUS), ("urllib3", _URLLIB3)):
+                url = f"http://127.0.0.1:{server.port}/bare"
+                costs[name].append(float(printed(python[name], "-c", program, url, calls)))
+    micros = {name: 1e6 * median(found) for name, found in costs.items()}
+    what = f"a poll of {JOBS} jobs, {kind}, {load.clusters:,} clusters"
+    yield Row(what, micros["daemon"], "µs CPU", "the call of pymilvus", micros["pymilvus"], goals["pymilvus"])
+    yield Row(what, micros["daemon"], "µs CPU", "the request with urllib3", micros["urllib3"], goals.get("urllib3"))
 
 
-if __name__ == "__main__":
-    main()
+def still(*, quick: bool) -> Iterator[Row]:
+    """Nothing has changed."""
+    yield from _compare("nothing changed", STILL, {"pymilvus": 1 / 3, "urllib3": 1.5}, quick=quick)
+
+
+def moving(*, quick: bool) -> Iterator[Row]:
+    """A tenth of the jobs has progressed, and one has changed its state."""
+    yield from _compare("10 progressed and 1 transition", MOVING, {"pymilvus": 2 / 3}, quick=quick)

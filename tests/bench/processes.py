@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import urllib3
 
+from tests.bench.replay import Plan
 from tests.daemon import command
 from tests.venvs import ROOT
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PATIENCE: Final = 300.0
-"""Seconds that a process may take to be ready."""
+"""Seconds that a process may take for anything."""
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CPUS: Final = sorted(os.sched_getaffinity(0))
@@ -45,14 +46,65 @@ def resident(pid: int) -> int:
     return int(found[1]) * 1024
 
 
+def pinned(*line: object) -> list[str]:
+    """Return a command line on the processor of what is measured."""
+    return ["taskset", "-c", str(HERE), *map(str, line)]
+
+
+def printed(*line: object) -> str:
+    """Run something on the processor of what is measured, and return what it prints."""
+    done = subprocess.run(pinned(*line), check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that this share of the values does not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A running `replay.py`."""
+
+    port: int
+    http: urllib3.HTTPConnectionPool
+
+    def clusters(self, count: int) -> list[tuple[str, str]]:
+        """Return names and URLs of so many clusters."""
+        return [(f"c{index:05}", f"http://127.0.0.1:{self.port}/c{index:05}") for index in range(count)]
+
+    def begin(self) -> None:
+        """Forget which lists were asked for."""
+        self._ask("begin")
+
+    def count(self) -> int:
+        """Return how many lists were asked for since `begin`."""
+        return int(self._ask("count"))
+
+    def arrivals(self) -> list[tuple[str, float]]:
+        """Return of which cluster a list was asked for since `begin`, and when."""
+        return [(name, at) for name, at in self._ask("arrivals")]
+
+    def fail(self, cluster: str, index: int) -> str:
+        """Let a job fail, and return its id."""
+        return str(self._ask(f"fail/{cluster}/{index}"))
+
+    def _ask(self, path: str):
+        return self.http.request("GET", f"/-/{path}").json()
+
+
 @contextmanager
-def replay(*arguments: object) -> Iterator[int]:
-    """A server of `replay.py` on the other processor; gives its port."""
-    line = ["taskset", "-c", str(THERE), sys.executable, "-m", "tests.bench.replay", *map(str, arguments)]
+def replay(plan: Plan) -> Iterator[Replay]:
+    """A server of `replay.py` on the other processor."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in zip(Plan.__slots__, astuple(plan), strict=True)]
+    line = ["taskset", "-c", str(THERE), sys.executable, "-m", "tests.bench.replay", *options]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            port = int(process.stdout.readline())
+            with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
+                yield Replay(port, http)
         finally:
             process.kill()
 
@@ -63,11 +115,14 @@ class Monitor:
 
     pid: int
     port: int
+    log: Path
     http: urllib3.HTTPConnectionPool
 
     def scrape(self) -> bytes:
         """Return the metrics as text."""
-        return self.http.request("GET", "/metrics").data
+        answer = self.http.request("GET", "/metrics", headers={"Accept": "text/plain"})
+        assert answer.status == 200, answer.data[-2000:]
+        return answer.data
 
     def total(self, metric: str) -> float:
         """Return the sum of a metric over all its series."""
@@ -75,24 +130,42 @@ class Monitor:
         return sum(map(float, lines))
 
     def wait_until_ready(self) -> None:
-        """Wait until every cluster has been polled."""
+        """Wait until every cluster has been polled, and answers."""
         end = time.monotonic() + PATIENCE
         while self.http.request("GET", "/-/ready").status != 200:
             if time.monotonic() > end:
                 raise AssertionError("the monitor did not become ready")
             time.sleep(0.05)
+        up = re.findall(rb"^milvus_import_cluster_up\{.*\} (\d)$", self.scrape(), re.MULTILINE)
+        assert set(up) == {b"1"}, self.log.read_text()[-2000:]
 
 
 def write_config(
-    folder: Path, clusters: Sequence[tuple[str, str]], *, state: str = "memory://", **poll: object
+    folder: Path,
+    clusters: Sequence[tuple[str, str]],
+    *,
+    listen: str = "127.0.0.1:0",
+    state: str = "state.db",
+    interval: float,
+    series: int | None = None,
 ) -> Path:
-    """Write a config of clusters, given as name and URL, and return its path."""
-    settings = {"concurrency": 32, "timeout": "10s", "requests_per_second": 1000} | poll
+    """Write a config and return its path.
+
+    Args:
+        folder: Where.
+        clusters: Names and URLs.
+        listen: The address of the metrics.
+        state: File of the SQLite store.
+        interval: Seconds from poll to poll.
+        series: Series of jobs that each cluster may have, where it is not the usual number.
+    """
+    poll = f"interval: {round(interval * 1000)}ms, timeout: 10s, concurrency: 32, requests_per_second: 1000"
     lines = [
-        "listen: 127.0.0.1:0",
+        f"listen: {listen}",
         "log: {format: json, level: info}",
-        f'state: {{url: "{state}"}}',
-        f"poll: {{{', '.join(f'{key}: {value}' for key, value in settings.items())}}}",
+        f'state: {{url: "sqlite:///{folder / state}"}}',
+        f"poll: {{{poll}}}",
+        *([] if series is None else [f"jobs: {{series_per_cluster: {series}}}"]),
         "clusters:",
         *(f"  - {{name: {name}, url: '{url}'}}" for name, url in clusters),
     ]
@@ -102,17 +175,21 @@ def write_config(
 
 
 @contextmanager
-def monitor(config: Path, log: Path) -> Iterator[Monitor]:
-    """The monitor on this processor, its log in a file."""
-    line = ["taskset", "-c", str(HERE), *command("run", "-c", config)]
+def monitor(config: Path) -> Iterator[Monitor]:
+    """The monitor on its processor, its log in a file beside the config."""
+    log = config.with_suffix(".log")
+    line = pinned(*command("run", "-c", config))
     with log.open("w") as written, subprocess.Popen(line, stderr=written, cwd=ROOT) as process:
         try:
             port = _port(process, log)
-            with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=60.0) as http:
-                yield Monitor(process.pid, port, http)
+            with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
+                yield Monitor(process.pid, port, log, http)
         finally:
             process.terminate()
-            process.wait()
+            try:
+                process.wait(30.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -1,94 +1,150 @@
 """An import API that answers in as few instructions as possible, so that a bench measures who asks.
 
-Every cluster has the same number of jobs. They stand still, or with each list that is asked for a tenth of them moves
-on by one percent and one of them takes the next step of its life.
+Every cluster has the same number of jobs. They stand still, or with each list that is asked for some of those that are
+importing move on by one percent, and now and then one job takes the next step of its life: the oldest unfinished one
+completes, a new one comes in the place of the oldest completed one, the new one begins to import. So the number of
+unfinished jobs stays what it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
+import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-LIFE: Final = ("Pending", "Importing", "Completed")
+PENDING, IMPORTING, COMPLETED, FAILED = "Pending", "Importing", "Completed", "Failed"
+REASON: Final = "file not found: part-7.parquet"
+COLLECTIONS: Final = 10
 _PERCENT: Final = 100
 
 
-class Jobs:
-    """The jobs of one cluster, each kept as the bytes of its record.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every cluster is like.
 
-    Args:
-        count: How many.
-        unfinished: How many of them are importing when it begins; the others are completed.
+    Attributes:
+        jobs: How many it has.
+        unfinished: How many of them are importing; the others are completed.
+        progressing: How many move on with each list.
+        step_every: With every how manieth list one job takes a step of its life; 0 for never.
     """
 
-    def __init__(self, count: int, unfinished: int) -> None:
+    jobs: int
+    unfinished: int = 0
+    progressing: int = 0
+    step_every: int = 0
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.progressing or self.step_every)
+
+
+class Jobs:
+    """The jobs of one cluster, each kept as the bytes of its record."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._next_id = 449_000_000_000_000_001
-        self._jobs = [self._new(LIFE[1] if index < unfinished else LIFE[2], index) for index in range(count)]
-        self._records = [self._record(*job) for job in self._jobs]
-        self._unfinished = unfinished
-        self._at = 0
-        self.body = self._whole()
+        self._facts = [
+            (self._new_id(), IMPORTING, 1 + index % 50) if index < plan.unfinished else (self._new_id(), COMPLETED, 100)
+            for index in range(plan.jobs)
+        ]
+        self._records = [self._record(index) for index in range(plan.jobs)]
+        self._importing = deque(range(plan.unfinished))
+        self._completed = deque(range(plan.unfinished, plan.jobs))
+        self._pending: int | None = None
+        self._lists = 0
+        self.answer = self._whole()
 
-    def step(self) -> None:
-        """Move a tenth of the jobs on, and take one job to its next state; a completed one makes room for a new one."""
-        count = len(self._jobs)
-        for offset in range(count // 10):
-            index = (self._at + offset) % max(1, self._unfinished)
-            number, state, progress, name = self._jobs[index]
-            self._jobs[index] = (number, state, min(99, progress + 1) if progress < 99 else 1, name)
-            self._records[index] = self._record(*self._jobs[index])
-        index = self._at % count
-        number, state, progress, name = self._jobs[index]
-        if state == LIFE[2]:
-            self._jobs[index] = self._new(LIFE[0], index)
+    def move(self) -> None:
+        """Go on to the next list."""
+        self._lists += 1
+        for _ in range(min(self._plan.progressing, len(self._importing))):
+            index = self._importing[0]
+            self._importing.rotate(-1)
+            number, state, progress = self._facts[index]
+            self._change(index, number, state, min(_PERCENT - 1, progress + 1))
+        if self._plan.step_every and self._lists % self._plan.step_every == 0:
+            self._step()
+        self.answer = self._whole()
+
+    def fail(self, index: int) -> str:
+        """Let a job fail, and return its id."""
+        number = self._facts[index][0]
+        self._change(index, number, FAILED, 0)
+        self.answer = self._whole()
+        return str(number)
+
+    def _step(self) -> None:
+        if self._pending is not None:
+            self._change(self._pending, self._facts[self._pending][0], IMPORTING, 0)
+            self._importing.append(self._pending)
+            self._pending = None
+        elif len(self._importing) >= self._plan.unfinished:
+            oldest = min(self._importing, key=lambda index: self._facts[index][0])
+            self._importing.remove(oldest)
+            self._completed.append(oldest)
+            self._change(oldest, self._facts[oldest][0], COMPLETED, _PERCENT)
         else:
-            after = LIFE[LIFE.index(state) + 1]
-            self._jobs[index] = (number, after, _PERCENT if after == LIFE[2] else progress, name)
-        self._records[index] = self._record(*self._jobs[index])
-        self._at = (self._at + 1) % count
-        self.body = self._whole()
+            self._pending = self._completed.popleft()
+            self._change(self._pending, self._new_id(), PENDING, 0)
 
-    def change(self, index: int, state: str, reason: str = "") -> None:
-        """Take one job to a state of its own."""
-        number, _, _, name = self._jobs[index]
-        self._jobs[index] = (number, state, 0, name)
-        self._records[index] = self._record(number, state, 0, name, reason)
-        self.body = self._whole()
-
-    def _new(self, state: str, index: int) -> tuple[int, str, int, str]:
+    def _new_id(self) -> int:
         self._next_id += 1
-        return self._next_id, state, _PERCENT if state == LIFE[2] else index % _PERCENT, f"collection_{index % 10}"
+        return self._next_id
 
-    @staticmethod
-    def _record(number: int, state: str, progress: int, name: str, reason: str = "") -> bytes:
+    def _change(self, index: int, number: int, state: str, progress: int) -> None:
+        self._facts[index] = (number, state, progress)
+        self._records[index] = self._record(index)
+
+    def _record(self, index: int) -> bytes:
+        number, state, progress = self._facts[index]
+        name = f"collection_{index % COLLECTIONS}"
         record = {"collectionName": name, "jobId": str(number), "progress": progress, "state": state}
-        return json.dumps(record | ({"reason": reason} if reason else {})).encode()
+        return json.dumps(record | ({"reason": REASON} if state == FAILED else {})).encode()
 
     def _whole(self) -> bytes:
-        body = b'{"code":0,"data":{"records":[' + b",".join(self._records) + b"]}}"
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head.encode() + body
+        return _ok(b'{"code":0,"data":{"records":[' + b",".join(self._records) + b"]}}")
 
 
 class World:
-    """All clusters, made when they are first asked for."""
+    """All clusters, made when they are first asked for, and when each was asked since `begin`."""
 
-    def __init__(self, jobs: int, unfinished: int, *, moving: bool) -> None:
-        self.jobs, self.unfinished, self.moving = jobs, unfinished, moving
-        self.clusters: dict[bytes, Jobs] = {}
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.clusters: dict[str, Jobs] = {}
+        self.arrivals: list[tuple[str, float]] = []
 
-    def answer(self, path: bytes) -> bytes:
-        """Return the answer to a list of the cluster that the path names: /CLUSTER/v2/..."""
-        name = path.split(b"/", 2)[1]
+    def answer(self, path: str) -> bytes:
+        """Answer a list of the cluster that the path names, ``/CLUSTER/v2/...``, or a bench, ``/-/...``."""
+        _, name, *rest = path.split("/")
+        if name == "-":
+            return _ok(json.dumps(self._tell(*rest)).encode())
+        self.arrivals.append((name, time.time()))
         cluster = self.clusters.get(name)
         if cluster is None:
-            cluster = self.clusters[name] = Jobs(self.jobs, self.unfinished)
-        elif self.moving:
-            cluster.step()
-        return cluster.body
+            cluster = self.clusters[name] = Jobs(self.plan)
+        elif self.plan.moves:
+            cluster.move()
+        return cluster.answer
+
+    def _tell(self, what: str, *arguments: str) -> object:
+        if what == "begin":
+            self.arrivals = []
+            return None
+        if what == "arrivals":
+            return self.arrivals
+        if what == "count":
+            return len(self.arrivals)
+        assert what == "fail", what
+        name, index = arguments
+        return self.clusters[name].fail(int(index))
 
 
 class _Connection(asyncio.Protocol):
@@ -105,19 +161,17 @@ class _Connection(asyncio.Protocol):
             head, found, rest = self._data.partition(b"\r\n\r\n")
             if not found:
                 return
-            lower = head.lower()
-            length = int(lower.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
             if len(rest) < length:
                 return
             self._data = rest[length:]
-            path = head.split(b" ", 2)[1]
             assert isinstance(self._transport, asyncio.Transport)
-            if path.startswith(b"/fail/"):
-                _, _, name, index = path.split(b"/")
-                self._world.clusters[name].change(int(index), "Failed", "file not found: part-7.parquet")
-                self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-            else:
-                self._transport.write(self._world.answer(path))
+            self._transport.write(self._world.answer(head.split(b" ", 2)[1].decode()))
+
+
+def _ok(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 async def serve(world: World) -> None:
@@ -131,11 +185,10 @@ async def serve(world: World) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=100, help="jobs of each cluster")
-    parser.add_argument("--unfinished", type=int, default=0, help="how many of them are importing at first")
-    parser.add_argument("--moving", action="store_true", help="move them with each list")
-    chosen = parser.parse_args()
-    asyncio.run(serve(World(chosen.jobs, chosen.unfinished, moving=chosen.moving)))
+    for name in Plan.__slots__:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=0)
+    gc.disable()  # a collection among a million records would look like a late poll
+    asyncio.run(serve(World(Plan(**vars(parser.parse_args())))))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""The memory of a tracked job, beside a plain dict of the same job; and of a monitor with nothing to do."""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench.processes import monitor, printed, replay, resident, write_config
+from tests.bench.replay import Plan
+from tests.bench.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def dicts(port: int, clusters: int) -> float:
+    """Return the bytes that each job takes as a dict that json.loads has made."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    before = resident(os.getpid())
+    kept = []
+    for index in range(clusters):
+        connection.request("POST", f"/c{index:05}/v2/vectordb/jobs/import/list", "{}")
+        kept.append(json.loads(connection.getresponse().read())["data"]["records"])
+    gc.collect()
+    return (resident(os.getpid()) - before) / sum(map(len, kept))
+
+
+def run(*, quick: bool) -> Iterator[Row]:
+    """A million jobs, one in a hundred unfinished; and none."""
+    clusters, jobs, interval, polls = (10, 1000, 1.0, 2) if quick else (1000, 1000, 20.0, 3)
+    with replay(Plan(jobs, jobs // 100, jobs // 100, 3)) as server, tempfile.TemporaryDirectory() as folder:
+        with monitor(write_config(Path(folder), server.clusters(1), interval=interval, state="one.db")) as running:
+            running.wait_until_ready()
+            running.scrape()
+            time.sleep(2.0)
+            idle = resident(running.pid)
+        with monitor(write_config(Path(folder), server.clusters(clusters), interval=interval)) as running:
+            running.wait_until_ready()
+            time.sleep(polls * interval)
+            running.scrape()
+            tracked = (resident(running.pid) - idle) / (clusters * jobs)
+        plain = float(printed(sys.executable, "-m", "tests.bench.memory", server.port, clusters))
+    what = f"a tracked job of {clusters * jobs:,}, 1 % unfinished"
+    yield Row(what, tracked, "bytes", "a dict of json.loads", plain, 1 / 2)
+    yield Row("a monitor of one cluster", idle / 1e6, "MB", goal=70.0)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(str(dicts(int(sys.argv[1]), int(sys.argv[2]))))

@@ -1,0 +1,114 @@
+"""How long a start takes, to the first scrape that is answered: fresh, and with a million stored jobs."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from monitor.jobs import Job, JobState, Observation, StallLimits, diff
+from monitor.store import Whose, open_store
+from tests.bench.processes import PATIENCE, pinned, printed, replay, write_config
+from tests.bench.replay import COLLECTIONS, Plan
+from tests.bench.rows import Row
+from tests.daemon import command
+from tests.venvs import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+IMPORTS: Final = "import requests, apscheduler, structlog, prometheus_client, starlette, uvicorn, pydantic, sqlalchemy"
+_RESTORED: Final = b"\nmilvus_import_collection_last_completed_timestamp_seconds{"
+
+
+def until_scraped(config: Path, port: int) -> tuple[float, bytes]:
+    """Start a monitor, scrape it, stop it; return the seconds from its start to its first scrape, and the scrape."""
+    log = config.with_suffix(".log")
+    with log.open("w") as written:
+        begin = time.monotonic()
+        with subprocess.Popen(pinned(*command("run", "-c", config)), stderr=written, cwd=ROOT) as process:
+            try:
+                while time.monotonic() - begin < PATIENCE and process.poll() is None:
+                    scraped = _scraped(port)
+                    if scraped is not None:
+                        return time.monotonic() - begin, scraped
+                    time.sleep(0.001)
+                raise AssertionError(f"the monitor did not start:\n{log.read_text()[-2000:]}")
+            finally:
+                process.terminate()
+                try:
+                    process.wait(30.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def fresh(*, quick: bool) -> Iterator[Row]:
+    """A start with one cluster, beside the import of the libraries."""
+    rounds = 1 if quick else 15
+    starts, imports = [], []
+    with replay(Plan(100)) as server, tempfile.TemporaryDirectory() as folder:
+        port = _free_port()
+        config = write_config(Path(folder), server.clusters(1), interval=30.0, listen=f"127.0.0.1:{port}")
+        for _ in range(rounds):
+            starts.append(until_scraped(config, port)[0])
+            begin = time.monotonic()
+            printed(sys.executable, "-c", IMPORTS)
+            imports.append(time.monotonic() - begin)
+    seconds = median(starts), median(imports)
+    yield Row("start to first scrape", seconds[0], "s", "python -c 'import …' of the libraries", seconds[1], 1.5)
+
+
+def restart(*, quick: bool) -> Iterator[Row]:
+    """A start with many stored jobs."""
+    clusters, jobs, rounds = (10, 100, 1) if quick else (1000, 1000, 3)
+    with replay(Plan(jobs, unfinished=jobs // 100)) as server, tempfile.TemporaryDirectory() as folder:
+        port = _free_port()
+        places = server.clusters(clusters)
+        config = write_config(Path(folder), places, interval=30.0, listen=f"127.0.0.1:{port}")
+        _store(f"sqlite:///{folder}/state.db", places, jobs)
+        starts = []
+        for _ in range(rounds):
+            seconds, scraped = until_scraped(config, port)
+            assert scraped.count(_RESTORED) == clusters * min(COLLECTIONS, jobs), "what was stored was not restored"
+            starts.append(seconds)
+    yield Row(f"restart with {clusters * jobs:,} stored jobs to first scrape", median(starts), "s", goal=10.0)
+
+
+def _store(url: str, places: Sequence[tuple[str, str]], jobs: int) -> None:
+    """Store clusters as a monitor does, one in a hundred jobs unfinished."""
+    store = open_store(url, retention=86_400.0, connections=1)
+    now = time.time()
+    for name, place in places:
+        store.watch(Whose(name, place))
+        listed = {str(number): _job(number, jobs) for number in range(jobs)}
+        store.record(name, diff(None, Observation(listed), now, StallLimits(1800.0, 3600.0, 3600.0)))
+    store.close()
+
+
+def _job(number: int, jobs: int) -> Job:
+    collection = f"collection_{number % COLLECTIONS}"
+    if number < jobs // 100:
+        return Job(str(number), collection, JobState.IMPORTING, progress=0.5)
+    return Job(str(number), collection, JobState.COMPLETED, progress=1.0, completed_at=1_700_000_000.0)
+
+
+def _scraped(port: int) -> bytes | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read()
+    except ConnectionError:
+        return None
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
