@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.scheduler import _share, _width
+from monitor.scheduler import SLOT, SLOTS_AT_LEAST, _share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,5 +20,5 @@ def lags(arrivals: Iterable[tuple[str, float]], interval: float) -> list[float]:
         arrivals: Names of clusters, and when a list of each was asked for, in seconds since the epoch.
         interval: Seconds from poll to poll.
     """
-    width = _width(interval)
+    width = min(SLOT, interval / SLOTS_AT_LEAST)
     return [(at - int(_share(name) * interval / width) * width) % interval for name, at in arrivals]
