@@ -82,7 +82,7 @@ def test_history_can_be_narrowed(recorded, options, count):
 
 
 def test_history_says_that_there_is_more_than_it_prints(recorded):
-    ended = finished("history", "-c", recorded, "-n", "2")
+    ended = finished("history", "-c", recorded, "-n", "2", COLUMNS="200")
 
     assert ended.stderr == "there are more than 2; --limit says how many are printed\n"
     assert [line.split()[1] for line in ended.stdout.splitlines()[1:]] == ["songs", "songs"]

@@ -71,6 +71,7 @@ def test_a_bar_moves_and_a_failure_appears_without_reloading(browser, fleet):
         expect(bar(page, job)).to_have_attribute("value", "0.6")
 
         page.get_by_label("Search").fill("half typed")
+        page.set_viewport_size({"width": 1000, "height": 300})  # the page stays longer than its window
         page.evaluate("window.scrollTo(0, 40)")
         job.set(state="Failed", progress=0, reason="quota exceeded[limit=1]")
         expect(card(page, job)).to_contain_text("quota exceeded[limit=1]")

@@ -39,4 +39,4 @@ def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_pat
     assert ended.stderr == f"the folder of the store, {tmp_path}/nowhere, does not exist\n"
     bad = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE="redis://h")
     assert bad.returncode == 2
-    assert bad.stderr.startswith("--state: must be sqlite:///state.db")
+    assert bad.stderr.startswith("MILVUS_IMPORT_MONITOR_STATE: must be sqlite:///state.db")

@@ -308,10 +308,11 @@ def test_a_bad_config_is_told_without_the_secret_in_it(folder, daemon, name):
         clean(ended.stdout, ended.stderr)
     path, running = daemon
     path.write_text(config.read_text())
+    told = len(running.lines("config_rejected"))
     answer = requests.post(running.url + "/-/reload", timeout=30)
     assert answer.status_code == 422
     running.process.send_signal(signal.SIGHUP)
-    running.wait_for("config_rejected", count=len(running.lines("config_rejected")) + 1)
+    running.wait_for("config_rejected", count=told + 2)
     clean(answer.text, running.text(), running.get("/").text, running.get("/metrics").text)
 
 

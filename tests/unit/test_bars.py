@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -45,6 +45,7 @@ ANY_LINE = st.builds(
 )
 
 
+@settings(max_examples=40, deadline=None)  # drawing a board takes its time
 @given(
     st.lists(ANY_LINE, max_size=40),
     st.dictionaries(ANY_TEXT, st.none() | ANY_TEXT, max_size=12),
