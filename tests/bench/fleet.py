@@ -20,7 +20,7 @@ FLEET = Plan(jobs=100, unfinished=2, progressing=2, step_every=3)
 
 def run(*, quick: bool) -> Iterator[Row]:
     """A day in the life of a fleet, in minutes."""
-    clusters, interval, seconds = (200, 1.0, 10.0) if quick else (10_000, 30.0, 600.0)
+    clusters, interval, seconds = (200, 2.0, 10.0) if quick else (10_000, 30.0, 600.0)
     with replay(FLEET) as server, tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), server.clusters(clusters), interval=interval)
         with monitor(config) as running:

@@ -34,7 +34,7 @@ def dicts(port: int, clusters: int) -> float:
 
 def run(*, quick: bool) -> Iterator[Row]:
     """A million jobs, one in a hundred unfinished; and none."""
-    clusters, jobs, interval, polls = (10, 1000, 1.0, 2) if quick else (1000, 1000, 20.0, 3)
+    clusters, jobs, interval, polls = (10, 200, 1.0, 2) if quick else (1000, 1000, 20.0, 3)
     with replay(Plan(jobs, jobs // 100, jobs // 100, 3)) as server, tempfile.TemporaryDirectory() as folder:
         with monitor(write_config(Path(folder), server.clusters(1), interval=interval, state="one.db")) as running:
             running.wait_until_ready()

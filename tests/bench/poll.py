@@ -74,7 +74,7 @@ def cost(server: Replay, load: Load, seconds: float) -> float:
 
 
 def _compare(kind: str, plan: Plan, goals: dict[str, float], *, quick: bool) -> Iterator[Row]:
-    load, seconds, calls, rounds = (Load(50, 1.0), 1.5, 100, 1) if quick else (Load(1000, 10.0), 12.0, 1000, 3)
+    load, seconds, calls, rounds = (Load(50, 1.0), 1.5, 50, 1) if quick else (Load(1000, 10.0), 12.0, 1000, 3)
     costs: dict[str, list[float]] = {"daemon": [], "pymilvus": [], "urllib3": []}
     python = {"pymilvus": environment("pymilvus", PYMILVUS), "urllib3": sys.executable}
     with replay(plan) as server:
