@@ -148,8 +148,7 @@ class Poller:
             seen, listing = observe(self._api, previous, now, self._who())
         finally:
             self.metrics.used(self.usage.requests, self.usage.throttled)
-        limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
-        return diff(previous, seen, now, limits, cluster.failed_retention), listing.rejected
+        return difference_of(cluster, previous, seen, now), listing.rejected
 
     def _record(self, difference: Difference) -> tuple[Difference, list[int]] | None:
         """Record what a poll found, and return what of it counts, with the ids of its transitions.
@@ -221,6 +220,12 @@ class Poller:
 
     def _who(self) -> dict[str, str]:
         return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}
+
+
+def difference_of(cluster: Cluster, previous: Picture | None, seen: Observation, now: float) -> Difference:
+    """Compare what was seen of a cluster with its previous picture, by the limits that its config sets."""
+    limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
+    return diff(previous, seen, now, limits, cluster.failed_retention)
 
 
 def observe(

@@ -7,8 +7,8 @@ from typing import Final
 
 from monitor.api import ApiError, ImportApi, Listing, Network, connect
 from monitor.config import Cluster
-from monitor.jobs import Job, Observation, Picture, StallLimits, TrackedJob, diff
-from monitor.poller import observe
+from monitor.jobs import Job, Observation, Picture, TrackedJob
+from monitor.poller import difference_of, observe
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds from a poll that failed to the next, at most; unless the cluster's interval is longer."""
@@ -50,9 +50,7 @@ class Follower:
             self._failures += 1
             raise
         self._failures = 0
-        cluster = self.cluster
-        limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
-        self.picture = diff(self.picture, seen, now, limits, cluster.failed_retention).picture
+        self.picture = difference_of(self.cluster, self.picture, seen, now).picture
         return self.picture
 
     def pause(self, error: ApiError | None = None) -> float:

@@ -8,8 +8,8 @@ from functools import partial
 
 from monitor.api import ApiError, Network, connect
 from monitor.config import Cluster, Config
-from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, diff
-from monitor.poller import observe
+from monitor.jobs import Job, JobState, Observation, Picture
+from monitor.poller import difference_of, observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,7 @@ def _look(network: Network, pictures: Mapping[str, Picture], cluster: Cluster) -
         seen, listing = observe(connect(cluster, network), previous, now, {"milvus_cluster": cluster.name})
     except ApiError as error:
         return Look(cluster, vanished=_vanished(previous, cluster, now), error=error)
-    after = None
-    if previous is not None:
-        limits = StallLimits(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after)
-        after = diff(previous, seen, now, limits, cluster.failed_retention).picture
+    after = None if previous is None else difference_of(cluster, previous, seen, now).picture
     return Look(cluster, seen, _vanished(after, cluster, now), tuple(listing.rejected))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -33,21 +33,37 @@ _ESCAPE: Final = re.compile(r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|%[0-9a-f]{2}", re.IG
 _ESCAPE_IN_BYTES: Final = re.compile(_ESCAPE.pattern.encode(), re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
 class _Sought:
     """How one secret is found.
 
+    Its patterns cost milliseconds to make, and most secrets never come back: they are made when one may have.
+
     Attributes:
         probes: Texts of which one is in whatever holds the secret, unless its letters are escaped: quick to look for.
-        pattern: All its forms.
         probes_in_bytes: The same for bytes.
-        pattern_in_bytes: The same for bytes.
     """
 
-    probes: tuple[str, ...]
-    pattern: re.Pattern[str]
-    probes_in_bytes: tuple[bytes, ...]
-    pattern_in_bytes: re.Pattern[bytes]
+    def __init__(self, secret: str) -> None:
+        longest = max(_WORD.findall(secret), key=len, default="")
+        self._secret = secret
+        self._encoded = _base64(secret)
+        self.probes = (longest, *self._encoded) if len(longest) >= _LEAST_PROBE else ("",)
+        self.probes_in_bytes = tuple(probe.encode() for probe in self.probes)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """All its forms."""
+        return re.compile(self._forms(), re.IGNORECASE)
+
+    @cached_property
+    def pattern_in_bytes(self) -> re.Pattern[bytes]:
+        """The same for bytes."""
+        return re.compile(self._forms().encode("ascii"), re.IGNORECASE)
+
+    def _forms(self) -> str:
+        first, *rest = re.findall(r"\s+|.", self._secret, re.DOTALL)
+        spelt = _character(first, begins=True) + "".join(map(_character, rest))
+        return "|".join([spelt, *map(re.escape, self._encoded)])
 
 
 class Masking:
@@ -60,7 +76,7 @@ class Masking:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         whole = {secret for secret in secrets if len(secret) >= MIN_REDACTED}
         words = {word for secret in whole for word in _CUTS.split(secret) if len(word) >= MIN_WORD}
-        self._sought = [_sought(secret) for secret in sorted(whole | words, key=len, reverse=True)]
+        self._sought = [_Sought(secret) for secret in sorted(whole | words, key=len, reverse=True)]
 
     def text(self, text: str) -> str:
         """Return a text with its secrets masked."""
@@ -73,9 +89,8 @@ class Masking:
     def content(self, content: bytes | bytearray) -> bytes:
         """Return bytes with the secrets in them masked, cut to what a message can be made of."""
         content = bytes(content[:_MOST_BYTES])
-        for one in self._sought:
-            if self._may_hold(content, one):
-                content = one.pattern_in_bytes.sub(MASK.encode(), content)
+        for one in self._held(content):
+            content = one.pattern_in_bytes.sub(MASK.encode(), content)
         return content
 
     def answer(self, decoded: Any, content: bytes | bytearray) -> Any:
@@ -85,7 +100,7 @@ class Masking:
             decoded: Lists and dicts, as a JSON decoder makes them; changed in place.
             content: What it was decoded from: where nothing in there can be a secret, nothing is looked through.
         """
-        if not any(self._may_hold(content, one) for one in self._sought):
+        if not self._held(content):
             return decoded
         root = [decoded]
         waiting: list[Any] = [root]  # no recursion: how deep it goes was the server's choice
@@ -99,19 +114,11 @@ class Masking:
                     waiting.append(inner)
         return root[0]
 
-    @staticmethod
-    def _may_hold(content: bytes | bytearray, one: _Sought) -> bool:
-        return any(probe in content for probe in one.probes_in_bytes) or bool(_ESCAPE_IN_BYTES.search(content))
-
-
-def _sought(secret: str) -> _Sought:
-    encoded = _base64(secret)
-    first, *rest = re.findall(r"\s+|.", secret, re.DOTALL)
-    pattern = "|".join([_character(first, begins=True) + "".join(map(_character, rest)), *map(re.escape, encoded)])
-    longest = max(_WORD.findall(secret), key=len, default="")
-    probes = (longest, *encoded) if len(longest) >= _LEAST_PROBE else ("",)
-    in_bytes = re.compile(pattern.encode("ascii"), re.IGNORECASE)
-    return _Sought(probes, re.compile(pattern, re.IGNORECASE), tuple(one.encode() for one in probes), in_bytes)
+    def _held(self, content: bytes | bytearray) -> list[_Sought]:
+        """Return the secrets that bytes may hold: all, where letters are escaped in them."""
+        could_be = bool(self._sought) and (b"\\" in content or b"%" in content)  # quicker to ask than the pattern
+        escaped = could_be and _ESCAPE_IN_BYTES.search(content) is not None
+        return [one for one in self._sought if escaped or any(probe in content for probe in one.probes_in_bytes)]
 
 
 def _character(char: str, *, begins: bool = False) -> str:
