@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -201,8 +200,9 @@ class Poller:
     def _tell(self, difference: Difference, rejected: Sequence[str], now: float) -> None:
         """Log what a poll changed, each thing once."""
         if difference.baseline:
-            states = Counter(tracked.job.state.value for tracked in difference.picture.jobs.values())
-            _log.info("cluster_baseline", **self._who(), jobs=states.total(), **dict(sorted(states.items())))
+            states = difference.picture.jobs.states()
+            by_name = {state.value: count for state, count in sorted(states.items())}
+            _log.info("cluster_baseline", **self._who(), jobs=states.total(), **by_name)
         for step in difference.transitions:
             tell_transition(step, **self._who())
         for tracked in difference.stalled:
@@ -244,9 +244,9 @@ def observe(
         StoppedError: The monitor is stopping.
     """
     api.session.begin()
-    listing = api.list_jobs()
-    listed, found = listing.jobs, dict[str, Job]()
-    added: dict[str, Job] = {}
+    listing = api.list_jobs(None if previous is None else previous.mark)
+    listed = _with_what_was_said(listing, previous)
+    found, described = dict[str, Job](), dict[str, Job]()
     gone, asked, answered = set[str](), set[str](), set[str]()
     for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL):
         asked.add(job_id)
@@ -261,13 +261,31 @@ def observe(
             continue
         else:
             if job_id in listed:
-                added[job_id] = merged(listed[job_id], job)
+                described[job_id] = merged(listed[job_id], job)
             else:
                 found[job_id] = _with_known_state(job, previous)
         answered.add(job_id)
-    listed = {**listed, **added} if added else listed
-    seen = Observation(listed, found, frozenset(gone), frozenset(asked), frozenset(answered))
+    seen = Observation(
+        listed,
+        found,
+        frozenset(gone),
+        frozenset(asked),
+        frozenset(answered),
+        described=described,
+        left=listing.left,
+        mark=listing.mark,
+    )
     return seen, listing
+
+
+def _with_what_was_said(listing: Listing, previous: Picture | None) -> Mapping[str, Job]:
+    """Return the jobs of a list, those that are not completed also where it says of them what it said before."""
+    if previous is None or listing.left is None:
+        return listing.jobs
+    if not (listing.jobs or listing.left):
+        return previous.said
+    said = {job_id: job for job_id, job in previous.said.items() if job_id not in listing.left}
+    return {**said, **listing.jobs}
 
 
 def _with_known_state(job: Job, previous: Picture | None) -> Job:

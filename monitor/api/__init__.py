@@ -62,8 +62,11 @@ class ImportApi(Protocol):
 
     session: Session
 
-    def list_jobs(self) -> Listing:
-        """Return every job, from a complete list; raises ``ApiError``."""
+    def list_jobs(self, since: object = None) -> Listing:
+        """Return every job, from a complete list; beside the one with the mark ``since``, what is new in it.
+
+        Raises ``ApiError``.
+        """
 
     def describe(self, job_id: str) -> Job:
         """Return one job; raises ``JobGoneError`` where the server says that there is none, else ``ApiError``."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -77,26 +78,82 @@ def read(response: urllib3.BaseHTTPResponse, host: str, left: float = BODY_LIMIT
     return content
 
 
-def decoded(content: bytes | bytearray, host: str, masking: Masking = _NOTHING_TO_MASK) -> Any:
-    """Return a body's JSON.
+def decoded(
+    content: bytes | bytearray, host: str, masking: Masking = _NOTHING_TO_MASK, *, is_list: bool = False
+) -> Any:
+    """Return a body's JSON, its secrets masked.
 
     What the fast and strict decoder refuses is read again by the standard library's: one name that is not UTF-8 or
     half a surrogate pair, one number out of range, or a byte order mark must not cost the rest.
+
+    Args:
+        content: The body.
+        host: Who gave it, for the message.
+        masking: The secrets.
+        is_list: Whether records of jobs may stay JSON, each a ``msgspec.Raw`` for ``value_of``: most need not be read.
 
     Raises:
         BadResponseError: It is not JSON, and the message shows how it begins; or it holds too many values.
     """
     if _is_crowded(content):
         raise BadResponseError(f"{host}: the answer holds more than {VALUE_LIMIT} values")
+    if is_list and not masking.may_be_in(content):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _list_decoder.decode(content).plain()
+    try:
+        return masking.answer(value_of(content), content)
+    except (ValueError, RecursionError) as error:
+        head = text(masking.content(content)[:60].decode("utf-8", "replace"))
+        what = f"begins with {head!r}" if head else "is empty"
+        raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
+
+
+def value_of(content: bytes | bytearray | msgspec.Raw) -> Any:
+    """Return the value of some JSON, read more leniently where it cannot be read strictly.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It goes too deep.
+    """
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            return json.loads(content.decode("utf-8-sig", "replace"))
+            return json.loads(bytes(content).decode("utf-8-sig", "replace"))
         except (ValueError, RecursionError):
-            head = text(masking.content(content)[:60].decode("utf-8", "replace"))
-            what = f"begins with {head!r}" if head else "is empty"
-            raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
+            raise error from None
+
+
+class _Data(msgspec.Struct):
+    """The ``data`` of a list's answer; records stay JSON."""
+
+    records: list[msgspec.Raw] | None = None
+    tasks: list[msgspec.Raw] | None = None
+    pageSize: Any = msgspec.UNSET  # noqa: N815 - the API's name
+    currentPage: Any = msgspec.UNSET  # noqa: N815 - the API's name
+
+
+class _List(msgspec.Struct):
+    """A list's answer, of any generation."""
+
+    code: Any = msgspec.UNSET
+    message: Any = None
+    status: Any = msgspec.UNSET
+    data: _Data | list[msgspec.Raw] | None = None
+    tasks: list[msgspec.Raw] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return what the fields hold, as if nobody had known them."""
+        plain = _given(self)
+        return plain | {"data": _given(self.data)} if isinstance(self.data, _Data) else plain
+
+
+def _given(struct: msgspec.Struct) -> dict[str, Any]:
+    fields = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
+    return {name: value for name, value in fields if value is not msgspec.UNSET}
+
+
+_list_decoder: Final = msgspec.json.Decoder(_List)
 
 
 def refusal(status: int, headers: Mapping[str, str], content: bytes | bytearray, host: str, api: str) -> ApiError:

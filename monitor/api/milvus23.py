@@ -1,13 +1,13 @@
 """The management API of self-hosted Milvus 2.2 and 2.3, as observed on a real 2.3.5 server."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from monitor.api.answers import code_of, envelope
 from monitor.api.errors import ApiError, BadResponseError, JobGoneError, TransientError, by_code
 from monitor.api.kept import Kept
-from monitor.api.listing import Listing, Page, page_of
+from monitor.api.listing import Listing, Page, Reading, Records, Remembered, records_in
 from monitor.api.records import BadRecordError, id_from, name, ratio, rows, state_from, text, timestamp
 from monitor.api.session import Session
 from monitor.config import Cluster
@@ -24,17 +24,20 @@ class Milvus23Api:
 
     def __init__(self, _cluster: Cluster, session: Session) -> None:
         self.session = session
-        self._kept = Kept[Page]()
+        self._last: Remembered | None = None
 
-    def list_jobs(self) -> Listing:
-        """Return every task; there are no pages.
+    def list_jobs(self, since: object = None) -> Listing:
+        """Return every task; there are no pages. Beside an earlier list, return what is new in it.
+
+        Args:
+            since: The mark of an earlier listing; all is told where another one was returned since then.
 
         Raises:
             ApiError: The list could not be had.
         """
-        body = {"collection_name": "", "limit": 0}
-        listing = Listing()
-        listing.add(self.session.call("list", "GET", _TASKS, body=body, check=_page, kept=self._kept))
+        reading = Reading.since(since, self._last)
+        reading.read(self._page, _records, _job)
+        self._last, listing = reading.end()
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -60,6 +63,10 @@ class Milvus23Api:
             raise BadResponseError("the answer is about another task")
         return job
 
+    def _page(self, _number: int, check: Callable[[Any], Page], kept: Kept[Page]) -> Page:
+        body = {"collection_name": "", "limit": 0}
+        return self.session.call("list", "GET", _TASKS, body=body, check=check, kept=kept)
+
 
 def _checked(payload: Any) -> Mapping[str, Any]:
     """Return an answer whose ``status`` is fine; a status says so by being empty."""
@@ -75,11 +82,11 @@ def _checked(payload: Any) -> Mapping[str, Any]:
     raise kind(f"{text(status.get('reason')) or 'the server gives no reason'} (code {code})", code=code)
 
 
-def _page(payload: Any) -> Page:
+def _records(payload: Any) -> Records:
     tasks = _checked(payload).get("tasks")
     if tasks is not None and not isinstance(tasks, list):
         raise BadResponseError("the answer's tasks are no list")
-    return page_of(tasks, lambda task, _known: _job(task), None)
+    return records_in(tasks, None)
 
 
 def _job(task: Any) -> Job:

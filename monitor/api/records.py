@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 from monitor.jobs import Job, JobState
@@ -43,9 +42,6 @@ _STATES: Final = {
     "7": JobState.FAILED,
 }
 
-_USUAL: Final = {"jobId", "collectionName", "state", "progress", "reason"}
-_USUAL_STATES: Final = {state.value.capitalize(): state for state in JobState if state is not JobState.UNKNOWN}
-_NOTHING: Final[Mapping[str, Job]] = MappingProxyType({})
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -58,12 +54,11 @@ class BadRecordError(ValueError):
     """A record that cannot be a job; it costs only itself."""
 
 
-def job_from(record: Any, known: Mapping[str, Job] = _NOTHING, *, database: str = "") -> Job:
+def job_from(record: Any, *, database: str = "") -> Job:
     """Return the job of one record of a list or of a describe, in the spellings of v2 and v1.
 
     Args:
         record: The decoded record.
-        known: Jobs by id, from the list before this one; one that is still the same is returned itself.
         database: The database that was asked for, where the server filters by it.
 
     Raises:
@@ -71,10 +66,6 @@ def job_from(record: Any, known: Mapping[str, Job] = _NOTHING, *, database: str 
     """
     if not isinstance(record, Mapping):
         raise BadRecordError(f"a record is {_kind(record)} instead of an object")
-    job_id = record.get("jobId")
-    was = known.get(job_id) if isinstance(job_id, str) else None
-    if was is not None and _says_the_same(record, was, database):
-        return was
     state, raw_state = state_from(record.get("state"))
     return Job(
         job_id=id_from(raw_id(record)),
@@ -88,20 +79,6 @@ def job_from(record: Any, known: Mapping[str, Job] = _NOTHING, *, database: str 
         total_rows=rows(record.get("totalRows")),
         created_at=timestamp(record.get("createTime")),
         completed_at=timestamp(record.get("completeTime")),
-    )
-
-
-def _says_the_same(record: Mapping[str, Any], job: Job, database: str) -> bool:
-    """Say whether a record in the usual words is the one that a job was made from, without reading it anew."""
-    progress = record.get("progress")
-    return (
-        record.keys() <= _USUAL
-        and _USUAL_STATES.get(record["state"] if type(record.get("state")) is str else "") is job.state
-        and (progress is None if job.progress is None else type(progress) is int and progress / 100.0 == job.progress)
-        and record.get("collectionName") == job.collection
-        and record.get("reason", "") == job.reason
-        and job.database == database
-        and job.imported_rows is job.total_rows is job.created_at is job.completed_at is None
     )
 
 

@@ -241,7 +241,7 @@ class Session:
             raise refusal(response.status, response.headers, masked, self._host, self._cluster.api)
 
         def make(content: bytes | bytearray) -> Made:
-            return check(self._masking.answer(decoded(content, self._host, self._masking), content))
+            return check(decoded(content, self._host, self._masking, is_list=kept is not None))
 
         return make(content) if kept is None else kept.made_of(content, make)
 

@@ -1,11 +1,12 @@
 """The v1 API: the old control plane of Zilliz Cloud, deprecated and still in use."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, JobGoneError
-from monitor.api.kept import KeptPages
-from monitor.api.listing import Listing, Page, page_of, read_pages
+from monitor.api.kept import Kept
+from monitor.api.listing import Listing, Page, Reading, Records, Remembered, records_in
 from monitor.api.records import job_from, ratio
 from monitor.api.session import Session
 from monitor.api.v2 import described, says_gone
@@ -24,16 +25,20 @@ class V1Api:
         self.session = session
         self._cluster_id = cluster.cluster_id
         self._page_size = cluster.page_size
-        self._kept = KeptPages()
+        self._last: Remembered | None = None
 
-    def list_jobs(self) -> Listing:
-        """Return every job, page by page.
+    def list_jobs(self, since: object = None) -> Listing:
+        """Return every job, page by page; beside an earlier list, what is new in it.
+
+        Args:
+            since: The mark of an earlier listing; all is told where another one was returned since then.
 
         Raises:
             ApiError: Some page could not be had: there is no partial listing.
         """
-        listing = Listing()
-        self._kept.forget_after("", read_pages(self._page, listing))
+        reading = Reading.since(since, self._last)
+        reading.read(self._page, self._records, job_from)
+        self._last, listing = reading.end()
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -52,17 +57,12 @@ class V1Api:
             raise
         return described(_in_v2_words(data), job_id)
 
-    def _page(self, number: int) -> Page:
+    def _page(self, number: int, check: Callable[[Any], Page], kept: Kept[Page]) -> Page:
         query = {"clusterId": self._cluster_id, "pageSize": str(self._page_size), "currentPage": str(number)}
-        kept = self._kept.of("", number)
-        return self.session.call(
-            "list",
-            "GET",
-            _LIST,
-            query=query,
-            check=lambda payload: page_of(envelope(payload), job_from, self._page_size, kept.result),
-            kept=kept,
-        )
+        return self.session.call("list", "GET", _LIST, query=query, check=check, kept=kept)
+
+    def _records(self, payload: Any) -> Records:
+        return records_in(envelope(payload), self._page_size)
 
 
 def _in_v2_words(data: Any) -> Any:

@@ -1,14 +1,15 @@
 """The v2 API: Zilliz Cloud, and self-hosted Milvus since 2.4."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
-from monitor.api.kept import KeptPages
-from monitor.api.listing import Listing, Page, page_of, read_pages
+from monitor.api.kept import Kept
+from monitor.api.listing import Listing, Page, Reading, Records, Remembered, records_in
 from monitor.api.records import BadRecordError, job_from, raw_id, reason_of, text
 from monitor.api.session import Session
 from monitor.config import Cluster
@@ -34,21 +35,25 @@ class V2Api:
         ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
         self._ids = {field: value for field, value in ids.items() if value}
         self._filters_by_database = bool(self._ids)
-        self._kept = KeptPages()
+        self._last: Remembered | None = None
 
-    def list_jobs(self) -> Listing:
-        """Return every job, page by page and database by database.
+    def list_jobs(self, since: object = None) -> Listing:
+        """Return every job, page by page and database by database; beside an earlier list, what is new in it.
 
         Zilliz Cloud lists one database; self-hosted Milvus lists them all whatever it is asked for, and says of no job
         where it belongs, so there ``database`` stays empty and only the right to read hangs on the ``DB-Name`` header.
 
+        Args:
+            since: The mark of an earlier listing; all is told where another one was returned since then.
+
         Raises:
             ApiError: Some page could not be had: there is no partial listing.
         """
-        listing = Listing()
+        reading = Reading.since(since, self._last)
         for database in self._databases:
-            number = read_pages(partial(self._page, database), listing)
-            self._kept.forget_after(database, number)
+            parse = partial(job_from, database=database if self._filters_by_database else "")
+            reading.read(partial(self._page, database), self._records, parse, database)
+        self._last, listing = reading.end()
         return listing
 
     def describe(self, job_id: str) -> Job:
@@ -66,21 +71,14 @@ class V2Api:
                 refusals.append(error)
         raise next((error for error in refusals if not isinstance(error, JobGoneError)), refusals[0])
 
-    def _page(self, database: str, number: int) -> Page:
+    def _page(self, database: str, number: int, check: Callable[[Any], Page], kept: Kept[Page]) -> Page:
         body = self._ids | {"pageSize": self._page_size, "currentPage": number}
         if database:
             body["dbName"] = database
-        parse = partial(job_from, database=database if self._filters_by_database else "")
-        kept = self._kept.of(database, number)
-        return self.session.call(
-            "list",
-            "POST",
-            _LIST,
-            body=body,
-            headers=_of(database),
-            check=lambda payload: page_of(envelope(payload), parse, self._page_size, kept.result),
-            kept=kept,
-        )
+        return self.session.call("list", "POST", _LIST, body=body, headers=_of(database), check=check, kept=kept)
+
+    def _records(self, payload: Any) -> Records:
+        return records_in(envelope(payload), self._page_size)
 
     def _describe_in(self, database: str, job_id: str) -> Job:
         """Describe a job by the first spelling of the path that the server has.

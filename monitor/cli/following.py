@@ -88,7 +88,7 @@ class _OneJob:
         self._api = api
         self._job_id = job_id
 
-    def list_jobs(self) -> Listing:
+    def list_jobs(self, _since: object = None) -> Listing:
         """Return the job alone, where the list has it."""
         listing = self._api.list_jobs()
         job = listing.jobs.get(self._job_id)

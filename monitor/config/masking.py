@@ -114,6 +114,10 @@ class Masking:
                     waiting.append(inner)
         return root[0]
 
+    def may_be_in(self, content: bytes | bytearray) -> bool:
+        """Say whether bytes may hold a secret."""
+        return bool(self._held(content))
+
     def _held(self, content: bytes | bytearray) -> list[_Sought]:
         """Return the secrets that bytes may hold: all, where letters are escaped in them."""
         could_be = bool(self._sought) and (b"\\" in content or b"%" in content)  # quicker to ask than the pattern

@@ -6,7 +6,7 @@ A poll leaves only its picture here. What a look needs beyond that is made when 
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from threading import Lock
 from typing import Final
@@ -16,7 +16,7 @@ from monitor.fleet.index import ClusterIndex, index_of
 from monitor.fleet.look import Look, asks_for_ended, look_at
 from monitor.fleet.search import Search
 from monitor.fleet.seen import Change, Seen
-from monitor.jobs import JobState, Picture, TrackedJob
+from monitor.jobs import Jobs, JobState, Picture, TrackedJob
 from monitor.store import Recorded
 
 LOOKS: Final = 4
@@ -24,10 +24,6 @@ LOOKS: Final = 4
 
 LOOK_SHARE: Final = 10.0
 """A look that took a while serves for this many times as long, so that looking takes a tenth of a core at most."""
-
-AT_ONCE: Final = 1000
-"""Jobs of a cluster, at most, that are sorted as soon as they were polled, so that whoever looks first at many such
-clusters need not wait for all of them. Those of greater clusters are sorted when somebody looks."""
 
 _LOST: Final = (JobState.FAILED, JobState.VANISHED)
 
@@ -91,22 +87,16 @@ class Fleet:
                 was, status=status, why=why, last_poll=now, last_success=now if ok else was.last_success
             )
             before = self._before.get(name)
-            old: Mapping[str, TrackedJob] = {} if before is None else before.jobs
-            new: Mapping[str, TrackedJob] = {} if picture is None else picture.jobs
+            old = Jobs() if before is None else before.jobs
+            new = Jobs() if picture is None else picture.jobs
             if picture is not None:
                 self._before[name] = picture
-                if len(picture.jobs) <= AT_ONCE:
-                    self._index(name)
-            same = old is new or old == new
-            if same and before is not None and (was.status, was.why) == (status, why):
+            if old is new and (was.status, was.why) == (status, why):
                 return
             change = self._changed(seen)
         if self._listeners:
-            if not same:
-                jobs = tuple(job for job_id, job in new.items() if old.get(job_id) is not job)
-                removed = tuple(job_id for job_id in old if job_id not in new)
-                change = replace(change, jobs=jobs, removed=removed)
-            self._tell(replace(change, transitions=self._latest(name) if ok else ()))
+            jobs, removed = new.since(old)
+            self._tell(replace(change, jobs=jobs, removed=removed, transitions=self._latest(name) if ok else ()))
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Tell somebody of every change from now on, in the thread of the poll that made it."""
@@ -154,10 +144,7 @@ class Fleet:
             if index is None or not _may_have(index, search):
                 continue
             since = now - seen.cluster.failed_retention
-            ids = index.ordered()
-            begin = bisect_right(ids, after[1]) if after is not None and name == after[0] else 0
-            for job_id in ids[begin:]:
-                tracked = index.picture.jobs[job_id]
+            for tracked in index.picture.jobs.after(after[1] if after is not None and name == after[0] else ""):
                 if _is_shown(tracked, since) and search.takes(name, tracked):
                     yield name, tracked
 
@@ -185,8 +172,7 @@ class Fleet:
             return None
         index = self._indexes.get(name)
         if index is None or index.picture is not picture:
-            # Jobs of which a poll brought no news are the same objects, so that this takes far less than to sort them.
-            same = index is not None and index.picture.jobs == picture.jobs
+            same = index is not None and index.picture.jobs is picture.jobs
             index = replace(index, picture=picture) if index is not None and same else index_of(name, picture)
             self._indexes[name] = index
         return index

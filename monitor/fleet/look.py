@@ -82,7 +82,7 @@ def look_at(
         for jobs, section in ((index.waiting, attention), (index.running, running)):
             section.extend(jobs if every else [one for one in jobs if search.takes(*one)])
         if ended_too:
-            ended.extend(index.completed if every else [one for one in index.completed if search.takes(*one)])
+            ended.extend(one for one in index.completed() if every or search.takes(*one))
     attention.sort(key=_urgency)
     running.sort(key=lambda found: found[1].first_seen)
     ended.sort(key=lambda found: found[1].finished_at or 0.0, reverse=True)

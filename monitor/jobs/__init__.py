@@ -12,11 +12,12 @@ from monitor.jobs.model import (
     CollectionOutcome,
     Job,
     JobState,
-    Picture,
     TrackedJob,
     Transition,
 )
+from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
+from monitor.jobs.shelf import Place
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "Failure",
     "Job",
     "JobState",
+    "Jobs",
     "Observation",
     "Picture",
+    "Place",
     "StallLimits",
     "TrackedJob",
     "Transition",

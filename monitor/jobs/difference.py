@@ -1,14 +1,16 @@
 """The diff: what happened to a cluster's jobs between the previous picture and what a poll has just seen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import inf
 from typing import Final
 
 from monitor.jobs.estimate import with_sample
 from monitor.jobs.failures import classify
-from monitor.jobs.model import TERMINAL, Job, JobState, Picture, TrackedJob, Transition
+from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob, Transition
 from monitor.jobs.outcomes import updated_outcomes
+from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
 from monitor.jobs.stalls import StallLimits, is_stalled
 
@@ -35,11 +37,15 @@ class Observation:
     """What one complete poll saw.
 
     Attributes:
-        listed: Every job of the list, by id, with what a describe added.
+        listed: Every job of the list, by id. Where it was read beside the list before, completed jobs of which it says
+            the same again are left out.
         found: Jobs that the list left out and that a describe found all the same.
         gone: Jobs of which the server said that they do not exist.
         asked: Jobs for which a describe was sent.
         answered: Jobs for which a describe was answered.
+        described: Jobs of the list with what a describe added.
+        left: Jobs that the list before had and this one has not; None where it was not read beside that one.
+        mark: Stands for the list.
     """
 
     listed: Mapping[str, Job]
@@ -47,6 +53,9 @@ class Observation:
     gone: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     answered: frozenset[str] = frozenset()
+    described: Mapping[str, Job] = field(default_factory=dict)
+    left: frozenset[str] | None = None
+    mark: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +121,30 @@ def diff(
     """
     if previous is not None and previous.stays(seen.listed, now) and not seen.asked:
         return Difference(previous)
-    before = {} if previous is None else previous.jobs
+    before = Picture() if previous is None else previous
     kept_for = max(failed_retention, REMEMBERED_FOR)
-    pairs = [
-        *_listed(previous or Picture(), seen, now, limits),
-        *_missing(before, seen, now, limits, kept_for),
-    ]
-    jobs, dropped = _bounded((after for _, after in pairs), now)
-    steps = [] if previous is None else [pair for pair in pairs if _is_news(*pair, previous.baseline_at)]
-    transitions = tuple(_transition(was, after, now) for was, after in steps)
-    followed = [(was, after) for was, after in pairs if was is not None and was is not after]
-    within = [(was.job, after.job) for was, after in followed if not _state_differs(was, after)]
-    outcomes = updated_outcomes(previous, jobs.values(), transitions, now)
-    picture = Picture(jobs, outcomes, now if previous is None else previous.baseline_at, seen.listed)
+    looked_at = (*_listed(before, seen, now, limits), *_missing(before, seen, now, kept_for, limits))
+    changes = [(was, after) for was, after in looked_at if was is not after]
+    after_all = [after for _, after in changes if after is not None]
+    jobs = before.jobs.with_changes(after_all, [was for was, _ in changes if was is not None])
+    surplus = _surplus(jobs, now)
+    jobs = jobs.with_changes((), surplus.values())
+    steps = [] if previous is None else [pair for pair in changes if _is_news(*pair, previous.baseline_at)]
+    transitions = tuple(_transition(was, after, now) for was, after in steps if after is not None)
+    followed = [(was, after) for was, after in changes if was is not None and after is not None]
+    within = [(was.job, after.job) for was, after in followed if was.job.state is after.job.state]
+    picture = Picture(
+        jobs=jobs,
+        outcomes=updated_outcomes(previous, after_all, transitions, now),
+        baseline_at=now if previous is None else previous.baseline_at,
+        mark=seen.mark,
+        said=_said(before, seen, jobs),
+        forget_at=_forget_at(before, jobs, changes, now, kept_for),
+    )
+    if not changes:
+        picture = replace(picture, quiet_until=_quiet_until(picture, now, limits, kept_for))
     return Difference(
-        picture=replace(picture, quiet_until=_quiet_until(picture, now, limits, kept_for)),
+        picture=picture,
         transitions=transitions,
         baseline=previous is None,
         stalled=tuple(after for was, after in followed if after.stalled and not was.stalled),
@@ -134,51 +152,91 @@ def diff(
         explained=tuple(after for was, after in followed if _explained(was, after)),
         progressed=sum((after.progress or 0) > (was.progress or 0) for was, after in within),
         regressed=sum((after.progress or 0) < (was.progress or 0) for was, after in within),
-        missing=sum(job.missing_since is not None and not job.finished for job in jobs.values()),
-        dropped=dropped,
-        changed=tuple(after for was, after in pairs if was is not after and after.job.job_id in jobs),
-        removed=tuple(job_id for job_id in before if job_id not in jobs),
-        outcomes_changed=previous is None or outcomes is not previous.outcomes,
+        missing=sum(job.missing_since is not None for job in jobs.unfinished.values()),
+        dropped=len(surplus),
+        changed=tuple(after for after in after_all if after.job.job_id not in surplus),
+        removed=(*(was.job.job_id for was, after in changes if was is not None and after is None), *surplus),
+        outcomes_changed=previous is None or picture.outcomes is not previous.outcomes,
     )
 
 
-_Pair = tuple[TrackedJob | None, TrackedJob]
+_Pair = tuple[TrackedJob | None, TrackedJob | None]
+"""What was known of a job, None for a new one, and what is known now, None where it need not be remembered."""
 
 
-def _listed(previous: Picture, seen: Observation, now: float, limits: StallLimits) -> Iterable[_Pair]:
-    """Pair each job of the list with what was known of it."""
-    said_before = previous.listed
+def _listed(before: Picture, seen: Observation, now: float, limits: StallLimits) -> Iterator[_Pair]:
+    """Pair each job of the list with what was known of it, but for those of which nothing new can be said."""
+    said_before = before.said
+    find = before.jobs.find if seen.left is not None else dict(before.jobs.items()).get
     for job_id, job in seen.listed.items():
-        was = previous.jobs.get(job_id)
+        same = job is said_before.get(job_id) and job_id not in seen.asked
+        was = find(job_id)
         if was is None:
-            yield None, _noted(_first_seen(job, now), seen, now)
-        elif job is said_before.get(job_id) and job_id not in seen.asked and now < _stays_until(was, limits):
-            yield was, was
-        else:
-            after = _noted(_follow(was, job, now, limits, missing_since=None), seen, now)
+            yield None, _noted(_first_seen(seen.described.get(job_id, job), now), seen, now)
+        elif not same or now >= _stays_until(was, limits):
+            told = seen.described.get(job_id, job)
+            after = _noted(_follow(was, told, now, limits, missing_since=None), seen, now)
             yield was, _stalled_in_silence(was, after, now, limits)
 
 
-def _missing(
-    before: Mapping[str, TrackedJob], seen: Observation, now: float, limits: StallLimits, kept_for: float
-) -> Iterable[_Pair]:
+def _missing(before: Picture, seen: Observation, now: float, kept_for: float, limits: StallLimits) -> Iterator[_Pair]:
     """Pair each job that the list leaves out with what is to be thought of it: a missing job is only a question."""
-    for job_id, was in before.items():
-        if job_id in seen.listed:
-            continue
+    for job_id, was in _left_out(before, seen, now).items():
         since = now if was.missing_since is None else was.missing_since
         found = seen.found.get(job_id)
         if found is not None:
             yield was, _noted(_follow(was, found, now, limits, missing_since=since), seen, now)
         elif was.finished:
-            if now - max(since, was.finished_at or since) <= kept_for:
-                yield was, was if was.missing_since is not None else replace(was, missing_since=since)
+            if now >= _forgotten_at(was, since, kept_for):
+                yield was, None
+            elif was.missing_since is None:
+                yield was, replace(was, missing_since=since)
         elif job_id in seen.gone:
             yield was, _vanished(was, now, since)
         else:
             stalled = was.stalled or (is_stalled(was, now, limits) and now - since > limits.of(was.job.state))
             known = was.missing_since is not None and was.stalled is stalled
             yield was, _noted(was if known else replace(was, missing_since=since, stalled=stalled), seen, now)
+
+
+def _left_out(before: Picture, seen: Observation, now: float) -> dict[str, TrackedJob]:
+    """Return the jobs that the list leaves out and of which there may be something new to say."""
+    jobs = before.jobs
+    out = {
+        job_id: was for job_id, was in chain(jobs.unfinished.items(), jobs.lost.items()) if job_id not in seen.listed
+    }
+    left = jobs.completed if seen.left is None else seen.left
+    for job_id in [job_id for job_id in chain(left, seen.found) if job_id not in seen.listed and job_id not in out]:
+        was = jobs.find(job_id)
+        if was is not None:
+            out[job_id] = was
+    if jobs.retired and now >= before.forget_at:
+        out.update((job_id, was) for job_id, was in jobs.retired.items() if job_id not in seen.listed)
+    return out
+
+
+def _forgotten_at(was: TrackedJob, missing_since: float, kept_for: float) -> float:
+    """Return when a finished job that has left the list need not be remembered any more."""
+    return max(missing_since, was.finished_at or missing_since) + kept_for
+
+
+def _forget_at(before: Picture, jobs: Jobs, changes: Iterable[_Pair], now: float, kept_for: float) -> float:
+    """Return when the first of the retired jobs may be forgotten, or a time before that."""
+    looked_through = now >= before.forget_at
+    retired = jobs.retired.values() if looked_through else [after for _, after in changes if after is not None]
+    due = [
+        _forgotten_at(tracked, tracked.missing_since, kept_for)
+        for tracked in retired
+        if tracked.missing_since is not None and tracked.finished
+    ]
+    return min(due, default=inf) if looked_through else min([before.forget_at, *due])
+
+
+def _said(before: Picture, seen: Observation, jobs: Jobs) -> Mapping[str, Job]:
+    """Return what the list says of each job that is not completed."""
+    if seen.listed is before.said:
+        return before.said
+    return {job_id: job for job_id, job in seen.listed.items() if job_id in jobs.unfinished or job_id in jobs.lost}
 
 
 def _stalled_in_silence(was: TrackedJob, after: TrackedJob, now: float, limits: StallLimits) -> TrackedJob:
@@ -201,17 +259,16 @@ def _stays_until(tracked: TrackedJob, limits: StallLimits) -> float:
 
 def _quiet_until(picture: Picture, now: float, limits: StallLimits, kept_for: float) -> float:
     """Return up to when nothing changes by itself; never so where something is to be asked of the server."""
-    if questions(picture, picture.listed, now, limit=1):
+    jobs = picture.jobs
+    if questions(picture, picture.said, now, limit=1) or _missing_jobs(jobs) > REMEMBERED_LIMIT:
         return -inf
     missing = [
-        max(tracked.missing_since, tracked.finished_at or 0.0) + kept_for
-        for tracked in picture.jobs.values()
+        _forgotten_at(tracked, tracked.missing_since, kept_for)
+        for tracked in jobs.lost.values()
         if tracked.missing_since is not None
     ]
-    if len(missing) > REMEMBERED_LIMIT:
-        return -inf
-    there = (_stays_until(tracked, limits) for tracked in picture.jobs.values() if tracked.missing_since is None)
-    return min(min(missing, default=inf), min(there, default=inf))
+    there = [_stays_until(tracked, limits) for tracked in jobs.unfinished.values()]
+    return min([picture.forget_at, *missing, *there])
 
 
 def _first_seen(job: Job, now: float) -> TrackedJob:
@@ -233,20 +290,25 @@ def _follow(was: TrackedJob, told: Job, now: float, limits: StallLimits, missing
     if job == was.job and was.finished and was.missing_since == missing_since:
         return was
     changed = job.state is not was.job.state
-    forward = (job.progress or 0.0) > was.peak_progress or (job.imported_rows or 0) > was.peak_rows
-    after = replace(
-        was,
+    progress, rows = job.progress or 0.0, job.imported_rows or 0
+    forward = progress > was.peak_progress or rows > was.peak_rows
+    after = TrackedJob(
         job=job,
+        first_seen=was.first_seen,
         state_since=now if changed else was.state_since,
         last_change=now if changed or forward else was.last_change,
-        peak_progress=(job.progress or 0.0) if changed else max(was.peak_progress, job.progress or 0.0),
-        peak_rows=(job.imported_rows or 0) if changed else max(was.peak_rows, job.imported_rows or 0),
+        peak_progress=progress if changed else max(was.peak_progress, progress),
+        peak_rows=rows if changed else max(was.peak_rows, rows),
         finished_at=_finished_at(was, job, now, changed=changed),
+        stalled=was.stalled,
         missing_since=missing_since,
+        asked_at=was.asked_at,
+        answered_at=was.answered_at,
         samples=with_sample(() if changed else was.samples, job, now),
     )
     if changed or _says_how_far(told):
-        after = replace(after, stalled=is_stalled(after, now, limits))
+        stalled = is_stalled(after, now, limits)
+        after = after if stalled is after.stalled else replace(after, stalled=stalled)
     return was if after == was else after
 
 
@@ -259,12 +321,14 @@ def _says_how_far(told: Job) -> bool:
 def _kept(was: Job, told: Job) -> Job:
     """Fill what an answer leaves out with what is known from earlier ones."""
     same = told.state is was.state
-    return replace(
-        told,
+    return Job(
+        job_id=told.job_id,
         collection=told.collection or was.collection,
+        state=told.state,
         database=told.database or was.database,
         progress=was.progress if told.progress is None or told.state is JobState.FAILED else told.progress,
         reason=told.reason or (was.reason if same else ""),
+        raw_state=told.raw_state,
         imported_rows=was.imported_rows if told.imported_rows is None else told.imported_rows,
         total_rows=was.total_rows if told.total_rows is None else told.total_rows,
         created_at=was.created_at if told.created_at is None else told.created_at,
@@ -316,28 +380,32 @@ def _noted(job: TrackedJob, seen: Observation, now: float) -> TrackedJob:
     return replace(job, asked_at=now, answered_at=now if job_id in seen.answered else job.answered_at)
 
 
-def _bounded(jobs: Iterable[TrackedJob], now: float) -> tuple[dict[str, TrackedJob], int]:
-    """Keep so many missing jobs and no more: those missing longest go first, and finished ones before the others."""
-    kept = {tracked.job.job_id: tracked for tracked in jobs}
-    missing = [(now - tracked.missing_since, tracked) for tracked in kept.values() if tracked.missing_since is not None]
+def _missing_jobs(jobs: Jobs) -> int:
+    """Return how many jobs are remembered though the list leaves them out."""
+    listed_or_not = chain(jobs.unfinished.values(), jobs.lost.values())
+    return len(jobs.retired) + sum(tracked.missing_since is not None for tracked in listed_or_not)
+
+
+def _surplus(jobs: Jobs, now: float) -> dict[str, TrackedJob]:
+    """Return the missing jobs that are too many: those missing longest go first, finished ones before the others."""
+    if _missing_jobs(jobs) <= min(REMEMBERED_LIMIT, MOST_REMEMBERED):
+        return {}
+    everybody = chain(jobs.unfinished.values(), jobs.lost.values(), jobs.retired.values())
+    missing = [(now - tracked.missing_since, tracked) for tracked in everybody if tracked.missing_since is not None]
     long_gone = sum(gone_for > MAY_COME_BACK for gone_for, _ in missing)
     surplus = max(min(len(missing) - REMEMBERED_LIMIT, long_gone), len(missing) - MOST_REMEMBERED)
     if surplus <= 0:
-        return kept, 0
+        return {}
     missing.sort(key=lambda pair: (pair[0] <= MAY_COME_BACK, not pair[1].retired, -pair[0]))
-    for _, tracked in missing[:surplus]:
-        del kept[tracked.job.job_id]
-    return kept, surplus
+    return {tracked.job.job_id: tracked for _, tracked in missing[:surplus]}
 
 
-def _state_differs(was: TrackedJob | None, after: TrackedJob) -> bool:
-    return was is None or was.job.state is not after.job.state
-
-
-def _is_news(was: TrackedJob | None, after: TrackedJob, baseline_at: float | None) -> bool:
+def _is_news(was: TrackedJob | None, after: TrackedJob | None, baseline_at: float | None) -> bool:
     """Say whether a step is to be told: not that of a job that had ended before the baseline and was listed late."""
-    if was is not None or not after.finished or after.job.completed_at is None or baseline_at is None:
-        return _state_differs(was, after)
+    if was is not None or after is None:
+        return was is not None and after is not None and was.job.state is not after.job.state
+    if not after.finished or after.job.completed_at is None or baseline_at is None:
+        return True
     return not 0 < after.job.completed_at < baseline_at - CLOCK_SKEW
 
 

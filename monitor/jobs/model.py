@@ -1,7 +1,6 @@
 """The nouns: a job as the server tells it, the same job as we follow it, and a step from one state to another."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from monitor.jobs.failures import Failure
@@ -136,26 +135,3 @@ class Transition:
     failure: Failure | None
     duration: float
     unexpected: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """All that is known of one cluster's jobs after a poll.
-
-    Attributes:
-        jobs: Every job followed, by id: listed ones, missing ones without a verdict, and retired ones.
-        outcomes: How imports ended, by (database, collection).
-        baseline_at: When the first poll of the cluster was made, or None where that is not known.
-        listed: The list that it was drawn from; what the next list says again is recognised by it.
-        quiet_until: Up to when nothing changes, and nothing is to be asked, as long as the list says the same.
-    """
-
-    jobs: Mapping[str, TrackedJob] = field(default_factory=dict)
-    outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
-    baseline_at: float | None = None
-    listed: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
-    quiet_until: float = field(default=0.0, compare=False, repr=False)
-
-    def stays(self, listed: Mapping[str, Job], now: float) -> bool:
-        """Say whether a list is the very same one again, and time changes nothing in what it shows."""
-        return listed is self.listed and now < self.quiet_until

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from monitor.jobs.model import CollectionOutcome, Job, JobState, Picture, TrackedJob, Transition
+from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob, Transition
+from monitor.jobs.picture import Picture
 
 OUTCOMES_LIMIT: Final = 10_000
 """Collections of one cluster whose outcome is remembered; those that ended longest ago go first."""
@@ -22,7 +23,7 @@ def updated_outcomes(
 
     Args:
         previous: The previous picture, None for a baseline.
-        jobs: All jobs of the new picture.
+        jobs: The jobs that are new or not what they were: all, for a baseline.
         transitions: What happened in this poll.
         now: When the poll was made.
 

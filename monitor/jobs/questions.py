@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from monitor.jobs.model import Job, JobState, Picture, TrackedJob
+from monitor.jobs.model import Job, JobState, TrackedJob
+from monitor.jobs.picture import Jobs, Picture
 
 
 def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, limit: int) -> list[str]:
@@ -20,18 +21,18 @@ def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, l
     """
     if previous is not None and previous.stays(listed, now):
         return []
-    before: Mapping[str, TrackedJob] = {} if previous is None else previous.jobs
+    before = Jobs() if previous is None else previous.jobs
     waiting: list[tuple[bool, float, bool, str]] = []
     for job_id, job in listed.items():
-        was = before.get(job_id)
         if job.state is JobState.FAILED:
+            was = before.find(job_id)
             if _lacks_reason(was, job):
                 old_news = previous is None or (was is not None and was.job.state is JobState.FAILED)
                 waiting.append((old_news, *_turn(was, now), job_id))
         elif job.progress is None and not _ended(job):
-            waiting.append((True, *_turn(was, now), job_id))
+            waiting.append((True, *_turn(before.find(job_id), now), job_id))
     waiting.extend(
-        (True, *_turn(was, now), job_id) for job_id, was in before.items() if job_id not in listed and not was.finished
+        (True, *_turn(was, now), job_id) for job_id, was in before.unfinished.items() if job_id not in listed
     )
     waiting.sort()
     return [job_id for *_, job_id in waiting[:limit]]

@@ -65,7 +65,7 @@ class ClusterMetrics:
         """Show what is known from before a restart: what lasts, until the next poll."""
         with self._lock:
             self._picture = picture
-            self._counts.know(picture.jobs.values())
+            self._counts.know(picture.jobs.places())
             self._show(now)
 
     def polled(self, difference: Difference, *, now: float, duration: float, bad_records: int) -> None:
@@ -87,7 +87,7 @@ class ClusterMetrics:
                 return
             self._counts.bad_records += bad_records
             self._picture = difference.picture
-            self._counts.know(difference.changed)
+            self._counts.know((one.job.database, one.job.collection) for one in difference.changed)
             self._counts.count(difference.transitions)
             self._show(now)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
-from monitor.jobs import TERMINAL, JobState, TrackedJob, Transition
+from monitor.jobs import TERMINAL, JobState, Place, Transition
 from monitor.metrics.samples import Line, Samples, line
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
@@ -71,10 +71,10 @@ class Counts:
             if step.from_state is not None and step.from_state not in TERMINAL:
                 self._durations.setdefault(step.to_state.value, Histogram()).observe(step.duration)
 
-    def know(self, jobs: Iterable[TrackedJob]) -> None:
-        """Make the collections of jobs known, so that their counters begin at 0."""
-        for tracked in jobs:
-            self._know(tracked.job.database, tracked.job.collection)
+    def know(self, places: Iterable[Place]) -> None:
+        """Make collections known, so that their counters begin at 0."""
+        for database, collection in places:
+            self._know(database, collection)
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what the cluster's session has counted so far."""

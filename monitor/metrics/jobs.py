@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import Final
 
@@ -14,8 +15,6 @@ from monitor.metrics.samples import Budget, Line, Memo, Samples, labels, line
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
-
-_REMEMBERED: Final = (JobState.FAILED, JobState.VANISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def _lately_lost(picture: Picture, since: float) -> list[tuple[float, TrackedJob
     """Return the jobs that failed or vanished since a time, and when; the latest first."""
     lost = [
         (tracked.finished_at, tracked)
-        for tracked in picture.jobs.values()
-        if tracked.job.state in _REMEMBERED and tracked.finished_at is not None and tracked.finished_at > since
+        for tracked in picture.jobs.lost.values()
+        if tracked.finished_at is not None and tracked.finished_at > since
     ]
     lost.sort(key=lambda pair: pair[0], reverse=True)
     return lost
@@ -87,7 +86,7 @@ def _lately_lost(picture: Picture, since: float) -> list[tuple[float, TrackedJob
 
 def _unfinished(picture: Picture) -> Iterable[TrackedJob]:
     """Return the unfinished jobs: stalled ones first, then the oldest, so that those shown stay the same."""
-    unfinished = [tracked for tracked in picture.jobs.values() if not tracked.finished]
+    unfinished = list(picture.jobs.unfinished.values())
     unfinished.sort(key=lambda tracked: (not tracked.stalled, tracked.first_seen, tracked.job.job_id))
     return unfinished
 
@@ -146,11 +145,13 @@ def _job_labels(who: tuple[str, str], tracked: TrackedJob) -> str:
 def _counts(picture: Picture) -> dict[tuple[str, str], dict[str, int]]:
     """Count the jobs of the latest list by collection and state."""
     flat = Counter(
-        (tracked.job.database, tracked.job.collection, tracked.job.state)
-        for tracked in picture.jobs.values()
-        if tracked.missing_since is None
+        [
+            (tracked.job.database, tracked.job.collection, tracked.job.state.value)
+            for tracked in chain(picture.jobs.unfinished.values(), picture.jobs.lost.values())
+            if tracked.missing_since is None
+        ]
     )
-    counts: dict[tuple[str, str], dict[str, int]] = {}
+    counts = {place: {JobState.COMPLETED.value: count} for place, count in picture.jobs.completed.places.items()}
     for (database, collection, state), count in flat.items():
-        counts.setdefault((database, collection), {})[state.value] = count
+        counts.setdefault((database, collection), {})[state] = count
     return counts

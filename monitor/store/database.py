@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, inspe
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError, NoResultFound
 
-from monitor.jobs import CollectionOutcome, Difference, Failure, JobState, Picture, TrackedJob, Transition
+from monitor.jobs import CollectionOutcome, Difference, Failure, Jobs, JobState, Picture, TrackedJob, Transition
 from monitor.store.history import History, Recorded, Wanted
 from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
 
@@ -113,9 +113,8 @@ class Database:
                 return None
             facts = connection.execute(select(jobs.c.facts).where(jobs.c.cluster == whose.name)).scalars()
             ended = connection.execute(select(outcomes).where(outcomes.c.cluster == whose.name))
-            followed = [_decoder.decode(one) for one in facts]
             picture = Picture(
-                jobs={tracked.job.job_id: tracked for tracked in followed},
+                jobs=Jobs().with_changes(map(_decoder.decode, facts)),
                 outcomes={(one.database, one.collection): _outcome(one) for one in ended},
                 baseline_at=row.baseline_at,
             )

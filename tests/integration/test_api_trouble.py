@@ -287,7 +287,7 @@ def test_the_answers_of_a_poll_are_bounded_together() -> None:
         assert len(server.requests) == whole_pages + 1
         api.session.begin()
         server.answers({"code": 0, "data": []})
-        assert api.list_jobs() == Listing()
+        assert api.list_jobs().jobs == {}
 
 
 # --- redirects

@@ -1,6 +1,8 @@
 """Whatever bytes and whatever JSON a server sends: an ``ApiError`` or bounded, printable jobs, and nothing else."""
 
+import json
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.api.answers import decoded, envelope
 from monitor.api.errors import MESSAGE_LIMIT, ApiError
-from monitor.api.listing import Listing, page_of, read_pages
+from monitor.api.listing import Reading, records_in
 from monitor.api.milvus23 import _checked, _job
 from monitor.api.records import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, BadRecordError, job_from
 from monitor.api.v1 import _in_v2_words
@@ -113,15 +115,30 @@ def check_error(error: ApiError) -> None:
 @example({"code": 0, "data": {"records": [{"jobId": "1", "collectionName": "\ud800"}]}})
 @example({"code": "9" * 5000})
 def test_any_json_as_a_list_is_jobs_or_an_api_error(payload: Any) -> None:
-    listing = Listing()
-    try:
-        read_pages(lambda _: page_of(envelope(payload), job_from, 100), listing)
-    except ApiError as error:
-        check_error(error)
-    for job_id, job in listing.jobs.items():
+    body = json.dumps(payload).encode()
+    read_apart = list_in(lambda: decoded(body, "host:1", is_list=True))
+    read_whole = list_in(lambda: decoded(body, "host:1"))
+
+    assert read_apart == read_whole
+    jobs, rejected = read_apart
+    for job_id, job in jobs.items():
         assert job.job_id == job_id
         check(job)
-    assert all(fault.isprintable() for fault in listing.rejected)
+    assert all(fault.isprintable() for fault in rejected)
+
+
+def list_in(payload: Callable[[], Any]) -> tuple[Mapping[str, Job], Sequence[str]]:
+    """Read a list of one page, or none where that raises an error of ours."""
+    reading = Reading(None)
+    try:
+        reading.read(
+            lambda _number, made, _kept: made(payload()), lambda given: records_in(envelope(given), None), job_from
+        )
+    except ApiError as error:
+        check_error(error)
+        return {}, ()
+    _, listing = reading.end()
+    return listing.jobs, listing.rejected
 
 
 @unhurried

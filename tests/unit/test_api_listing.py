@@ -1,24 +1,36 @@
 """A list, put together from pages that shift, repeat, lie about their size, or never end."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from monitor.api.answers import decoded, envelope
 from monitor.api.errors import BadResponseError
-from monitor.api.listing import PAGE_LIMIT, RECORD_LIMIT, Listing, Page, page_of, read_pages
+from monitor.api.kept import Kept
+from monitor.api.listing import PAGE_LIMIT, RECORD_LIMIT, Listing, Page, Reading, Remembered, records_in
 from monitor.api.records import job_from
+
+
+def read(*pages: Any, page_size: int = 2, before: Remembered | None = None) -> tuple[Remembered, Listing, int]:
+    """What is remembered of the list with these pages, the list, and how many pages were asked for."""
+    reading, asked = Reading(before), 0
+
+    def ask(number: int, check: Any, kept: Kept[Page]) -> Page:
+        nonlocal asked
+        asked += 1
+        body = json.dumps({"code": 0, "data": pages[number - 1]}).encode()
+        return kept.made_of(body, lambda content: check(decoded(content, "host", is_list=True)))
+
+    reading.read(ask, lambda payload: records_in(envelope(payload), page_size), job_from)
+    return *reading.end(), asked
 
 
 def listed(*pages: Any, page_size: int = 2) -> tuple[Listing, int]:
     """The listing of these pages, and how many of them were asked for."""
-    listing, asked = Listing(), 0
-
-    def fetch(page: int) -> Page:
-        nonlocal asked
-        asked += 1
-        return page_of(pages[page - 1], job_from, page_size)
-
-    read_pages(fetch, listing)
+    _, listing, asked = read(*pages, page_size=page_size)
     return listing, asked
 
 
@@ -85,7 +97,8 @@ def test_without_paging_fields_everything_is_on_the_first_page(data: Any) -> Non
 
 @pytest.mark.parametrize("data", [None, {}, [], {"records": []}, {"records": None}, {"tasks": []}])
 def test_a_list_may_be_empty_in_many_ways(data: Any) -> None:
-    assert listed(data)[0] == Listing()
+    listing, _ = listed(data)
+    assert (listing.jobs, list(listing.rejected)) == ({}, [])
 
 
 @pytest.mark.parametrize("data", ["none", 5, True, {"records": "none"}, {"records": {}}, {"tasks": 5}])
@@ -110,15 +123,10 @@ def test_a_page_of_bad_records_does_not_hide_the_pages_after_it() -> None:
 
 
 def test_pages_without_end_are_not_believed() -> None:
-    asked = []
-
-    def endless(number: int) -> Page:
-        asked.append(number)
-        return page_of(page(number, pageSize=1), job_from, 1)
+    pages = [page(number, pageSize=1) for number in range(PAGE_LIMIT + 1)]
 
     with pytest.raises(BadResponseError, match=f"the list has no end: more than {PAGE_LIMIT} pages"):
-        read_pages(endless, Listing())
-    assert len(asked) == PAGE_LIMIT
+        listed(*pages, page_size=1)
 
 
 @pytest.mark.parametrize("record", [1, {"jobId": "1"}], ids=["bad", "the same"])
@@ -132,3 +140,80 @@ def test_huge_pages_are_not_believed_either() -> None:
     pages = [page(*range(half)), page(*range(half, 2 * half))]
     with pytest.raises(BadResponseError, match=f"more than {RECORD_LIMIT} records"):
         listed(*pages)
+
+
+# Beside the list before
+
+
+def test_only_what_is_new_is_told_and_what_has_left_is_named() -> None:
+    before, *_ = read({"records": page("1", "2", "3")["records"]})
+    progressed = {"jobId": "2", "state": "Importing", "progress": 40}
+    now = {"records": [{"jobId": "1", "state": "Pending"}, progressed, {"jobId": "4", "state": "Pending"}]}
+    _, listing, _ = read(now, before=before)
+
+    assert list(listing.jobs) == ["2", "4"]
+    assert listing.jobs["2"].progress == 0.4
+    assert listing.left == {"3"}
+
+
+@pytest.mark.parametrize(
+    "pages", [(page("1", "2"), page("3")), (page("2", "1"), page("3")), (page("3", "2"), page("1"))]
+)
+def test_a_list_that_says_the_same_in_whichever_order_says_nothing_and_keeps_its_mark(pages: Any) -> None:
+    before, first, _ = read(page("1", "2"), page("3"))
+    after, listing, _ = read(*pages, before=before)
+
+    assert (listing.jobs, listing.left, listing.mark) == ({}, frozenset(), first.mark)
+    assert after.mark is before.mark
+
+
+def test_bad_records_are_told_each_time() -> None:
+    before, *_ = read({"records": [{"jobId": "1"}, 5]})
+    _, listing, _ = read({"records": [{"jobId": "1"}, 5]}, before=before)
+
+    assert list(listing.rejected) == ["a record is a number instead of an object"]
+
+
+def test_a_new_job_that_shifts_the_pages_is_all_that_is_told() -> None:
+    before, *_ = read(page("4", "3"), page("2", "1"), page())
+    _, listing, _ = read(page("5", "4"), page("3", "2"), page("1"), before=before)
+
+    assert (list(listing.jobs), listing.left) == (["5"], frozenset())
+
+
+def test_of_two_records_with_one_id_the_first_counts_also_beside_the_list_before() -> None:
+    before, *_ = read({"records": page("1", "2")["records"]})
+    again = {"records": [{"jobId": "1", "state": "Pending"}, {"jobId": "1", "state": "Failed"}]}
+    other_way = {"records": [{"jobId": "1", "state": "Failed"}, {"jobId": "1", "state": "Pending"}]}
+
+    assert read(again, before=before)[1].jobs == {}
+    assert [job.state.value for job in read(other_way, before=before)[1].jobs.values()] == ["failed"]
+
+
+RECORDS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"jobId": st.sampled_from("abcde"), "state": st.sampled_from(["Pending", "Importing", "Failed"])},
+            optional={"progress": st.integers(0, 2), "reason": st.sampled_from(["", "\ud800", "no such file"])},
+        ),
+        st.sampled_from([None, 5, {}]),
+    ),
+    max_size=7,
+)
+
+
+def paged(records: list[Any], size: int) -> list[Any]:
+    cut = [records[start : start + size] for start in range(0, len(records) + 1, size)]
+    return [{"records": one, "pageSize": size} for one in cut]
+
+
+@given(st.lists(st.tuples(RECORDS, st.integers(1, 4)), min_size=2, max_size=5))
+def test_lists_read_beside_each_other_add_up_to_what_each_says_alone(lists: Any) -> None:
+    before, jobs = None, {}
+    for records, size in lists:
+        _, alone, _ = read(*paged(records, size), page_size=size)
+        before, beside, _ = read(*paged(records, size), page_size=size, before=before)
+        jobs = {job_id: job for job_id, job in jobs.items() if job_id not in (beside.left or ())} | beside.jobs
+
+        assert jobs == alone.jobs
+        assert list(beside.rejected) == list(alone.rejected)

@@ -1,0 +1,156 @@
+"""All that is known of one cluster's jobs after a poll."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import chain
+from typing import Final
+
+from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob
+from monitor.jobs.shelf import Place, Shelf, TrackedJobs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jobs(TrackedJobs):
+    """Every job followed, by id, sorted by what may still become of it. It never changes: changes make another one.
+
+    Attributes:
+        unfinished: Jobs that are under way: listed ones, and missing ones on which there is no verdict yet.
+        lost: Jobs that failed or vanished, listed or not.
+        completed: Completed jobs of the list.
+        retired: Completed jobs that have left the list: only remembered, so that their return is no news.
+    """
+
+    unfinished: Mapping[str, TrackedJob] = field(default_factory=dict)
+    lost: Mapping[str, TrackedJob] = field(default_factory=dict)
+    completed: Shelf = field(default_factory=Shelf)
+    retired: Shelf = field(default_factory=Shelf)
+
+    def __len__(self) -> int:
+        return len(self.unfinished) + len(self.lost) + len(self.completed) + len(self.retired)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.unfinished, self.lost, self.completed, self.retired)
+
+    def each(self) -> Iterator[TrackedJob]:
+        """Return the jobs, part by part."""
+        return chain(self.unfinished.values(), self.lost.values(), self.completed.each(), self.retired.each())
+
+    def find(self, job_id: str) -> TrackedJob | None:
+        """Return a job, or None."""
+        found = self.unfinished.get(job_id) or self.lost.get(job_id)
+        return found or self.completed.find(job_id) or self.retired.find(job_id)
+
+    def with_changes(self, put: Iterable[TrackedJob], taken: Iterable[TrackedJob] = ()) -> "Jobs":
+        """Return the jobs as they are after some changes.
+
+        Args:
+            put: Jobs that are new or not what they were.
+            taken: What they were before, where they were known, and jobs that are no longer followed.
+        """
+        to, off = _by_part(put), _by_part(taken)
+        if not to and not off:
+            return self
+        nothing: Mapping[str, TrackedJob] = {}
+        return Jobs(
+            _changed(self.unfinished, to.get(_UNFINISHED, nothing), off.get(_UNFINISHED, nothing)),
+            _changed(self.lost, to.get(_LOST, nothing), off.get(_LOST, nothing)),
+            self.completed.with_changes(to.get(_COMPLETED, nothing), off.get(_COMPLETED, nothing)),
+            self.retired.with_changes(to.get(_RETIRED, nothing), off.get(_RETIRED, nothing)),
+        )
+
+    def since(self, before: "Jobs") -> tuple[tuple[TrackedJob, ...], tuple[str, ...]]:
+        """Return the jobs that are new or not what they were, and the ids of those that there are no more."""
+        now, was = dict[str, TrackedJob](), dict[str, TrackedJob]()
+        for here, there in ((self.unfinished, before.unfinished), (self.lost, before.lost)):
+            if here is not there:
+                now.update(here)
+                was.update(there)
+        for shelf, earlier in ((self.completed, before.completed), (self.retired, before.retired)):
+            now.update(shelf.but_not(earlier))
+            was.update(earlier.but_not(shelf))
+        changed = tuple(tracked for job_id, tracked in now.items() if was.get(job_id) != tracked)
+        return changed, tuple(job_id for job_id in was if job_id not in now)
+
+    def after(self, job_id: str) -> Iterator[TrackedJob]:
+        """Return the jobs whose ids come after one, sorted by id."""
+        few = [
+            tracked for tracked in chain(self.unfinished.values(), self.lost.values()) if tracked.job.job_id > job_id
+        ]
+        few.sort(key=_id)
+        return merge(few, self.completed.after(job_id), self.retired.after(job_id), key=_id)
+
+    def places(self) -> Iterator[Place]:
+        """Return the collections of the jobs; one may come several times."""
+        yield from self.completed.places
+        yield from self.retired.places
+        for tracked in chain(self.unfinished.values(), self.lost.values()):
+            yield tracked.job.database, tracked.job.collection
+
+    def states(self) -> Counter[JobState]:
+        """Count the jobs of the list, and the unfinished ones that it leaves out, by state."""
+        states = Counter([tracked.job.state for tracked in self.unfinished.values()])
+        states.update([tracked.job.state for tracked in self.lost.values() if tracked.missing_since is None])
+        if self.completed:
+            states[JobState.COMPLETED] = len(self.completed)
+        return states
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is known of one cluster's jobs after a poll.
+
+    Attributes:
+        jobs: Every job followed.
+        outcomes: How imports ended, by (database, collection).
+        baseline_at: When the first poll of the cluster was made, or None where that is not known.
+        mark: Stands for the list that it was drawn from; None where nobody has it any more.
+        said: What that list said of each job that is not completed.
+        forget_at: When the first of the retired jobs need not be remembered any more, or a time before that.
+        quiet_until: Up to when nothing changes, and nothing is to be asked, as long as the list says the same.
+    """
+
+    jobs: Jobs = field(default_factory=Jobs)
+    outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    baseline_at: float | None = None
+    mark: object = field(default=None, compare=False, repr=False)
+    said: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
+    forget_at: float = field(default=0.0, compare=False, repr=False)
+    quiet_until: float = field(default=0.0, compare=False, repr=False)
+
+    def stays(self, listed: Mapping[str, Job], now: float) -> bool:
+        """Say whether a list is the very same one again, and time changes nothing in what it shows."""
+        return listed is self.said and now < self.quiet_until
+
+
+_UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)
+_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {JobState.FAILED: _LOST, JobState.VANISHED: _LOST}
+
+
+def _id(tracked: TrackedJob) -> str:
+    return tracked.job.job_id
+
+
+def _by_part(jobs: Iterable[TrackedJob]) -> dict[int, dict[str, TrackedJob]]:
+    """Sort jobs by the part in which they stand."""
+    parts: dict[int, dict[str, TrackedJob]] = {}
+    for tracked in jobs:
+        part = _PARTS[tracked.job.state]
+        if tracked.job.state is JobState.COMPLETED:
+            part = _COMPLETED if tracked.missing_since is None else _RETIRED
+        parts.setdefault(part, {})[tracked.job.job_id] = tracked
+    return parts
+
+
+def _changed(
+    before: Mapping[str, TrackedJob], put: Mapping[str, TrackedJob], taken: Iterable[str]
+) -> Mapping[str, TrackedJob]:
+    """Return the jobs with some in place of, or beside, those that were there, and without others."""
+    if not put and not taken:
+        return before
+    after = {**before, **put}
+    for job_id in taken:
+        if job_id not in put:
+            after.pop(job_id, None)
+    return after

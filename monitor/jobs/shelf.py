@@ -1,0 +1,195 @@
+"""Completed jobs, packed: nearly all jobs of a cluster are, and nothing happens to them any more.
+
+A tracked job takes some 500 bytes; on a shelf it takes about 100. They stand there sorted by id, a few in each block,
+so that one of them is found, put there or taken away without touching the others.
+"""
+
+import marshal
+from abc import abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from itertools import chain
+from typing import Any, Final
+
+from monitor.jobs.model import Job, JobState, TrackedJob
+
+BLOCK: Final = 16
+"""Jobs of a block; one with twice as many is divided."""
+
+Place = tuple[str, str]
+"""A database and a collection in it."""
+
+
+class TrackedJobs(Mapping[str, TrackedJob]):
+    """Tracked jobs by id, of which a look at all is far cheaper than a look at each."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def each(self) -> Iterator[TrackedJob]:
+        """Return the jobs, one after the other."""
+
+    @abstractmethod
+    def find(self, job_id: str) -> TrackedJob | None:
+        """Return a job, or None."""
+
+    def __getitem__(self, job_id: str) -> TrackedJob:
+        found = self.find(job_id)
+        if found is None:
+            raise KeyError(job_id)
+        return found
+
+    def values(self) -> ValuesView[TrackedJob]:
+        """Return the jobs."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, TrackedJob]:
+        """Return the jobs with their ids."""
+        return _Items(self)
+
+
+class _Values(ValuesView[TrackedJob]):
+    _mapping: TrackedJobs
+
+    def __iter__(self) -> Iterator[TrackedJob]:
+        return self._mapping.each()
+
+
+class _Items(ItemsView[str, TrackedJob]):
+    _mapping: TrackedJobs
+
+    def __iter__(self) -> Iterator[tuple[str, TrackedJob]]:
+        return ((tracked.job.job_id, tracked) for tracked in self._mapping.each())
+
+
+class Shelf(TrackedJobs):
+    """Completed jobs by id, sorted. It never changes: what is put there or taken away makes another one.
+
+    Attributes:
+        places: How many jobs of each collection there are.
+    """
+
+    __slots__ = ("_blocks", "_firsts", "_size", "places")
+
+    def __init__(self, jobs: Iterable[TrackedJob] = ()) -> None:
+        ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
+        chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
+        self._firsts = [chunk[0].job.job_id for chunk in chunks]
+        self._blocks = [marshal.dumps([_packed(tracked) for tracked in chunk]) for chunk in chunks]
+        self._size = len(ordered)
+        self.places: Mapping[Place, int] = _counted({}, ordered, 1)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[str]:
+        return (row[0] for block in self._blocks for row in _rows(block))
+
+    def each(self) -> Iterator[TrackedJob]:
+        """Return the jobs, sorted by id."""
+        return (_unpacked(row) for block in self._blocks for row in _rows(block))
+
+    def find(self, job_id: str) -> TrackedJob | None:
+        """Return a job, or None."""
+        number = bisect_right(self._firsts, job_id) - 1
+        rows = _rows(self._blocks[number]) if number >= 0 else []
+        return next((_unpacked(row) for row in rows if row[0] == job_id), None)
+
+    def after(self, job_id: str) -> Iterator[TrackedJob]:
+        """Return the jobs whose ids come after one, sorted by id."""
+        number = max(0, bisect_right(self._firsts, job_id) - 1)
+        rows = chain.from_iterable(map(_rows, self._blocks[number:]))
+        return (_unpacked(row) for row in rows if row[0] > job_id)
+
+    def but_not(self, other: "Shelf") -> dict[str, TrackedJob]:
+        """Return the jobs that do not stand so on another shelf, and perhaps a few that do."""
+        blocks = () if other is self else set(self._blocks).difference(other._blocks)  # noqa: SLF001 - another one of ours
+        return {row[0]: _unpacked(row) for block in blocks for row in _rows(block)}
+
+    def with_changes(self, put: Mapping[str, TrackedJob], taken: Iterable[str]) -> "Shelf":
+        """Return a shelf with some jobs more, in place of those that have their ids, and others less.
+
+        Args:
+            put: Jobs to put there, by id.
+            taken: Ids of jobs to be taken away, where they are not put there as well.
+        """
+        changes: dict[str, TrackedJob | None] = {**dict.fromkeys(taken), **put}
+        if not changes:
+            return self
+        gone = [tracked for tracked in map(self.find, changes) if tracked is not None]
+        shelf = Shelf()
+        shelf._firsts, shelf._blocks = list(self._firsts), list(self._blocks)
+        shelf._size = self._size + len(put) - len(gone)
+        shelf.places = _counted(_counted(self.places, put.values(), 1), gone, -1)
+        shelf._change(changes)
+        return shelf
+
+    def _change(self, changes: Mapping[str, TrackedJob | None]) -> None:
+        """Write the blocks anew in which some ids stand or would stand; from the last, so that places stay right."""
+        ids = sorted(changes)
+        end = len(ids)
+        while end:
+            number = max(0, bisect_right(self._firsts, ids[end - 1]) - 1)
+            begin = bisect_left(ids, self._firsts[number], 0, end) if number else 0
+            rows = {row[0]: row for row in _rows(self._blocks[number])} if self._blocks else {}
+            for job_id in ids[begin:end]:
+                tracked = changes[job_id]
+                if tracked is None:
+                    rows.pop(job_id, None)
+                else:
+                    rows[job_id] = _packed(tracked)
+            ordered = sorted(rows.values())
+            size = BLOCK if len(ordered) >= 2 * BLOCK else max(1, len(ordered))
+            chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+            self._firsts[number : number + 1] = [chunk[0][0] for chunk in chunks]
+            self._blocks[number : number + 1] = [marshal.dumps(chunk) for chunk in chunks]
+            end = begin
+
+
+def _rows(block: bytes) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = marshal.loads(block)  # noqa: S302 - the bytes are our own and never leave the process
+    return rows
+
+
+def _packed(tracked: TrackedJob) -> tuple[Any, ...]:
+    """Return what there is to know of a completed job as a flat row of plain values, its id first."""
+    job = tracked.job
+    return (
+        job.job_id,
+        job.collection,
+        job.database,
+        job.progress,
+        job.reason,
+        job.raw_state,
+        job.imported_rows,
+        job.total_rows,
+        job.created_at,
+        job.completed_at,
+        tracked.first_seen,
+        tracked.state_since,
+        tracked.last_change,
+        tracked.peak_progress,
+        tracked.peak_rows,
+        tracked.finished_at,
+        tracked.stalled,
+        tracked.missing_since,
+        tracked.asked_at,
+        tracked.answered_at,
+        tracked.samples,
+    )
+
+
+def _unpacked(row: tuple[Any, ...]) -> TrackedJob:
+    job_id, collection, database, *facts = row
+    return TrackedJob(Job(job_id, collection, JobState.COMPLETED, database, *facts[:7]), *facts[7:])
+
+
+def _counted(places: Mapping[Place, int], jobs: Iterable[TrackedJob], step: int) -> Mapping[Place, int]:
+    """Return the number of jobs of each collection with some more, or less."""
+    counts = dict(places)
+    for tracked in jobs:
+        place = (tracked.job.database, tracked.job.collection)
+        counts[place] = counts.get(place, 0) + step
+        if not counts[place]:
+            del counts[place]
+    return counts

@@ -1,0 +1,89 @@
+"""A poll that is told only what is new finds what a poll finds that is told everything."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.api import JobGoneError, Listing
+from monitor.api.answers import decoded, envelope
+from monitor.api.kept import Kept
+from monitor.api.listing import Page, Reading, Remembered, records_in
+from monitor.api.records import job_from
+from monitor.jobs import Difference, Job, Picture
+from monitor.poller import difference_of, observe
+from tests.clusters import cluster
+
+
+class Server:
+    """An import API whose next list is given to it, and which has nothing that it does not list."""
+
+    def __init__(self) -> None:
+        self.session = SimpleNamespace(begin=lambda: None)
+        self.records: list[Any] = []
+        self._last: Remembered | None = None
+
+    def list_jobs(self, since: object = None) -> Listing:
+        body = json.dumps({"code": 0, "data": {"records": self.records}}).encode()
+
+        def ask(_number: int, check: Any, kept: Kept[Page]) -> Page:
+            return kept.made_of(body, lambda content: check(decoded(content, "host", is_list=True)))
+
+        reading = Reading.since(since, self._last)
+        reading.read(ask, lambda payload: records_in(envelope(payload), None), job_from)
+        self._last, listing = reading.end()
+        return listing
+
+    def describe(self, job_id: str) -> Job:
+        raise JobGoneError(job_id)
+
+
+RECORDS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "jobId": st.sampled_from("abcdef"),
+            "state": st.sampled_from(["Pending", "Importing", "Completed", "Completed", "Failed", "Odd"]),
+        },
+        optional={"progress": st.integers(0, 3), "reason": st.just("no such file"), "importedRows": st.integers(0, 3)},
+    ),
+    max_size=6,
+    unique_by=lambda record: record["jobId"],
+)
+POLLS = st.lists(st.tuples(st.none() | RECORDS, st.sampled_from([1.0, 30.0, 2000.0, 8 * 86400.0])), max_size=8)
+
+
+def told(difference: Difference) -> Any:
+    """All that a difference says, whatever the order."""
+    picture = difference.picture
+    return (
+        sorted(difference.transitions, key=lambda step: step.job_id),
+        dict(picture.jobs.items()),
+        dict(picture.outcomes),
+        {one.job.job_id for one in difference.stalled},
+        {one.job.job_id for one in difference.resumed},
+        {one.job.job_id: one for one in difference.changed},
+        set(difference.removed),
+        (difference.progressed, difference.regressed, difference.missing, difference.changes_something),
+    )
+
+
+@settings(deadline=None)
+@given(POLLS)
+def test_what_is_told_beside_the_list_before_is_what_is_told_alone(polls: Any) -> None:
+    watched, now = cluster("http://host:1"), 1e9
+    of_alone, of_beside = Server(), Server()
+    alone: Picture | None = None
+    beside: Picture | None = None
+    for records, later in polls:
+        now += later
+        if records is not None:  # None: the same list again
+            of_alone.records = of_beside.records = records
+        forgetful = None if alone is None else replace(alone, mark=None, said={})
+        whole = difference_of(watched, alone, observe(of_alone, forgetful, now, {})[0], now)  # type: ignore[arg-type]
+        part = difference_of(watched, beside, observe(of_beside, beside, now, {})[0], now)  # type: ignore[arg-type]
+        alone, beside = whole.picture, part.picture
+
+        assert told(part) == told(whole)
