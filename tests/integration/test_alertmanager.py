@@ -58,6 +58,7 @@ def test_amtool_takes_the_example():
         ("MilvusImportKeyRejected", "developers", "on-call"),
         ("MilvusImportMonitorAbsent", None, "on-call"),
         ("MilvusImportJobFailed", "prod-eu", "team"),
+        ("MilvusImportLastImportAborted", "prod-eu", "team"),
         ("MilvusImportJobStalled", "prod-eu", "team"),
         ("MilvusImportMonitorDown", None, "team"),
         ("MilvusImportLastImportFailed", "dev", "team"),
