@@ -75,7 +75,7 @@ class Snapshot:
     Attributes:
         jobs: Every job, by cluster and id.
         clusters: Why each cluster is down; empty for one that is up, None for one that was not asked yet.
-        note: What is wrong with the asking itself; empty where nothing is.
+        note: What is wrong with the asking itself, or what it leaves out; empty where there is nothing to say.
     """
 
     jobs: Mapping[tuple[str, str], JobLine] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Board:
             self._jobs.get(cluster, {}).pop(job_id, None)
 
     def tell(self, note: str) -> None:
-        """Say what is wrong with the asking itself, or nothing."""
+        """Say what is wrong with the asking itself or is left out by it, or nothing."""
         with self._changing():
             self._note = note
 

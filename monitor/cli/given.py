@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from monitor.cli.options import fail, one_of, wrong
+from monitor.cli.options import fail, given_as, one_of, wrong
 from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_state_url
 
 _PORTS: Final = range(2**16)
@@ -19,6 +19,9 @@ def loaded(path: Path) -> Config:
     try:
         return load(path, os.environ)
     except ConfigError as error:
+        if not path.is_file():
+            where = given_as("--config", path)
+            fail(str(error) if where == "--config" else f"{where}: {error}")
         fail(str(error))
 
 

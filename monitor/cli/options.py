@@ -78,9 +78,20 @@ def wrong(name: str, value: object, message: str, *, variable: str = "") -> NoRe
         message: What is wrong.
         variable: Its environment variable, where that is not the one of its name.
     """
+    fail(f"{given_as(name, value, variable=variable)}: {message}")
+
+
+def given_as(name: str, value: object, *, variable: str = "") -> str:
+    """Return the name under which the value of an option came: the option's, or that of its environment variable.
+
+    Args:
+        name: The option.
+        value: What it was given.
+        variable: Its environment variable, where that is not the one of its name.
+    """
     variable = variable or variable_of(name)
     came_from_there = str(value) in (os.environ.get(variable), *os.environ.get(variable, "").split())
-    fail(f"{variable if came_from_there else name}: {message}")
+    return variable if came_from_there else name
 
 
 _Choice = TypeVar("_Choice", bound=str)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from monitor.cli.options import fail, option, wrong
+from monitor.cli.options import option, wrong
 
 if TYPE_CHECKING:
     from monitor.config import Masking
@@ -38,6 +38,8 @@ def reaching(
         wrong("--url", url, f"expected http://HOST:PORT, not {url!r}")
     if ca_file is not None and not ca_file.is_file():
         wrong("--ca-file", ca_file, f"{ca_file} is not a file")
+    if insecure and ca_file is not None:
+        wrong("--ca-file", ca_file, "is of no use beside --insecure; keep one of them")
     credential = _credential(username, password_file)
     if insecure:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -70,8 +72,10 @@ def _credential(username: str | None, password_file: Path | None) -> tuple[str, 
     """Return the credential; in UTF-8, though requests would write it in Latin-1."""
     if username is None and password_file is None:
         return None
-    if username is None or password_file is None:
-        fail("--username and --password-file go together")
+    if password_file is None:
+        wrong("--username", username, "needs --password-file beside it")
+    if username is None:
+        wrong("--password-file", password_file, "needs --username beside it")
     try:
         password = password_file.read_bytes().strip()
     except OSError as error:

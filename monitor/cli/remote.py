@@ -60,11 +60,16 @@ class _Remote:
         self._only = {} if cluster is None else {"cluster": cluster}
 
     def read(self) -> None:
-        """Read everything anew; raises ``RemoteError``."""
-        clusters = self._pages("clusters", {})
-        jobs = self._pages("jobs", {"state": _WANTED})
+        """Read everything anew, and say what of it is left out; raises ``RemoteError``."""
+        clusters, more_clusters = self._pages("clusters", {})
+        jobs, more_jobs = self._pages("jobs", {"state": _WANTED})
         self._board.show_clusters({one["name"]: _why(one) for one in clusters})
         self._board.show_jobs([_line(job, self._board.clock()) for job in jobs])
+        cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
+        only_one = "" if self._only else "; --cluster NAME shows those of one cluster"
+        self._board.tell(
+            f"{self._url}: there are more than {' and '.join(cut)}, the rest is left out{only_one}" if cut else ""
+        )
 
     def follow(self) -> None:
         """Follow the stream; where it breaks, begin anew after a while."""
@@ -73,7 +78,6 @@ class _Remote:
             try:
                 with self._asked("stream", {}, stream=True, timeout=(TIMEOUT, _SILENCE)) as response:
                     self.read()  # what changed before the stream began
-                    self._board.tell("")
                     failures = 0
                     self._take(response)
                 problem = f"{self._url}: the monitor has ended the stream"
@@ -104,7 +108,8 @@ class _Remote:
             elif field == "data" and name in takers:
                 takers[name](_decoded(value, self._url))
 
-    def _pages(self, what: str, parameters: Mapping[str, Any]) -> list[Any]:
+    def _pages(self, what: str, parameters: Mapping[str, Any]) -> tuple[list[Any], bool]:
+        """Return what there is on as many pages as are read, and whether there are more of them."""
         found: list[Any] = []
         cursor = None
         for _ in range(_PAGES):
@@ -115,7 +120,7 @@ class _Remote:
             cursor = page.get("next_cursor") if isinstance(page, dict) else None
             if cursor is None:
                 break
-        return found
+        return found, cursor is not None
 
     def _asked(
         self,

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from monitor.cli.bars import changes, screen
 from monitor.cli.board import Board, Snapshot
-from monitor.cli.options import ClusterName, fail, option
+from monitor.cli.options import ClusterName, fail, given_as, option
 from monitor.cli.printing import iso
 from monitor.cli.reaching import CaFile, Insecure, PasswordFile, Username, reaching
 from monitor.cli.remote import remote
@@ -79,7 +79,8 @@ def _is_remote(context: typer.Context, config: Path | None, url: str | None) -> 
         return url is not None
     from_variables = {name: _is_from_variable(context, name) for name in ("config", "url")}
     if from_variables["config"] is from_variables["url"]:
-        fail("--config and --url exclude each other: poll the clusters, or ask a running monitor")
+        given = f"{given_as('--config', config)} and {given_as('--url', url)}"
+        fail(f"{given} exclude each other: poll the clusters, or ask a running monitor")
     return from_variables["config"]
 
 

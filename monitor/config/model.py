@@ -104,7 +104,7 @@ class TlsSection(Section):
     key_file: Annotated[str | None, values.FILE] = None
     """PEM file with the key of the client certificate."""
     insecure_skip_verify: Annotated[bool, values.TRUE_OR_FALSE] = False
-    """Take any certificate for good; for tests only."""
+    """Take any certificate for good; for tests only, and not together with ca_file."""
 
 
 class ClusterSection(PollSettings, JobSettings):

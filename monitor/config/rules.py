@@ -80,6 +80,11 @@ def _certificate(cluster: ClusterSection) -> Iterator[tuple[Path, str]]:
         yield ("tls", "key_file"), "needs cert_file beside it"
 
 
+def _trust(cluster: ClusterSection) -> Iterator[tuple[Path, str]]:
+    if cluster.tls.insecure_skip_verify and cluster.tls.ca_file:
+        yield ("tls", "insecure_skip_verify"), "cannot be true beside ca_file; keep one of them"
+
+
 def _encryption(cluster: ClusterSection) -> Iterator[tuple[Path, str]]:
     tls = cluster.tls
     if (tls.ca_file or tls.cert_file or tls.key_file or tls.insecure_skip_verify) and cluster.url.startswith("http:"):
@@ -98,5 +103,6 @@ _RULES: Final = (
     Rule(frozenset({"api_key", "api_key_file"}), _one_key),
     Rule(frozenset({"api_key", "api_key_file", "api", "cluster_id", "project_id"}), _a_key),
     Rule(frozenset({"tls"}), _certificate),
+    Rule(frozenset({"tls"}), _trust),
     Rule(frozenset({"tls", "url"}), _encryption),
 )

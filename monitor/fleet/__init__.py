@@ -3,7 +3,6 @@
 from monitor.fleet.fleet import Fleet
 from monitor.fleet.index import ClusterIndex
 from monitor.fleet.look import Look
-from monitor.fleet.pace import Pace, pace
 from monitor.fleet.search import Search
 from monitor.fleet.seen import Change, Seen
 from monitor.fleet.views import ClusterView, JobView, TransitionView, cluster_view, job_view, transition_view
@@ -15,12 +14,10 @@ __all__ = [
     "Fleet",
     "JobView",
     "Look",
-    "Pace",
     "Search",
     "Seen",
     "TransitionView",
     "cluster_view",
     "job_view",
-    "pace",
     "transition_view",
 ]

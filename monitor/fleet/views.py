@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from monitor.fleet.index import ClusterIndex
-from monitor.fleet.pace import pace
 from monitor.fleet.seen import Seen
 from monitor.jobs import JobState, TrackedJob, classify, eta_seconds
+from monitor.jobs.estimate import pace
 from monitor.store import Recorded
 
 _KEPT = 6
+_MINUTE = 60.0
 
 
 class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     progress_per_minute: float | None
     """How much of the whole it gains in a minute at its recent pace; null where it has none."""
     rows_per_second: float | None
+    """The same in rows, where the server says how many there are."""
     eta_seconds: float | None
     """Estimated time left; null while it would be a guess."""
     stalled: bool
@@ -123,7 +125,7 @@ def job_view(cluster: str, tracked: TrackedJob, now: float) -> JobView:
     """Return a job, with its pace and time left as they are now."""
     job = tracked.job
     speed = pace(tracked, now)
-    left = eta_seconds(tracked, now)
+    rows = job.total_rows
     return JobView(
         cluster=cluster,
         job_id=job.job_id,
@@ -134,9 +136,9 @@ def job_view(cluster: str, tracked: TrackedJob, now: float) -> JobView:
         progress=_rounded(job.progress),
         imported_rows=job.imported_rows,
         total_rows=job.total_rows,
-        progress_per_minute=None if speed is None else _rounded(speed.progress_per_minute),
-        rows_per_second=None if speed is None else _rounded(speed.rows_per_second),
-        eta_seconds=_rounded(left),
+        progress_per_minute=None if speed is None else _rounded(speed * _MINUTE),
+        rows_per_second=None if speed is None or not rows else _rounded(speed * rows),
+        eta_seconds=_rounded(eta_seconds(tracked, now)),
         stalled=tracked.stalled,
         listed=tracked.missing_since is None,
         missing_since=moment(tracked.missing_since),

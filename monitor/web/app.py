@@ -9,7 +9,6 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from monitor.web import openapi
 from monitor.web.api import ENDPOINTS, PREFIX, Api, problem
 from monitor.web.broadcast import Broadcast
+from monitor.web.compression import Compression
 from monitor.web.desk import LOOKERS, WAITERS, Desk
 from monitor.web.monitored import Monitored
 from monitor.web.pages import Pages, static
@@ -62,7 +62,7 @@ def create_app(monitored: Monitored, clock: Callable[[], float] = time.time) -> 
         routes=[
             Route(path, answer, methods=["POST" if path == "/-/reload" else "GET"]) for path, answer in answers.items()
         ],
-        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
+        middleware=[Middleware(Compression)],
         exception_handlers={NOT_FOUND: refused, METHOD_NOT_ALLOWED: refused},
     )
     app.state.streams = broadcast

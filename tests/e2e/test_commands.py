@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -227,6 +228,11 @@ def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
         (("jobs", "-c", "x"), "FAIL_ON", "bogus"),
         (("jobs", "-c", "x"), "OUTPUT", "xml"),
         (("healthcheck",), "URL", "ftp://here"),
+        (("healthcheck",), "USERNAME", "me"),
+        (("healthcheck",), "PASSWORD_FILE", "password"),
+        (("healthcheck", "--insecure"), "CA_FILE", __file__),
+        (("jobs",), "CONFIG", "/none/config.yml"),
+        (("wait", "-c", Path(__file__).parents[2] / "config" / "demo.yml", "--job", "1"), "CLUSTER", "none"),
     ],
 )
 def test_a_bad_variable_is_named_by_its_own_name(arguments, variable, value):

@@ -157,11 +157,17 @@ def test_bad_input_is_2_and_nobody_there_is_1(config, tmp_path):
     for arguments, environment, code, sentence in (
         ((), {}, 2, "give --config FILE, to poll its clusters, or --url URL, to ask a running monitor"),
         (("-c", config, "--url", here), {}, 2, "--config and --url exclude each other"),
+        (
+            (),
+            {"MILVUS_IMPORT_MONITOR_CONFIG": str(config), "MILVUS_IMPORT_MONITOR_URL": here},
+            2,
+            "MILVUS_IMPORT_MONITOR_CONFIG and MILVUS_IMPORT_MONITOR_URL exclude each other",
+        ),
         (("-c", tmp_path / "no.yml"), {}, 2, "the config file does not exist"),
         (("-c", config, "--cluster", "boks"), {}, 2, "--cluster: "),
         (("--url", "ftp://x"), {}, 2, "--url: expected http://HOST:PORT, not 'ftp://x'"),
         (("--url", "http://me:pass@x"), {}, 2, "--url: must not contain credentials (@)"),
-        (("--url", here, "--username", "me"), {}, 2, "--username and --password-file go together"),
+        (("--url", here, "--username", "me"), {}, 2, "--username: needs --password-file beside it"),
         (("--url", here), {}, 1, "http://127.0.0.1:1: no answer (ConnectionError)"),
         (("--url", here), {"MILVUS_IMPORT_MONITOR_CONFIG": str(config)}, 1, "http://127.0.0.1:1: no answer"),
         (("-c", tmp_path / "no.yml"), {"MILVUS_IMPORT_MONITOR_URL": here}, 2, "the config file does not exist"),

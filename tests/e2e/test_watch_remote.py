@@ -4,11 +4,17 @@ import secrets
 
 import bcrypt
 import pytest
+import requests
 
+from monitor.cli.bars import changes
+from monitor.cli.board import Board, Snapshot
+from monitor.cli.remote import remote
+from monitor.jobs import Job, JobState
 from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
 from tests.terminal import terminal
+from tests.watched import Served, Watched
 
 
 @pytest.fixture
@@ -101,3 +107,35 @@ def test_a_monitor_that_asks_for_a_password_gets_it_from_a_file(books, config, t
 
     assert refused.returncode == 1
     assert "(HTTP 401)" in refused.stderr
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """A monitor of more clusters and jobs than are read."""
+    monkeypatch.setattr("monitor.cli.remote._PAGE", 2)
+    monkeypatch.setattr("monitor.cli.remote._PAGES", 2)
+    watched = Watched(*(f"c{number}" for number in range(5)))
+    watched.poll("c0", *(Job(str(number), "books", JobState.IMPORTING) for number in range(4)))
+    watched.poll("c4", Job("9", "books", JobState.FAILED))
+    with Served(watched) as served:
+        yield served.url
+    watched.store.close()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (None, "there are more than 4 clusters and 4 jobs, the rest is left out; --cluster NAME shows those of one"),
+        ("c0", ""),
+        ("c4", ""),
+    ],
+)
+def test_what_is_left_out_is_said(many, cluster, said):
+    board = Board()
+    with requests.Session() as session, remote(session, many, board, cluster):
+        shown = board.snapshot()
+
+    assert said in shown.note
+    assert bool(said) is bool(shown.note)
+    assert [line for line in changes(Snapshot(), shown) if "left out" in line] == ([shown.note] if said else [])
+    assert len(shown.jobs) == {None: 4, "c0": 4, "c4": 1}[cluster]

@@ -651,7 +651,9 @@ def test_a_health_check_comes_in_with_a_password(folder):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--username", "a"], "--username and --password-file go together"),
+        (["--username", "a"], "--username: needs --password-file beside it"),
+        (["--password-file", "a"], "--password-file: needs --username beside it"),
+        (["--ca-file", __file__, "--insecure"], "--ca-file: is of no use beside --insecure; keep one of them"),
         (["--username", "a", "--password-file", "/none"], "--password-file: /none: No such file or directory"),
         (["--ca-file", "/none"], "--ca-file: /none is not a file"),
         (["--url", "http://a:b@c"], "--url: must not contain credentials (@); use --username and --password-file"),

@@ -28,6 +28,9 @@ SET_BY_USERS = {
     "milvus_import:max_import_age:seconds": {"milvus_cluster", "database", "collection", "of"},
 }
 
+REMEMBERED = {"collection:milvus_import_last_import_aborted:known": {"milvus_cluster", "database", "collection"}}
+"""What a rule goes by that it recorded itself at its last evaluation."""
+
 
 def rules(kind):
     """The rules of a kind, alert or record, in the order of the file, by name."""
@@ -41,7 +44,7 @@ RECORDS = rules("record")
 
 def vocabulary():
     """What an expression may name: what the monitor exports, what users set, and what is recorded."""
-    words = Vocabulary(exported() | SET_BY_USERS)
+    words = Vocabulary(exported() | SET_BY_USERS | REMEMBERED)
     for name, rule in RECORDS.items():
         words.series[name] = words.labels(rule["expr"])
     return words
@@ -136,6 +139,13 @@ def test_each_expression_names_only_metrics_labels_and_values_that_there_are(nam
     words.labels((ALERTS.get(name) or RECORDS[name])["expr"])
 
 
+def test_a_rule_that_remembers_itself_records_what_it_reads():
+    words = vocabulary()
+
+    assert {name: words.series[name] for name in REMEMBERED} == REMEMBERED
+    assert all(name in RECORDS[name]["expr"] for name in REMEMBERED)
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -181,7 +191,7 @@ def test_what_is_known_outlasts_the_wait_for_the_alerts_that_inhibit_it():
     known = [rule["expr"] for name, rule in RECORDS.items() if name.endswith(":known")]
     windows = {seconds(window) for expression in known for window in re.findall(r"\[(\w+)\]", expression)}
 
-    assert len(known) == 5
+    assert len(known) == 6
     assert windows == {900}
     for alert in ("MilvusImportClusterUnreachable", "MilvusImportKeyRejected", "MilvusImportMonitorAbsent"):
         assert seconds(ALERTS[alert]["for"]) < 900

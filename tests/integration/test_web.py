@@ -117,7 +117,19 @@ def test_metrics_are_answered_in_openmetrics_to_who_asks_for_it(served):
     assert answer.content.endswith(b"# EOF\n")
 
 
-@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate, br", "gzip;q=1.0, identity;q=0.5"])
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        "gzip",
+        "gzip, deflate, br",
+        "gzip;q=1.0, identity;q=0.5",
+        "GZip; Q=0.5",
+        "x-gzip",
+        "*",
+        "*;q=0, gzip",
+        "identity;q=0, *;q=0.1",
+    ],
+)
 def test_metrics_are_compressed_for_who_accepts_it(served, accepted):
     zipped = served.get("/metrics", headers={"Accept-Encoding": accepted}, stream=True)
     raw = zipped.raw.read(decode_content=False)
@@ -129,12 +141,45 @@ def test_metrics_are_compressed_for_who_accepts_it(served, accepted):
     assert len(raw) < len(gzip.decompress(raw)) / 5
 
 
-@pytest.mark.parametrize("accepted", [None, "identity", "br"])
-def test_metrics_are_not_compressed_for_anybody_else(served, accepted):
-    answer = served.get("/metrics", headers={"Accept-Encoding": accepted})
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        None,
+        "",
+        "identity",
+        "br",
+        "gzip;q=0",
+        "gzip;q=0.000, br",
+        "gzip;q=0, *",
+        "*;q=0",
+        "identity, *;q=0",
+        "gzip;q=0.5, identity",
+        "gzip;q=0.5, *;q=0.6",
+        "gzip;q=much",
+        "gzipped",
+    ],
+)
+@pytest.mark.parametrize("path", ["/metrics", "/static/page.css", "/api/v1/openapi.json"])
+def test_nothing_is_compressed_for_anybody_who_does_not_accept_it(served, path, accepted):
+    answer = served.get(path, headers={"Accept-Encoding": accepted})
 
+    assert answer.status_code == 200
+    assert len(answer.content) > 1024
     assert "Content-Encoding" not in answer.headers
-    assert answer.content.startswith(b"# HELP milvus_import_jobs ")
+    assert answer.headers["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "zipped"), [("br", "gzip", True), ("gzip", "gzip;q=0", True), ("br", "*;q=0", False)]
+)
+def test_what_is_accepted_may_be_said_in_several_headers(served, first, second, zipped):
+    lines = ["GET /metrics HTTP/1.1", "Host: x", f"Accept-Encoding: {first}", f"Accept-Encoding: {second}"]
+    with served.connect() as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        head = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")[0]
+
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert (b"content-encoding: gzip" in head.lower()) is zipped
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])

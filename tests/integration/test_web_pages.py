@@ -397,6 +397,24 @@ def test_a_job_that_stands_still_has_no_pace(served, watched):
     assert "%/min" not in section(page(served), "running")
 
 
+def test_a_plateau_is_no_part_of_the_pace_and_pace_and_time_left_agree(served, watched):
+    for after, progress in ((30, 0.1), (30, 0.2), (30, 0.3), (3000, 0.4), (30, 0.5)):
+        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress), after=after)
+    job = served.json("/api/v1/job", cluster="eu", id="1")
+
+    assert job["progress_per_minute"] == pytest.approx(0.2)
+    assert job["eta_seconds"] == pytest.approx(60 * (1 - 0.5) / job["progress_per_minute"])
+    assert "20.0 %/min" in section(page(served), "running")
+
+
+def test_one_step_forward_makes_neither_a_pace_nor_an_estimate(served, watched):
+    for progress in (0.1, 0.2):
+        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress))
+    job = served.json("/api/v1/job", cluster="eu", id="1")
+
+    assert (job["progress_per_minute"], job["eta_seconds"]) == (None, None)
+
+
 def test_a_poll_of_a_cluster_that_has_just_left_the_config_tells_nothing(watched):
     version = watched.fleet.version
     watched.fleet.polled("gone", ok=True, why="")

@@ -67,20 +67,22 @@ clusters:
     cluster_id: in01
     api_key: root:Milvus
     databases: [default, other]
-    tls: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem, insecure_skip_verify: true}
+    tls: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem}
   - {name: on-demand, url: 'https://api.cloud.zilliz.com', project_id: p, region_id: r, api_key: k}
   - {name: shares, url: 'https://a', tls: {ca_file: ca.pem}}
+  - {name: lab, url: 'https://b', tls: {insecure_skip_verify: true}}
 """,
         tmp_path,
     )
     assert (config.listen_host, config.listen_port) == ("0.0.0.0", 8080)
     assert (config.log_format, config.log_level, config.concurrency) == ("json", "debug", 7)
-    prod, on_demand, shares = config.clusters
+    prod, on_demand, shares, lab = config.clusters
     assert shares.tls.ca_file == prod.tls.ca_file
     assert (prod.url, prod.api, prod.cluster_id) == ("https://milvus.example:443/prefix", "v1", "in01")
     assert prod.api_key.get_secret_value() == "root:Milvus"
     assert prod.databases == ("default", "other")
-    assert prod.tls == Tls(tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem", insecure_skip_verify=True)
+    assert prod.tls == Tls(tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
+    assert lab.tls == Tls(insecure_skip_verify=True)
     assert (on_demand.cluster_id, on_demand.project_id, on_demand.region_id) == ("", "p", "r")
 
 

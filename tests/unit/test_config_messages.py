@@ -368,12 +368,23 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
             "cluster_id: c | api_key: k | tls: {key_file: key}",
             "config.yml:6: clusters[0].tls.key_file: needs cert_file beside it",
         ),
+        (
+            "cluster_id: c | api_key: k | tls: {ca_file: key, insecure_skip_verify: true}",
+            "config.yml:6: clusters[0].tls.insecure_skip_verify: cannot be true beside ca_file; keep one of them",
+        ),
     ],
 )
 def test_settings_of_a_cluster_that_do_not_go_together(settings: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("another-key")
     # One setting a line, so that the line in the message says which one is meant.
     check(cloud(settings.replace(" | ", "\n    ")), expected, tmp_path)
+
+
+def test_a_ca_file_goes_with_a_check_that_is_not_skipped(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("a certificate")
+    text = "clusters: [{name: a, url: 'https://a', tls: {ca_file: ca.pem, insecure_skip_verify: false}}]"
+    (cluster,) = parse(text, source="config.yml", directory=tmp_path, environ=ENVIRON).clusters
+    assert cluster.tls.ca_file == tmp_path / "ca.pem"
 
 
 @pytest.mark.parametrize(
