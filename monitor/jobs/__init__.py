@@ -5,7 +5,7 @@ arguments; progress is a ratio from 0 to 1.
 """
 
 from monitor.jobs.difference import Difference, Observation, diff
-from monitor.jobs.estimate import eta_seconds
+from monitor.jobs.estimate import Pace, eta_seconds, pace, pace_of
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
     TERMINAL,
@@ -29,6 +29,7 @@ __all__ = [
     "JobState",
     "Jobs",
     "Observation",
+    "Pace",
     "Picture",
     "Place",
     "StallLimits",
@@ -38,5 +39,7 @@ __all__ = [
     "diff",
     "eta_seconds",
     "is_stalled",
+    "pace",
+    "pace_of",
     "questions",
 ]

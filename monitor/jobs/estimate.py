@@ -1,5 +1,6 @@
 """How long an import still takes, from its own recent pace."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 from typing import Final
@@ -30,15 +31,34 @@ def with_sample(samples: tuple[tuple[float, float], ...], job: Job, now: float) 
     return (*samples, (now, job.progress))[-SAMPLES:]
 
 
-def pace(tracked: TrackedJob, now: float) -> float | None:
-    """Return how much of the whole an import gains in a second, at its recent pace.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast an import went of late.
+
+    Attributes:
+        per_second: Progress a second, above 0.
+        done_at: When its progress reaches 1, if it goes on like that.
+        until: Up to when that is believed, if the job does not move: then it stands still.
+    """
+
+    per_second: float
+    done_at: float
+    until: float
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until ``done_at``, never negative; None while that would be a guess."""
+        return None if now > self.until else max(0.0, self.done_at - now)
+
+
+def pace_of(tracked: TrackedJob) -> Pace | None:
+    """Return the recent pace of an import, which is the same until it moves on.
 
     The time for which it stood still on the way (Milvus does at about 10, 40, 45, 80 to 90) is no part of its pace.
 
     Returns:
-        Progress a second, above 0; None where it has no pace: in any state but importing, before two steps forward that
-        belong together, and once it has not moved for three times its usual step (index building stands at 80 to 90 %,
-        Milvus issue 39348).
+        None where it has no pace: in any state but importing, and before two steps forward that belong together. It is
+        not believed any more once the job has not moved for three times its usual step (index building stands at 80 to
+        90 %, Milvus issue 39348).
     """
     samples = tracked.samples
     if tracked.job.state is not JobState.IMPORTING or len(samples) <= _ENOUGH:
@@ -46,9 +66,17 @@ def pace(tracked: TrackedJob, now: float) -> float | None:
     steps = [(after - before, high - low) for (before, low), (after, high) in pairwise(samples)]
     still = _STANDS_STILL * median_low([took for took, _ in steps])
     moving = [(took, forward) for took, forward in steps if 0 < took <= still]
-    if now - samples[-1][0] > still or len(moving) < _ENOUGH:
+    if len(moving) < _ENOUGH:
         return None
-    return sum(forward for _, forward in moving) / sum(took for took, _ in moving)
+    per_second = sum([forward for _, forward in moving]) / sum([took for took, _ in moving])
+    at, progress = samples[-1]
+    return Pace(per_second, at + (1.0 - progress) / per_second, at + still)
+
+
+def pace(tracked: TrackedJob, now: float) -> float | None:
+    """Return how much of the whole an import gains in a second at its recent pace; None where it has none now."""
+    recent = pace_of(tracked)
+    return None if recent is None or now > recent.until else recent.per_second
 
 
 def eta_seconds(tracked: TrackedJob, now: float) -> float | None:
@@ -59,8 +87,5 @@ def eta_seconds(tracked: TrackedJob, now: float) -> float | None:
     Returns:
         Seconds, never negative; None while it would be a guess, which is where the job has no pace.
     """
-    speed = pace(tracked, now)
-    if speed is None:
-        return None
-    at, progress = tracked.samples[-1]
-    return max(0.0, (1.0 - progress) / speed - (now - at))
+    recent = pace_of(tracked)
+    return None if recent is None else recent.seconds_left(now)

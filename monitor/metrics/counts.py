@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from monitor.jobs import TERMINAL, JobState, Place, Transition
-from monitor.metrics.samples import Line, Samples, line
+from monitor.metrics.samples import Line, line
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -32,12 +32,12 @@ class Histogram:
         self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
         self._sum += seconds
 
-    def add_to(self, samples: Samples, family: str, who: str) -> None:
-        """Add the lines, with the labels ``who``."""
+    def lines(self, family: str, who: str) -> Iterator[Line]:
+        """Return the lines, with the labels ``who``."""
         for bound, count in zip((*DURATION_BUCKETS, "+Inf"), accumulate(self._counts), strict=True):
-            samples.add(line(family, f'{who},le="{bound}"', count, "_bucket"))
-        samples.add(line(family, who, sum(self._counts), "_count"))
-        samples.add(line(family, who, self._sum, "_sum"))
+            yield line(family, f'{who},le="{bound}"', count, "_bucket")
+        yield line(family, who, sum(self._counts), "_count")
+        yield line(family, who, self._sum, "_sum")
 
 
 class Counts:
@@ -94,10 +94,10 @@ class Counts:
         for (from_state, to_state), count in self._transitions.items():
             yield line("job_transitions_total", f'{who},from_state="{from_state}",to_state="{to_state}"', count)
 
-    def durations(self, samples: Samples, who: str) -> None:
-        """Add the lines of the histograms, for the cluster with these labels."""
+    def durations(self, who: str) -> Iterator[Line]:
+        """Return the lines of the histograms, for the cluster with these labels."""
         for state, histogram in self._durations.items():
-            histogram.add_to(samples, "job_duration_seconds", f'{who},state="{state}"')
+            yield from histogram.lines("job_duration_seconds", f'{who},state="{state}"')
 
     def steady(self, who: str) -> Iterator[Line]:
         """Return the lines of what every poll changes, for the cluster with these labels."""

@@ -1,7 +1,8 @@
 """Lines of the text format, which OpenMetrics reads as well."""
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from monitor.metrics.families import FAMILIES
 
@@ -26,60 +27,97 @@ def line(family: str, label_text: str, value: float, suffix: str = "") -> Line:
     return INDEX[family], f"milvus_import_{family}{suffix}{{{label_text}}} {number}\n"
 
 
-class Samples:
-    """Collects the lines of one cluster, by family."""
+class Columns:
+    """Families of which things of one kind have a text each, perhaps an empty one.
 
-    def __init__(self) -> None:
-        self._lines: list[list[str]] = [[] for _ in FAMILIES]
+    Args:
+        families: Their names.
+    """
 
-    def add(self, *lines: Line) -> None:
-        """Add lines."""
+    def __init__(self, *families: str) -> None:
+        self._indexes = tuple(INDEX[family] for family in families)
+
+    def texts(self, lines: Iterable[Line]) -> "Rendered":
+        """Return the texts of one thing from its lines."""
+        texts = dict.fromkeys(self._indexes, "")
+        series = 0
         for index, text in lines:
-            self._lines[index].append(text)
+            texts[index] += text
+            series += 1
+        return Rendered(tuple(texts.values()), series)
 
-    def text(self) -> tuple[bytes, ...]:
-        """Return the lines of each family, in the order of ``FAMILIES``; half a character becomes ``?``."""
-        return tuple("".join(lines).encode(errors="replace") for lines in self._lines)
+    def add(self, things: Iterable["Rendered"], texts: list[str]) -> None:
+        """Add the texts of several things to those of all families."""
+        for index, column in zip(self._indexes, zip(*[thing.texts for thing in things], strict=True), strict=False):
+            texts[index] += "".join(column)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One thing, rendered.
+
+    Attributes:
+        texts: Its lines, by the families of its kind.
+        series: How many lines there are.
+    """
+
+    texts: tuple[str, ...]
+    series: int
+
+
+def empty() -> list[str]:
+    """Return an empty text for each of ``FAMILIES``."""
+    return [""] * len(FAMILIES)
+
+
+def encoded(texts: Iterable[str]) -> tuple[bytes, ...]:
+    """Return the texts as they are sent; half a character becomes ``?``."""
+    return tuple([text.encode(errors="replace") for text in texts])
 
 
 class Budget:
     """How many series may still be shown, and how many were left out."""
 
     def __init__(self, series: int) -> None:
-        self._left = series
+        self.left = series
         self.dropped = 0
 
-    def add(self, samples: Samples, group: Sequence[Line]) -> None:
-        """Add the lines of one job or collection, all or none."""
-        if len(group) > self._left:
-            self._left = 0
-            self.dropped += len(group)
-            return
-        self._left -= len(group)
-        samples.add(*group)
+    def takes(self, series: int) -> bool:
+        """Say whether so many series of one job or collection may be shown, all or none; once not, then never more."""
+        if series > self.left:
+            self.left = 0
+            self.dropped += series
+            return False
+        self.left -= series
+        return True
+
+
+Facts = TypeVar("Facts")
+Made = TypeVar("Made")
 
 
 class Memo:
-    """The lines of jobs and collections as they were rendered last time, for as long as what they show is the same."""
+    """What was made of jobs and collections last time, for as long as the facts are the same."""
 
     def __init__(self) -> None:
-        self._before: dict[Hashable, tuple[object, Sequence[Line]]] = {}
-        self._now: dict[Hashable, tuple[object, Sequence[Line]]] = {}
+        self._before: dict[Hashable, tuple[Any, Any]] = {}
+        self._now: dict[Hashable, tuple[Any, Any]] = {}
 
     def begin(self) -> None:
         """Begin to render; what is not asked for from now on is forgotten at the next beginning."""
         self._before, self._now = self._now, {}
 
-    def lines(self, key: Hashable, facts: object, render: Callable[[], Sequence[Line]]) -> Sequence[Line]:
-        """Return the lines of something.
+    def made(self, key: Hashable, facts: Facts, make: Callable[[Facts], Made]) -> Made:
+        """Return what is made of the facts about something.
 
         Args:
             key: Which thing it is.
-            facts: All that its lines show.
-            render: Makes the lines, where the facts are not those of last time.
+            facts: All that is shown of it.
+            make: Makes it, where the facts are not those of last time.
         """
         known = self._before.get(key)
-        if known is None or known[0] != facts:
-            known = (facts, render())
+        if known is None or not (known[0] is facts or known[0] == facts):
+            known = (facts, make(facts))
         self._now[key] = known
-        return known[1]
+        made: Made = known[1]
+        return made
