@@ -272,7 +272,8 @@ def observe(
         frozenset(asked),
         frozenset(answered),
         described=described,
-        left=listing.left,
+        told=None if listing.left is None else listing.jobs,
+        left=listing.left or frozenset(),
         mark=listing.mark,
     )
     return seen, listing

@@ -4,7 +4,7 @@ Pure: no I/O, no clock, nothing beyond the standard library. Times are seconds s
 arguments; progress is a ratio from 0 to 1.
 """
 
-from monitor.jobs.difference import Difference, Observation, diff
+from monitor.jobs.difference import Difference, diff
 from monitor.jobs.estimate import Pace, eta_seconds, pace, pace_of
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
@@ -15,6 +15,7 @@ from monitor.jobs.model import (
     TrackedJob,
     Transition,
 )
+from monitor.jobs.observation import Observation
 from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
 from monitor.jobs.shelf import Place

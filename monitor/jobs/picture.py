@@ -107,8 +107,9 @@ class Picture:
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
         mark: Stands for the list that it was drawn from; None where nobody has it any more.
         said: What that list said of each job that is not completed.
-        forget_at: When the first of the retired jobs need not be remembered any more, or a time before that.
-        quiet_until: Up to when nothing changes, and nothing is to be asked, as long as the list says the same.
+        due_at: Up to when there is nothing to do about any job, as long as the list says the same.
+        quiet: Whether it is known that nothing is to be asked of the server, as long as the list says the same.
+        terms: By what the jobs were followed; by other terms, something may be due.
     """
 
     jobs: Jobs = field(default_factory=Jobs)
@@ -116,12 +117,9 @@ class Picture:
     baseline_at: float | None = None
     mark: object = field(default=None, compare=False, repr=False)
     said: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
-    forget_at: float = field(default=0.0, compare=False, repr=False)
-    quiet_until: float = field(default=0.0, compare=False, repr=False)
-
-    def stays(self, listed: Mapping[str, Job], now: float) -> bool:
-        """Say whether a list is the very same one again, and time changes nothing in what it shows."""
-        return listed is self.said and now < self.quiet_until
+    due_at: float = field(default=0.0, compare=False, repr=False)
+    quiet: bool = field(default=False, compare=False, repr=False)
+    terms: object = field(default=None, compare=False, repr=False)
 
 
 _UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)

@@ -19,7 +19,7 @@ def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, l
         now: The time of this poll.
         limit: How many may be asked; the others wait for the next poll.
     """
-    if previous is not None and previous.stays(listed, now):
+    if previous is not None and previous.quiet and listed is previous.said:
         return []
     before = Jobs() if previous is None else previous.jobs
     waiting: list[tuple[bool, float, bool, str]] = []

@@ -18,6 +18,8 @@ def labels(*pairs: tuple[str, str]) -> str:
 
 
 def _escaped(value: str) -> str:
+    if value.isalnum():
+        return value
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

@@ -14,7 +14,7 @@ from monitor.jobs import (
     StallLimits,
     diff,
 )
-from monitor.jobs import difference as room
+from monitor.jobs import remembering as room
 
 PENDING, IMPORTING, UNCOMMITTED, COMMITTING, COMPLETED, FAILED, VANISHED, UNKNOWN = JobState
 LIMITS = StallLimits(stall_after=600, pending_after=1200, uncommitted_after=1800)

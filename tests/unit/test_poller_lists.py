@@ -87,3 +87,28 @@ def test_what_is_told_beside_the_list_before_is_what_is_told_alone(polls: Any) -
         alone, beside = whole.picture, part.picture
 
         assert told(part) == told(whole)
+
+
+def test_a_shorter_limit_counts_at_the_next_poll_though_the_list_says_the_same() -> None:
+    server, picture, stalled = Server(), None, []
+    server.records = [{"jobId": "1", "state": "Importing", "progress": 40}]
+    for number, limit in enumerate([600.0, 600.0, 600.0, 60.0]):
+        now = 1e9 + 100.0 * number
+        seen, _ = observe(server, picture, now, {})  # type: ignore[arg-type]
+        difference = difference_of(cluster("http://host:1", stall_after=limit), picture, seen, now)
+        picture = difference.picture
+        stalled.append(len(difference.stalled))
+
+    assert stalled == [0, 0, 0, 1]
+
+
+def test_a_poll_that_is_told_nothing_new_keeps_the_very_same_picture() -> None:
+    server, pictures = Server(), list[Picture]()
+    server.records = [{"jobId": str(one), "state": "Importing", "progress": 40} for one in range(3)]
+    for number in range(4):
+        seen, _ = observe(server, pictures[-1] if pictures else None, 1e9 + number, {})  # type: ignore[arg-type]
+        watched = cluster("http://host:1")
+        pictures.append(difference_of(watched, pictures[-1] if pictures else None, seen, 1e9 + number).picture)
+        server.records.reverse()
+
+    assert pictures[1] is pictures[2] is pictures[3]
