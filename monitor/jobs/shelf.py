@@ -1,20 +1,22 @@
 """Completed jobs, packed: nearly all jobs of a cluster are, and nothing happens to them any more.
 
-A tracked job takes some 500 bytes; on a shelf it takes about 100. They stand there sorted by id, a few in each block,
-so that one of them is found, put there or taken away without touching the others.
+A tracked job takes some 500 bytes; on a shelf it takes less than 100. They stand there sorted by id, a few in each
+block, so that one of them is found, put there or taken away without touching the others.
 """
 
 import marshal
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from itertools import chain
 from typing import Any, Final
 
 from monitor.jobs.model import Job, JobState, TrackedJob
 
-BLOCK: Final = 16
+BLOCK: Final = 32
 """Jobs of a block; one with twice as many is divided."""
+
+Row = tuple[Any, ...]
 
 Place = tuple[str, str]
 """A database and a collection in it."""
@@ -75,7 +77,7 @@ class Shelf(TrackedJobs):
         ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
         chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
         self._firsts = [chunk[0].job.job_id for chunk in chunks]
-        self._blocks = [marshal.dumps([_packed(tracked) for tracked in chunk]) for chunk in chunks]
+        self._blocks = [_block([_row(tracked) for tracked in chunk]) for chunk in chunks]
         self._size = len(ordered)
         self.places: Mapping[Place, int] = _counted({}, ordered, 1)
 
@@ -92,8 +94,13 @@ class Shelf(TrackedJobs):
     def find(self, job_id: str) -> TrackedJob | None:
         """Return a job, or None."""
         number = bisect_right(self._firsts, job_id) - 1
-        rows = _rows(self._blocks[number]) if number >= 0 else []
-        return next((_unpacked(row) for row in rows if row[0] == job_id), None)
+        if number < 0:
+            return None
+        columns = _columns(self._blocks[number])
+        if job_id not in columns[0]:
+            return None
+        place = columns[0].index(job_id)
+        return _unpacked([column[place if len(column) > 1 else 0] for column in columns])
 
     def after(self, job_id: str) -> Iterator[TrackedJob]:
         """Return the jobs whose ids come after one, sorted by id."""
@@ -106,22 +113,20 @@ class Shelf(TrackedJobs):
         blocks = () if other is self else set(self._blocks).difference(other._blocks)  # noqa: SLF001 - another one of ours
         return {row[0]: _unpacked(row) for block in blocks for row in _rows(block)}
 
-    def with_changes(self, put: Mapping[str, TrackedJob], taken: Iterable[str]) -> "Shelf":
-        """Return a shelf with some jobs more, in place of those that have their ids, and others less.
+    def with_changes(self, put: Mapping[str, TrackedJob], taken: Mapping[str, TrackedJob]) -> "Shelf":
+        """Return a shelf with some jobs more and others less.
 
         Args:
             put: Jobs to put there, by id.
-            taken: Ids of jobs to be taken away, where they are not put there as well.
+            taken: Jobs that stand there, by id: to be taken away, or to be replaced.
         """
-        changes: dict[str, TrackedJob | None] = {**dict.fromkeys(taken), **put}
-        if not changes:
+        if not put and not taken:
             return self
-        gone = [tracked for tracked in map(self.find, changes) if tracked is not None]
         shelf = Shelf()
         shelf._firsts, shelf._blocks = list(self._firsts), list(self._blocks)
-        shelf._size = self._size + len(put) - len(gone)
-        shelf.places = _counted(_counted(self.places, put.values(), 1), gone, -1)
-        shelf._change(changes)
+        shelf._size = self._size + len(put) - len(taken)
+        shelf.places = _counted(_counted(self.places, put.values(), 1), taken.values(), -1)
+        shelf._change({**dict.fromkeys(taken), **put})
         return shelf
 
     def _change(self, changes: Mapping[str, TrackedJob | None]) -> None:
@@ -137,21 +142,33 @@ class Shelf(TrackedJobs):
                 if tracked is None:
                     rows.pop(job_id, None)
                 else:
-                    rows[job_id] = _packed(tracked)
+                    rows[job_id] = _row(tracked)
             ordered = sorted(rows.values())
             size = BLOCK if len(ordered) >= 2 * BLOCK else max(1, len(ordered))
             chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
             self._firsts[number : number + 1] = [chunk[0][0] for chunk in chunks]
-            self._blocks[number : number + 1] = [marshal.dumps(chunk) for chunk in chunks]
+            self._blocks[number : number + 1] = [_block(chunk) for chunk in chunks]
             end = begin
 
 
-def _rows(block: bytes) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = marshal.loads(block)  # noqa: S302 - the bytes are our own and never leave the process
-    return rows
+def _block(rows: Sequence[Row]) -> bytes:
+    """Pack rows column by column: of a column whose values are all the same, one is kept."""
+    columns = [column[:1] if column.count(column[0]) == len(column) else column for column in zip(*rows, strict=True)]
+    return marshal.dumps(columns)
 
 
-def _packed(tracked: TrackedJob) -> tuple[Any, ...]:
+def _columns(block: bytes) -> list[Row]:
+    columns: list[Row] = marshal.loads(block)  # noqa: S302 - the bytes are our own and never leave the process
+    return columns
+
+
+def _rows(block: bytes) -> Iterator[Row]:
+    columns = _columns(block)
+    size = len(columns[0])  # of the ids, each its own
+    return zip(*[column if len(column) == size else column * size for column in columns], strict=True)
+
+
+def _row(tracked: TrackedJob) -> Row:
     """Return what there is to know of a completed job as a flat row of plain values, its id first."""
     job = tracked.job
     return (
@@ -179,7 +196,7 @@ def _packed(tracked: TrackedJob) -> tuple[Any, ...]:
     )
 
 
-def _unpacked(row: tuple[Any, ...]) -> TrackedJob:
+def _unpacked(row: Sequence[Any]) -> TrackedJob:
     job_id, collection, database, *facts = row
     return TrackedJob(Job(job_id, collection, JobState.COMPLETED, database, *facts[:7]), *facts[7:])
 

@@ -71,7 +71,7 @@ def completed(number: int) -> TrackedJob:
 
 def test_a_shelf_of_many_blocks_finds_each_job_and_goes_on_after_any() -> None:
     jobs = {one.job.job_id: one for one in map(completed, range(0, 20 * BLOCK, 2))}
-    shelf = Shelf(jobs.values()).with_changes({one.job.job_id: one for one in map(completed, range(1, 99, 2))}, [])
+    shelf = Shelf(jobs.values()).with_changes({one.job.job_id: one for one in map(completed, range(1, 99, 2))}, {})
 
     assert all(shelf[job_id] == one for job_id, one in jobs.items())
     assert shelf.get("nobody") is shelf.get("00099") is None
@@ -81,7 +81,8 @@ def test_a_shelf_of_many_blocks_finds_each_job_and_goes_on_after_any() -> None:
 
 def test_a_shelf_that_was_changed_is_still_what_it_was() -> None:
     before = Shelf(map(completed, range(100)))
-    after = before.with_changes({"00007": replace(completed(7), peak_rows=5)}, [f"{number:05}" for number in range(50)])
+    taken = {one.job.job_id: one for one in map(completed, range(50))}
+    after = before.with_changes({"00007": replace(completed(7), peak_rows=5)}, taken)
 
     assert (len(before), len(after)) == (100, 51)
     assert (before["00007"].peak_rows, after["00007"].peak_rows) == (0, 5)
