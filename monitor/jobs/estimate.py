@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median_low
 from typing import Final
 
 from monitor.jobs.model import Job, JobState, TrackedJob
@@ -64,7 +63,7 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
     if tracked.job.state is not JobState.IMPORTING or len(samples) <= _ENOUGH:
         return None
     steps = [(after - before, high - low) for (before, low), (after, high) in pairwise(samples)]
-    still = _STANDS_STILL * median_low([took for took, _ in steps])
+    still = _STANDS_STILL * sorted([took for took, _ in steps])[(len(steps) - 1) // 2]  # the lower median
     moving = [(took, forward) for took, forward in steps if 0 < took <= still]
     if len(moving) < _ENOUGH:
         return None

@@ -25,19 +25,25 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = [0] * (len(DURATION_BUCKETS) + 1)
         self._sum = 0.0
+        self._lines: list[Line] = []
 
     def observe(self, seconds: float) -> None:
         """Add a duration; where the clock went back, it counts as 0, for a sum must not shrink."""
         seconds = max(seconds, 0.0)
         self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
         self._sum += seconds
+        self._lines = []
 
-    def lines(self, family: str, who: str) -> Iterator[Line]:
-        """Return the lines, with the labels ``who``."""
-        for bound, count in zip((*DURATION_BUCKETS, "+Inf"), accumulate(self._counts), strict=True):
-            yield line(family, f'{who},le="{bound}"', count, "_bucket")
-        yield line(family, who, sum(self._counts), "_count")
-        yield line(family, who, self._sum, "_sum")
+    def lines(self, family: str, who: str) -> list[Line]:
+        """Return the lines, with the labels ``who``, which are always the same."""
+        if not self._lines:
+            counts = zip((*DURATION_BUCKETS, "+Inf"), accumulate(self._counts), strict=True)
+            self._lines = [
+                *(line(family, f'{who},le="{bound}"', count, "_bucket") for bound, count in counts),
+                line(family, who, sum(self._counts), "_count"),
+                line(family, who, self._sum, "_sum"),
+            ]
+        return self._lines
 
 
 class Counts:

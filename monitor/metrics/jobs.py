@@ -11,7 +11,7 @@ from typing import Final
 from monitor.config import Cluster
 from monitor.jobs import CollectionOutcome, JobState, Pace, Picture, Place, TrackedJob, classify, pace_of
 from monitor.metrics.counts import Counts
-from monitor.metrics.samples import INDEX, Budget, Columns, Line, Memo, Rendered, empty, encoded, labels, line
+from monitor.metrics.samples import INDEX, Budget, Columns, Memo, Rendered, empty, encoded, labels, line
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
@@ -66,43 +66,28 @@ def render_jobs(cluster: Cluster, picture: Picture, counts: Counts, now: float, 
     who = cluster.name
     present, lasting = empty(), empty()
     memo.begin()
+    render = partial(_job, who)
     jobs = Budget(cluster.series_per_cluster)
-    until = inf
-    lost: list[Rendered] = []
-    for at, tracked in _lately_lost(picture, now - cluster.failed_retention):
-        until = min(until, at + cluster.failed_retention)
-        job = memo.made(tracked.job.job_id, tracked, partial(_job, who))
-        if jobs.takes(job.shown.series):
-            lost.append(job.shown)
-    running: list[Rendered] = []
-    left: list[str] = []
-    for tracked in _unfinished(picture, jobs.left):
-        job = memo.made(tracked.job.job_id, tracked, partial(_job, who))
-        seconds = None if job.pace is None else job.pace.seconds_left(now)
-        if seconds is not None:
-            until = now
-        if jobs.takes(job.shown.series + (seconds is not None)):
-            running.append(job.shown)
-            if seconds is not None:
-                left.append(f"{job.eta}{round(seconds, 1)}\n")
-    _JOB.add(lost, lasting)
-    _JOB.add(running, present)
-    present[_ETA] = "".join(left)
-    collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
-
-    def add(texts: list[str], columns: Columns, things: Iterable[Rendered]) -> None:
-        columns.add([thing for thing in things if collections.takes(thing.series)], texts)
-
-    outcomes = sorted(picture.outcomes.items(), key=lambda item: not item[1].last_failed)
-    add(
-        lasting, _OUTCOME, [memo.made(("ended", *place), one, partial(_outcome, who, place)) for place, one in outcomes]
+    lately_lost = _lately_lost(picture, now - cluster.failed_retention)
+    lost = [memo.made(tracked.job.job_id, tracked, render).shown for _, tracked in lately_lost]
+    _JOB.add(jobs.fitting(lost, [one.series for one in lost]), lasting)
+    unfinished = [memo.made(one.job.job_id, one, render) for one in _unfinished(picture, jobs.left)]
+    left = [None if job.pace is None else job.pace.seconds_left(now) for job in unfinished]
+    series = [job.shown.series + (seconds is not None) for job, seconds in zip(unfinished, left, strict=True)]
+    shown = jobs.fitting(unfinished, series)
+    _JOB.add([job.shown for job in shown], present)
+    present[_ETA] = "".join(
+        [f"{job.eta}{round(seconds, 1)}\n" for job, seconds in zip(shown, left, strict=False) if seconds is not None]
     )
-    listed = _counts(picture).items()
-    add(present, _LISTED, [memo.made(("listed", *place), one, partial(_listed, who, place)) for place, one in listed])
-    # Copies: the counters go on counting.
-    finished = [((database, collection), dict(states)) for database, collection, states in counts.of_collections()]
-    ended = [memo.made(("finished", *place), one, partial(_finished, who, place)) for place, one in finished]
-    add(lasting, _FINISHED, ended)
+    collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
+    for texts, columns, things in (
+        (lasting, _OUTCOME, _outcomes(who, picture, memo)),
+        (present, _LISTED, _listed(who, picture, memo)),
+        (lasting, _FINISHED, _finished(who, counts, memo)),
+    ):
+        columns.add(collections.fitting(things, [one.series for one in things]), texts)
+    ends = [at + cluster.failed_retention for at, _ in lately_lost]
+    until = now if any(seconds is not None for seconds in left) else min(ends, default=inf)
     return JobTexts(encoded(present), encoded(lasting), jobs.dropped + collections.dropped, until)
 
 
@@ -142,49 +127,62 @@ class _RenderedJob:
 
 def _job(who: str, tracked: TrackedJob) -> _RenderedJob:
     job = tracked.job
-    text = f"{_place_labels(who, (job.database, job.collection))},{labels(('job_id', job.job_id))}"
-    state = f'{text},state="{job.state.value}"'
-    if tracked.finished:
-        lines = [line("job_state", state, 1)]
-        if job.state is JobState.FAILED:
-            lines.append(line("job_failed", f'{text},reason="{classify(job.reason).value}"', 1))
-        return _RenderedJob(_JOB.texts(lines), "", None)
-    lines = [
-        line("job_state", state, 1),
-        line("job_stalled", state, int(tracked.stalled)),
-        line("job_first_seen_timestamp_seconds", text, tracked.first_seen),
-        line("job_last_change_timestamp_seconds", text, tracked.last_change),
-    ]
-    optional = (
-        ("job_progress_ratio", job.progress),
-        ("job_imported_rows", job.imported_rows),
-        ("job_total_rows", job.total_rows),
+    text = labels(
+        ("milvus_cluster", who), ("database", job.database), ("collection", job.collection), ("job_id", job.job_id)
     )
-    lines += [line(family, text, value) for family, value in optional if value is not None]
-    return _RenderedJob(_JOB.texts(lines), f"milvus_import_job_eta_seconds{{{text}}} ", pace_of(tracked))
+    state = f'{text},state="{job.state.value}"'
+    running = not tracked.finished
+    shown = _JOB.rendered(
+        (state, 1),
+        (state, int(tracked.stalled)) if running else None,
+        (f'{text},reason="{classify(job.reason).value}"', 1) if job.state is JobState.FAILED else None,
+        (text, tracked.first_seen) if running else None,
+        (text, tracked.last_change) if running else None,
+        (text, job.progress) if running and job.progress is not None else None,
+        (text, job.imported_rows) if running and job.imported_rows is not None else None,
+        (text, job.total_rows) if running and job.total_rows is not None else None,
+    )
+    return _RenderedJob(shown, f"milvus_import_job_eta_seconds{{{text}}} ", pace_of(tracked))
+
+
+def _outcomes(who: str, picture: Picture, memo: Memo) -> list[Rendered]:
+    """Return how imports ended, failures first."""
+    outcomes = sorted(picture.outcomes.items(), key=lambda item: not item[1].last_failed)
+    return [memo.made(("ended", *place), outcome, partial(_outcome, who, place)) for place, outcome in outcomes]
+
+
+def _listed(who: str, picture: Picture, memo: Memo) -> list[Rendered]:
+    """Return how many jobs of each state the list has."""
+    return [
+        memo.made(("listed", *place), states, partial(_states, "jobs", who, place))
+        for place, states in _counts(picture).items()
+    ]
+
+
+def _finished(who: str, counts: Counts, memo: Memo) -> list[Rendered]:
+    """Return how many jobs have finished."""
+    return [
+        memo.made(
+            ("finished", database, collection),
+            dict(states),  # a copy: the counter goes on counting
+            partial(_states, "jobs_finished_total", who, (database, collection)),
+        )
+        for database, collection, states in counts.of_collections()
+    ]
 
 
 def _outcome(who: str, place: Place, outcome: CollectionOutcome) -> Rendered:
     text = _place_labels(who, place)
-    lines = []
-    if outcome.last_failed is not None:
-        lines.append(line("collection_last_finished_failed", text, int(outcome.last_failed)))
-    if outcome.last_completed_at is not None:
-        lines.append(line("collection_last_completed_timestamp_seconds", text, outcome.last_completed_at))
-    return _OUTCOME.texts(lines)
+    failed, completed_at = outcome.last_failed, outcome.last_completed_at
+    return _OUTCOME.rendered(
+        None if failed is None else (text, int(failed)), None if completed_at is None else (text, completed_at)
+    )
 
 
-def _listed(who: str, place: Place, states: Mapping[str, int]) -> Rendered:
-    return _LISTED.texts(_of_states("jobs", who, place, states))
-
-
-def _finished(who: str, place: Place, states: Mapping[str, int]) -> Rendered:
-    return _FINISHED.texts(_of_states("jobs_finished_total", who, place, states))
-
-
-def _of_states(family: str, who: str, place: Place, states: Mapping[str, int]) -> list[Line]:
+def _states(family: str, who: str, place: Place, states: Mapping[str, int]) -> Rendered:
     text = _place_labels(who, place)
-    return [line(family, f'{text},state="{state}"', count) for state, count in sorted(states.items())]
+    lines = [line(family, f'{text},state="{state}"', count)[1] for state, count in sorted(states.items())]
+    return Rendered(("".join(lines),), len(lines))
 
 
 def _place_labels(who: str, place: Place) -> str:

@@ -1,7 +1,9 @@
 """Lines of the text format, which OpenMetrics reads as well."""
 
-from collections.abc import Callable, Hashable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 from monitor.metrics.families import FAMILIES
@@ -25,8 +27,10 @@ def _escaped(value: str) -> str:
 
 def line(family: str, label_text: str, value: float, suffix: str = "") -> Line:
     """Return one line."""
-    number = str(value) if isinstance(value, int) else repr(value)
-    return INDEX[family], f"milvus_import_{family}{suffix}{{{label_text}}} {number}\n"
+    return INDEX[family], f"milvus_import_{family}{suffix}{{{label_text}}} {value!r}\n"
+
+
+Thing = TypeVar("Thing")
 
 
 class Columns:
@@ -38,15 +42,19 @@ class Columns:
 
     def __init__(self, *families: str) -> None:
         self._indexes = tuple(INDEX[family] for family in families)
+        self._heads = tuple(f"milvus_import_{family}{{" for family in families)
 
-    def texts(self, lines: Iterable[Line]) -> "Rendered":
-        """Return the texts of one thing from its lines."""
-        texts = dict.fromkeys(self._indexes, "")
-        series = 0
-        for index, text in lines:
-            texts[index] += text
-            series += 1
-        return Rendered(tuple(texts.values()), series)
+    def rendered(self, *cells: tuple[str, float] | None) -> "Rendered":
+        """Return one thing, rendered.
+
+        Args:
+            cells: The labels and the value for each family, None where it has none.
+        """
+        texts = [
+            "" if cell is None else f"{head}{cell[0]}}} {cell[1]!r}\n"
+            for head, cell in zip(self._heads, cells, strict=True)
+        ]
+        return Rendered(tuple(texts), len(cells) - cells.count(None))
 
     def add(self, things: Iterable["Rendered"], texts: list[str]) -> None:
         """Add the texts of several things to those of all families."""
@@ -74,7 +82,7 @@ def empty() -> list[str]:
 
 def encoded(texts: Iterable[str]) -> tuple[bytes, ...]:
     """Return the texts as they are sent; half a character becomes ``?``."""
-    return tuple([text.encode(errors="replace") for text in texts])
+    return tuple([text.encode(errors="replace") if text else b"" for text in texts])
 
 
 class Budget:
@@ -84,14 +92,21 @@ class Budget:
         self.left = series
         self.dropped = 0
 
-    def takes(self, series: int) -> bool:
-        """Say whether so many series of one job or collection may be shown, all or none; once not, then never more."""
-        if series > self.left:
-            self.left = 0
-            self.dropped += series
-            return False
-        self.left -= series
-        return True
+    def fitting(self, things: Sequence[Thing], series: Sequence[int]) -> Sequence[Thing]:
+        """Return the jobs or collections that may be shown: the first, as long as they fit, each whole.
+
+        Args:
+            things: In the order of their importance.
+            series: How many series each has.
+        """
+        whole = list(accumulate(series))
+        count = bisect_right(whole, self.left)
+        if count == len(things):
+            self.left -= whole[-1] if whole else 0
+            return things
+        self.dropped += sum(series[count:])
+        self.left = 0
+        return things[:count]
 
 
 Facts = TypeVar("Facts")
