@@ -12,14 +12,16 @@ from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
 from sqlalchemy.exc import DatabaseError, NoResultFound
 
 from monitor.jobs import CollectionOutcome, Difference, Failure, JobState, Picture, TrackedJob, Transition
+from monitor.store.driving import driven
 from monitor.store.history import History, Recorded, Wanted
-from monitor.store.recording import Recording, Statements, recording
+from monitor.store.recording import Recording, recording
+from monitor.store.statements import Statements
 from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
 
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
 
-_decoder: Final = msgspec.json.Decoder(TrackedJob)
+_decode: Final = msgspec.json.Decoder(TrackedJob).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +92,18 @@ class Database:
 
     def load(self, whose: Whose) -> Stored | None:
         """Return a cluster; None where it has had no baseline, or its name stood for another one."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(clusters).where(clusters.c.name == whose.name)).one_or_none()
-            if row is None or row.identity != whose.identity:
+        of_it, ask = (whose.name,), self._statements
+        with driven(self._engine) as cursor:
+            cursor.execute(ask.cluster, of_it)
+            found = cursor.fetchone()
+            if found is None or found[0] != whose.identity:
                 return None
-            facts = connection.execute(select(jobs.c.facts).where(jobs.c.cluster == whose.name)).scalars()
-            ended = connection.execute(select(outcomes).where(outcomes.c.cluster == whose.name))
-            followed = [_decoder.decode(one) for one in facts]
-            picture = Picture(
-                jobs={tracked.job.job_id: tracked for tracked in followed},
-                outcomes={(one.database, one.collection): _outcome(one) for one in ended},
-                baseline_at=row.baseline_at,
-            )
-            return Stored(row.revision, picture)
+            cursor.execute(ask.jobs, of_it)
+            followed = [_decode(facts) for (facts,) in cursor.fetchall()]
+            cursor.execute(ask.outcomes, of_it)
+            ended = {(row[0], row[1]): CollectionOutcome(_flag(row[2]), *row[3:]) for row in cursor.fetchall()}
+        _, revision, baseline_at = found
+        return Stored(revision, Picture({one.job.job_id: one for one in followed}, ended, baseline_at))
 
     def record(self, whose: Whose, revision: int, stored: Picture, difference: Difference) -> list[int]:
         """Record what a poll changed, as the next revision, and return the ids of its transitions.
@@ -252,8 +253,9 @@ def _transition(row: Row[Any]) -> Transition:
     )
 
 
-def _outcome(row: Row[Any]) -> CollectionOutcome:
-    return CollectionOutcome(row.last_failed, row.last_completed_at, row.last_finished_at)
+def _flag(stored: Any) -> bool | None:
+    """Return a stored yes or no, for which SQLite has numbers."""
+    return None if stored is None else bool(stored)
 
 
 _Item = TypeVar("_Item")

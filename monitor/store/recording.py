@@ -1,80 +1,25 @@
-"""Records what a poll changed: SQLAlchemy writes the statements, once for a database, and its driver runs them.
-
-Run by SQLAlchemy, a poll with ten jobs and a transition costs five times what SQLite needs for it.
-"""
+"""Records what a poll changed of a cluster, in one transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BindParameter, Dialect, Engine, bindparam, delete, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
 
 from monitor.jobs import CollectionOutcome, TrackedJob, Transition
-from monitor.store.tables import clusters, jobs, outcomes, transitions
+from monitor.store.driving import driven
+from monitor.store.statements import Statements
 
 Outcomes = Mapping[tuple[str, str], CollectionOutcome]
 """How imports ended, by (database, collection)."""
-
-_COLUMNS: Final = [column.name for column in transitions.c if column.name != "id"]
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class StaleError(Exception):
     """Somebody else has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
-
-
-class Statements:
-    """The text of what is written of a cluster, for one database. Parameters are told apart by where they stand.
-
-    Args:
-        dialect: The database's.
-    """
-
-    def __init__(self, dialect: Dialect) -> None:
-        on = sqlite if dialect.name == "sqlite" else postgresql
-        name: BindParameter[str] = bindparam("of")
-        job_id: BindParameter[str] = bindparam("id")
-        put_job, put_outcome, add_transition = on.insert(jobs), on.insert(outcomes), insert(transitions)
-        facts = {"facts": put_job.excluded.facts}
-        ended = ("last_failed", "last_completed_at", "last_finished_at")
-        at_revision = (clusters.c.identity == bindparam("whose"), clusters.c.revision == bindparam("seen"))
-
-        def text(statement: Any, columns: list[str] | None = None) -> str:
-            return str(statement.compile(dialect=dialect, column_keys=columns))
-
-        self.begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else ""  # PostgreSQL's driver begins by itself
-        self.advance = text(
-            update(clusters)
-            .where(clusters.c.name == name, *at_revision)
-            .values(revision=clusters.c.revision + literal_column("1"))
-        )
-        self.identity = text(select(clusters.c.identity).where(clusters.c.name == name))
-        self.forget_cluster = text(delete(clusters).where(clusters.c.name == name))
-        self.add_cluster = text(on.insert(clusters).on_conflict_do_nothing())
-        self.forget_jobs = text(delete(jobs).where(jobs.c.cluster == name))
-        self.forget_job = text(delete(jobs).where(jobs.c.cluster == name, jobs.c.job_id == job_id))
-        self.put_job = text(put_job.on_conflict_do_update(index_elements=["cluster", "job_id"], set_=facts))
-        self.forget_outcomes = text(delete(outcomes).where(outcomes.c.cluster == name))
-        self.forget_outcome = text(
-            delete(outcomes).where(
-                outcomes.c.cluster == name,
-                outcomes.c.database == bindparam("in"),
-                outcomes.c.collection == bindparam("into"),
-            )
-        )
-        self.put_outcome = text(
-            put_outcome.on_conflict_do_update(
-                index_elements=["cluster", "database", "collection"],
-                set_={column: put_outcome.excluded[column] for column in ended},
-            )
-        )
-        self.add_transition = text(add_transition.returning(transitions.c.id), _COLUMNS)
-        self.add_told = text(add_transition.inline(), _COLUMNS)
 
 
 @contextmanager
@@ -86,27 +31,10 @@ def recording(engine: Engine, statements: Statements, name: str) -> Iterator["Re
         statements: Those for it.
         name: The cluster's name.
     """
-    dialect = engine.dialect
-    failure: type[Exception] = dialect.loaded_dbapi.Error
-    try:
-        with closing(engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            try:
-                if statements.begin:
-                    cursor.execute(statements.begin)
-                yield Recording(statements, cursor, name)
-                connection.commit()
-            except failure as error:
-                if dialect.is_disconnect(error, connection.dbapi_connection, cursor):  # type: ignore[arg-type]
-                    connection.invalidate(error)
-                else:
-                    connection.rollback()
-                raise
-            except BaseException:
-                connection.rollback()
-                raise
-    except failure as error:
-        raise DBAPIError.instance(None, None, error, failure, dialect=dialect) from error
+    with driven(engine) as cursor:
+        if statements.begin:
+            cursor.execute(statements.begin)
+        yield Recording(statements, cursor, name)
 
 
 class Recording:
@@ -142,8 +70,8 @@ class Recording:
             StaleError: Somebody else has made it.
         """
         write, statements = self._cursor.execute, self._statements
-        write(statements.identity, (self._name,))
-        if any(stored == identity for (stored,) in self._cursor.fetchall()):
+        write(statements.cluster, (self._name,))
+        if any(row[0] == identity for row in self._cursor.fetchall()):
             raise StaleError(self._name)
         self.clear()
         write(statements.forget_cluster, (self._name,))
