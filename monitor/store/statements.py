@@ -3,10 +3,10 @@
 Run by SQLAlchemy, a poll with ten jobs and a transition costs five times what SQLite needs for it.
 """
 
+from importlib import import_module
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Dialect, bindparam, delete, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.store.tables import clusters, jobs, outcomes, transitions
 
@@ -21,7 +21,7 @@ class Statements:
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        on = sqlite if dialect.name == "sqlite" else postgresql
+        on = import_module(f"sqlalchemy.dialects.{dialect.name}")  # the other one is large, and needed nowhere
         name: BindParameter[str] = bindparam("of")
         job_id: BindParameter[str] = bindparam("id")
         put_job, put_outcome, add_transition = on.insert(jobs), on.insert(outcomes), insert(transitions)
