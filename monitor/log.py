@@ -1,5 +1,6 @@
 """Sets up the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
 
+import json
 import logging
 import math
 import re
@@ -44,7 +45,10 @@ class Redactor:
         return {key: value if key in _OURS else self._plain(value, _DEPTH) for key, value in event.items()}
 
     def _plain(self, value: Any, depth: int) -> Any:
-        if value is None or (isinstance(value, int) and value.bit_length() <= _BITS):
+        kind = type(value)
+        if kind is str:  # most values are: asking what else they could be takes longer than masking them
+            return self._clean(value)
+        if value is None or kind is bool or (isinstance(value, int) and value.bit_length() <= _BITS):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
@@ -59,7 +63,11 @@ class Redactor:
             text = str(value)
         except Exception as error:  # noqa: BLE001 - the text of any object may come from anybody's code, and a line is due
             text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
-        return _HALF.sub("\N{REPLACEMENT CHARACTER}", self.masked(text))
+        return self._clean(text)
+
+    def _clean(self, text: str) -> str:
+        masked = self.masked(text)
+        return masked if masked.isascii() else _HALF.sub("\N{REPLACEMENT CHARACTER}", masked)
 
 
 class _Lines(logging.StreamHandler[TextIO]):
@@ -99,7 +107,7 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
         tail += [_without_nothing, _on_one_line, renderer]
     else:
         utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
-        tail += [structlog.processors.JSONRenderer(ensure_ascii=not utf_8)]
+        tail += [_as_json(json.JSONEncoder(ensure_ascii=not utf_8))]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -114,6 +122,15 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
     root.setLevel(max(logging.WARNING, _LEVELS[level]))
     logging.getLogger("monitor").setLevel(_LEVELS[level])
     logging.captureWarnings(capture=True)
+
+
+def _as_json(encoder: json.JSONEncoder) -> Processor:
+    """Return a processor that makes JSON, with an encoder that is made once; every value is plain by then."""
+
+    def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        return encoder.encode(event)
+
+    return render
 
 
 def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,11 +1,14 @@
 """The commands: which there are, and where. Each is imported when it is called, so that each starts fast."""
 
 from collections.abc import Iterator, MutableMapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
+
+from monitor.cli.sparing import sparing
 
 COMMANDS: Final = {
     "run": "run",
@@ -20,6 +23,8 @@ COMMANDS: Final = {
     "schema": "configuration",
 }
 """Each command's name, and the module beside this one that holds the function of that name."""
+
+_DAEMONS: Final = ("run", "demo")
 
 STYLE: Final[dict[str, Any]] = {
     "add_completion": False,
@@ -37,7 +42,8 @@ class _Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
-            module = import_module(f"monitor.cli.{COMMANDS[name]}")
+            with sparing() if name in _DAEMONS else nullcontext():
+                module = import_module(f"monitor.cli.{COMMANDS[name]}")
             alone = typer.Typer(**STYLE)
             alone.command(name)(getattr(module, name.replace("-", "_")))
             self._made[name] = typer.main.get_command(alone)

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from monitor.cli.given import loaded, overridden
+from monitor.cli.memory import loading, share_arenas
 from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
@@ -45,10 +46,12 @@ def run_daemon(
     announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
     """Run the daemon on a config, to its end and to that of the process."""
+    share_arenas()
     redactor = Redactor()
     configure(config.log_format, config.log_level, redactor)
     try:
-        daemon = Daemon(config, load_again, redactor)
+        with loading():
+            daemon = Daemon(config, load_again, redactor)
         hanging = asyncio.run(serve(daemon, beside=beside, stop_after=stop_after, announce=announce))
     except (AddressError, StoreError, NewerSchemaError) as error:
         fail(str(error), code=1)

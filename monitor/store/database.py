@@ -2,39 +2,26 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, inspect, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, IntegrityError, NoResultFound
+from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
+from sqlalchemy.exc import DatabaseError, NoResultFound
 
 from monitor.jobs import CollectionOutcome, Difference, Failure, Jobs, JobState, Picture, TrackedJob, Transition
+from monitor.store.driving import driven
 from monitor.store.history import History, Recorded, Wanted
+from monitor.store.recording import Recording, recording
+from monitor.store.statements import Statements
 from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
 
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
 
-_ADVANCE: Final = (
-    update(clusters)
-    .where(
-        clusters.c.name == bindparam("of"),
-        clusters.c.identity == bindparam("whose"),
-        clusters.c.revision == bindparam("seen"),
-    )
-    .values(revision=clusters.c.revision + 1)
-)
-_ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id)
-
-_decoder: Final = msgspec.json.Decoder(TrackedJob)
-
-
-class StaleError(Exception):
-    """Somebody else has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
+_decode: Final = msgspec.json.Decoder(TrackedJob).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +61,9 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._one_writer = Lock() if engine.dialect.name == "sqlite" else None
-        put = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert(jobs)
-        self._put_job = put.on_conflict_do_update(
-            index_elements=["cluster", "job_id"], set_={"facts": put.excluded.facts}
-        )
+        self._is_file = engine.dialect.name == "sqlite"
+        self._one_writer: AbstractContextManager[object] = Lock() if self._is_file else nullcontext()
+        self._statements = Statements(engine.dialect)
 
     def migrate(self) -> None:
         """Make or update the tables."""
@@ -94,7 +79,7 @@ class Database:
 
     def check(self) -> None:
         """Look for damage in a SQLite file; raises ``DatabaseError`` where there is some."""
-        if self._one_writer is None:
+        if not self._is_file:
             return
         with self._engine.connect() as connection:
             result = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
@@ -107,38 +92,37 @@ class Database:
 
     def load(self, whose: Whose) -> Stored | None:
         """Return a cluster; None where it has had no baseline, or its name stood for another one."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(clusters).where(clusters.c.name == whose.name)).one_or_none()
-            if row is None or row.identity != whose.identity:
+        of_it, ask = (whose.name,), self._statements
+        with driven(self._engine) as cursor:
+            cursor.execute(ask.cluster, of_it)
+            found = cursor.fetchone()
+            if found is None or found[0] != whose.identity:
                 return None
-            facts = connection.execute(select(jobs.c.facts).where(jobs.c.cluster == whose.name)).scalars()
-            ended = connection.execute(select(outcomes).where(outcomes.c.cluster == whose.name))
-            picture = Picture(
-                jobs=Jobs().with_changes(map(_decoder.decode, facts)),
-                outcomes={(one.database, one.collection): _outcome(one) for one in ended},
-                baseline_at=row.baseline_at,
-            )
-            return Stored(row.revision, picture)
+            cursor.execute(ask.jobs, of_it)
+            followed = Jobs().with_changes(_decode(facts) for (facts,) in cursor.fetchall())
+            cursor.execute(ask.outcomes, of_it)
+            ended = {(row[0], row[1]): CollectionOutcome(_flag(row[2]), *row[3:]) for row in cursor.fetchall()}
+        _, revision, baseline_at = found
+        return Stored(revision, Picture(followed, ended, baseline_at))
 
-    def record(self, whose: Whose, revision: int, difference: Difference) -> list[int]:
+    def record(self, whose: Whose, revision: int, stored: Picture, difference: Difference) -> list[int]:
         """Record what a poll changed, as the next revision, and return the ids of its transitions.
 
         Args:
             whose: The cluster.
             revision: The one that the poll was compared with; 0 for a baseline.
-            difference: What it changed.
+            stored: The picture at that revision; an empty one for a baseline.
+            difference: What the poll changed.
 
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._writing() as connection:
-            self._advance(connection, whose, revision, difference.picture.baseline_at)
-            self._put_jobs(connection, whose.name, difference.changed)
-            for chunk in _chunks(difference.removed):
-                connection.execute(delete(jobs).where(jobs.c.cluster == whose.name, jobs.c.job_id.in_(chunk)))
+        with self._recording(whose, revision, difference.picture) as write:
+            write.put_jobs(difference.changed)
+            write.forget_jobs(difference.removed)
             if difference.outcomes_changed:
-                self._put_outcomes(connection, whose.name, difference.picture)
-            return _add_transitions(connection, whose, difference.transitions, told=False)
+                write.put_outcomes(stored.outcomes, difference.picture.outcomes)
+            return write.add_transitions(whose.cluster_id, difference.transitions)
 
     def replace(self, whose: Whose, revision: int, picture: Picture, told: Iterable[Transition]) -> None:
         """Put a whole picture in place of the stored one, with transitions that were logged while nothing was stored.
@@ -146,18 +130,17 @@ class Database:
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._writing() as connection:
-            self._advance(connection, whose, revision, picture.baseline_at)
-            _forget(connection, whose.name)
-            self._put_jobs(connection, whose.name, picture.jobs.values())
-            self._put_outcomes(connection, whose.name, picture)
-            _add_transitions(connection, whose, told, told=True)
+        with self._recording(whose, revision, picture) as write:
+            write.clear()
+            write.put_jobs(picture.jobs.values())
+            write.put_outcomes({}, picture.outcomes)
+            write.add_told(whose.cluster_id, told)
 
     def forget(self, name: str) -> None:
         """Forget a cluster; its transitions stay until they are pruned."""
         with self._writing() as connection:
-            _forget(connection, name)
-            connection.execute(delete(clusters).where(clusters.c.name == name))
+            for table, column in ((jobs, jobs.c.cluster), (outcomes, outcomes.c.cluster), (clusters, clusters.c.name)):
+                connection.execute(delete(table).where(column == name))
 
     def mark_told(self, ids: Iterable[int]) -> None:
         """Note that the log has these transitions."""
@@ -228,13 +211,23 @@ class Database:
             connection.execute(delete(transitions).where(transitions.c.at < before, transitions.c.told.is_(True)))
 
     @contextmanager
+    def _recording(self, whose: Whose, revision: int, picture: Picture) -> Iterator[Recording]:
+        """One transaction that takes a cluster from a revision to the next."""
+        with self._one_writer, recording(self._engine, self._statements, whose.name) as write:
+            if revision:
+                write.advance(whose.identity, revision)
+            else:
+                write.begin(whose.identity, picture.baseline_at)
+            yield write
+
+    @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction; of SQLite's writers one at a time, so that none waits in the dark."""
-        if self._one_writer is None:
-            with self._engine.begin() as connection:
-                yield connection
-            return
         with self._one_writer, self._engine.connect() as connection:
+            if not self._is_file:
+                with connection.begin():
+                    yield connection
+                return
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -242,52 +235,6 @@ class Database:
                 connection.exec_driver_sql("ROLLBACK")
                 raise
             connection.exec_driver_sql("COMMIT")
-
-    def _advance(self, connection: Connection, whose: Whose, revision: int, baseline_at: float | None) -> None:
-        """Go from one revision to the next and thereby lock the cluster's row; a baseline makes the row."""
-        if revision:
-            moved = connection.execute(_ADVANCE, {"of": whose.name, "whose": whose.identity, "seen": revision})
-            if moved.rowcount != 1:
-                raise StaleError(whose.name)
-            return
-        row = connection.execute(select(clusters.c.identity).where(clusters.c.name == whose.name)).one_or_none()
-        if row is not None and row.identity == whose.identity:
-            raise StaleError(whose.name)
-        _forget(connection, whose.name)
-        connection.execute(delete(clusters).where(clusters.c.name == whose.name))
-        try:
-            row_of_it = {"name": whose.name, "identity": whose.identity, "revision": 1, "baseline_at": baseline_at}
-            connection.execute(insert(clusters).values(row_of_it))
-        except IntegrityError:
-            raise StaleError(whose.name) from None
-
-    def _put_jobs(self, connection: Connection, name: str, followed: Iterable[TrackedJob]) -> None:
-        rows = [
-            {"cluster": name, "job_id": one.job.job_id, "facts": msgspec.json.encode(one).decode()} for one in followed
-        ]
-        if rows:
-            connection.execute(self._put_job, rows)
-
-    def _put_outcomes(self, connection: Connection, name: str, picture: Picture) -> None:
-        rows = [
-            {"cluster": name, "database": database, "collection": collection, **asdict(outcome)}
-            for (database, collection), outcome in picture.outcomes.items()
-        ]
-        connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
-        if rows:
-            connection.execute(insert(outcomes), rows)
-
-
-def _forget(connection: Connection, name: str) -> None:
-    for table in (jobs, outcomes):
-        connection.execute(delete(table).where(table.c.cluster == name))
-
-
-def _add_transitions(connection: Connection, whose: Whose, steps: Iterable[Transition], *, told: bool) -> list[int]:
-    rows = [asdict(step) | {"cluster": whose.name, "cluster_id": whose.cluster_id, "told": told} for step in steps]
-    if not rows:
-        return []
-    return list(connection.execute(_ADD_TRANSITIONS, rows).scalars())
 
 
 def _transition(row: Row[Any]) -> Transition:
@@ -306,8 +253,9 @@ def _transition(row: Row[Any]) -> Transition:
     )
 
 
-def _outcome(row: Row[Any]) -> CollectionOutcome:
-    return CollectionOutcome(row.last_failed, row.last_completed_at, row.last_finished_at)
+def _flag(stored: Any) -> bool | None:
+    """Return a stored yes or no, for which SQLite has numbers."""
+    return None if stored is None else bool(stored)
 
 
 _Item = TypeVar("_Item")

@@ -15,8 +15,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.jobs import Difference, Picture, Transition
-from monitor.store.database import Database, StaleError, Whose
+from monitor.store.database import Database, Whose
 from monitor.store.history import PAGE_LIMIT, History, Recent, Recorded, Wanted, number_in
+from monitor.store.recording import StaleError
 
 UNSAVED_LIMIT: Final = 10_000
 """Transitions of one cluster that wait for the database to be well again; the oldest go first."""
@@ -111,7 +112,7 @@ class Store:
                 self._keep_in_memory(held, difference)
                 return []
             try:
-                ids = self._database.record(held.whose, held.revision, difference)
+                ids = self._database.record(held.whose, held.revision, held.picture or Picture(), difference)
             except StaleError:
                 self._load(held)
                 return None

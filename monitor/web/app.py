@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -37,10 +38,13 @@ def create_app(monitored: Monitored, clock: Callable[[], float] = time.time) -> 
     looks, waits, broadcast = Desk("look", LOOKERS), Desk("wait", WAITERS), Broadcast()
     api = Api(monitored, clock, looks=looks, waits=waits, broadcast=broadcast)
     pages = Pages(monitored, clock, looks=looks, waits=waits)
-    description = msgspec.json.encode(openapi.document())
+
+    @cache
+    def description() -> bytes:
+        return msgspec.json.encode(openapi.document())
 
     async def described(_request: Request) -> Response:
-        return Response(description, media_type="application/json")
+        return Response(description(), media_type="application/json")
 
     async def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else NOT_FOUND

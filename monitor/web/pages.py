@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from importlib.metadata import version
+from functools import cached_property
+from importlib import import_module
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -15,12 +15,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from monitor.fleet import Look, Search, cluster_view, job_view, transition_view
 from monitor.jobs import JobState
 from monitor.store import CursorError, History, Wanted
-from monitor.web import words
 from monitor.web.api import RETRY_AFTER
 from monitor.web.desk import BusyError, Desk
 from monitor.web.files import Files
 from monitor.web.monitored import Monitored
 from monitor.web.parameters import TEXT_LIMIT, storable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SECTION: Final = 25
 """Jobs of one section of a page; the others are on its next pages."""
@@ -79,17 +81,12 @@ class Pages:
         self._looks = looks
         self._waits = waits
         self._files = Files(monitored.files if monitored is not None else _no_files, waits)
-        self._templates = Environment(
-            loader=PackageLoader("monitor.web"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=StrictUndefined,
-        )
-        self._templates.globals.update(
-            version=version("milvus-import-monitor"), state_names=[state.value for state in JobState]
-        )
-        self._templates.filters.update(words.FILTERS)
+
+    @cached_property
+    def _templates(self) -> "Environment":
+        """The templates, with what makes pages of them: most monitors are never looked at by anybody."""
+        environment: Environment = import_module("monitor.web.templating").environment()
+        return environment
 
     async def fleet(self, request: Request) -> Response:
         """Answer with the whole fleet, or with what of it is searched for."""

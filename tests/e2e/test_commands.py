@@ -284,6 +284,20 @@ def test_looking_imports_neither_the_store_nor_the_server(config):
         assert not modules & {"sqlalchemy", "uvicorn", "starlette", "apscheduler", "prometheus_client"}
 
 
+def test_the_daemon_does_without_what_it_never_uses_and_waits_with_what_it_may_never_need():
+    modules = imported("demo", "--for", "1s", "--clusters", 1, "--listen", "127.0.0.1:0")
+    assert {"structlog", "requests", "sqlalchemy", "monitor.web.pages"} <= modules
+    assert not modules & {
+        "charset_normalizer",
+        "chardet",
+        "greenlet",
+        "jinja2",
+        "psycopg",
+        "rich",
+        "sqlalchemy.dialects.postgresql",
+    }
+
+
 def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
     nobody = finished("healthcheck", "--url", "http://127.0.0.1:1")
     somebody_else = finished("healthcheck", "--url", server.url)
