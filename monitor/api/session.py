@@ -27,7 +27,7 @@ from monitor.api.errors import (
 from monitor.api.faults import plain_errors
 from monitor.api.kept import Kept, Made
 from monitor.api.rate import RateLimiter
-from monitor.api.transport import TimedAdapter
+from monitor.api.transport import ReadyHeaders, TimedAdapter
 from monitor.config import Cluster, Masking, passwords_in
 
 ATTEMPTS: Final = 3
@@ -54,6 +54,7 @@ POLL_BYTES: Final = 2 * BODY_LIMIT
 one character beyond the basic plane makes every other one of its text as wide."""
 
 _HOSTS: Final = 20_000
+_ONCE: Final = urllib3.Retry.from_int(False, redirect=False)
 _SUCCESS: Final = range(200, 300)
 
 
@@ -65,7 +66,7 @@ class _Request:
     method: str
     target: str
     body: bytes | None
-    headers: Mapping[str, bytes]
+    headers: ReadyHeaders
 
     def send(self, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
         """Send it once and return the answer, its body unread."""
@@ -74,7 +75,7 @@ class _Request:
             self.target,
             body=self.body,
             headers=self.headers,  # type: ignore[arg-type]
-            retries=False,
+            retries=_ONCE,
             redirect=False,
             assert_same_host=False,
             timeout=timeout,
@@ -216,7 +217,8 @@ class Session:
         pool, target = self._network.adapter.pool_and_target(url, **self._settings)
         kind = {} if content is None else {"Content-Type": "application/json"}
         # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
-        said = {name: value.encode() for name, value in (self._headers | kind | dict(headers)).items()}
+        words = self._headers | kind | dict(headers)
+        said = ReadyHeaders({name: value.encode() for name, value in words.items()})
         request = _Request(pool, method, target, content, said)
         if len(self._requests) >= REQUESTS_KEPT:
             self._requests.clear()

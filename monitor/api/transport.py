@@ -9,16 +9,20 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import partial
-from http.client import HTTPResponse
 from typing import Any, Final
 
 from requests import Request
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import SKIP_HEADER
+
+from monitor.api.heads import PlainHeadResponse
 
 _AT_ONCE: Final = 2**15
 """Bytes read at once: most answers whole."""
+
+_NO_HEADERS: Final = dict.fromkeys(("Host", "Accept-Encoding", "User-Agent"), SKIP_HEADER)
 
 
 class _TimedReader(io.RawIOBase):
@@ -56,12 +60,54 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._sock, self._deadline), _AT_ONCE)
 
 
-def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
-    return HTTPResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
+def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> PlainHeadResponse:
+    return PlainHeadResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
+
+
+class ReadyHeaders(dict[str, bytes]):
+    """Headers of a request that is sent again and again on the connections of one pool, the same each time.
+
+    Attributes:
+        request: The bytes of the whole request, once it has been sent.
+    """
+
+    request: bytes | None = None
+
+    def copy(self) -> "ReadyHeaders":
+        """Return these headers: urllib3 asks for a copy to add those of the pool's proxy, which stay the same too."""
+        return self
 
 
 class _TimedConnection(HTTPConnection):
-    """A connection whose read timeout bounds the whole answer, and its connect timeout that of a proxy."""
+    """A connection whose read timeout bounds the whole answer, and its connect timeout that of a proxy.
+
+    A request is sent at once, head and body, and one with ready headers is made only once.
+    """
+
+    _held: list[bytes] | None = None
+
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Send a request; urllib3 calls it so."""
+        ready = headers if isinstance(headers, ReadyHeaders) else ReadyHeaders()
+        self._held = []
+        try:
+            if ready.request is None:
+                super().request(method, url, body, headers, **options)
+                ready.request = b"".join(self._held)
+            else:  # only what is remembered of it for the answer is needed
+                super().request(method, url, headers=_NO_HEADERS, **options)
+        finally:
+            self._held = None
+        self.send(ready.request)
+
+    def send(self, data: Any) -> None:
+        """Send bytes, or hold them until the request is complete."""
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
 
     def connect(self) -> None:
         # A proxy answers to CONNECT while the connection is made, and again each time it is made anew.

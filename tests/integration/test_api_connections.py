@@ -207,6 +207,17 @@ def test_a_proxy_of_the_environment_is_used(proxy: Recorder, monkeypatch: pytest
     assert proxy.requests[0].target == "POST http://milvus.invalid:19530/v2/vectordb/jobs/import/list"
 
 
+def test_a_proxy_is_asked_with_the_same_bytes_at_every_poll(proxy: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:word@127.0.0.1:{proxy.port}")
+    with connected("http://milvus.invalid:19530") as api:
+        for _ in range(3):
+            api.list_jobs()
+    assert len(proxy.requests) == 3
+    assert len(set(proxy.requests)) == 1
+    assert proxy.requests[0].headers["proxy-authorization"] == b"Basic bWU6d29yZA=="
+    assert proxy.requests[0].headers["host"] == b"milvus.invalid:19530"
+
+
 def test_a_host_of_no_proxy_is_reached_directly(
     proxy: Recorder, server: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,20 @@ def test_a_list_of_zilliz_cloud_is_asked_for_page_by_page() -> None:
     assert "db-name" not in headers
 
 
+@pytest.mark.parametrize("changes", [ZILLIZ, V1, OLD], ids=["v2", "v1", "milvus-2.3"])
+def test_a_list_is_asked_for_with_the_same_bytes_at_every_poll(changes: dict[str, Any]) -> None:
+    no_jobs = {"code": 0, "data": {"records": []}, "status": {}, "tasks": []}
+    with Recorder(no_jobs) as server, connected(server.url, **changes) as api:
+        for poll in range(1, 4):
+            api.list_jobs()
+            server.wait_for_requests(poll)
+            if poll == 2:
+                server.hang_up()
+    assert len(server.requests) == 3
+    assert len(set(server.requests)) == 1
+    assert server.connections == 2
+
+
 def test_a_project_and_its_region_stand_in_for_the_cluster() -> None:
     with Recorder(EMPTY) as server, connected(server.url, project_id="p", region_id="r") as api:
         api.list_jobs()
