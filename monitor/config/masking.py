@@ -24,11 +24,16 @@ _CUTS: Final = re.compile(r"[\s;,]+")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _LEAST_PROBE: Final = 3
 _MOST_BYTES: Final = 2**18
-_LAST_ASCII: Final = 0x7F
 
-# Escaped once for each quoting around it, so a backslash becomes 2, 4, 8 …; an end of it keeps the search short.
-_BACKSLASHES: Final = r"\\{1,64}"
+# Escaped once for each quoting around it, so a backslash becomes 2, 4, 8 …; an end of it keeps the search short. It is
+# looked for only where a row begins, and nothing is given back (the last +), so that a long row costs no time.
+_SLASHES: Final = r"\\(?<!\\\\)\\{0,63}+"
 _ENTITIES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_PARTS: Final = re.compile(r"\\+|\+*[\s\x80-\U0010ffff][\s+\x80-\U0010ffff]*|.", re.DOTALL)
+_SHRINKS: Final = re.compile(r"[\s\\]+")
+_MOST_TIMES: Final = 16
+"""Characters that one of a secret can become where somebody reads it in a wrong encoding."""
+
 _ESCAPE: Final = re.compile(r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|%[0-9a-f]{2}", re.IGNORECASE)
 _ESCAPE_IN_BYTES: Final = re.compile(_ESCAPE.pattern.encode(), re.IGNORECASE)
 
@@ -51,19 +56,25 @@ class _Sought:
         self.probes_in_bytes = tuple(probe.encode() for probe in self.probes)
 
     @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """All its forms."""
-        return re.compile(self._forms(), re.IGNORECASE)
+    def literal(self) -> re.Pattern[str]:
+        """As it is, and in Base64."""
+        return re.compile("|".join(map(re.escape, (self._secret, *self._encoded))), re.IGNORECASE)
 
     @cached_property
-    def pattern_in_bytes(self) -> re.Pattern[bytes]:
+    def literal_in_bytes(self) -> re.Pattern[bytes]:
         """The same for bytes."""
-        return re.compile(self._forms().encode("ascii"), re.IGNORECASE)
+        forms = (one.encode("utf-8", "surrogatepass") for one in (self._secret, *self._encoded))
+        return re.compile(b"|".join(map(re.escape, forms)), re.IGNORECASE)
 
-    def _forms(self) -> str:
-        first, *rest = re.findall(r"\s+|.", self._secret, re.DOTALL)
-        spelt = _character(first, begins=True) + "".join(map(_character, rest))
-        return "|".join([spelt, *map(re.escape, self._encoded)])
+    @cached_property
+    def spelt(self) -> re.Pattern[str]:
+        """With any character of it in any of its forms."""
+        return re.compile(_spelt(self._secret))
+
+    @cached_property
+    def spelt_in_bytes(self) -> re.Pattern[bytes]:
+        """The same for bytes."""
+        return re.compile(_spelt(self._secret).encode("ascii"))
 
 
 class Masking:
@@ -77,20 +88,26 @@ class Masking:
         whole = {secret for secret in secrets if len(secret) >= MIN_REDACTED}
         words = {word for secret in whole for word in _CUTS.split(secret) if len(word) >= MIN_WORD}
         self._sought = [_Sought(secret) for secret in sorted(whole | words, key=len, reverse=True)]
+        self._shortest = min((len(_SHRINKS.sub(" ", secret)) for secret in whole | words), default=0)
 
     def text(self, text: str) -> str:
         """Return a text with its secrets masked."""
-        escaped = bool(self._sought) and _ESCAPE.search(text) is not None
+        if not self._sought or len(text) < self._shortest:
+            return text
+        escaped = _ESCAPE.search(text) is not None
         for one in self._sought:
-            if escaped or any(probe in text for probe in one.probes):
-                text = one.pattern.sub(MASK, text)
+            held = any(probe in text for probe in one.probes)
+            if held:
+                text = one.literal.sub(MASK, text)
+            if held or escaped:
+                text = one.spelt.sub(MASK, text)
         return text
 
     def content(self, content: bytes | bytearray) -> bytes:
         """Return bytes with the secrets in them masked, cut to what a message can be made of."""
         content = bytes(content[:_MOST_BYTES])
         for one in self._held(content):
-            content = one.pattern_in_bytes.sub(MASK.encode(), content)
+            content = one.spelt_in_bytes.sub(MASK.encode(), one.literal_in_bytes.sub(MASK.encode(), content))
         return content
 
     def answer(self, decoded: Any, content: bytes | bytearray) -> Any:
@@ -121,29 +138,67 @@ class Masking:
         return [one for one in self._sought if escaped or any(probe in content for probe in one.probes_in_bytes)]
 
 
-def _character(char: str, *, begins: bool = False) -> str:
-    """Return a pattern for one character, or several spaces, in all its forms."""
-    # What begins with backslashes is looked for only where they begin, so that a long row of them costs no time.
-    slashes = rf"(?<!\\){_BACKSLASHES}" if begins else _BACKSLASHES
-    not_ascii = (
-        rf"[^\x00-\x7f]|{slashes}(?:x[89a-f][0-9a-f]|u(?!00[0-7])[0-9a-f]{{4}})|%[89a-f][0-9a-f]|&#[0-9]{{3,6}};"
-    )
-    if char.isspace():
-        return rf"(?:\s|\+|%20|{not_ascii}){{1,16}}"
-    code = ord(char)
-    if code > _LAST_ASCII:
-        # Read in a wrong encoding it is another one, or several: any count as it.
-        return rf"(?:{not_ascii}){{1,16}}"
-    found = [rf"{slashes}u{code:04x}", rf"{slashes}x{code:02x}", f"%{code:02x}"]
-    if char == "\\":
-        found.append(slashes)
-    elif char.isalnum():
-        found.append(char)
-    else:
-        found += [re.escape(char), rf"{slashes}{re.escape(char)}", f"&#{code};", f"&#x{code:x};"]
+def _spelt(secret: str) -> str:
+    """Return a pattern for a secret, each character of it in any of its forms.
+
+    Others choose the text, and must not choose how long this takes: what could be matched in many ways is matched in
+    one or not at all. What is ambiguous by itself (an escape that is a part of the secret) is found as it is written.
+    """
+    spelt, slashes = "", _SLASHES
+    for part in _PARTS.findall(secret):
+        if part[0] == "\\":
+            row = rf"{slashes}(?:{_either('u005c')}|{_either('x5c')})?+|{_either('%5c')}"
+            spelt += f"(?:{row}){{1,{_MOST_TIMES * len(part)}}}+"
+            slashes = ""  # those of the next character have been taken by this
+            continue
+        is_plain = len(part) == 1 and "!" <= part <= "~"
+        spelt += _character(part, slashes) if is_plain else _loose(part, slashes, begins=not spelt)
+        slashes = _SLASHES
+    return spelt
+
+
+def _character(char: str, slashes: str) -> str:
+    """Return a pattern for one visible character of ASCII."""
+    # Ways that each begin with a plain character, as here, are what the search for a beginning is fastest with.
+    plain = sorted({char.lower(), char.upper()}) if char.isalnum() else [re.escape(char), slashes + re.escape(char)]
+    return f"(?:{'|'.join([*_escapes(char, slashes), *plain])})"
+
+
+def _escapes(char: str, slashes: str) -> list[str]:
+    code = f"{ord(char):02x}"
+    found = [slashes + _either(f"u00{code}"), slashes + _either(f"x{code}"), _either(f"%{code}")]
+    if not char.isalnum():
+        found += [f"&#{ord(char)};", _either(f"&#x{code};")]
     if char in _ENTITIES:
-        found.insert(0, f"&{_ENTITIES[char]};")
-    return f"(?:{'|'.join(found)})"
+        found.insert(0, _either(f"&{_ENTITIES[char]};"))
+    return found
+
+
+def _loose(part: str, slashes: str, *, begins: bool) -> str:
+    """Return a pattern for spaces, characters beyond ASCII, and the plus signs among them: as many of any of them.
+
+    A space may have become a plus, and what is beyond ASCII, read in a wrong encoding, is another one, or several.
+    """
+    backslash = r"\\"
+    forms = [r"[^\x00-\x7f]", r"%[89a-fA-F][0-9a-fA-F]", *(f"&#[0-9]{{{digits}}};" for digits in range(3, 7))]
+    forms += [rf"{backslash}[xX][89a-fA-F][0-9a-fA-F]", rf"{backslash}[uU](?!00[0-7])[0-9a-fA-F]{{4}}"]
+    if any(char.isspace() for char in part):
+        forms += [r"[\t-\r\x1c-\x20+]", *_escapes(" ", backslash)]
+    if "+" in part:
+        forms += [r"\+", *_escapes("+", backslash)]
+    least = len(re.sub(r"\s+", " ", part))
+    most: int | str = _MOST_TIMES * least
+    before = ""
+    if begins:
+        # From wherever in a row of them one begins, the end is the same: so only where the row begins, and to its end.
+        most, before = "", "".join(f"(?<!{form})" for form in forms)
+    any_of = "|".join(form.replace(backslash, slashes or f"(?:{_SLASHES})?", 1) for form in forms)
+    return f"{before}(?:{any_of}){{{least},{most}}}+"
+
+
+def _either(text: str) -> str:
+    """Return a pattern for a text of ASCII in capital and in small letters."""
+    return "".join(f"[{char.lower()}{char.upper()}]" if char.isalpha() else char for char in text)
 
 
 def _base64(secret: str) -> tuple[str, ...]:
