@@ -120,9 +120,13 @@ class Daemon:
         return self._store.history(wanted, limit, cursor)
 
     def files(self, cluster: str, job_id: str) -> tuple[ImportFile, ...]:
-        """Ask a cluster for the files of a job, with less patience than a poll has; raises ``ApiError``."""
-        asked = self._pollers[cluster].cluster
-        return files_of(replace(asked, timeout=min(asked.timeout, FILES_WITHIN)), self._network, job_id)
+        """Ask a cluster for the files of a job, with less patience than a poll has; raises ``ApiError``.
+
+        Counted with the requests of the cluster's polls, and shown with the next of them.
+        """
+        poller = self._pollers[cluster]
+        asked = replace(poller.cluster, timeout=min(poller.cluster.timeout, FILES_WITHIN))
+        return files_of(asked, self._network, job_id, poller.usage)
 
     def _reload(self) -> str | None:
         with self._reloading:

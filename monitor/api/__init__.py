@@ -83,15 +83,21 @@ def connect(cluster: Cluster, network: Network, usage: Usage | None = None) -> I
     return _GENERATIONS[cluster.api](cluster, Session(cluster, network, usage or Usage()))
 
 
-def files_of(cluster: Cluster, network: Network, job_id: str) -> tuple[ImportFile, ...]:
-    """Ask a cluster for the files of a job, within its rate; any thread may.
+def files_of(cluster: Cluster, network: Network, job_id: str, usage: Usage | None = None) -> tuple[ImportFile, ...]:
+    """Ask a cluster for the files of a job, within the rate that its polls keep to; any thread may.
+
+    Args:
+        cluster: The cluster.
+        network: What it shares with the others, and with its own polls.
+        job_id: The job.
+        usage: Where the requests are counted.
 
     Raises:
         JobGoneError: The server says that there is no such job.
         ApiError: There is no answer.
         StoppedError: The monitor is stopping.
     """
-    session = Overheard(cluster, network, Usage())
+    session = Overheard(cluster, network, usage or Usage())
     session.begin()
     _GENERATIONS[cluster.api](cluster, session).describe(job_id)
     return files_in(session.data)

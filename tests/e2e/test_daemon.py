@@ -60,6 +60,23 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
     assert after.value("milvus_import_jobs_finished_total", collection="books", state="failed") == 1
 
 
+def test_what_the_page_of_a_job_asks_is_counted(world, server, tmp_path):
+    job = world.add_cluster("milvus", generation="milvus").add_job(
+        collection="books", life=Life.frozen("Importing", 40)
+    )
+    name = "milvus_import_api_requests_total"
+    with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
+        daemon.wait_for("cluster_baseline")
+        before = daemon.metrics().value(name, endpoint="describe")
+        assert "part-0" in daemon.get(f"/job?cluster=milvus&id={job.id}").text
+        seen = len(daemon.lines("poll_finished"))
+        daemon.wait_for("poll_finished", where=lambda _: len(daemon.lines("poll_finished")) > seen + 1)
+        after = daemon.metrics()
+
+    assert world.cluster("milvus").requests["describe"] == before + 1
+    assert after.value(name, endpoint="describe") == before + 1
+
+
 def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_path):
     cluster = world.add_cluster("milvus", generation="milvus")
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:

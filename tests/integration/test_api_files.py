@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.api import ImportFile, JobGoneError, Network, files_of
+from monitor.api import ImportFile, JobGoneError, Network, ThrottledError, Usage, connect, files_of
 from monitor.api.details import FILES, files_in
 from monitor.jobs import JobState
 from monitor.simulator import Life, SimulatorServer, World
@@ -32,6 +32,21 @@ def test_every_generation_tells_the_files_of_a_job(generation, api):
 
     assert len(files) == 3
     assert all("part-" in file.name for file in files)
+
+
+def test_asking_for_files_takes_a_place_in_the_rate_of_the_polls_and_is_counted_with_them():
+    world = World()
+    simulated = world.add_cluster("one", generation="milvus")
+    job = simulated.add_job(collection="books", files=1, life=Life.frozen("Importing"))
+    usage = Usage()
+    with SimulatorServer(world) as server, closing(Network()) as network:
+        config = cluster(f"{server.url}/clusters/one", requests_per_second=0.1, timeout=1.0)
+        connect(config, network, usage).describe(job.id)
+        with pytest.raises(ThrottledError, match="our own limit"):
+            files_of(config, network, job.id, usage)
+        files_of(cluster(config.url, api_key="another-key"), network, job.id, usage)
+
+    assert simulated.requests["describe"] == usage.requests["describe"] == 2
 
 
 def test_the_documented_answer_is_read_whole():
