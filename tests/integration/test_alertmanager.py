@@ -16,7 +16,7 @@ from monitor.web import bound_socket
 from tests.venvs import missing
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
+CONFIG = ROOT / "config" / "alertmanager.yml"
 RULES = ROOT / "deploy" / "prometheus" / "rules" / "milvus-import-monitor.yml"
 
 ALERTS = {
@@ -48,6 +48,10 @@ def test_amtool_takes_the_example():
 
     assert code == 0, said
     assert "2 receivers" in said
+
+
+def test_what_is_deployed_is_the_example():
+    assert (ROOT / "deploy" / "alertmanager" / "alertmanager.yml").samefile(CONFIG)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from monitor.config import json_schema, load, parse
 
-WEB_CONFIG = "web.yml"  # another kind of file; test_web_config.py loads it
-EXAMPLES = [path for path in sorted((Path(__file__).parents[2] / "config").glob("*.yml")) if path.name != WEB_CONFIG]
+OTHERS = {"alertmanager.yml", "web.yml"}  # other kinds of files; test_alertmanager.py and test_web_config.py load them
+EXAMPLES = [path for path in sorted((Path(__file__).parents[2] / "config").glob("*.yml")) if path.name not in OTHERS]
 ENVIRON = {"ZILLIZ_API_KEY": "0123456789", "MILVUS_PASSWORD": "Milvus", "PORT": "19595"}
 
 
