@@ -269,6 +269,7 @@ def test_a_reload_needs_the_password(folder):
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "https://seen.outside"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
         ({"Origin": "http://localhost:PORT"}, 200),
