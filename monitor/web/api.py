@@ -48,6 +48,8 @@ RETRY_AFTER: Final = "1"
 """Seconds after which whoever found no room may try again."""
 
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_STREAM: Final = "text/event-stream"
+_STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +187,8 @@ class Api:
 
         async def answered(request: Request) -> Response:
             try:
-                return await answer(read(request.query_params, endpoint.parameters, self._clock()))
+                asked = read(request.query_params, endpoint.parameters, self._clock())
+                return await answer({**asked, "method": request.method})
             except ParameterError as error:
                 return problem(error.status, str(error), error.hint)
             except CursorError as error:
@@ -234,9 +237,15 @@ class Api:
 
         return await self._looks.do(look)
 
+    async def _check_cluster(self, name: str | None) -> None:
+        """Make sure that a cluster is watched; see ``check_cluster``, which may look at a thousand names."""
+        fleet = self._monitored.fleet
+        if name is not None and fleet.cluster(name) is None:
+            await self._looks.do(lambda: check_cluster(fleet, name))
+
     async def _job(self, asked: Mapping[str, Any]) -> Response:
         fleet = self._monitored.fleet
-        check_cluster(fleet, asked["cluster"])
+        await self._check_cluster(asked["cluster"])
         tracked = fleet.job(asked["cluster"], asked["id"])
         if tracked is None:
             raise ParameterError("no such job is known", "its transitions may still be: /api/v1/transitions", 404)
@@ -259,8 +268,10 @@ class Api:
 
     async def _stream(self, asked: Mapping[str, Any]) -> Response:
         fleet = self._monitored.fleet
-        check_cluster(fleet, asked["cluster"])
+        await self._check_cluster(asked["cluster"])
         events = frozenset(asked["event"] or [name for name in EVENTS if name != "pulse"])
+        if asked["method"] == "HEAD":
+            return Response(headers=_STREAM_HEADERS, media_type=_STREAM)  # nobody would ever read it to its end
         try:
             reader = self._broadcast.join(fleet, asked["cluster"], events)
         except FullError:
@@ -273,9 +284,7 @@ class Api:
             finally:
                 self._broadcast.leave(reader)
 
-        return StreamingResponse(
-            events_of(), media_type="text/event-stream", headers=_HEADERS | {"X-Accel-Buffering": "no"}
-        )
+        return StreamingResponse(events_of(), media_type=_STREAM, headers=_STREAM_HEADERS)
 
 
 def check_cluster(fleet: Fleet, name: str | None) -> None:

@@ -65,6 +65,7 @@ def create_app(monitored: Monitored, clock: Callable[[], float] = time.time) -> 
         middleware=[Middleware(Compression)],
         exception_handlers={NOT_FOUND: refused, METHOD_NOT_ALLOWED: refused},
     )
+    app.router.redirect_slashes = False  # it would lead to wherever the Host header of the request says
     app.state.streams = broadcast
     app.state.desks = (looks, waits)
     return app

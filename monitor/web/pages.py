@@ -20,7 +20,7 @@ from monitor.web.api import RETRY_AFTER
 from monitor.web.desk import BusyError, Desk
 from monitor.web.files import Files
 from monitor.web.monitored import Monitored
-from monitor.web.parameters import TEXT_LIMIT
+from monitor.web.parameters import TEXT_LIMIT, storable
 
 SECTION: Final = 25
 """Jobs of one section of a page; the others are on its next pages."""
@@ -93,11 +93,11 @@ class Pages:
 
     async def fleet(self, request: Request) -> Response:
         """Answer with the whole fleet, or with what of it is searched for."""
-        query = {name: request.query_params.get(name, "")[:TEXT_LIMIT] for name in _FILTERS}
+        query = {name: _text(request.query_params, name) for name in _FILTERS}
         search, wrong = _search(request.query_params)
         fleet = self._monitored.fleet
         if search.cluster is not None and fleet.cluster(search.cluster) is None:
-            return self._no_cluster(search.cluster)
+            return await self._no_cluster(search.cluster)
 
         def show() -> Response:
             look = fleet.look(search)
@@ -115,11 +115,11 @@ class Pages:
 
     async def job(self, request: Request) -> Response:
         """Answer with one job: its facts, its files, and what happened to it."""
-        name, job_id = request.query_params.get("cluster", ""), request.query_params.get("id", "")
+        name, job_id = _text(request.query_params, "cluster"), _text(request.query_params, "id")
         fleet, now = self._monitored.fleet, self._clock()
         found = fleet.cluster(name)
         if found is None:
-            return self._no_cluster(name)
+            return await self._no_cluster(name)
         try:
             history = await self._history(request, Wanted(cluster=name, job_id=job_id))
         except (BusyError, CursorError) as error:
@@ -149,11 +149,11 @@ class Pages:
     async def collection(self, request: Request) -> Response:
         """Answer with one collection: its jobs, and what happened to them."""
         query = request.query_params
-        name, database, collection = (query.get(part, "") for part in ("cluster", "database", "collection"))
+        name, database, collection = (_text(query, part) for part in ("cluster", "database", "collection"))
         fleet = self._monitored.fleet
         found = fleet.cluster(name)
         if found is None:
-            return self._no_cluster(name)
+            return await self._no_cluster(name)
         try:
             history = await self._history(request, Wanted(cluster=name, database=database, collection=collection))
         except (BusyError, CursorError) as error:
@@ -243,7 +243,10 @@ class Pages:
         text = self._templates.get_template(template).render(now=self._clock(), fragment=fragment, **values)
         return HTMLResponse(text, headers=HEADERS)
 
-    def _no_cluster(self, name: str) -> Response:
+    async def _no_cluster(self, name: str) -> Response:
+        return await self._shown(lambda: self._nearest_cluster(name))
+
+    def _nearest_cluster(self, name: str) -> Response:
         nearest = get_close_matches(name, self._monitored.fleet.names()[:1000], 1)
         if not nearest:
             return self.problem(404, f"No cluster is named {name or '(nothing)'}.", "Names are those of the config.")
@@ -281,9 +284,13 @@ def _no_files(_cluster: str, _job_id: str) -> tuple[()]:
     return ()
 
 
+def _text(query: QueryParams, name: str) -> str:
+    return storable(query.get(name, "")[:TEXT_LIMIT])
+
+
 def _search(query: QueryParams) -> tuple[Search, str]:
     """Return what is searched for, and what of it cannot be."""
-    text = {name: query.get(name, "").strip()[:TEXT_LIMIT] for name in _FILTERS}
+    text = {name: _text(query, name).strip() for name in _FILTERS}
     state, wrong = text["state"], ""
     stalled = True if state == "stalled" else None
     states: frozenset[JobState] = frozenset()

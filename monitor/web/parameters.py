@@ -120,7 +120,12 @@ def _value(parameter: Parameter, text: str, now: float) -> Any:
         return _time(parameter.name, text, now)
     if len(text) > TEXT_LIMIT:
         raise ParameterError(f"{parameter.name} is longer than {TEXT_LIMIT} characters", "no name is as long as that")
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL knows no text with a zero in it
+    return storable(text)
+
+
+def storable(text: str) -> str:
+    """Return a text as the store could have it: PostgreSQL knows none with a zero in it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _time(name: str, text: str, now: float) -> float:

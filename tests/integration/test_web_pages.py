@@ -3,6 +3,7 @@
 import html
 import re
 import threading
+from difflib import get_close_matches
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -436,3 +437,59 @@ def test_a_restart_remembers_what_was_seen_and_that_it_has_not_asked_yet(tmp_pat
 
     assert "50 %" in section(text, "running")
     assert "Not polled yet" in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/job?cluster=eu&id=%00",
+        "/collection?cluster=eu&collection=books%00",
+        "/collection?cluster=eu&database=%00&collection=books",
+        "/?q=%00",
+        "/?cluster=eu%00",
+    ],
+)
+def test_no_address_makes_the_store_look_for_what_it_cannot_have(served, watched, monkeypatch, address):
+    watched.poll("eu", Job("1", "books", IMPORTING))
+    wanted = []
+    ask = watched.store.history
+    monkeypatch.setattr(watched.store, "history", lambda *given: wanted.append(repr(given)) or ask(*given))
+
+    assert served.get(address).status_code in {200, 404}
+    assert "x00" not in "".join(wanted)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/?cluster=asio",
+        "/job?cluster=asio&id=1",
+        "/collection?cluster=asio&collection=b",
+        "/api/v1/job?cluster=asio&id=1",
+        "/api/v1/jobs?cluster=asio",
+        "/api/v1/clusters?cluster=asio",
+        "/api/v1/stream?cluster=asio",
+    ],
+)
+def test_the_nearest_name_is_looked_for_beside_the_scrapes(served, monkeypatch, address):
+    threads = []
+
+    def nearest(*given):
+        threads.append(threading.current_thread().name)
+        return get_close_matches(*given)
+
+    monkeypatch.setattr("monitor.web.pages.get_close_matches", nearest)
+    monkeypatch.setattr("monitor.web.api.get_close_matches", nearest)
+    answer = served.get(address)
+
+    assert answer.status_code == 404
+    assert "asia" in answer.text
+    assert [name.split("_")[0] for name in threads] == ["look"]
+
+
+@pytest.mark.parametrize("address", ["/job/", "/metrics/", "/api/v1/jobs/", "/-/healthy/"])
+def test_nobody_is_led_to_where_the_host_header_says(served, address):
+    answer = served.get(address, headers={"Host": "elsewhere.example"}, allow_redirects=False)
+
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers

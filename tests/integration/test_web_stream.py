@@ -85,6 +85,17 @@ def names(events):
     return [(name, data.get("job_id") or data.get("name")) for name, data in events]
 
 
+def test_who_asks_only_for_the_head_of_the_stream_gets_that_and_is_done(served, monkeypatch):
+    monkeypatch.setattr("monitor.web.broadcast.READERS", 1)
+    with requests.Session() as session:
+        for _ in range(3):
+            answer = session.head(served.url + "/api/v1/stream", timeout=30)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert session.head(served.url + "/api/v1/stream?cluster=nope", timeout=30).status_code == 404
+        assert session.get(served.url + "/-/healthy", timeout=30).text == "healthy\n"
+
+
 def test_it_tells_what_a_poll_changed(served, watched):
     with stream(served) as opened:
         watched.poll("eu", Job("1", "books", FAILED, reason="no such file"), Job("2", "books", IMPORTING))
