@@ -8,9 +8,8 @@ from typing import Final
 from pydantic import SecretStr
 
 from monitor.cli.options import fail, given_as, one_of, wrong
-from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_state_url
+from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
 
-_PORTS: Final = range(2**16)
 _NAMED: Final = 10
 
 
@@ -51,15 +50,12 @@ def state_url(option: str, value: str) -> SecretStr:
 
 def address(listen: str, variable: str = "") -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``, where an IPv6 address stands in brackets and no host means every one."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) not in _PORTS:
-        wrong(
-            "--listen",
-            listen,
-            f"expected HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:19595, not {listen!r}",
-            variable=variable,
-        )
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - the user asked for it
+    try:
+        found = parse_listen(listen)
+    except ValueError:
+        expected = "expected HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:19595 or [::1]:19595"
+        wrong("--listen", listen, f"{expected}, not {listen!r}", variable=variable)
+    return found.host, found.port
 
 
 def seconds(option: str, value: str | None) -> float | None:

@@ -5,7 +5,7 @@ whose lines say where each mistake is and what is expected instead. No message e
 may be a secret.
 """
 
-from monitor.config.addresses import parse_state_url
+from monitor.config.addresses import parse_listen, parse_state_url
 from monitor.config.duration import format_duration, parse_duration
 from monitor.config.loader import load, parse
 from monitor.config.masking import MASK, Masking, passwords_in
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "parse",
     "parse_duration",
+    "parse_listen",
     "parse_state_url",
     "passwords_in",
 ]

@@ -63,7 +63,12 @@ class Address:
     port: int
 
 
-def _listen(value: Any) -> Address:
+def parse_listen(value: Any) -> Address:
+    """Return where to listen.
+
+    Raises:
+        ValueError: It is no such address; the text says what one looks like.
+    """
     written = text(value)
     match = _LISTEN.fullmatch(written)
     if match is None:
@@ -108,5 +113,5 @@ def parse_state_url(value: Any) -> str:
 
 
 URL: Final = Kind(_url, {"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"})
-LISTEN: Final = Kind(_listen, {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"})
+LISTEN: Final = Kind(parse_listen, {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"})
 STATE_URL: Final = Kind(parse_state_url, {"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"})

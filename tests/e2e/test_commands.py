@@ -197,6 +197,9 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
     [
         (("demo", "--listen", "here"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
         (("demo", "--listen", "127.0.0.1:70000"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--listen", "[::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--listen", "::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--listen", "a b:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
         (("demo", "--for", "5"), "--for: a number without a unit is no duration; write 5s"),
         (("demo", "--log-format", "xml"), "--log-format: expected one of auto, json, console, not 'xml'"),
         (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
