@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from monitor.config.problems import printable
 from monitor.config.values import secret_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pydantic import SecretStr
+
+Pem: TypeAlias = Literal["certificate", "private key"]
+
+HOLDS: Final[Mapping[Pem, re.Pattern[bytes]]] = {
+    "certificate": re.compile(rb"-----BEGIN ([A-Z0-9]+ )?CERTIFICATE-----"),
+    "private key": re.compile(rb"-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----"),
+}
+"""How each begins in a file."""
 
 MAX_CONFIG_BYTES: Final = 16 * 1024 * 1024
 MAX_KEY_BYTES: Final = 64 * 1024
@@ -74,7 +84,7 @@ class NamedFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._keys: dict[str, SecretStr | str] = {}
-        self._checked: dict[str, str | None] = {}
+        self._checked: dict[tuple[str, Pem], str | None] = {}
 
     def path(self, written: str) -> Path:
         """Return the path of a file; a relative one counts from the config file's directory."""
@@ -101,19 +111,18 @@ class NamedFiles:
         except (UnreadableError, ValueError) as error:
             return f"{printable(str(path))} {error}"
 
-    def problem(self, written: str) -> str | None:
-        """Return why a file cannot be read, with its path; None when it can."""
-        if written not in self._checked:
+    def problem(self, written: str, what: Pem) -> str | None:
+        """Return why a file cannot be used for what it should hold, with its path; None when it can."""
+        if (written, what) not in self._checked:
             path = self.path(written)
-            self._checked[written] = None
+            problem = None
             try:
-                _require_regular(path)
-                with path.open("rb"):
-                    pass
-            except (UnreadableError, OSError) as error:
-                reason = _reason(error) if isinstance(error, OSError) else str(error)
-                self._checked[written] = f"{printable(str(path))} {reason}"
-        return self._checked[written]
+                if not HOLDS[what].search(read_pem(path)):
+                    problem = f"holds no {what} in PEM format (-----BEGIN …)"
+            except UnreadableError as error:
+                problem = str(error)
+            self._checked[written, what] = problem and f"{printable(str(path))} {problem}"
+        return self._checked[written, what]
 
 
 def _require_regular(path: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from monitor.config.document import Node, RefusedDocumentError, read_document
 from monitor.config.environment import UNRESOLVED, Resolver
-from monitor.config.files import MAX_CONFIG_BYTES, NamedFiles, UnreadableError, read_text
+from monitor.config.files import MAX_CONFIG_BYTES, NamedFiles, Pem, UnreadableError, read_text
 from monitor.config.model import MAX_CLUSTERS, OVERRIDES, ClusterSection, ConfigFile, ProcessSettings
 from monitor.config.problems import ConfigError, Path, Report, printable
 from monitor.config.rules import violations
@@ -194,10 +194,11 @@ class _Reader(SectionReader):
     def _tls(self, section: ClusterSection, path: Path) -> Tls:
         tls = section.tls
         found: dict[str, pathlib.Path] = {}
-        for name in ("ca_file", "cert_file", "key_file"):
+        holds: Mapping[str, Pem] = {"ca_file": "certificate", "cert_file": "certificate", "key_file": "private key"}
+        for name, what in holds.items():
             written = getattr(tls, name)
             if written:
-                if problem := self._files.problem(written):
+                if problem := self._files.problem(written, what):
                     self.add((*path, "tls", name), problem)
                 found[name] = self._files.path(written)
         return Tls(**found, insecure_skip_verify=tls.insecure_skip_verify)

@@ -52,8 +52,8 @@ def test_the_smallest_file_gets_every_default_of_the_contract() -> None:
 
 
 def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        (tmp_path / name).touch()
+    for name, what in (("ca.pem", "CERTIFICATE"), ("cert.pem", "CERTIFICATE"), ("key.pem", "PRIVATE KEY")):
+        (tmp_path / name).write_text(f"-----BEGIN {what}-----\n")
     config = read(
         """
 listen: 0.0.0.0:8080

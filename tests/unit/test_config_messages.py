@@ -365,23 +365,24 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
             "config.yml:4: clusters[0].cluster_id: must be 1 to 128 visible ASCII characters without spaces",
         ),
         (
-            "cluster_id: c | api_key: k | tls: {key_file: key}",
+            "cluster_id: c | api_key: k | tls: {key_file: pem}",
             "config.yml:6: clusters[0].tls.key_file: needs cert_file beside it",
         ),
         (
-            "cluster_id: c | api_key: k | tls: {ca_file: key, insecure_skip_verify: true}",
+            "cluster_id: c | api_key: k | tls: {ca_file: pem, insecure_skip_verify: true}",
             "config.yml:6: clusters[0].tls.insecure_skip_verify: cannot be true beside ca_file; keep one of them",
         ),
     ],
 )
 def test_settings_of_a_cluster_that_do_not_go_together(settings: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("another-key")
+    (tmp_path / "pem").write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n")
     # One setting a line, so that the line in the message says which one is meant.
     check(cloud(settings.replace(" | ", "\n    ")), expected, tmp_path)
 
 
 def test_a_ca_file_goes_with_a_check_that_is_not_skipped(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("a certificate")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = "clusters: [{name: a, url: 'https://a', tls: {ca_file: ca.pem, insecure_skip_verify: false}}]"
     (cluster,) = parse(text, source="config.yml", directory=tmp_path, environ=ENVIRON).clusters
     assert cluster.tls.ca_file == tmp_path / "ca.pem"
@@ -400,6 +401,8 @@ def test_a_file_that_is_named_and_missing_is_told_with_its_path(tmp_path: Path) 
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "large").write_bytes(b"a" * 65_537)
     (tmp_path / "two-lines").write_bytes(b"a\nb")
+    (tmp_path / "key.pem").write_text("-----BEGIN EC PRIVATE KEY-----\n")
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = """\
 clusters:
   - {name: a, url: 'http://a', api_key_file: missing}
@@ -412,6 +415,8 @@ clusters:
   - {name: h, url: 'http://a', api_key_file: two-lines}
   - {name: i, url: 'http://a', api_key_file: missing}
   - {name: j, url: 'https://a', tls: {ca_file: missing.pem, cert_file: ., key_file: empty/x}}
+  - {name: k, url: 'https://a', tls: {ca_file: key.pem, cert_file: cert.pem, key_file: cert.pem}}
+  - {name: l, url: 'https://a', tls: {ca_file: cert.pem, cert_file: cert.pem, key_file: key.pem}}
 """
     expected = f"""
 config.yml:2: clusters[0].api_key_file: {tmp_path}/missing does not exist
@@ -426,6 +431,8 @@ config.yml:10: clusters[8].api_key_file: {tmp_path}/missing does not exist
 config.yml:11: clusters[9].tls.ca_file: {tmp_path}/missing.pem does not exist
 config.yml:11: clusters[9].tls.cert_file: {tmp_path} is a directory, not a file
 config.yml:11: clusters[9].tls.key_file: {tmp_path}/empty/x does not exist
+config.yml:12: clusters[10].tls.ca_file: {tmp_path}/key.pem holds no certificate in PEM format (-----BEGIN …)
+config.yml:12: clusters[10].tls.key_file: {tmp_path}/cert.pem holds no private key in PEM format (-----BEGIN …)
 """
     check(text, expected, tmp_path)
 
