@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import Masking
@@ -54,6 +54,7 @@ plain_secrets = st.text(letters | st.just(" "), min_size=6, max_size=20).filter(
 )
 
 
+@settings(deadline=None)
 @given(st.data(), plain_secrets)
 def test_a_secret_is_masked_however_each_of_its_characters_is_written(data, secret):
     written = "".join(data.draw(spellings(char)) for char in secret)
