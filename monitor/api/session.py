@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -109,7 +109,7 @@ class Network:
 
 @dataclass(slots=True)
 class Usage:
-    """What a session has done so far, by endpoint.
+    """What was asked of a cluster so far, by endpoint: by its polls, and by whoever looks at one of its jobs meanwhile.
 
     Attributes:
         requests: Requests sent, each attempt counted.
@@ -118,10 +118,17 @@ class Usage:
 
     requests: Counter[str] = field(default_factory=Counter)
     throttled: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def sent(self, endpoint: str) -> None:
+        """Count a request."""
+        with self._lock:
+            self.requests[endpoint] += 1
 
     def waited(self, endpoint: str, seconds: float) -> None:
         """Add a wait."""
-        self.throttled[endpoint] = self.throttled.get(endpoint, 0.0) + seconds
+        with self._lock:
+            self.throttled[endpoint] = self.throttled.get(endpoint, 0.0) + seconds
 
 
 class Session:
@@ -227,7 +234,7 @@ class Session:
 
     def _once(self, endpoint: str, request: _Request, check: Callable[[Any], Made], kept: Kept[Made] | None) -> Made:
         self._take_a_place(endpoint)
-        self.usage.requests[endpoint] += 1
+        self.usage.sent(endpoint)
         with plain_errors(self._host, self._connect, self._cluster.timeout):
             response = request.send(self._timeout)
             try:

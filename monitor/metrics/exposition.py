@@ -1,19 +1,17 @@
 """The answer to a scrape: the ready text of every cluster, joined family by family."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from monitor.accept import weights
 from monitor.metrics.cluster import ClusterMetrics
 from monitor.metrics.families import FAMILIES, Family
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-_WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 
 
 class Exposition:
@@ -51,20 +49,10 @@ class Exposition:
 
 def wants_openmetrics(accept: str) -> bool:
     """Say whether an ``Accept`` header prefers OpenMetrics to the text format (RFC 9110, 12.5.1)."""
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        media, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        # Of several versions of a format, the one that is wanted most counts.
-        weights[media] = max(_weight(parameters), weights.get(media, 0.0))
-    openmetrics = weights.get("application/openmetrics-text", 0.0)
-    text = next((weights[media] for media in ("text/plain", "text/*", "*/*") if media in weights), 0.0)
+    wanted = weights(accept)
+    openmetrics = wanted.get("application/openmetrics-text", 0.0)
+    text = next((wanted[media] for media in ("text/plain", "text/*", "*/*") if media in wanted), 0.0)
     return openmetrics > 0 and openmetrics >= text
-
-
-def _weight(parameters: list[str]) -> float:
-    """Return the weight that parameters of a media type give it; one that cannot be read is 0."""
-    written = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-    return float(written) if _WEIGHT.fullmatch(written) else 0.0
 
 
 def _head(family: Family, name: str) -> bytes:
