@@ -5,7 +5,9 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import cache, partial
 from typing import Any, Final, TextIO
 
 import structlog
@@ -22,6 +24,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal obeys or takes for the end of a line, and what turns the direction of writing."""
 
 _SEVERAL_LINES: Final = ("exception", "stack")
+_UNWRITTEN: Final = "a line of the logger %s could not be written"
 _DEPTH: Final = 4
 _BITS: Final = 64
 
@@ -75,10 +78,57 @@ class _Lines(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Tell of a line that could not be formatted; where nothing can be written, there is nobody to tell."""
-        message = f"a line of the logger {record.name} could not be written"
+        message = _UNWRITTEN % record.name
         told = logging.LogRecord(record.name, record.levelno, record.pathname, record.lineno, message, None, None)
         if record.msg != message:
             self.emit(told)
+
+
+class _Ours:
+    """Where a logger of ours writes: lines that are ready, without the record that the standard library would make.
+
+    Args:
+        lines: Where lines go.
+        name: The logger's name; by it the standard library says what is logged.
+    """
+
+    def __init__(self, lines: _Lines, name: str) -> None:
+        self.name = name
+        self.takes = logging.getLogger(name).isEnabledFor
+        self.debug = self.info = self.warning = self.error = self.exception = self.critical = self._write
+        self._lines = lines
+
+    def _write(self, line: str) -> None:
+        lines = self._lines
+        with lines.lock or nullcontext():
+            try:
+                lines.stream.write(line + lines.terminator)
+                lines.flush()
+            except Exception:  # noqa: BLE001 - whatever keeps a line from being written must stop nobody: it is told
+                lines.handleError(logging.LogRecord(self.name, logging.ERROR, "", 0, line, None, None))
+
+
+def _by_level(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop an event that is below the level of its logger."""
+    if logger.takes(_LEVELS.get(method, logging.ERROR)):
+        return event
+    raise structlog.DropEvent
+
+
+def _in_one(tail: Sequence[Processor]) -> Processor:
+    """Return processors as one, which tells of an event that they cannot make a line of."""
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        try:
+            made: Any = event
+            for processor in tail:
+                made = processor(logger, method, made)
+        except Exception:  # noqa: BLE001 - the values come from anywhere, and who logs them must not be stopped
+            logging.getLogger(logger.name).log(_LEVELS.get(method, logging.ERROR), _UNWRITTEN, logger.name)
+            raise structlog.DropEvent from None
+        return made
+
+    return render
 
 
 def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
@@ -108,15 +158,15 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
     else:
         utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
         tail += [_as_json(json.JSONEncoder(ensure_ascii=not utf_8))]
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
     handler = _Lines(stream)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, *tail], foreign_pre_chain=shared))
+    structlog.configure(
+        processors=[_by_level, *shared, _in_one(tail)],
+        logger_factory=cache(partial(_Ours, handler)),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, _LEVELS[level]))

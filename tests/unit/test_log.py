@@ -383,3 +383,29 @@ def test_lines_of_many_threads_do_not_mix():
 
     assert len(log.entries) == 400
     assert sys.stderr is not log.stream
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_event_of_ours_that_cannot_be_made_a_line_stops_nobody_and_is_told(form, monkeypatch, capfd):
+    log = Log(form, "debug", SECRET)
+    monkeypatch.setattr(Redactor, "masked", lambda *_: 1 // 0)
+    log.log.error("poll_crashed", key=SECRET)
+    monkeypatch.undo()
+    log.log.info("next")
+
+    assert SECRET not in log.text
+    assert len(log.lines) == 1
+    assert "next" in log.text
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_line_of_ours_that_the_stream_cannot_write_is_told_by_one_that_it_can(capfd):
+    raw = io.BytesIO()
+    log = Log("console", stream=io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    log.log.info("imported", collection="书")
+    log.log.info("next")
+    lines = raw.getvalue().decode().splitlines()
+
+    assert "a line of the logger monitor.test could not be written" in lines[0]
+    assert "next" in lines[1]
+    assert capfd.readouterr() == ("", "")
