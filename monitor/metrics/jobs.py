@@ -11,21 +11,21 @@ from typing import Final
 from monitor.config import Cluster
 from monitor.jobs import CollectionOutcome, JobState, Pace, Picture, Place, TrackedJob, classify, pace_of
 from monitor.metrics.counts import Counts
-from monitor.metrics.samples import INDEX, Budget, Columns, Memo, Rendered, empty, encoded, labels, line
+from monitor.metrics.samples import INDEX, Budget, Columns, Memo, Rendered, by_family, joined, labels, line
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
 
-_JOB: Final = Columns(
+_RUNNING: Final = Columns(
     "job_state",
     "job_stalled",
-    "job_failed",
     "job_first_seen_timestamp_seconds",
     "job_last_change_timestamp_seconds",
     "job_progress_ratio",
     "job_imported_rows",
     "job_total_rows",
 )
+_LOST: Final = Columns("job_state", "job_failed")
 _ETA: Final = INDEX["job_eta_seconds"]
 _MOST_OF_A_JOB: Final = 9
 _OUTCOME: Final = Columns("collection_last_finished_failed", "collection_last_completed_timestamp_seconds")
@@ -64,31 +64,39 @@ def render_jobs(cluster: Cluster, picture: Picture, counts: Counts, now: float, 
         memo: What was rendered before.
     """
     who = cluster.name
-    present, lasting = empty(), empty()
     memo.begin()
     render = partial(_job, who)
     jobs = Budget(cluster.series_per_cluster)
     lately_lost = _lately_lost(picture, now - cluster.failed_retention)
     lost = [memo.made(tracked.job.job_id, tracked, render).shown for _, tracked in lately_lost]
-    _JOB.add(jobs.fitting(lost, [one.series for one in lost]), lasting)
+    lost_shown = jobs.fitting(lost, [one.series for one in lost])
     unfinished = [memo.made(one.job.job_id, one, render) for one in _unfinished(picture, jobs.left)]
     left = [None if job.pace is None else job.pace.seconds_left(now) for job in unfinished]
     series = [job.shown.series + (seconds is not None) for job, seconds in zip(unfinished, left, strict=True)]
-    shown = jobs.fitting(unfinished, series)
-    _JOB.add([job.shown for job in shown], present)
-    present[_ETA] = "".join(
-        [f"{job.eta}{round(seconds, 1)}\n" for job, seconds in zip(shown, left, strict=False) if seconds is not None]
+    running = jobs.fitting(unfinished, series)
+    etas = [
+        f"{job.eta}{round(seconds, 1)}\n" for job, seconds in zip(running, left, strict=False) if seconds is not None
+    ]
+    places = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
+    outcomes, listed, finished = (
+        places.fitting(things, [one.series for one in things])
+        for things in (_outcomes(who, picture, memo), _listed(who, picture, memo), _finished(who, counts, memo))
     )
-    collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
-    for texts, columns, things in (
-        (lasting, _OUTCOME, _outcomes(who, picture, memo)),
-        (present, _LISTED, _listed(who, picture, memo)),
-        (lasting, _FINISHED, _finished(who, counts, memo)),
-    ):
-        columns.add(collections.fitting(things, [one.series for one in things]), texts)
     ends = [at + cluster.failed_retention for at, _ in lately_lost]
-    until = now if any(seconds is not None for seconds in left) else min(ends, default=inf)
-    return JobTexts(encoded(present), encoded(lasting), jobs.dropped + collections.dropped, until)
+    return JobTexts(
+        present=by_family(
+            [
+                *_RUNNING.text([job.shown for job in running], memo),
+                (_ETA, joined(etas)),
+                *_LISTED.text(listed, memo),
+            ]
+        ),
+        lasting=by_family(
+            [*_LOST.text(lost_shown, memo), *_OUTCOME.text(outcomes, memo), *_FINISHED.text(finished, memo)]
+        ),
+        dropped=jobs.dropped + places.dropped,
+        until=now if any(seconds is not None for seconds in left) else min(ends, default=inf),
+    )
 
 
 def _lately_lost(picture: Picture, since: float) -> list[tuple[float, TrackedJob]]:
@@ -131,16 +139,18 @@ def _job(who: str, tracked: TrackedJob) -> _RenderedJob:
         ("milvus_cluster", who), ("database", job.database), ("collection", job.collection), ("job_id", job.job_id)
     )
     state = f'{text},state="{job.state.value}"'
-    running = not tracked.finished
-    shown = _JOB.rendered(
+    if tracked.finished:
+        failed = job.state is JobState.FAILED
+        reason = (f'{text},reason="{classify(job.reason).value}"', 1) if failed else None
+        return _RenderedJob(_LOST.rendered((state, 1), reason), "", None)
+    shown = _RUNNING.rendered(
         (state, 1),
-        (state, int(tracked.stalled)) if running else None,
-        (f'{text},reason="{classify(job.reason).value}"', 1) if job.state is JobState.FAILED else None,
-        (text, tracked.first_seen) if running else None,
-        (text, tracked.last_change) if running else None,
-        (text, job.progress) if running and job.progress is not None else None,
-        (text, job.imported_rows) if running and job.imported_rows is not None else None,
-        (text, job.total_rows) if running and job.total_rows is not None else None,
+        (state, int(tracked.stalled)),
+        (text, tracked.first_seen),
+        (text, tracked.last_change),
+        None if job.progress is None else (text, job.progress),
+        None if job.imported_rows is None else (text, job.imported_rows),
+        None if job.total_rows is None else (text, job.total_rows),
     )
     return _RenderedJob(shown, f"milvus_import_job_eta_seconds{{{text}}} ", pace_of(tracked))
 

@@ -56,10 +56,13 @@ class Columns:
         ]
         return Rendered(tuple(texts), len(cells) - cells.count(None))
 
-    def add(self, things: Iterable["Rendered"], texts: list[str]) -> None:
-        """Add the texts of several things to those of all families."""
-        for index, column in zip(self._indexes, zip(*[thing.texts for thing in things], strict=True), strict=False):
-            texts[index] += "".join(column)
+    def text(self, things: Iterable["Rendered"], memo: "Memo") -> list[tuple[int, bytes]]:
+        """Return the text of each family for several things, of which none may have been rendered otherwise."""
+        columns = zip(*[thing.texts for thing in things], strict=True)
+        return [
+            (index, memo.made((self, index), column, joined))
+            for index, column in zip(self._indexes, columns, strict=False)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,17 @@ class Rendered:
     series: int
 
 
-def empty() -> list[str]:
-    """Return an empty text for each of ``FAMILIES``."""
-    return [""] * len(FAMILIES)
+def joined(texts: Iterable[str]) -> bytes:
+    """Return texts as they are sent; half a character becomes ``?``."""
+    return "".join(texts).encode(errors="replace")
 
 
-def encoded(texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Return the texts as they are sent; half a character becomes ``?``."""
-    return tuple([text.encode(errors="replace") if text else b"" for text in texts])
+def by_family(texts: Iterable[tuple[int, bytes]]) -> tuple[bytes, ...]:
+    """Return the text of each of ``FAMILIES``, in their order."""
+    found = [b""] * len(FAMILIES)
+    for index, text in texts:
+        found[index] += text
+    return tuple(found)
 
 
 class Budget:
