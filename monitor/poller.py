@@ -152,8 +152,8 @@ class Poller:
     def _record(self, difference: Difference) -> tuple[Difference, list[int]] | None:
         """Record what a poll found, and return what of it counts, with the ids of its transitions.
 
-        Where another monitor has recorded a poll of the cluster meanwhile, its picture counts, and it tells. None where
-        the poller was retired while the poll ran.
+        Where another picture has taken the place of the one that the poll was compared with, that one counts: another
+        monitor has recorded it, and tells. None where the poller was retired while the poll ran.
         """
         with self._recording:
             if self._retired:
@@ -161,7 +161,9 @@ class Poller:
             ids = self._store.record(self.cluster.name, difference)
             picture = self._store.picture(self.cluster.name)
         if ids is None:
-            return Difference(picture or Picture()), []
+            before, picture = difference.previous or Picture(), picture or Picture()
+            changed, removed = picture.jobs.since(before.jobs)
+            return Difference(picture, changed=changed, removed=removed), []
         return difference, ids
 
     def _show(self, difference: Difference, now: float, started: float, bad_records: int) -> None:

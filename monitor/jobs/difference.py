@@ -1,7 +1,7 @@
 """The diff: what happened to a cluster's jobs between the previous picture and what a poll has just seen."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf
 from typing import Final
@@ -41,6 +41,7 @@ class Difference:
         changed: Jobs of the new picture that are new or not what they were.
         removed: Ids of jobs that the new picture no longer has.
         outcomes_changed: Whether the outcome of a collection is not what it was.
+        previous: The picture that the poll was compared with; None for a baseline.
     """
 
     picture: Picture
@@ -56,6 +57,7 @@ class Difference:
     changed: tuple[TrackedJob, ...] = ()
     removed: tuple[str, ...] = ()
     outcomes_changed: bool = False
+    previous: Picture | None = field(default=None, compare=False, repr=False)
 
     @property
     def changes_something(self) -> bool:
@@ -87,7 +89,7 @@ def diff(
     before = Picture() if previous is None else previous
     something_is_due = seen.told is None or bool(seen.asked) or now >= before.due_at or before.terms != terms
     if previous is not None and previous.quiet and not (something_is_due or seen.told or seen.left):
-        return Difference(previous)
+        return Difference(previous, previous=previous)
     looked_at = (
         *_listed(before, seen, now, terms, all_of_them=something_is_due),
         *_missing(before, seen, now, terms, all_of_them=something_is_due),
@@ -128,6 +130,7 @@ def diff(
         changed=tuple(after for after in now_known if after.job.job_id not in too_many),
         removed=(*(was.job.job_id for was, after in changes if was is not None and after is None), *too_many),
         outcomes_changed=previous is None or picture.outcomes is not previous.outcomes,
+        previous=previous,
     )
 
 

@@ -98,11 +98,14 @@ class Store:
 
         Returns:
             The ids of the transitions, for `told`, once they are logged; none where they are kept only in memory. None
-            where another monitor has recorded a poll of the cluster meanwhile: then its picture counts, and what this
+            where the picture is no longer the one that the poll was compared with, for another monitor has recorded a
+            poll of the cluster, or the stored picture could be read at last: then that picture counts, and what this
             poll saw, which may be older, is forgotten.
         """
         held = self._held[cluster]
         with held.lock:
+            if held.picture is not difference.previous:
+                return None
             held.latest = ()
             if self._database is None or not difference.changes_something:
                 held.picture = difference.picture

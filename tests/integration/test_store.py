@@ -312,6 +312,23 @@ def test_while_the_store_is_ill_everything_goes_on_and_what_was_missed_is_writte
     assert Watched(url).maintain() == []
 
 
+def test_a_poll_that_began_before_the_stored_picture_could_be_read_takes_nothing_of_it_away(url, monkeypatch):
+    watched = Watched(url)
+    watched.poll(job("1"))
+    watched.store.close()
+    after = Watched(url, whose=replace(PROD, name="other"))
+    cure = ill(after, monkeypatch)
+    after.whose = PROD
+    after.store.watch(PROD)
+    baseline = diff(after.picture, Observation({"1": job("1", FAILED)}), 2000.0, StallLimits())
+    cure()
+    after.maintain()
+
+    assert baseline.baseline
+    assert after.store.record("prod", baseline) is None
+    assert after.poll(job("1", FAILED)) == [(IMPORTING, FAILED)]
+
+
 def test_what_waits_for_a_store_that_is_ill_is_bounded(url, monkeypatch):
     monkeypatch.setattr(room, "UNSAVED_LIMIT", 3)
     watched = Watched(url)
