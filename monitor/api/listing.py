@@ -4,7 +4,7 @@ Of a list no more is kept than the ids of its jobs and a hash of each record.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -164,7 +164,7 @@ class Reading:
             return Remembered(mark, self._pages), Listing(self._told, self._rejected, None, mark)
         left = frozenset[str]()
         if not self._same:
-            left = frozenset(_ids(self._before.pages)).difference(_ids(self._pages))
+            left = _ids(self._before.pages) - _ids(self._pages)
         mark = object() if self._told or left else self._before.mark
         return Remembered(mark, self._pages), Listing(self._told, self._rejected, left, mark)
 
@@ -219,11 +219,10 @@ def _ids_by_hash(pages: Sequence[Kept[Page]]) -> dict[int, str]:
     }
 
 
-def _ids(pages: Mapping[str, Sequence[Kept[Page]]]) -> Iterator[str]:
-    """Return the ids of all jobs; one may come several times."""
-    for kept in chain.from_iterable(pages.values()):
-        if kept.result is not None:
-            yield from kept.result.ids()
+def _ids(pages: Mapping[str, Sequence[Kept[Page]]]) -> frozenset[str]:
+    """Return the ids of all jobs."""
+    every = chain.from_iterable(pages.values())
+    return frozenset().union(*[kept.result.ids() for kept in every if kept.result is not None])
 
 
 def _records(data: Any) -> list[Any]:

@@ -106,7 +106,11 @@ def merged(listed: Job, described: Job) -> Job:
 
 def first(record: Mapping[str, Any], *keys: str) -> Any:
     """Return the value of the first key that has one."""
-    return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+    for key in keys:
+        value = record.get(key)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def raw_id(record: Mapping[str, Any]) -> Any:
@@ -157,6 +161,8 @@ def ratio(value: Any) -> float | None:
 
 def rows(value: Any) -> int | None:
     """Return a number of rows, or None where it is none."""
+    if value is None:
+        return None
     number = _number(value)
     return int(number) if number is not None and 0 <= number < _MOST_ROWS else None
 
@@ -166,6 +172,8 @@ def timestamp(value: Any) -> float | None:
 
     Go writes "no time" as the year 1, and a time beyond the year 9999 is one that nobody could write down.
     """
+    if value is None:
+        return None
     seconds = _number(value)
     if seconds is None and isinstance(value, str):
         try:
@@ -190,13 +198,11 @@ def _clean(value: Any, limit: int, bad: re.Pattern[str]) -> str:
     if not isinstance(value, str):
         return ""
     cut = value if len(value) <= limit else value[: limit - 1] + "…"
-    return bad.sub("\N{REPLACEMENT CHARACTER}", cut)
+    return cut if cut.isprintable() else bad.sub("\N{REPLACEMENT CHARACTER}", cut)
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if abs(value) < _MOST_ROWS and math.isfinite(value) else None
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value.replace("%", ""))

@@ -11,7 +11,7 @@ from monitor.config import Cluster
 from monitor.jobs import Difference, Picture
 from monitor.metrics.counts import Counts
 from monitor.metrics.jobs import render_jobs
-from monitor.metrics.samples import Line, Memo, by_family, labels, line
+from monitor.metrics.samples import Line, Memo, labels, line, lines_by_family
 
 STALE_AFTER: Final = 5
 """Intervals for which the jobs seen last are shown; durations of a poll, where that is longer than the interval."""
@@ -128,8 +128,7 @@ class ClusterMetrics:
         """Render what does not depend on the jobs, beside them."""
         self._who = labels(("milvus_cluster", self._cluster.name))
         lines = chain(self._counts.rare(self._who), self._about(self._cluster), self._counts.durations(self._who))
-        counts = by_family((index, text.encode(errors="replace")) for index, text in lines)
-        self._lasting = tuple(map(add, self._jobs.lasting, counts))
+        self._lasting = tuple(map(add, self._jobs.lasting, lines_by_family(lines)))
         self._all = tuple(map(add, self._jobs.present, self._lasting))
         self.text = self._with_vitals()
 

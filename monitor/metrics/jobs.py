@@ -204,12 +204,12 @@ def _counts(picture: Picture) -> dict[tuple[str, str], dict[str, int]]:
     """Count the jobs of the latest list by collection and state."""
     flat = Counter(
         [
-            (tracked.job.database, tracked.job.collection, tracked.job.state.value)
+            (tracked.job.database, tracked.job.collection, tracked.job.state)
             for tracked in chain(picture.jobs.unfinished.values(), picture.jobs.lost.values())
             if tracked.missing_since is None
         ]
     )
     counts = {place: {JobState.COMPLETED.value: count} for place, count in picture.jobs.completed.places.items()}
     for (database, collection, state), count in flat.items():
-        counts.setdefault((database, collection), {})[state] = count
+        counts.setdefault((database, collection), {})[state.value] = count
     return counts

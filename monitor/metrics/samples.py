@@ -91,6 +91,14 @@ def by_family(texts: Iterable[tuple[int, bytes]]) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def lines_by_family(lines: Iterable[Line]) -> tuple[bytes, ...]:
+    """Return the text of each of ``FAMILIES``, in their order, from single lines."""
+    found: dict[int, list[str]] = {}
+    for index, text in lines:
+        found.setdefault(index, []).append(text)
+    return by_family((index, joined(texts)) for index, texts in found.items())
+
+
 class Budget:
     """How many series may still be shown, and how many were left out."""
 
