@@ -53,7 +53,8 @@ def surplus(jobs: Jobs, now: float) -> dict[str, TrackedJob]:
     """Return the missing jobs that are too many: those missing longest go first, finished ones before the others."""
     if len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired) <= min(REMEMBERED_LIMIT, MOST_REMEMBERED):
         return {}
-    everybody = chain(jobs.unfinished.values(), jobs.lost.values(), jobs.retired.values())
+    # Of those that have left at the same time, the first go first: failures are still shown, completed jobs are not.
+    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
     missing = [(now - tracked.missing_since, tracked) for tracked in everybody if tracked.missing_since is not None]
     long_gone = sum(gone_for > MAY_COME_BACK for gone_for, _ in missing)
     too_many = max(min(len(missing) - REMEMBERED_LIMIT, long_gone), len(missing) - MOST_REMEMBERED)
