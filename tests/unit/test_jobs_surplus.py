@@ -24,3 +24,26 @@ def test_of_jobs_that_left_at_once_completed_ones_are_forgotten_before_failed_on
 
     assert dropped == 4
     assert set(picture.jobs.lost) == {"2", "4", "6", "8"}
+
+
+def test_too_many_missing_jobs_are_forgotten_after_a_day_though_the_list_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remembering, "REMEMBERED_LIMIT", 4)
+    jobs = {str(number): Job(str(number), "books", JobState.COMPLETED) for number in range(6)}
+    same = Observation({}, told={})
+    picture, dropped = diff(None, Observation(jobs), T, StallLimits()).picture, []
+    for at, observation in (
+        (T + 1, Observation({}, told={}, left=frozenset(jobs))),
+        (T + 2, same),
+        (T + 3, same),
+        (T + DAY, same),
+        (T + DAY + 2, same),
+        (T + DAY + 3, same),
+    ):
+        difference = diff(picture, observation, at, StallLimits())
+        picture = difference.picture
+        dropped.append(difference.dropped)
+
+    assert dropped == [0, 0, 0, 0, 2, 0]
+    assert len(picture.jobs) == 4
