@@ -13,7 +13,7 @@ from monitor.jobs.observation import Observation
 from monitor.jobs.outcomes import updated_outcomes
 from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
-from monitor.jobs.remembering import REMEMBERED_FOR, Terms, due_at, forgotten_at, surplus
+from monitor.jobs.remembering import REMEMBERED_FOR, Terms, due_at, forgotten_at, surplus, surplus_at
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 CLOCK_SKEW: Final = 60.0
@@ -102,6 +102,7 @@ def diff(
     both = [(was, after) for was, after in changes if was is not None and after is not None]
     within = [(was.job, after.job) for was, after in both if was.job.state is after.job.state]
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
+    due.append(surplus_at(jobs))
     said = _said(seen, jobs)
     picture = Picture(
         jobs=jobs,
