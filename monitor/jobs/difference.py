@@ -103,7 +103,7 @@ def diff(
     within = [(was.job, after.job) for was, after in both if was.job.state is after.job.state]
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
     due.append(surplus_at(jobs))
-    said = _said(seen, jobs)
+    said = _said(seen)
     picture = Picture(
         jobs=jobs,
         outcomes=updated_outcomes(previous, now_known, transitions, now),
@@ -190,10 +190,10 @@ def _may_be_due(jobs: Jobs) -> Iterable[TrackedJob]:
     return chain(jobs.unfinished.values(), jobs.lost.values(), jobs.retired.values())
 
 
-def _said(seen: Observation, jobs: Jobs) -> Mapping[str, Job]:
-    """Return what the list says of each job that is not completed."""
+def _said(seen: Observation) -> Mapping[str, Job]:
+    """Return what the list says of each job that it does not call completed."""
     told = seen.listed if seen.told is None else seen.told
-    completed = {job_id for job_id in told if job_id not in jobs.unfinished and job_id not in jobs.lost}
+    completed = {job_id for job_id, job in told.items() if job.state is JobState.COMPLETED}
     if not completed:
         return seen.listed
     return {job_id: job for job_id, job in seen.listed.items() if job_id not in completed}
