@@ -183,6 +183,9 @@ class Reading:
                 except BadRecordError as error:
                     rejected.append(str(error))
                     continue
+                except (ValueError, RecursionError):
+                    rejected.append("a record is JSON that cannot be read: a number too long, or too deep")
+                    continue
                 job_id = job.job_id
             if job_id in ids or job_id in self._earlier:
                 continue

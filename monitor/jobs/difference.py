@@ -13,7 +13,7 @@ from monitor.jobs.observation import Observation
 from monitor.jobs.outcomes import updated_outcomes
 from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
-from monitor.jobs.remembering import REMEMBERED_FOR, Terms, due_at, forgotten_at, surplus
+from monitor.jobs.remembering import REMEMBERED_FOR, Terms, due_at, forgotten_at, surplus, surplus_at
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 CLOCK_SKEW: Final = 60.0
@@ -104,7 +104,8 @@ def diff(
     both = [(was, after) for was, after in changes if was is not None and after is not None]
     within = [(was.job, after.job) for was, after in both if was.job.state is after.job.state]
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
-    said = _said(seen, jobs)
+    due.append(surplus_at(jobs))
+    said = _said(seen)
     picture = Picture(
         jobs=jobs,
         outcomes=updated_outcomes(previous, now_known, transitions, now),
@@ -192,10 +193,10 @@ def _may_be_due(jobs: Jobs) -> Iterable[TrackedJob]:
     return chain(jobs.unfinished.values(), jobs.lost.values(), jobs.retired.values())
 
 
-def _said(seen: Observation, jobs: Jobs) -> Mapping[str, Job]:
-    """Return what the list says of each job that is not completed."""
+def _said(seen: Observation) -> Mapping[str, Job]:
+    """Return what the list says of each job that it does not call completed."""
     told = seen.listed if seen.told is None else seen.told
-    completed = {job_id for job_id in told if job_id not in jobs.unfinished and job_id not in jobs.lost}
+    completed = {job_id for job_id, job in told.items() if job.state is JobState.COMPLETED}
     if not completed:
         return seen.listed
     return {job_id: job for job_id, job in seen.listed.items() if job_id not in completed}

@@ -106,7 +106,7 @@ class Picture:
         outcomes: How imports ended, by (database, collection).
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
         mark: Stands for the list that it was drawn from; None where nobody has it any more.
-        said: What that list said of each job that is not completed.
+        said: What that list said of each job that it did not call completed.
         due_at: Up to when there is nothing to do about any job, as long as the list says the same.
         quiet: Whether it is known that nothing is to be asked of the server, as long as the list says the same.
         terms: By what the jobs were followed; by other terms, something may be due.

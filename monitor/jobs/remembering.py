@@ -49,11 +49,21 @@ def due_at(tracked: TrackedJob, terms: Terms) -> float:
     return tracked.last_change + terms.limits.of(tracked.job.state)
 
 
+def surplus_at(jobs: Jobs) -> float:
+    """Return when missing jobs that are too many may be missing for long enough, though the list says the same."""
+    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
+    if len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired) <= REMEMBERED_LIMIT:
+        return inf
+    missing = [tracked.missing_since for tracked in everybody if tracked.missing_since is not None]
+    return min(missing) + MAY_COME_BACK if len(missing) > REMEMBERED_LIMIT else inf
+
+
 def surplus(jobs: Jobs, now: float) -> dict[str, TrackedJob]:
     """Return the missing jobs that are too many: those missing longest go first, finished ones before the others."""
     if len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired) <= min(REMEMBERED_LIMIT, MOST_REMEMBERED):
         return {}
-    everybody = chain(jobs.unfinished.values(), jobs.lost.values(), jobs.retired.values())
+    # Of those that have left at the same time, the first go first: failures are still shown, completed jobs are not.
+    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
     missing = [(now - tracked.missing_since, tracked) for tracked in everybody if tracked.missing_since is not None]
     long_gone = sum(gone_for > MAY_COME_BACK for gone_for, _ in missing)
     too_many = max(min(len(missing) - REMEMBERED_LIMIT, long_gone), len(missing) - MOST_REMEMBERED)

@@ -217,3 +217,17 @@ def test_lists_read_beside_each_other_add_up_to_what_each_says_alone(lists: Any)
 
         assert jobs == alone.jobs
         assert list(beside.rejected) == list(alone.rejected)
+
+
+def test_a_number_that_nobody_can_read_costs_only_its_record() -> None:
+    body = b'{"code": 0, "data": [{"jobId": "1"}, {"jobId": "2", "totalRows": 1%s}, {"jobId": "3"}]}' % (b"0" * 5000)
+    reading = Reading(None)
+    reading.read(
+        lambda _number, check, kept: kept.made_of(body, lambda content: check(decoded(content, "host", is_list=True))),
+        lambda payload: records_in(envelope(payload), None),
+        job_from,
+    )
+    _, listing = reading.end()
+
+    assert list(listing.jobs) == ["1", "3"]
+    assert len(listing.rejected) == 1

@@ -13,7 +13,7 @@ from monitor.api.answers import decoded, envelope
 from monitor.api.kept import Kept
 from monitor.api.listing import Page, Reading, Remembered, records_in
 from monitor.api.records import job_from
-from monitor.jobs import Difference, Job, Picture
+from monitor.jobs import Difference, Job, JobState, Picture
 from monitor.poller import difference_of, observe
 from tests.clusters import cluster
 
@@ -112,3 +112,17 @@ def test_a_poll_that_is_told_nothing_new_keeps_the_very_same_picture() -> None:
         server.records.reverse()
 
     assert pictures[1] is pictures[2] is pictures[3]
+
+
+def test_a_job_of_which_the_list_says_nothing_that_we_know_is_asked_about_though_it_was_completed() -> None:
+    server, picture, told = Server(), None, []
+    server.records = [{"jobId": "1", "state": "Odd"}]
+    for number, state in enumerate([JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED]):
+        server.describe = lambda job_id, state=state: Job(job_id, "books", state)  # type: ignore[method-assign,misc]
+        now = 1e9 + 30.0 * number
+        seen, _ = observe(server, picture, now, {})  # type: ignore[arg-type]
+        difference = difference_of(cluster("http://host:1"), picture, seen, now)
+        picture = difference.picture
+        told.append([step.to_state for step in difference.transitions])
+
+    assert told == [[], [], [JobState.FAILED]]
