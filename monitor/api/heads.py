@@ -16,6 +16,8 @@ _PLAIN: Final = re.compile(
 
 _WITHOUT_BODY: Final = (b"204", b"304")
 _DIGITS: Final = 18
+_OF_PARTS: Final = ("multipart/", "message/")
+"""Kinds of content whose body the parser for e-mail looks into, and says what it misses there."""
 
 
 class PlainHeadResponse(HTTPResponse):
@@ -41,6 +43,7 @@ class PlainHeadResponse(HTTPResponse):
             len(said) < len(fields)
             or not (chunked or counted)
             or said.get("connection", "keep-alive").lower() != "keep-alive"
+            or said.get("content-type", "").lower().startswith(_OF_PARTS)
         ):
             return False
         self.fp.read(head.end())

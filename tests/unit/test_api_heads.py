@@ -57,6 +57,8 @@ lines = st.sampled_from(
         b"Keep-Alive: timeout=5",
         b"Content-Type: application/json",
         b"Content-Type: multipart/mixed; boundary=x",
+        b"Content-Type: Multipart/",
+        b"Content-Type: message/delivery-status",
         b"Set-Cookie: a=b",
         b"X-Empty:",
         b"X :y",
