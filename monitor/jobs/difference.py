@@ -28,7 +28,7 @@ class Difference:
 
     Attributes:
         picture: The new picture, which takes the place of the previous one.
-        transitions: Every step from state to state, in the order of the list; empty for a baseline, and without jobs
+        transitions: Every step from state to state, as the list comes to them; empty for a baseline, and without jobs
             that had ended before the baseline and were listed late.
         baseline: Whether this was the first poll of the cluster ever.
         stalled: Jobs that have just become stalled.
