@@ -115,7 +115,7 @@ def diff(
         due_at=min(due, default=inf) if something_is_due else min([before.due_at, *due]),
         terms=terms,
     )
-    if not changes:
+    if not changes or previous is None:
         picture = replace(picture, quiet=not questions(picture, said, now, limit=1))
     return Difference(
         picture=picture,

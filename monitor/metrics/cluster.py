@@ -83,11 +83,12 @@ class ClusterMetrics:
             self._last_success = now
             self._last_duration = self._success_took = duration
             self._counts.polls += 1
-            if difference.picture is self._picture and now < self._jobs.until and not bad_records:
+            was, self._picture = self._picture, difference.picture
+            same = self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
+            if same and now < self._jobs.until and not bad_records:
                 self.text = self._with_vitals()
                 return
             self._counts.bad_records += bad_records
-            self._picture = difference.picture
             self._counts.know((one.job.database, one.job.collection) for one in difference.changed)
             self._counts.count(difference.transitions)
             self._show(now)

@@ -66,7 +66,7 @@ def cost(server: Replay, load: Load, seconds: float) -> float:
         config = write_config(Path(folder), places, interval=load.interval, series=load.series)
         with monitor(config) as running:
             running.wait_until_ready()
-            time.sleep(min(load.interval, seconds) / 2)  # first polls cost more, and so does who waits for them
+            time.sleep(min(load.interval, seconds))  # first polls cost more, and so does who waits for them
             before, polls = cpu_seconds(running.pid), server.count()
             time.sleep(seconds)
             used, polls = cpu_seconds(running.pid) - before, server.count() - polls
