@@ -78,11 +78,16 @@ class Crowd:
     def poll(self, name: str) -> None:
         """Does what a poll does once the list has come: every import has moved a little."""
         now = time.time()
-        jobs = self.listed[name]
-        for job_id, job in jobs.items():
-            if job.state is JobState.IMPORTING:
-                jobs[job_id] = replace(job, progress=(job.progress or 0.0) % 0.98 + 0.01)
-        difference = diff(self.store.picture(name), Observation(dict(jobs)), now, StallLimits())
+        jobs, previous = self.listed[name], self.store.picture(name)
+        moved = {
+            job_id: replace(job, progress=(job.progress or 0.0) % 0.98 + 0.01)
+            for job_id, job in jobs.items()
+            if job.state is JobState.IMPORTING
+        }
+        jobs.update(moved)
+        listed = dict(jobs) if previous is None else {**previous.said, **moved}
+        seen = Observation(listed, told=None if previous is None else moved)
+        difference = diff(previous, seen, now, StallLimits())
         self.store.record(name, difference)
         self.metrics[name].polled(difference, now=now, duration=0.1, bad_records=0)
         self.fleet.polled(name, ok=True, why="")
