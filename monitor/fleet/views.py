@@ -6,8 +6,7 @@ import msgspec
 
 from monitor.fleet.index import ClusterIndex
 from monitor.fleet.seen import Seen
-from monitor.jobs import JobState, TrackedJob, classify, eta_seconds
-from monitor.jobs.estimate import pace
+from monitor.jobs import JobState, TrackedJob, classify, eta_seconds, pace
 from monitor.store import Recorded
 
 _KEPT = 6

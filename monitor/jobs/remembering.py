@@ -51,23 +51,35 @@ def due_at(tracked: TrackedJob, terms: Terms) -> float:
 
 def surplus_at(jobs: Jobs) -> float:
     """Return when missing jobs that are too many may be missing for long enough, though the list says the same."""
-    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
-    if len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired) <= REMEMBERED_LIMIT:
+    if _at_most_missing(jobs) <= REMEMBERED_LIMIT:
         return inf
-    missing = [tracked.missing_since for tracked in everybody if tracked.missing_since is not None]
-    return min(missing) + MAY_COME_BACK if len(missing) > REMEMBERED_LIMIT else inf
+    missing = _missing(jobs)
+    return min(since for since, _ in missing) + MAY_COME_BACK if len(missing) > REMEMBERED_LIMIT else inf
 
 
 def surplus(jobs: Jobs, now: float) -> dict[str, TrackedJob]:
     """Return the missing jobs that are too many: those missing longest go first, finished ones before the others."""
-    if len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired) <= min(REMEMBERED_LIMIT, MOST_REMEMBERED):
+    if _at_most_missing(jobs) <= min(REMEMBERED_LIMIT, MOST_REMEMBERED):
         return {}
-    # Of those that have left at the same time, the first go first: failures are still shown, completed jobs are not.
-    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
-    missing = [(now - tracked.missing_since, tracked) for tracked in everybody if tracked.missing_since is not None]
+    missing = [(now - since, tracked) for since, tracked in _missing(jobs)]
     long_gone = sum(gone_for > MAY_COME_BACK for gone_for, _ in missing)
     too_many = max(min(len(missing) - REMEMBERED_LIMIT, long_gone), len(missing) - MOST_REMEMBERED)
     if too_many <= 0:
         return {}
     missing.sort(key=lambda pair: (pair[0] <= MAY_COME_BACK, not pair[1].retired, -pair[0]))
     return {tracked.job.job_id: tracked for _, tracked in missing[:too_many]}
+
+
+def _at_most_missing(jobs: Jobs) -> int:
+    """Return how many jobs the list leaves out at most, without a look at any."""
+    return len(jobs.unfinished) + len(jobs.lost) + len(jobs.retired)
+
+
+def _missing(jobs: Jobs) -> list[tuple[float, TrackedJob]]:
+    """Return the jobs that the list leaves out, and since when.
+
+    Of those that have left at the same time, the first are forgotten first: failures are still shown, completed jobs
+    are not.
+    """
+    everybody = chain(jobs.retired.values(), jobs.lost.values(), jobs.unfinished.values())
+    return [(tracked.missing_since, tracked) for tracked in everybody if tracked.missing_since is not None]
