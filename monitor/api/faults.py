@@ -1,51 +1,58 @@
 """From the many exceptions of requests and urllib3 to ours, with the cause in plain words."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import ssl
 from http.client import HTTPException, IncompleteRead
+from typing import Final
 
 import requests
 import urllib3
 
-from monitor.api.errors import ApiConnectionError, ApiTimeoutError, BadResponseError, TlsError
+from monitor.api.errors import ApiConnectionError, ApiError, ApiTimeoutError, BadResponseError, TlsError
 from monitor.api.records import text
 
+FAULTS: Final = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    HTTPException,
+    OSError,
+    UnicodeError,
+)
+"""What an exchange raises when it fails."""
 
-@contextmanager
-def plain_errors(host: str, connect: float, whole: float) -> Iterator[None]:
-    """Turn what an exchange raises into an ``ApiError``.
+
+def plain_error(error: BaseException, host: str, connect: float, whole: float) -> ApiError:
+    """Return what an exchange raised as an ``ApiError``.
 
     Args:
+        error: One of ``FAULTS``.
         host: Who is talked to, for the message.
         connect: The seconds there were for the connection.
         whole: The seconds there were for the whole answer.
     """
-    too_late = f"{host}: no complete answer within {whole:g} s"
-    try:
-        yield
-    except (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
-        if isinstance(error, urllib3.exceptions.NewConnectionError):  # urllib3 counts it as one, too
-            raise ApiConnectionError(f"{host}: {_cause(error)}") from None
-        raise ApiTimeoutError(f"{host}: no connection within {connect:g} s") from None
-    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
-        raise ApiTimeoutError(too_late) from None
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-        raise TlsError(f"{host}: {_cause(error)}") from None
-    except urllib3.exceptions.DecodeError as error:
-        raise BadResponseError(f"{host}: the answer cannot be decompressed: {_cause(error)}") from None
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
-        cause = _root(error)
-        if isinstance(cause, TimeoutError):
-            raise ApiTimeoutError(too_late) from None
-        if isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError):
-            raise BadResponseError(f"{host}: the answer is not HTTP: {_cause(error)}") from None
-        through = (
-            " through the proxy"
-            if isinstance(error, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError)
-            else ""
-        )
-        raise ApiConnectionError(f"{host}{through}: {_cause(error)}") from None
+    too_late = ApiTimeoutError(f"{host}: no complete answer within {whole:g} s")
+    cause = _root(error)
+    not_http = isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError)
+    match error:
+        case urllib3.exceptions.NewConnectionError():  # urllib3 counts it as a timeout, too
+            plain: ApiError = ApiConnectionError(f"{host}: {_words(cause)}")
+        case requests.exceptions.ConnectTimeout() | urllib3.exceptions.ConnectTimeoutError():
+            plain = ApiTimeoutError(f"{host}: no connection within {connect:g} s")
+        case requests.exceptions.Timeout() | urllib3.exceptions.TimeoutError() | TimeoutError():
+            plain = too_late
+        case requests.exceptions.SSLError() | urllib3.exceptions.SSLError() | ssl.SSLError():
+            plain = TlsError(f"{host}: {_words(cause)}")
+        case urllib3.exceptions.DecodeError():
+            plain = BadResponseError(f"{host}: the answer cannot be decompressed: {_words(cause)}")
+        case _ if isinstance(cause, TimeoutError):
+            plain = too_late
+        case _ if not_http:
+            plain = BadResponseError(f"{host}: the answer is not HTTP: {_words(cause)}")
+        case requests.exceptions.ProxyError() | urllib3.exceptions.ProxyError():
+            plain = ApiConnectionError(f"{host} through the proxy: {_words(cause)}")
+        case _:
+            plain = ApiConnectionError(f"{host}: {_words(cause)}")
+    return plain
 
 
 def _root(error: BaseException) -> BaseException:
@@ -59,11 +66,10 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _cause(error: BaseException) -> str:
-    """Return the first cause of a failed connection in words."""
-    root = _root(error)
-    if isinstance(root, socket.gaierror):
-        return f"the host name cannot be resolved ({root.strerror})"
-    if isinstance(root, OSError) and root.strerror:
-        return root.strerror[:1].lower() + root.strerror[1:]
-    return text(str(root)) or type(root).__name__
+def _words(cause: BaseException) -> str:
+    """Return the first cause of a failed exchange in words."""
+    if isinstance(cause, socket.gaierror):
+        return f"the host name cannot be resolved ({cause.strerror})"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[:1].lower() + cause.strerror[1:]
+    return text(str(cause)) or type(cause).__name__

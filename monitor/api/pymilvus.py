@@ -10,7 +10,7 @@ import requests
 
 from monitor.api.answers import decoded, envelope, refusal
 from monitor.api.errors import ApiError
-from monitor.api.faults import plain_errors
+from monitor.api.faults import FAULTS, plain_error
 from monitor.config import Masking
 
 _TIMEOUT: Final = 20.0
@@ -113,12 +113,12 @@ def _post(
         headers["DB-Name"] = db_name
     seconds = timeout if isinstance(timeout, int | float) else _TIMEOUT
     try:
-        with plain_errors(url, seconds, seconds):
-            response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
+        response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
         if response.status_code != _OK:
             raise refusal(response.status_code, response.headers, response.content, url, "v2")
         envelope(decoded(response.content, url))
-    except ApiError as error:
-        error.hide(Masking([api_key.strip()]))
-        raise
+    except (ApiError, *FAULTS) as error:
+        refused = error if isinstance(error, ApiError) else plain_error(error, url, seconds, seconds)
+        refused.hide(Masking([api_key.strip()]))
+        raise refused from None
     return response

@@ -24,10 +24,10 @@ from monitor.api.errors import (
     ThrottledError,
     TransientError,
 )
-from monitor.api.faults import plain_errors
+from monitor.api.faults import FAULTS, plain_error
 from monitor.api.kept import Kept, Made
 from monitor.api.rate import RateLimiter
-from monitor.api.transport import ReadyHeaders, TimedAdapter
+from monitor.api.transport import KeepingPool, ReadyHeaders, TimedAdapter
 from monitor.config import Cluster, Masking, passwords_in
 
 ATTEMPTS: Final = 3
@@ -68,8 +68,21 @@ class _Request:
     body: bytes | None
     headers: ReadyHeaders
 
-    def send(self, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
-        """Send it once and return the answer, its body unread."""
+    def send(self, timeout: urllib3.Timeout, limit: float) -> bytes | urllib3.BaseHTTPResponse:
+        """Send it once, on a connection that has stayed open where there is one.
+
+        Args:
+            timeout: The seconds there are.
+            limit: Bytes that a body may have, for it to be read at once.
+
+        Returns:
+            The body of a success that was as plain as most are; else the answer, its body unread.
+        """
+        ready, within = self.headers.request, timeout.read_timeout
+        if ready is not None and isinstance(self.pool, KeepingPool) and isinstance(within, float):
+            answer = self.pool.ask_again(self.method, ready, within, limit)
+            if answer is not None:
+                return answer
         return self.pool.urlopen(
             self.method,
             self.target,
@@ -192,8 +205,7 @@ class Session:
             StoppedError: The monitor is stopping.
         """
         try:
-            with plain_errors(self._host, self._connect, self._cluster.timeout):
-                request = self._place(method, path, body, query or {}, headers or {})
+            request = self._place(method, path, body, query or {}, headers or {})
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return self._once(endpoint, request, check, kept)
@@ -220,8 +232,11 @@ class Session:
         known = self._requests.get(key)
         if known is not None:
             return known
-        url = requests.Request(method, self._cluster.url + path, params=query).prepare().url or ""
-        pool, target = self._network.adapter.pool_and_target(url, **self._settings)
+        try:
+            url = requests.Request(method, self._cluster.url + path, params=query).prepare().url or ""
+            pool, target = self._network.adapter.pool_and_target(url, **self._settings)
+        except FAULTS as error:
+            raise self._plain(error) from None
         kind = {} if content is None else {"Content-Type": "application/json"}
         # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
         words = self._headers | kind | dict(headers)
@@ -235,15 +250,13 @@ class Session:
     def _once(self, endpoint: str, request: _Request, check: Callable[[Any], Made], kept: Kept[Made] | None) -> Made:
         self._take_a_place(endpoint)
         self.usage.sent(endpoint)
-        with plain_errors(self._host, self._connect, self._cluster.timeout):
-            response = request.send(self._timeout)
-            try:
-                content = read(response, self._host, self._bytes_left)
-            finally:
-                response.close()  # where something of it was not read, the connection ends as well
-                response.release_conn()
+        try:
+            response = request.send(self._timeout, self._bytes_left)
+            content = response if isinstance(response, bytes) else self._body(response)
+        except FAULTS as error:
+            raise self._plain(error) from None
         self._bytes_left -= len(content)
-        if response.status not in _SUCCESS:
+        if not isinstance(response, bytes) and response.status not in _SUCCESS:
             for name, value in list(response.headers.items()):
                 response.headers[name] = self._masking.text(value)
             masked = self._masking.content(content)
@@ -253,6 +266,16 @@ class Session:
             return check(decoded(content, self._host, self._masking, is_list=kept is not None))
 
         return make(content) if kept is None else kept.made_of(content, make)
+
+    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes | bytearray:
+        try:
+            return read(response, self._host, self._bytes_left)
+        finally:
+            response.close()  # where something of it was not read, the connection ends as well
+            response.release_conn()
+
+    def _plain(self, error: BaseException) -> ApiError:
+        return plain_error(error, self._host, self._connect, self._cluster.timeout)
 
     def _take_a_place(self, endpoint: str) -> None:
         """Wait for our place in the rate limit, unless the monitor stops or the poll's time is up."""

@@ -9,38 +9,41 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import partial
+from http.client import HTTPResponse
 from typing import Any, Final
 
 from requests import Request
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPResponse as HttpAnswer
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util import SKIP_HEADER
 
-from monitor.api.heads import PlainHeadResponse
+from monitor.api.heads import plain_head
 
 _AT_ONCE: Final = 2**15
 """Bytes read at once: most answers whole."""
 
-_NO_HEADERS: Final = dict.fromkeys(("Host", "Accept-Encoding", "User-Agent"), SKIP_HEADER)
+_END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's bytes, as long as the deadline has not passed."""
+    """A socket's bytes, as long as the deadline has not passed; those that were read already come first."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, deadline: float, begun: bytes = b"") -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
         self._deadline = deadline
+        self._begun = begun
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer did not arrive whole in time")
-        self._sock.settimeout(left)
+        if self._begun:
+            part, self._begun = self._begun[: len(buffer)], self._begun[len(buffer) :]
+            buffer[: len(part)] = part
+            return len(part)
+        _wait_until(self._deadline, self._sock)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -49,19 +52,26 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
+def _wait_until(deadline: float, sock: socket.socket) -> None:
+    """Let what is done next with a socket take no longer than until a deadline."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the answer did not arrive whole in time")
+    sock.settimeout(left)
+
+
 class _TimedSocket:
     """The one thing that an HTTP response wants of a socket: a file to read."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._deadline = deadline
+    def __init__(self, sock: socket.socket, deadline: float, begun: bytes = b"") -> None:
+        self._source = sock, deadline, begun
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock, self._deadline), _AT_ONCE)
+        return io.BufferedReader(_TimedReader(*self._source), _AT_ONCE)
 
 
-def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> PlainHeadResponse:
-    return PlainHeadResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
+def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
+    return HTTPResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
 
 
 class ReadyHeaders(dict[str, bytes]):
@@ -81,7 +91,7 @@ class ReadyHeaders(dict[str, bytes]):
 class _TimedConnection(HTTPConnection):
     """A connection whose read timeout bounds the whole answer, and its connect timeout that of a proxy.
 
-    A request is sent at once, head and body, and one with ready headers is made only once.
+    A request is sent at once, head and body.
     """
 
     _held: list[bytes] | None = None
@@ -90,17 +100,15 @@ class _TimedConnection(HTTPConnection):
         self, method: str, url: str, body: Any = None, headers: Mapping[str, Any] | None = None, **options: Any
     ) -> None:
         """Send a request; urllib3 calls it so."""
-        ready = headers if isinstance(headers, ReadyHeaders) else ReadyHeaders()
         self._held = []
         try:
-            if ready.request is None:
-                super().request(method, url, body, headers, **options)
-                ready.request = b"".join(self._held)
-            else:  # only what is remembered of it for the answer is needed
-                super().request(method, url, headers=_NO_HEADERS, **options)
+            super().request(method, url, body, headers, **options)
+            request = b"".join(self._held)
         finally:
             self._held = None
-        self.send(ready.request)
+        if isinstance(headers, ReadyHeaders):
+            headers.request = request
+        self.send(request)
 
     def send(self, data: Any) -> None:
         """Send bytes, or hold them until the request is complete."""
@@ -108,6 +116,33 @@ class _TimedConnection(HTTPConnection):
             super().send(data)
         else:
             self._held.append(data)
+
+    def ask(self, method: str, request: bytes, within: float, limit: float) -> bytes | HTTPResponse:
+        """Send a request that is ready, on an open connection.
+
+        Returns:
+            The body of a plain answer with no more bytes than ``limit`` that came as one piece or a few; of any other
+            the head, which `http.client` has read, with the body unread.
+        """
+        deadline = time.monotonic() + within
+        self.sock.settimeout(within)
+        self.sock.sendall(request)
+        answer = b""
+        while len(answer) < _AT_ONCE:
+            _wait_until(deadline, self.sock)
+            part = self.sock.recv(_AT_ONCE)
+            answer = answer + part if answer else part
+            head = plain_head(answer)
+            size = _AT_ONCE if head is None else head.size + head.length
+            if head is not None and len(answer) == size and head.length <= limit:
+                return answer[head.size :]
+            if not part or len(answer) >= size or (head is None and _END_OF_HEAD in answer):
+                break
+        response = HTTPResponse(_TimedSocket(self.sock, deadline, answer), method=method)  # type: ignore[arg-type]
+        response.begin()
+        if response.will_close:
+            self.close()  # the response keeps the socket for itself
+        return response
 
     def connect(self) -> None:
         # A proxy answers to CONNECT while the connection is made, and again each time it is made anew.
@@ -127,11 +162,57 @@ class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     """The same with TLS."""
 
 
-class _Pool(HTTPConnectionPool):
+class KeepingPool(HTTPConnectionPool):
+    """Connections on which a request can be sent again without making it anew."""
+
     ConnectionCls = _TimedConnection
 
+    def ask_again(self, method: str, request: bytes, within: float, limit: float) -> bytes | HttpAnswer | None:
+        """Send a request that is ready, on a connection that has stayed open.
 
-class _TlsPool(HTTPSConnectionPool):
+        Args:
+            method: Its method.
+            request: All its bytes.
+            within: Seconds for the whole exchange.
+            limit: Bytes of a body that is read at once.
+
+        Returns:
+            The body, where the answer is a success and as plain as most are; else the answer with its body unread. None
+            where no connection has stayed open: nothing was sent.
+
+        Raises:
+            OSError: The exchange failed, or took too long.
+            HTTPException: What came is no HTTP.
+        """
+        connection: Any = self._get_conn()
+        if connection.is_closed:
+            self._put_conn(connection)
+            return None
+        try:
+            answer = connection.ask(method, request, within, limit)
+        except BaseException:
+            connection.close()
+            self._put_conn(connection)
+            raise
+        if isinstance(answer, bytes):
+            self._put_conn(connection)
+            return answer
+        return HttpAnswer(
+            answer,
+            headers=HTTPHeaderDict(answer.msg.items()),
+            status=answer.status,
+            version=answer.version,
+            reason=answer.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=answer,
+            pool=self,
+            connection=connection,
+            request_method=method,
+        )
+
+
+class _TlsPool(KeepingPool, HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
 
 
@@ -159,7 +240,7 @@ class TimedAdapter(HTTPAdapter):
         return manager
 
 
-_TIMED: Final[dict[type, type]] = {HTTPConnectionPool: _Pool, HTTPSConnectionPool: _TlsPool}
+_TIMED: Final[dict[type, type]] = {HTTPConnectionPool: KeepingPool, HTTPSConnectionPool: _TlsPool}
 
 
 def _use_timed_connections(manager: PoolManager) -> None:
