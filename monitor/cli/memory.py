@@ -7,17 +7,28 @@ from contextlib import contextmanager
 from typing import Final
 
 _ARENA_MAX: Final = -8
-"""glibc's M_ARENA_MAX, see mallopt(3)."""
+_MMAP_THRESHOLD: Final = -3
+"""glibc's M_ARENA_MAX and M_MMAP_THRESHOLD, see mallopt(3)."""
 
 _ARENAS: Final = 2
 
+_LARGE: Final = 2**20
+"""Bytes."""
 
-def share_arenas() -> None:
-    """Let threads share the places from which glibc gives memory; call it before there are any.
+_GARBAGE_AFTER: Final = 20_000
+"""Objects that have come to be, less those that went by themselves, after which Python looks for garbage among them:
+some megabytes at most. Polls leave next to none, and a look (usually after 700) costs more than some of their parts."""
 
-    Otherwise each of the threads that poll gets one of its own, and keeps whatever its largest answer once needed.
+
+def keep_little() -> None:
+    """Let glibc keep little of what threads need for a moment; call it before there are any.
+
+    Otherwise each of the threads that poll gets a place of its own from which it is given memory, and keeps whatever
+    its largest answer once needed; and the memory of the largest scrape would be kept for the next one. What is large
+    goes back to the system at once.
     """
     _call("mallopt", _ARENA_MAX, _ARENAS)
+    _call("mallopt", _MMAP_THRESHOLD, _LARGE)
 
 
 @contextmanager
@@ -31,6 +42,7 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.set_threshold(_GARBAGE_AFTER)
         gc.enable()
         gc.freeze()
         _call("malloc_trim", 0)

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from monitor.cli.given import loaded, overridden
-from monitor.cli.memory import loading, share_arenas
+from monitor.cli.memory import keep_little, loading
 from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
@@ -46,7 +46,7 @@ def run_daemon(
     announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
     """Run the daemon on a config, to its end and to that of the process."""
-    share_arenas()
+    keep_little()
     redactor = Redactor()
     configure(config.log_format, config.log_level, redactor)
     try:
