@@ -32,7 +32,7 @@ CLOCK_TOLERANCE: Final = 1.0
 SLOT: Final = 0.25
 """Seconds: clusters whose points lie so near to each other are polled together, at the first of them."""
 
-SLOTS_AT_LEAST: Final = 4
+SLOTS_AT_LEAST: Final = 2
 """Slots of an interval, however short it is."""
 
 BEAT_EVERY: Final = 1.0

@@ -6,13 +6,11 @@ import binascii
 import hashlib
 import hmac
 import secrets
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import urlsplit
 
-import bcrypt
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,7 +30,6 @@ BCRYPT_BYTES: Final = 72
 """bcrypt looks at no more of a password than this; the programs that make hashes cut it, and so must we."""
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_ALPHABET: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class _FullError(Exception):
@@ -66,7 +63,10 @@ class Door:
         users = {name: hashed.replace("$2y$", "$2b$", 1).encode() for name, hashed in web.users}
         self._verified = {name: digest for name, digest in self._verified.items() if name in users}
         self._users = users
-        self._nobody = _hash_of_nobody(max((hashed[4:6] for hashed in users.values()), default=b"10"))
+        if users:
+            from monitor.web.passwords import hash_of_nobody  # noqa: PLC0415 - most have no users, and none of its memory
+
+            self._nobody = hash_of_nobody(max(hashed[4:6] for hashed in users.values()))
 
     def close(self) -> None:
         """Check no password any more."""
@@ -119,7 +119,9 @@ class Door:
     def _begin(self, digest: bytes, password: bytes, hashed: bytes, address: str) -> "asyncio.Future[bool]":
         if len(self._checks) >= WAITING or self._waiting[address] >= WAITING_OF_ONE:
             raise _FullError
-        check = asyncio.get_running_loop().run_in_executor(self._thread, _matches, password, hashed)
+        from monitor.web.passwords import matches  # noqa: PLC0415 - loaded when there came to be users
+
+        check = asyncio.get_running_loop().run_in_executor(self._thread, matches, password, hashed)
         self._checks[digest] = check
         self._waiting[address] += 1
 
@@ -133,19 +135,6 @@ class Door:
 
         check.add_done_callback(end)
         return check
-
-
-def _matches(password: bytes, hashed: bytes) -> bool:
-    started = time.monotonic()
-    if bcrypt.checkpw(password, hashed):
-        return True
-    time.sleep(time.monotonic() - started)
-    return False
-
-
-def _hash_of_nobody(cost: bytes) -> bytes:
-    """Return a hash that no password has, and whose check takes as long as that of one which does."""
-    return bcrypt.gensalt(int(cost)) + "".join(secrets.choice(_ALPHABET) for _ in range(31)).encode()
 
 
 def _credential(authorization: str) -> tuple[str, bytes] | None:

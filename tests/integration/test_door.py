@@ -249,7 +249,7 @@ def test_nothing_is_told_without_a_password(folder, path):
     "header", ["", "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Basic /////zo=", "Bearer x", "basic " + "A" * 8000]
 )
 def test_a_header_that_is_no_credential_is_refused_without_a_check(folder, monkeypatch, header):
-    monkeypatch.setattr(door_module.bcrypt, "checkpw", None)
+    monkeypatch.setattr(bcrypt, "checkpw", None)
     with Served(web_config(folder, users())) as served:
         assert served.ask(headers={"Authorization": header}).status_code == 401
 
@@ -303,7 +303,7 @@ def counted(monkeypatch):
         calls.append(hashed_password)
         return check(password, hashed_password)
 
-    monkeypatch.setattr(door_module.bcrypt, "checkpw", checkpw)
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
     return calls
 
 
