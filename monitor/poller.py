@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from msgspec.structs import replace
 
 from monitor.api import ApiError, ErrorKind, ImportApi, JobGoneError, Listing, StoppedError, Usage, merged
 from monitor.config import Cluster

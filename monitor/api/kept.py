@@ -1,7 +1,7 @@
 """What was made of a server's last answer, for as long as it says the same."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
@@ -23,7 +23,7 @@ class Kept(Generic[Made]):
 
     def again(self) -> "Kept[Made]":
         """Return what is kept, for the next answer; this one stays as it is."""
-        return replace(self)
+        return Kept(self.result, self._digest)
 
     def made_of(self, content: bytes | bytearray, make: Callable[[bytes | bytearray], Made]) -> Made:
         """Return what is made of a body; where it is the last one again, what was made of it then."""

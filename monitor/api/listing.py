@@ -5,7 +5,6 @@ Of a list no more is kept than the ids of its jobs and a hash of each record.
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -28,8 +27,7 @@ Parse = Callable[[Any], Job]
 """Returns the job of a record; raises ``BadRecordError``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, gc=False):
     """A complete list of a cluster's jobs.
 
     Attributes:
@@ -40,14 +38,13 @@ class Listing:
         mark: Stands for what the list says, for whoever asks for the next one.
     """
 
-    jobs: Mapping[str, Job] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = msgspec.field(default_factory=dict)
     rejected: Sequence[str] = ()
     left: frozenset[str] | None = None
     mark: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(msgspec.Struct, frozen=True, gc=False):
     """The records of one page.
 
     Attributes:
@@ -59,8 +56,7 @@ class Records:
     more: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What is kept of one page.
 
     Attributes:
@@ -83,8 +79,7 @@ class Page:
         return self.joined.split("\n") if self.hashes else []
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """A list that was read.
 
     Attributes:

@@ -1,10 +1,12 @@
 """The diff: what happened to a cluster's jobs between the previous picture and what a poll has just seen."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from monitor.jobs.failures import classify
 from monitor.jobs.following import first_seen, followed, noted, stalled_in_silence, vanished
@@ -22,8 +24,7 @@ CLOCK_SKEW: Final = 60.0
 _ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What a poll changed.
 
     Attributes:
@@ -57,7 +58,7 @@ class Difference:
     changed: tuple[TrackedJob, ...] = ()
     removed: tuple[str, ...] = ()
     outcomes_changed: bool = False
-    previous: Picture | None = field(default=None, compare=False, repr=False)
+    previous: Picture | None = None
 
     @property
     def changes_something(self) -> bool:

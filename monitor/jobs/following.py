@@ -1,6 +1,6 @@
 """One job from poll to poll: what is known of it once a poll has seen it again, or has not."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from monitor.jobs.estimate import with_sample
 from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob

@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import chain
+from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob
 from monitor.jobs.shelf import Place, Shelf, TrackedJobs
 
+_NONE: Final[Mapping[str, TrackedJob]] = MappingProxyType({})
+_EMPTY: Final = Shelf()
 
-@dataclass(frozen=True, slots=True, eq=False)
+
 class Jobs(TrackedJobs):
     """Every job followed, by id, sorted by what may still become of it. It never changes: changes make another one.
 
@@ -22,10 +26,19 @@ class Jobs(TrackedJobs):
         retired: Completed jobs that have left the list: only remembered, so that their return is no news.
     """
 
-    unfinished: Mapping[str, TrackedJob] = field(default_factory=dict)
-    lost: Mapping[str, TrackedJob] = field(default_factory=dict)
-    completed: Shelf = field(default_factory=Shelf)
-    retired: Shelf = field(default_factory=Shelf)
+    __slots__ = ("completed", "lost", "retired", "unfinished")
+
+    def __init__(
+        self,
+        unfinished: Mapping[str, TrackedJob] = _NONE,
+        lost: Mapping[str, TrackedJob] = _NONE,
+        completed: Shelf = _EMPTY,
+        retired: Shelf = _EMPTY,
+    ) -> None:
+        self.unfinished = unfinished
+        self.lost = lost
+        self.completed = completed
+        self.retired = retired
 
     def __len__(self) -> int:
         return len(self.unfinished) + len(self.lost) + len(self.completed) + len(self.retired)
@@ -97,8 +110,7 @@ class Jobs(TrackedJobs):
         return states
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641 - it holds dictionaries
     """All that is known of one cluster's jobs after a poll.
 
     Attributes:
@@ -112,14 +124,20 @@ class Picture:
         terms: By what the jobs were followed; by other terms, something may be due.
     """
 
-    jobs: Jobs = field(default_factory=Jobs)
-    outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    jobs: Jobs = msgspec.field(default_factory=Jobs)
+    outcomes: Mapping[tuple[str, str], CollectionOutcome] = msgspec.field(default_factory=dict)
     baseline_at: float | None = None
-    mark: object = field(default=None, compare=False, repr=False)
-    said: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
-    due_at: float = field(default=0.0, compare=False, repr=False)
-    quiet: bool = field(default=False, compare=False, repr=False)
-    terms: object = field(default=None, compare=False, repr=False)
+    mark: object = None
+    said: Mapping[str, Job] = msgspec.field(default_factory=dict)
+    due_at: float = 0.0
+    quiet: bool = False
+    terms: object = None
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the jobs and the outcomes are the same, whatever list they were drawn from."""
+        if not isinstance(other, Picture):
+            return NotImplemented
+        return (self.jobs, self.outcomes, self.baseline_at) == (other.jobs, other.outcomes, other.baseline_at)
 
 
 _UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)
