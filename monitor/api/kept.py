@@ -1,17 +1,14 @@
 """What was made of a server's last answer, for as long as it says the same."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
-_DIGEST_SIZE: Final = 16
+import msgspec
 
 Made = TypeVar("Made")
 
 
-@dataclass(slots=True)
-class Kept(Generic[Made]):
+class Kept(msgspec.Struct, Generic[Made], gc=False):
     """What was made of the last answer to one request.
 
     Attributes:
@@ -19,16 +16,16 @@ class Kept(Generic[Made]):
     """
 
     result: Made | None = None
-    _digest: bytes = b""
+    _hash: int | None = None
 
     def again(self) -> "Kept[Made]":
         """Return what is kept, for the next answer; this one stays as it is."""
-        return Kept(self.result, self._digest)
+        return Kept(self.result, self._hash)
 
     def made_of(self, content: bytes | bytearray, make: Callable[[bytes | bytearray], Made]) -> Made:
         """Return what is made of a body; where it is the last one again, what was made of it then."""
-        digest = blake2b(content, digest_size=_DIGEST_SIZE).digest()
-        if self.result is None or digest != self._digest:
+        hashed = hash(bytes(content))  # SipHash, 64 bits, by a key that each process makes for itself
+        if self.result is None or hashed != self._hash:
             self.result = make(content)
-            self._digest = digest
+            self._hash = hashed
         return self.result
