@@ -63,14 +63,13 @@ class Jobs(TrackedJobs):
             taken: What they were before, where they were known, and jobs that are no longer followed.
         """
         to, off = _by_part(put), _by_part(taken)
-        if not to and not off:
+        if not any(to) and not any(off):
             return self
-        nothing: Mapping[str, TrackedJob] = {}
         return Jobs(
-            _changed(self.unfinished, to.get(_UNFINISHED, nothing), off.get(_UNFINISHED, nothing)),
-            _changed(self.lost, to.get(_LOST, nothing), off.get(_LOST, nothing)),
-            self.completed.with_changes(to.get(_COMPLETED, nothing), off.get(_COMPLETED, nothing)),
-            self.retired.with_changes(to.get(_RETIRED, nothing), off.get(_RETIRED, nothing)),
+            _changed(self.unfinished, to[_UNFINISHED], off[_UNFINISHED]),
+            _changed(self.lost, to[_LOST], off[_LOST]),
+            self.completed.with_changes(to[_COMPLETED], off[_COMPLETED]),
+            self.retired.with_changes(to[_RETIRED], off[_RETIRED]),
         )
 
     def since(self, before: "Jobs") -> tuple[tuple[TrackedJob, ...], tuple[str, ...]]:
@@ -141,21 +140,26 @@ class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641
 
 
 _UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)
-_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {JobState.FAILED: _LOST, JobState.VANISHED: _LOST}
+_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {
+    JobState.FAILED: _LOST,
+    JobState.VANISHED: _LOST,
+    JobState.COMPLETED: _COMPLETED,
+}
 
 
 def _id(tracked: TrackedJob) -> str:
     return tracked.job.job_id
 
 
-def _by_part(jobs: Iterable[TrackedJob]) -> dict[int, dict[str, TrackedJob]]:
+def _by_part(jobs: Iterable[TrackedJob]) -> tuple[dict[str, TrackedJob], ...]:
     """Sort jobs by the part in which they stand."""
-    parts: dict[int, dict[str, TrackedJob]] = {}
+    parts: tuple[dict[str, TrackedJob], ...] = ({}, {}, {}, {})
     for tracked in jobs:
-        part = _PARTS[tracked.job.state]
-        if tracked.job.state is JobState.COMPLETED:
-            part = _COMPLETED if tracked.missing_since is None else _RETIRED
-        parts.setdefault(part, {})[tracked.job.job_id] = tracked
+        job = tracked.job
+        part = _PARTS[job.state]
+        if part == _COMPLETED and tracked.missing_since is not None:
+            part = _RETIRED
+        parts[part][job.job_id] = tracked
     return parts
 
 
