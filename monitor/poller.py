@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from msgspec.structs import replace
 
 from monitor.api import ApiError, ErrorKind, ImportApi, JobGoneError, Listing, StoppedError, Usage, merged
 from monitor.config import Cluster
@@ -250,7 +251,9 @@ def observe(
     listed = _with_what_was_said(listing, previous)
     found, described = dict[str, Job](), dict[str, Job]()
     gone, asked, answered = set[str](), set[str](), set[str]()
-    for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL):
+    told = None if listing.left is None else listing.jobs
+    left = listing.left or frozenset()
+    for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL, told, left):
         asked.add(job_id)
         try:
             job = api.describe(job_id)
@@ -274,8 +277,8 @@ def observe(
         frozenset(asked),
         frozenset(answered),
         described=described,
-        told=None if listing.left is None else listing.jobs,
-        left=listing.left or frozenset(),
+        told=told,
+        left=left,
         mark=listing.mark,
     )
     return seen, listing
@@ -287,8 +290,10 @@ def _with_what_was_said(listing: Listing, previous: Picture | None) -> Mapping[s
         return listing.jobs
     if not (listing.jobs or listing.left):
         return previous.said
-    said = {job_id: job for job_id, job in previous.said.items() if job_id not in listing.left}
-    return {**said, **listing.jobs}
+    listed = {**previous.said, **listing.jobs}
+    for job_id in listing.left:
+        listed.pop(job_id, None)
+    return listed
 
 
 def _with_known_state(job: Job, previous: Picture | None) -> Job:

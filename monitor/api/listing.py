@@ -4,9 +4,7 @@ Of a list no more is kept than the ids of its jobs and a hash of each record.
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -28,8 +26,7 @@ Parse = Callable[[Any], Job]
 """Returns the job of a record; raises ``BadRecordError``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, gc=False):
     """A complete list of a cluster's jobs.
 
     Attributes:
@@ -40,14 +37,13 @@ class Listing:
         mark: Stands for what the list says, for whoever asks for the next one.
     """
 
-    jobs: Mapping[str, Job] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = msgspec.field(default_factory=dict)
     rejected: Sequence[str] = ()
     left: frozenset[str] | None = None
     mark: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(msgspec.Struct, frozen=True, gc=False):
     """The records of one page.
 
     Attributes:
@@ -59,8 +55,7 @@ class Records:
     more: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What is kept of one page.
 
     Attributes:
@@ -83,8 +78,7 @@ class Page:
         return self.joined.split("\n") if self.hashes else []
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """A list that was read.
 
     Attributes:
@@ -111,6 +105,7 @@ class Reading:
         self._before = before
         self._same = before is not None
         self._pages: dict[str, list[Kept[Page]]] = {}
+        self._known: Mapping[int, str] | None = None
         self._unmerged: list[Page] = []
         self._earlier: set[str] = set()
         self._size = 0
@@ -140,12 +135,12 @@ class Reading:
         """
         before = [] if self._before is None else self._before.pages.get(database, [])
         pages = self._pages[database] = []
-        known = cache(lambda: _ids_by_hash(before))
+        self._known = None
         for number in range(1, PAGE_LIMIT + 1):
             # Which of several records of a job counts depends on the pages before this one.
             kept = before[number - 1].again() if self._same and number <= len(before) else Kept[Page]()
             was = kept.result
-            page = ask(number, lambda payload: self._made(records_of(payload), parse, known()), kept)
+            page = ask(number, lambda payload: self._made(records_of(payload), parse, before), kept)
             self._same = self._same and page is was
             pages.append(kept)
             self._unmerged.append(page)
@@ -162,37 +157,45 @@ class Reading:
         if self._before is None:
             mark = object()
             return Remembered(mark, self._pages), Listing(self._told, self._rejected, None, mark)
-        left = frozenset[str]()
-        if not self._same:
-            left = _ids(self._before.pages) - _ids(self._pages)
+        if self._same:
+            return self._before, Listing({}, self._rejected, frozenset(), self._before.mark)
+        left = _left(self._before.pages, self._pages)
         mark = object() if self._told or left else self._before.mark
         return Remembered(mark, self._pages), Listing(self._told, self._rejected, left, mark)
 
-    def _made(self, records: Records, parse: Parse, known: Mapping[int, str]) -> Page:
+    def _made(self, records: Records, parse: Parse, before: Sequence[Kept[Page]]) -> Page:
         """Make a page of its records: what the list before had is not read; of several of one job, the first counts."""
+        if self._known is None:
+            self._known = _ids_by_hash(before)
         while self._unmerged:
             self._earlier.update(self._unmerged.pop().ids())
-        ids: dict[str, int] = {}
+        hashes = _hashes(records.given)
+        ids = list(map(self._known.get, hashes))
+        read: dict[int, Job] = {}
         rejected: list[str] = []
-        for record in records.given:
-            marked = hash(bytes(record)) if isinstance(record, msgspec.Raw) else hash(repr(record))
-            job_id, job = known.get(marked), None
-            if job_id is None:
-                try:
-                    job = parse(value_of(record) if isinstance(record, msgspec.Raw) else record)
-                except BadRecordError as error:
-                    rejected.append(str(error))
-                    continue
-                except (ValueError, RecursionError):
-                    rejected.append("a record is JSON that cannot be read: a number too long, or too deep")
-                    continue
-                job_id = job.job_id
-            if job_id in ids or job_id in self._earlier:
+        for place, known in enumerate(ids):
+            if known is not None:
                 continue
-            ids[job_id] = marked
-            if job is not None:
-                self._told[job_id] = job
-        return Page("\n".join(ids), array("q", ids.values()), tuple(rejected), records.more)
+            try:
+                job = _read(records.given[place], parse)
+            except BadRecordError as error:
+                rejected.append(str(error))
+            else:
+                read[place], ids[place] = job, job.job_id
+        if rejected or len(set(ids)) < len(ids) or not self._earlier.isdisjoint(ids):
+            counts = self._first_of_each(ids)
+            ids, hashes = [ids[place] for place in counts], [hashes[place] for place in counts]
+            read = {place: read[place] for place in counts if place in read}
+        self._told.update([(job.job_id, job) for job in read.values()])
+        return Page("\n".join(filter(None, ids)), array("q", hashes), tuple(rejected), records.more)
+
+    def _first_of_each(self, ids: Sequence[str | None]) -> list[int]:
+        """Return the places at which a job comes for the first time in the list; an id that is None is no job's."""
+        places: dict[str, int] = {}
+        for place, job_id in enumerate(ids):
+            if job_id is not None and job_id not in self._earlier:
+                places.setdefault(job_id, place)
+        return list(places.values())
 
 
 def records_in(data: Any, page_size: int | None) -> Records:
@@ -212,20 +215,45 @@ def records_in(data: Any, page_size: int | None) -> Records:
     return Records(given, more)
 
 
+def _hashes(given: Sequence[Any]) -> list[int]:
+    """Return a hash of each record of a page; either all of them are JSON, or all are decoded."""
+    if given and isinstance(given[0], msgspec.Raw):
+        return list(map(hash, map(bytes, given)))
+    return [hash(repr(record)) for record in given]
+
+
+def _read(record: Any, parse: Parse) -> Job:
+    """Return the job of a record.
+
+    Raises:
+        BadRecordError: It is none.
+    """
+    try:
+        return parse(value_of(record) if isinstance(record, msgspec.Raw) else record)
+    except BadRecordError:
+        raise
+    except (ValueError, RecursionError):
+        raise BadRecordError("a record is JSON that cannot be read: a number too long, or too deep") from None
+
+
 def _ids_by_hash(pages: Sequence[Kept[Page]]) -> dict[int, str]:
     """Return the id of each job by the hash of its record."""
-    return {
-        marked: job_id
-        for kept in pages
-        if kept.result is not None
-        for job_id, marked in zip(kept.result.ids(), kept.result.hashes, strict=True)
-    }
+    known: dict[int, str] = {}
+    for page in _results(pages):
+        known.update(zip(page.hashes, page.ids(), strict=True))
+    return known
 
 
-def _ids(pages: Mapping[str, Sequence[Kept[Page]]]) -> frozenset[str]:
-    """Return the ids of all jobs."""
-    every = chain.from_iterable(pages.values())
-    return frozenset().union(*[kept.result.ids() for kept in every if kept.result is not None])
+def _left(before: Mapping[str, Sequence[Kept[Page]]], now: Mapping[str, Sequence[Kept[Page]]]) -> frozenset[str]:
+    """Return the ids that were on a list and are no more."""
+    were, are = ([*_results(chain.from_iterable(pages.values()))] for pages in (before, now))
+    if [page.joined for page in were] == [page.joined for page in are]:
+        return frozenset()
+    return frozenset().union(*[page.ids() for page in were]).difference(*[page.ids() for page in are])
+
+
+def _results(pages: Iterable[Kept[Page]]) -> Iterator[Page]:
+    return (kept.result for kept in pages if kept.result is not None)
 
 
 def _records(data: Any) -> list[Any]:

@@ -3,9 +3,10 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from monitor.jobs import Job, JobState
 
@@ -41,7 +42,8 @@ _STATES: Final = {
     "importfailedandcleaned": JobState.FAILED,
     "7": JobState.FAILED,
 }
-
+_AS_WRITTEN: Final = _STATES | {word.capitalize(): state for word, state in _STATES.items()}
+"""Spellings that need no tidying first, those of v2 among them. Other plain values are taken as they are below, too."""
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -64,7 +66,7 @@ def job_from(record: Any, *, database: str = "") -> Job:
     Raises:
         BadRecordError: The record is no object, or its id is none.
     """
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         raise BadRecordError(f"a record is {_kind(record)} instead of an object")
     state, raw_state = state_from(record.get("state"))
     return Job(
@@ -120,7 +122,8 @@ def raw_id(record: Mapping[str, Any]) -> Any:
 
 def reason_of(record: Mapping[str, Any]) -> str:
     """Return the reason of a record or of one of its files."""
-    return text(first(record, "reason", "errorMessage"))
+    said = first(record, "reason", "errorMessage")
+    return "" if said is None else text(said)
 
 
 def id_from(value: Any) -> str:
@@ -129,6 +132,8 @@ def id_from(value: Any) -> str:
     Raises:
         BadRecordError: It is missing, of a wrong type, too long, or not printable.
     """
+    if isinstance(value, str) and 0 < len(value) <= ID_LIMIT and value.isprintable() and " " not in value:
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRecordError(f"a record's job id is {_kind(value)}")
     job_id = str(value).strip() if isinstance(value, str) or abs(value) < 10**ID_LIMIT else "9" * (ID_LIMIT + 1)
@@ -141,6 +146,8 @@ def id_from(value: Any) -> str:
 
 def state_from(value: Any) -> tuple[JobState, str]:
     """Return the normalised state, and the raw word where it is one we do not know."""
+    if isinstance(value, str) and value in _AS_WRITTEN:
+        return _AS_WRITTEN[value], ""
     if isinstance(value, str | int) and not isinstance(value, bool):
         word = str(value)[:NAME_LIMIT]
         state = _STATES.get(word.strip().lower())
@@ -153,6 +160,8 @@ def ratio(value: Any) -> float | None:
 
     Servers send integers, numbers as text, ``"100%"``, and now and then something negative (Milvus issue 31221).
     """
+    if type(value) is int and 0 <= value <= 100:  # noqa: PLR2004 - percent
+        return value / 100.0
     number = _number(value)
     if number is None or number < 0:
         return None
@@ -186,7 +195,7 @@ def timestamp(value: Any) -> float | None:
 
 def name(value: Any) -> str:
     """Return a name for a label: one line, bounded, nothing that cannot be shown."""
-    return _clean(value, NAME_LIMIT, _CONTROL)
+    return "" if value is None else _clean(value, NAME_LIMIT, _CONTROL)
 
 
 def text(value: Any) -> str:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from monitor.api.answers import envelope
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError

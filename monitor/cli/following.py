@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from monitor.api import ApiError, ImportApi, Listing, Network, connect
 from monitor.config import Cluster

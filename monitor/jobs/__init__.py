@@ -1,7 +1,7 @@
 """What an import job is, how two pictures of a cluster differ, and when a job counts as stuck.
 
-Pure: no I/O, no clock, nothing beyond the standard library. Times are seconds since the epoch (UTC) and come in as
-arguments; progress is a ratio from 0 to 1.
+Pure: no I/O, no clock, nothing beyond the standard library but msgspec's Structs. Times are seconds since the epoch
+(UTC) and come in as arguments; progress is a ratio from 0 to 1.
 """
 
 from monitor.jobs.difference import Difference, diff

@@ -1,10 +1,12 @@
 """The diff: what happened to a cluster's jobs between the previous picture and what a poll has just seen."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from monitor.jobs.failures import classify
 from monitor.jobs.following import first_seen, followed, noted, stalled_in_silence, vanished
@@ -22,8 +24,7 @@ CLOCK_SKEW: Final = 60.0
 _ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What a poll changed.
 
     Attributes:
@@ -57,7 +58,7 @@ class Difference:
     changed: tuple[TrackedJob, ...] = ()
     removed: tuple[str, ...] = ()
     outcomes_changed: bool = False
-    previous: Picture | None = field(default=None, compare=False, repr=False)
+    previous: Picture | None = None
 
     @property
     def changes_something(self) -> bool:
@@ -101,8 +102,6 @@ def diff(
     jobs = jobs.with_changes((), too_many.values())
     steps = [] if previous is None else [pair for pair in changes if _is_news(*pair, previous.baseline_at)]
     transitions = tuple(_transition(was, after, now) for was, after in steps if after is not None)
-    both = [(was, after) for was, after in changes if was is not None and after is not None]
-    within = [(was.job, after.job) for was, after in both if was.job.state is after.job.state]
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
     due.append(surplus_at(jobs))
     said = _said(seen)
@@ -113,20 +112,22 @@ def diff(
         mark=seen.mark,
         said=said,
         due_at=min(due, default=inf) if something_is_due else min([before.due_at, *due]),
+        quiet=before.quiet,
         terms=terms,
     )
-    if not changes or previous is None:
-        picture = replace(picture, quiet=not questions(picture, said, now, limit=1))
+    quiet = (previous is None or not seen.asked) and not questions(picture, said, now, 1, seen.told, seen.left)
+    both = [(was, after) for was, after in changes if was is not None and after is not None]
+    steps_within = [_went(was.job, after.job) for was, after in both]
     return Difference(
-        picture=picture,
+        picture=picture if picture.quiet is quiet else replace(picture, quiet=quiet),
         transitions=transitions,
         baseline=previous is None,
         stalled=tuple(after for was, after in both if after.stalled and not was.stalled),
         resumed=tuple(after for was, after in both if was.stalled and not after.stalled),
         explained=tuple(after for was, after in both if _explained(was, after)),
-        progressed=sum((after.progress or 0) > (was.progress or 0) for was, after in within),
-        regressed=sum((after.progress or 0) < (was.progress or 0) for was, after in within),
-        missing=sum(job.missing_since is not None for job in jobs.unfinished.values()),
+        progressed=steps_within.count(1),
+        regressed=steps_within.count(-1),
+        missing=_missing_now(picture),
         dropped=len(too_many),
         changed=tuple(after for after in now_known if after.job.job_id not in too_many),
         removed=(*(was.job.job_id for was, after in changes if was is not None and after is None), *too_many),
@@ -209,6 +210,21 @@ def _is_news(was: TrackedJob | None, after: TrackedJob | None, baseline_at: floa
     if not after.finished or after.job.completed_at is None or baseline_at is None:
         return True
     return not 0 < after.job.completed_at < baseline_at - CLOCK_SKEW
+
+
+def _missing_now(picture: Picture) -> int:
+    """Count the unfinished jobs that the list leaves out; there are none unless something is always due."""
+    if picture.due_at != -inf:
+        return 0
+    return sum(job.missing_since is not None for job in picture.jobs.unfinished.values())
+
+
+def _went(was: Job, now: Job) -> int:
+    """Return 1 for a job that went forward within its state, -1 for one that went back, and 0 for any other."""
+    if was.state is not now.state:
+        return 0
+    before, after = was.progress or 0.0, now.progress or 0.0
+    return (after > before) - (after < before)
 
 
 def _explained(was: TrackedJob, after: TrackedJob) -> bool:

@@ -1,8 +1,9 @@
 """How long an import still takes, from its own recent pace."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from monitor.jobs.model import Job, JobState, TrackedJob
 
@@ -30,8 +31,7 @@ def with_sample(samples: tuple[tuple[float, float], ...], job: Job, now: float) 
     return (*samples, (now, job.progress))[-SAMPLES:]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True, gc=False):
     """How fast an import went of late.
 
     Attributes:

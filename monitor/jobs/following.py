@@ -1,6 +1,6 @@
 """One job from poll to poll: what is known of it once a poll has seen it again, or has not."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from monitor.jobs.estimate import with_sample
 from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob
@@ -24,8 +24,8 @@ def first_seen(job: Job, now: float) -> TrackedJob:
 
 def followed(was: TrackedJob, told: Job, now: float, limits: StallLimits, missing_since: float | None) -> TrackedJob:
     """Return the job as it is now; the very same object where the answer says nothing new."""
-    job = _settled(_kept(was.job, told))
-    if job == was.job and was.finished and was.missing_since == missing_since:
+    job = _kept(was.job, told)
+    if job.state in TERMINAL and was.missing_since == missing_since and job == was.job:
         return was
     changed = job.state is not was.job.state
     progress, rows = job.progress or 0.0, job.imported_rows or 0
@@ -90,9 +90,9 @@ def _says_how_far(told: Job) -> bool:
 
 
 def _kept(was: Job, told: Job) -> Job:
-    """Fill what an answer leaves out with what is known from earlier ones."""
+    """Fill what an answer leaves out with what is known from earlier ones; where that is nothing, return the answer."""
     same = told.state is was.state
-    return Job(
+    job = Job(
         job_id=told.job_id,
         collection=told.collection or was.collection,
         state=told.state,
@@ -105,6 +105,7 @@ def _kept(was: Job, told: Job) -> Job:
         created_at=was.created_at if told.created_at is None else told.created_at,
         completed_at=was.completed_at if told.completed_at is None and same else told.completed_at,
     )
+    return _settled(told if job == told else job)
 
 
 def _settled(job: Job) -> Job:

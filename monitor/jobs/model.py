@@ -1,7 +1,13 @@
-"""The nouns: a job as the server tells it, the same job as we follow it, and a step from one state to another."""
+"""The nouns: a job as the server tells it, the same job as we follow it, and a step from one state to another.
 
-from dataclasses import dataclass
+What is made for each job or at each poll is a msgspec Struct, not a dataclass: frozen as well, and made in a tenth of
+the time. ``gc=False`` keeps the search for garbage from looking at all of them again and again. It is for what can
+never be part of a cycle: everything that is frozen, and made of what was there before it.
+"""
+
 from enum import StrEnum
+
+import msgspec
 
 from monitor.jobs.failures import Failure
 
@@ -23,8 +29,7 @@ TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANISHED})
 """States in which a job is finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One job, as one answer of the server describes it.
 
     Attributes:
@@ -54,8 +59,7 @@ class Job:
     completed_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrackedJob:
+class TrackedJob(msgspec.Struct, frozen=True, gc=False):
     """One job, as we have followed it from poll to poll.
 
     Attributes:
@@ -97,8 +101,7 @@ class TrackedJob:
         return self.missing_since is not None and self.finished
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionOutcome:
+class CollectionOutcome(msgspec.Struct, frozen=True, gc=False):
     """How the latest import of one collection ended.
 
     Attributes:
@@ -112,8 +115,7 @@ class CollectionOutcome:
     last_finished_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """One step of one job from a state to another.
 
     Attributes:

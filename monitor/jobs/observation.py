@@ -1,13 +1,13 @@
 """What one complete poll of a cluster saw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from monitor.jobs.model import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What one complete poll saw.
 
     Attributes:
@@ -25,11 +25,11 @@ class Observation:
     """
 
     listed: Mapping[str, Job]
-    found: Mapping[str, Job] = field(default_factory=dict)
+    found: Mapping[str, Job] = msgspec.field(default_factory=dict)
     gone: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     answered: frozenset[str] = frozenset()
-    described: Mapping[str, Job] = field(default_factory=dict)
+    described: Mapping[str, Job] = msgspec.field(default_factory=dict)
     told: Mapping[str, Job] | None = None
     left: frozenset[str] = frozenset()
     mark: object = None

@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import chain
+from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob
 from monitor.jobs.shelf import Place, Shelf, TrackedJobs
 
+_NONE: Final[Mapping[str, TrackedJob]] = MappingProxyType({})
+_EMPTY: Final = Shelf()
 
-@dataclass(frozen=True, slots=True, eq=False)
+
 class Jobs(TrackedJobs):
     """Every job followed, by id, sorted by what may still become of it. It never changes: changes make another one.
 
@@ -22,10 +26,19 @@ class Jobs(TrackedJobs):
         retired: Completed jobs that have left the list: only remembered, so that their return is no news.
     """
 
-    unfinished: Mapping[str, TrackedJob] = field(default_factory=dict)
-    lost: Mapping[str, TrackedJob] = field(default_factory=dict)
-    completed: Shelf = field(default_factory=Shelf)
-    retired: Shelf = field(default_factory=Shelf)
+    __slots__ = ("completed", "lost", "retired", "unfinished")
+
+    def __init__(
+        self,
+        unfinished: Mapping[str, TrackedJob] = _NONE,
+        lost: Mapping[str, TrackedJob] = _NONE,
+        completed: Shelf = _EMPTY,
+        retired: Shelf = _EMPTY,
+    ) -> None:
+        self.unfinished = unfinished
+        self.lost = lost
+        self.completed = completed
+        self.retired = retired
 
     def __len__(self) -> int:
         return len(self.unfinished) + len(self.lost) + len(self.completed) + len(self.retired)
@@ -50,14 +63,13 @@ class Jobs(TrackedJobs):
             taken: What they were before, where they were known, and jobs that are no longer followed.
         """
         to, off = _by_part(put), _by_part(taken)
-        if not to and not off:
+        if not any(to) and not any(off):
             return self
-        nothing: Mapping[str, TrackedJob] = {}
         return Jobs(
-            _changed(self.unfinished, to.get(_UNFINISHED, nothing), off.get(_UNFINISHED, nothing)),
-            _changed(self.lost, to.get(_LOST, nothing), off.get(_LOST, nothing)),
-            self.completed.with_changes(to.get(_COMPLETED, nothing), off.get(_COMPLETED, nothing)),
-            self.retired.with_changes(to.get(_RETIRED, nothing), off.get(_RETIRED, nothing)),
+            _changed(self.unfinished, to[_UNFINISHED], off[_UNFINISHED]),
+            _changed(self.lost, to[_LOST], off[_LOST]),
+            self.completed.with_changes(to[_COMPLETED], off[_COMPLETED]),
+            self.retired.with_changes(to[_RETIRED], off[_RETIRED]),
         )
 
     def since(self, before: "Jobs") -> tuple[tuple[TrackedJob, ...], tuple[str, ...]]:
@@ -97,8 +109,7 @@ class Jobs(TrackedJobs):
         return states
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641 - it holds dictionaries
     """All that is known of one cluster's jobs after a poll.
 
     Attributes:
@@ -112,32 +123,43 @@ class Picture:
         terms: By what the jobs were followed; by other terms, something may be due.
     """
 
-    jobs: Jobs = field(default_factory=Jobs)
-    outcomes: Mapping[tuple[str, str], CollectionOutcome] = field(default_factory=dict)
+    jobs: Jobs = msgspec.field(default_factory=Jobs)
+    outcomes: Mapping[tuple[str, str], CollectionOutcome] = msgspec.field(default_factory=dict)
     baseline_at: float | None = None
-    mark: object = field(default=None, compare=False, repr=False)
-    said: Mapping[str, Job] = field(default_factory=dict, compare=False, repr=False)
-    due_at: float = field(default=0.0, compare=False, repr=False)
-    quiet: bool = field(default=False, compare=False, repr=False)
-    terms: object = field(default=None, compare=False, repr=False)
+    mark: object = None
+    said: Mapping[str, Job] = msgspec.field(default_factory=dict)
+    due_at: float = 0.0
+    quiet: bool = False
+    terms: object = None
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the jobs and the outcomes are the same, whatever list they were drawn from."""
+        if not isinstance(other, Picture):
+            return NotImplemented
+        return (self.jobs, self.outcomes, self.baseline_at) == (other.jobs, other.outcomes, other.baseline_at)
 
 
 _UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)
-_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {JobState.FAILED: _LOST, JobState.VANISHED: _LOST}
+_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {
+    JobState.FAILED: _LOST,
+    JobState.VANISHED: _LOST,
+    JobState.COMPLETED: _COMPLETED,
+}
 
 
 def _id(tracked: TrackedJob) -> str:
     return tracked.job.job_id
 
 
-def _by_part(jobs: Iterable[TrackedJob]) -> dict[int, dict[str, TrackedJob]]:
+def _by_part(jobs: Iterable[TrackedJob]) -> tuple[dict[str, TrackedJob], ...]:
     """Sort jobs by the part in which they stand."""
-    parts: dict[int, dict[str, TrackedJob]] = {}
+    parts: tuple[dict[str, TrackedJob], ...] = ({}, {}, {}, {})
     for tracked in jobs:
-        part = _PARTS[tracked.job.state]
-        if tracked.job.state is JobState.COMPLETED:
-            part = _COMPLETED if tracked.missing_since is None else _RETIRED
-        parts.setdefault(part, {})[tracked.job.job_id] = tracked
+        job = tracked.job
+        part = _PARTS[job.state]
+        if part == _COMPLETED and tracked.missing_since is not None:
+            part = _RETIRED
+        parts[part][job.job_id] = tracked
     return parts
 
 

@@ -1,12 +1,19 @@
 """Which jobs a poll asks the server to describe, where the list leaves something open."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from monitor.jobs.model import Job, JobState, TrackedJob
 from monitor.jobs.picture import Jobs, Picture
 
 
-def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, limit: int) -> list[str]:
+def questions(
+    previous: Picture | None,
+    listed: Mapping[str, Job],
+    now: float,
+    limit: int,
+    told: Mapping[str, Job] | None = None,
+    left: Collection[str] = (),
+) -> list[str]:
     """Return the ids of the jobs to describe in this poll, most urgent first.
 
     Asked are jobs that have just failed without a reason, unfinished jobs whose list gives no progress (Zilliz Cloud),
@@ -18,12 +25,16 @@ def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, l
         listed: What the list says now, by job id.
         now: The time of this poll.
         limit: How many may be asked; the others wait for the next poll.
+        told: Those of which it does not say the same as the list of the previous picture; None where that is not known.
+        left: Jobs that were on that list and are not on this one.
     """
-    if previous is not None and previous.quiet and listed is previous.said:
-        return []
     before = Jobs() if previous is None else previous.jobs
+    news: Mapping[str, Job] = listed
+    missing: Collection[str] = before.unfinished
+    if previous is not None and previous.quiet and told is not None:
+        news, missing = told, [job_id for job_id in left if job_id in before.unfinished]
     waiting: list[tuple[bool, float, bool, str]] = []
-    for job_id, job in listed.items():
+    for job_id, job in news.items():
         if job.state is JobState.FAILED:
             was = before.find(job_id)
             if _lacks_reason(was, job):
@@ -31,9 +42,7 @@ def questions(previous: Picture | None, listed: Mapping[str, Job], now: float, l
                 waiting.append((old_news, *_turn(was, now), job_id))
         elif job.progress is None and not _ended(job):
             waiting.append((True, *_turn(before.find(job_id), now), job_id))
-    waiting.extend(
-        (True, *_turn(was, now), job_id) for job_id, was in before.unfinished.items() if job_id not in listed
-    )
+    waiting.extend((True, *_turn(before.unfinished[job_id], now), job_id) for job_id in missing if job_id not in listed)
     waiting.sort()
     return [job_id for *_, job_id in waiting[:limit]]
 

@@ -1,9 +1,10 @@
 """How long and how many jobs are remembered that have left the list, and when there is something to do about a job."""
 
-from dataclasses import dataclass
 from itertools import chain
 from math import inf
 from typing import Final
+
+import msgspec
 
 from monitor.jobs.model import TrackedJob
 from monitor.jobs.picture import Jobs
@@ -22,8 +23,7 @@ MOST_REMEMBERED: Final = 200_000
 """Jobs of one cluster that are remembered though the list leaves them out, however short a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """By what a cluster's jobs are followed.
 
     Attributes:

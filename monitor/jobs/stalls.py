@@ -1,12 +1,11 @@
 """When a job that makes no progress counts as stalled: the limit depends on its state."""
 
-from dataclasses import dataclass
+import msgspec
 
 from monitor.jobs.model import TERMINAL, JobState, TrackedJob
 
 
-@dataclass(frozen=True, slots=True)
-class StallLimits:
+class StallLimits(msgspec.Struct, frozen=True, gc=False):
     """Seconds without progress after which a job counts as stalled.
 
     Attributes:

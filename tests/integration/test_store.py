@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec import structs
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.testing import capture_logs
@@ -445,7 +446,9 @@ def test_a_store_of_version_1_is_brought_up_and_nothing_of_it_is_lost(written_by
     told = [step[2:] for step in first.maintain()]
     history = run(written_by_version_1, "SELECT count(*) FROM transitions")
     running = next(one for one in first.picture.jobs.values() if one.job.state is IMPORTING)
-    step = first.poll(*(replace(one.job, state=FAILED) if one is running else one.job for one in listed(first.picture)))
+    step = first.poll(
+        *(structs.replace(one.job, state=FAILED) if one is running else one.job for one in listed(first.picture))
+    )
     first.store.close()
     second = Watched(written_by_version_1, whose=BOOKS, now=THEN + 60)
 

@@ -1,8 +1,8 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, diff, eta_seconds, questions
 from monitor.jobs.estimate import SAMPLES

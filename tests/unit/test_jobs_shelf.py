@@ -1,9 +1,8 @@
 """Jobs that are put away are the same when they are taken out, and nobody is lost or there twice."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor.jobs import Job, Jobs, JobState, TrackedJob
 from monitor.jobs.shelf import BLOCK, Shelf

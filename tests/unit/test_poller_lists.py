@@ -1,12 +1,12 @@
 """A poll that is told only what is new finds what a poll finds that is told everything."""
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor.api import JobGoneError, Listing
 from monitor.api.answers import decoded, envelope
