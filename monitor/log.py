@@ -5,11 +5,12 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any, Final, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -25,6 +26,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _SEVERAL_LINES: Final = ("exception", "stack")
 _UNWRITTEN: Final = "a line of the logger %s could not be written"
+_encode: Final = msgspec.json.Encoder().encode
 _DEPTH: Final = 4
 _BITS: Final = 64
 
@@ -45,16 +47,18 @@ class Redactor:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Return the event with values that JSON knows; a structlog processor."""
-        return {key: value if key in _OURS else self._plain(value, _DEPTH) for key, value in event.items()}
+        return {
+            key: value if value is None or key in _OURS else self._plain(value, _DEPTH) for key, value in event.items()
+        }
 
     def _plain(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind is str:  # most values are: asking what else they could be takes longer than masking them
             return self._clean(value)
-        if value is None or kind is bool or (isinstance(value, int) and value.bit_length() <= _BITS):
+        if value is None or kind is bool:
             return value
-        if isinstance(value, float) and math.isfinite(value):
-            return value
+        if isinstance(value, int | float) and _is_plain(value):
+            return int(value) if isinstance(value, int) else float(value)
         if isinstance(value, Mapping) and depth:
             return {self._text(key): self._plain(inner, depth - 1) for key, inner in value.items()}
         if isinstance(value, list | tuple) and depth:
@@ -71,6 +75,11 @@ class Redactor:
     def _clean(self, text: str) -> str:
         masked = self.masked(text)
         return masked if masked.isascii() else _HALF.sub("\N{REPLACEMENT CHARACTER}", masked)
+
+
+def _is_plain(number: float) -> bool:
+    """Say whether every reader of JSON can be expected to take a number."""
+    return number.bit_length() <= _BITS if isinstance(number, int) else math.isfinite(number)
 
 
 class _Lines(logging.StreamHandler[TextIO]):
@@ -95,10 +104,10 @@ class _Ours:
     def __init__(self, lines: _Lines, name: str) -> None:
         self.name = name
         self.takes = logging.getLogger(name).isEnabledFor
-        self.debug = self.info = self.warning = self.error = self.exception = self.critical = self._write
         self._lines = lines
 
-    def _write(self, line: str) -> None:
+    def write(self, line: str) -> None:
+        """Write a line."""
         lines = self._lines
         with lines.lock or nullcontext():
             try:
@@ -108,27 +117,27 @@ class _Ours:
                 lines.handleError(logging.LogRecord(self.name, logging.ERROR, "", 0, line, None, None))
 
 
-def _by_level(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Drop an event that is below the level of its logger."""
-    if logger.takes(_LEVELS.get(method, logging.ERROR)):
-        return event
-    raise structlog.DropEvent
+class _Events(structlog.stdlib.BoundLogger):
+    """Writes a line of each event at or above its logger's level; of one that no line can be made of, it tells."""
 
+    _logger: _Ours  # type: ignore[assignment]
 
-def _in_one(tail: Sequence[Processor]) -> Processor:
-    """Return processors as one, which tells of an event that they cannot make a line of."""
-
-    def render(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, *event_args: str, **event_kw: Any) -> None:
+        logger, level = self._logger, _LEVELS.get(method_name, logging.ERROR)
+        if not logger.takes(level):
+            return
+        made: Any = {**self._context, **event_kw, "event": event}
+        if event_args:
+            made["positional_args"] = event_args
         try:
-            made: Any = event
-            for processor in tail:
-                made = processor(logger, method, made)
+            for processor in self._processors:
+                made = processor(logger, method_name, made)
+        except structlog.DropEvent:
+            return
         except Exception:  # noqa: BLE001 - the values come from anywhere, and who logs them must not be stopped
-            logging.getLogger(logger.name).log(_LEVELS.get(method, logging.ERROR), _UNWRITTEN, logger.name)
-            raise structlog.DropEvent from None
-        return made
-
-    return render
+            logging.getLogger(logger.name).log(level, _UNWRITTEN, logger.name)
+            return
+        logger.write(made)
 
 
 def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
@@ -144,7 +153,6 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
     terminal = stream.isatty()
     console = log_format == "console" or (log_format == "auto" and terminal)
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -157,14 +165,14 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
         tail += [_without_nothing, _on_one_line, renderer]
     else:
         utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
-        tail += [_as_json(json.JSONEncoder(ensure_ascii=not utf_8))]
+        tail += [_as_json if utf_8 else _as_ascii]
     handler = _Lines(stream)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, *tail], foreign_pre_chain=shared))
     structlog.configure(
-        processors=[_by_level, *shared, _in_one(tail)],
+        processors=[*shared, *tail],
         logger_factory=cache(partial(_Ours, handler)),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=_Events,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -174,13 +182,14 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
     logging.captureWarnings(capture=True)
 
 
-def _as_json(encoder: json.JSONEncoder) -> Processor:
-    """Return a processor that makes JSON, with an encoder that is made once; every value is plain by then."""
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Return an event as JSON, with a space after each comma and colon; every value is plain by then."""
+    return msgspec.json.format(_encode(event), indent=0).decode()
 
-    def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-        return encoder.encode(event)
 
-    return render
+def _as_ascii(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Return the same in ASCII, for a stream that knows no more."""
+    return json.dumps(event)
 
 
 def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -160,12 +160,12 @@ class Poller:
             if self._retired:
                 return None
             ids = self._store.record(self.cluster.name, difference)
-            picture = self._store.picture(self.cluster.name)
-        if ids is None:
-            before, picture = difference.previous or Picture(), picture or Picture()
-            changed, removed = picture.jobs.since(before.jobs)
-            return Difference(picture, changed=changed, removed=removed), []
-        return difference, ids
+            if ids is not None:
+                return difference, ids
+            picture = self._store.picture(self.cluster.name) or Picture()
+        before = difference.previous or Picture()
+        changed, removed = picture.jobs.since(before.jobs)
+        return Difference(picture, changed=changed, removed=removed), []
 
     def _show(self, difference: Difference, now: float, started: float, bad_records: int) -> None:
         duration = time.monotonic() - started

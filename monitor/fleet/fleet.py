@@ -25,10 +25,7 @@ LOOKS: Final = 4
 LOOK_SHARE: Final = 10.0
 """A look that took a while serves for this many times as long, so that looking takes a tenth of a core at most."""
 
-AT_ONCE: Final = 1000
-"""Unfinished and lost jobs of a cluster, at most, that are sorted as soon as they were polled, so that whoever looks
-first at many such clusters need not wait for all of them. More of them are sorted when somebody looks."""
-
+_NO_JOBS: Final = Jobs()
 _LOST: Final = (JobState.FAILED, JobState.VANISHED)
 
 
@@ -87,16 +84,13 @@ class Fleet:
             if was is None:
                 return
             status = "down" if why else "up" if ok or was.status == "up" else was.status
-            self._seen[name] = seen = replace(
-                was, status=status, why=why, last_poll=now, last_success=now if ok else was.last_success
-            )
+            seen = Seen(was.cluster, status, why, last_success=now if ok else was.last_success, last_poll=now)
+            self._seen[name] = seen
             before = self._before.get(name)
-            old = Jobs() if before is None else before.jobs
-            new = Jobs() if picture is None else picture.jobs
+            old = _NO_JOBS if before is None else before.jobs
+            new = _NO_JOBS if picture is None else picture.jobs
             if picture is not None:
                 self._before[name] = picture
-                if len(new.unfinished) + len(new.lost) <= AT_ONCE:
-                    self._index(name)
             if old is new and (was.status, was.why) == (status, why):
                 return
             change = self._changed(seen)

@@ -42,18 +42,19 @@ class ClusterIndex:
 def index_of(name: str, picture: Picture) -> ClusterIndex:
     """Return the jobs of a cluster's picture, sorted by what they need."""
     jobs = picture.jobs
-    waiting: list[Found] = []
-    running: list[Found] = []
-    for tracked in jobs.unfinished.values():
-        needs_somebody = tracked.stalled or tracked.job.state is JobState.UNCOMMITTED
-        (waiting if needs_somebody else running).append((name, tracked))
+    found = [(name, tracked) for tracked in jobs.unfinished.values()]
+    waiting = [one for one in found if _waits(one[1])]
     return ClusterIndex(
         name,
         picture,
         counts=jobs.states(),
         lost=[(name, tracked) for tracked in jobs.lost.values()],
         waiting=waiting,
-        running=running,
-        stalled=sum(tracked.stalled for _, tracked in waiting),
-        missing=sum(tracked.missing_since is not None for tracked in jobs.unfinished.values()),
+        running=[one for one in found if not _waits(one[1])] if waiting else found,
+        stalled=sum([tracked.stalled for _, tracked in waiting]),
+        missing=sum([tracked.missing_since is not None for tracked in jobs.unfinished.values()]),
     )
+
+
+def _waits(tracked: TrackedJob) -> bool:
+    return tracked.stalled or tracked.job.state is JobState.UNCOMMITTED

@@ -9,12 +9,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DatabaseError, NoResultFound
 
 from monitor.jobs import CollectionOutcome, Difference, Failure, Jobs, JobState, Picture, TrackedJob, Transition
-from monitor.store.driving import driven
+from monitor.store.driving import Driver
 from monitor.store.history import History, Recorded, Wanted
-from monitor.store.recording import Recording, recording
+from monitor.store.recording import Recording
 from monitor.store.statements import Statements
 from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
 
@@ -61,6 +62,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._driver = Driver(engine)
         self._is_file = engine.dialect.name == "sqlite"
         self._one_writer: AbstractContextManager[object] = Lock() if self._is_file else nullcontext()
         self._statements = Statements(engine.dialect)
@@ -88,12 +90,12 @@ class Database:
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self._driver.close()
 
     def load(self, whose: Whose) -> Stored | None:
         """Return a cluster; None where it has had no baseline, or its name stood for another one."""
         of_it, ask = (whose.name,), self._statements
-        with driven(self._engine) as cursor:
+        with self._driver.reading() as cursor:
             cursor.execute(ask.cluster, of_it)
             found = cursor.fetchone()
             if found is None or found[0] != whose.identity:
@@ -117,7 +119,8 @@ class Database:
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._recording(whose, revision, difference.picture) as write:
+        with self._one_writer, self._driver.writing() as cursor:
+            write = self._next(cursor, whose, revision, difference.picture)
             write.put_jobs(difference.changed)
             write.forget_jobs(difference.removed)
             if difference.outcomes_changed:
@@ -130,7 +133,8 @@ class Database:
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._recording(whose, revision, picture) as write:
+        with self._one_writer, self._driver.writing() as cursor:
+            write = self._next(cursor, whose, revision, picture)
             write.clear()
             write.put_jobs(picture.jobs.values())
             write.put_outcomes({}, picture.outcomes)
@@ -210,15 +214,14 @@ class Database:
         with self._writing() as connection:
             connection.execute(delete(transitions).where(transitions.c.at < before, transitions.c.told.is_(True)))
 
-    @contextmanager
-    def _recording(self, whose: Whose, revision: int, picture: Picture) -> Iterator[Recording]:
-        """One transaction that takes a cluster from a revision to the next."""
-        with self._one_writer, recording(self._engine, self._statements, whose.name) as write:
-            if revision:
-                write.advance(whose.identity, revision)
-            else:
-                write.begin(whose.identity, picture.baseline_at)
-            yield write
+    def _next(self, cursor: DBAPICursor, whose: Whose, revision: int, picture: Picture) -> Recording:
+        """Take a cluster from a revision to the next, and return what writes it."""
+        write = Recording(self._statements, cursor, whose.name)
+        if revision:
+            write.advance(whose.identity, revision)
+        else:
+            write.begin(whose.identity, picture.baseline_at)
+        return write
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -1,15 +1,12 @@
 """Records what a poll changed of a cluster, in one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from monitor.jobs import CollectionOutcome, TrackedJob, Transition
-from monitor.store.driving import driven
 from monitor.store.statements import Statements
 
 Outcomes = Mapping[tuple[str, str], CollectionOutcome]
@@ -20,21 +17,6 @@ _encode: Final = msgspec.json.Encoder().encode
 
 class StaleError(Exception):
     """Somebody else has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
-
-
-@contextmanager
-def recording(engine: Engine, statements: Statements, name: str) -> Iterator["Recording"]:
-    """Give what writes a cluster in one transaction; what goes wrong in the database is SQLAlchemy's error.
-
-    Args:
-        engine: The database.
-        statements: Those for it.
-        name: The cluster's name.
-    """
-    with driven(engine) as cursor:
-        if statements.begin:
-            cursor.execute(statements.begin)
-        yield Recording(statements, cursor, name)
 
 
 class Recording:

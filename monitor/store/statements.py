@@ -41,7 +41,6 @@ class Statements:
                 outcomes.c.cluster == name
             )
         )
-        self.begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else ""  # PostgreSQL's driver begins by itself
         self.advance = text(
             update(clusters)
             .where(clusters.c.name == name, *at_revision)

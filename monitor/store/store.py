@@ -238,7 +238,7 @@ class Store:
         if not difference.transitions:
             return
         here = self._recent.add(held.whose.name, difference.transitions)
-        stored = [replace(one, id=str(number)) for one, number in zip(here, ids, strict=False)]
+        stored = [Recorded(str(number), one.cluster, one.transition) for one, number in zip(here, ids, strict=False)]
         held.latest = tuple(stored or here)
 
     def _catch_up(self, database: Database) -> None:

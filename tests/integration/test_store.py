@@ -16,6 +16,7 @@ from monitor.jobs import Failure, Job, JobState, Observation, StallLimits, diff
 from monitor.store import NewerSchemaError, StoreError, Whose, open_store, tables
 from monitor.store import store as room
 from monitor.store.database import Database
+from monitor.store.driving import Driver
 from monitor.store.engines import engine_of
 from monitor.store.tables import VERSION
 from tests.postgres import running_postgres
@@ -287,9 +288,15 @@ def test_old_transitions_and_retired_jobs_are_pruned(url):
 def ill(watched, monkeypatch):
     """Cut the store off, as a database that is gone does; return how to make it well again."""
     database = watched.store._database
-    well = database._engine
-    monkeypatch.setattr(database, "_engine", engine_of("sqlite:////nowhere/at/all.db", 2))
-    return lambda: monkeypatch.setattr(database, "_engine", well)
+    well = database._engine, database._driver
+    nowhere = engine_of("sqlite:////nowhere/at/all.db", 2)
+
+    def go(engine, driver):
+        monkeypatch.setattr(database, "_engine", engine)
+        monkeypatch.setattr(database, "_driver", driver)
+
+    go(nowhere, Driver(nowhere))
+    return lambda: go(*well)
 
 
 def test_while_the_store_is_ill_everything_goes_on_and_what_was_missed_is_written_afterwards(url, monkeypatch):

@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, Job, JobState, Observation, StallLimits, diff
 from monitor.store import CursorError, Wanted, Whose, history, open_store
+from monitor.store.driving import Driver
 from monitor.store.engines import engine_of
 from tests.postgres import running_postgres
 
@@ -158,7 +159,9 @@ def test_memory_is_bounded_in_number_and_in_time(monkeypatch):
 
 
 def ill(past, monkeypatch):
-    monkeypatch.setattr(past.store._database, "_engine", engine_of("sqlite:////nowhere/at/all.db", 2))
+    nowhere = engine_of("sqlite:////nowhere/at/all.db", 2)
+    monkeypatch.setattr(past.store._database, "_engine", nowhere)
+    monkeypatch.setattr(past.store._database, "_driver", Driver(nowhere))
 
 
 def test_while_the_database_is_ill_memory_answers_and_says_so(tmp_path, monkeypatch):

@@ -43,6 +43,11 @@ class Watched:
         self.store.maintain(lambda *_: pytest.fail("all of it was told"))
 
     def pragma(self, text):
+        """Say something to the connection that writes."""
+        driver = self.store._database._driver
+        if driver._kept is not None:
+            driver._kept.close()  # the pool has it again, and gives it to whoever asks next
+            driver._kept = None
         with self.store._database._engine.connect() as connection:
             result = connection.exec_driver_sql(f"PRAGMA {text}")
             return result.scalar() if result.returns_rows else None
@@ -164,7 +169,8 @@ def test_a_connection_that_is_cut_in_a_transaction_is_sqlalchemys_error_and_not_
     database.record(whose, 0, first.picture, first)
 
     def cut_within():
-        with database._recording(whose, 1, second.picture) as write:
+        with database._driver.writing() as cursor:
+            write = database._next(cursor, whose, 1, second.picture)
             with psycopg.connect(postgres.url, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
             write.put_jobs(second.changed)
