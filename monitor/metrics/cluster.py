@@ -83,13 +83,13 @@ class ClusterMetrics:
             bad_records: Records of its list that were no jobs.
         """
         with self._lock:
-            self._up = True
+            was_up, self._up = self._up, True
             self._last_success = now
             self._last_duration = self._success_took = duration
             self._counts.polls += 1
             was, self._picture = self._picture, difference.picture
             same = self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
-            if same and now < self._jobs.until and not bad_records:
+            if same and was_up and now < self._jobs.until and not bad_records:
                 self._show_cluster()
                 return
             self._counts.bad_records += bad_records
@@ -116,7 +116,7 @@ class ClusterMetrics:
         """Count polls that did not run."""
         with self._lock:
             self._counts.missed += polls
-            self._show_cluster()
+            self._show(self._seen_at)
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
@@ -133,25 +133,33 @@ class ClusterMetrics:
         self._fresh = by_family((*self._jobs.present, *lasting))
         cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
         info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
-        self._info = line("cluster_info", f"{self._who},{info}", 1)
+        up = self._up
+        self._rare = (
+            b"" if up is None else line("cluster_up", self._who, int(up)),
+            line("cluster_info", f"{self._who},{info}", 1),
+            line("cluster_series_dropped", self._who, self._jobs.dropped),
+            line("polls_missed_total", self._who, counts.missed),
+            line("bad_records_total", self._who, counts.bad_records),
+        )
         self._show_cluster()
 
     def _show_cluster(self) -> None:
         """Render the cluster itself, of which every poll changes something, beside the jobs as they are rendered."""
         who, counts = self._who, self._counts
-        up, success, duration = self._up, self._last_success, self._last_duration
+        up, info, dropped, missed, bad_records = self._rare
+        success, duration = self._last_success, self._last_duration
         about = (
-            b"" if up is None else line("cluster_up", who, int(up)),
-            self._info,
+            up,
+            info,
             b"" if success is None else line("cluster_last_success_timestamp_seconds", who, success),
             b"" if duration is None else line("cluster_last_poll_duration_seconds", who, duration),
-            line("cluster_series_dropped", who, self._jobs.dropped),
+            dropped,
             line("polls_total", who, counts.polls),
-            line("polls_missed_total", who, counts.missed),
+            missed,
             counts.failures,
-            line("bad_records_total", who, counts.bad_records),
+            bad_records,
             counts.requests(),
-            counts.throttled(),
+            counts.throttled,
         )
         seen_at = (success or 0.0) + self._success_took
         fresh_until = seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took)

@@ -59,6 +59,7 @@ class Counts:
         failures: The lines of failed polls.
         transitions: The lines of transitions.
         durations: The lines of the histograms.
+        throttled: The lines of waits.
     """
 
     def __init__(self, who: str, failure_kinds: Iterable[str]) -> None:
@@ -74,6 +75,7 @@ class Counts:
         self._transitions: Counter[tuple[str, str]] = Counter()
         self._durations: dict[str, Histogram] = {}
         self.failures = self._lines("poll_failures_total", "reason", self._failures)
+        self.throttled = self._lines("api_throttled_seconds_total", "endpoint", self._throttled)
 
     def fail(self, kind: str) -> None:
         """Count a failed poll."""
@@ -128,15 +130,13 @@ class Counts:
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what the cluster's session has counted so far."""
         self._requests.update(requests)
-        self._throttled.update(throttled)
+        if not throttled.items() <= self._throttled.items():
+            self._throttled.update(throttled)
+            self.throttled = self._lines("api_throttled_seconds_total", "endpoint", self._throttled)
 
     def requests(self) -> bytes:
         """Return the lines of requests."""
         return self._lines("api_requests_total", "endpoint", self._requests)
-
-    def throttled(self) -> bytes:
-        """Return the lines of waits."""
-        return self._lines("api_throttled_seconds_total", "endpoint", self._throttled)
 
     def _lines(self, family: str, label: str, values: Mapping[str, float]) -> bytes:
         """Return the lines of a family that tells something by one label."""
