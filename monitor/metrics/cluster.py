@@ -1,39 +1,42 @@
 """The metrics of one cluster, rendered by its polls and kept ready as text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from operator import add
 from threading import Lock
 from typing import Final
 
 from monitor.config import Cluster
 from monitor.jobs import Difference, Picture
 from monitor.metrics.counts import Counts
-from monitor.metrics.jobs import render_jobs
-from monitor.metrics.samples import Line, Memo, labels, line, lines_by_family
+from monitor.metrics.jobs import JobSeries
+from monitor.metrics.samples import INDEX, by_family, labels, line
 
 STALE_AFTER: Final = 5
 """Intervals for which the jobs seen last are shown; durations of a poll, where that is longer than the interval."""
 
+_TRANSITIONS: Final = INDEX["job_transitions_total"]
+_DURATIONS: Final = INDEX["job_duration_seconds"]
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterText:
-    """A cluster's text, by family in the order of ``FAMILIES``; it is replaced as a whole.
+    """A cluster's text; it is replaced as a whole.
 
     Attributes:
-        fresh: Everything.
-        stale: What stays true when the cluster cannot be reached: failures, outcomes, counters, the cluster itself.
+        fresh: All of jobs and collections, by family in the order of ``JOB_FAMILIES``.
+        stale: What of it stays true when the cluster cannot be reached: failures, outcomes, counters.
+        about: The cluster itself, by family in the order of ``CLUSTER_FAMILIES``.
         fresh_until: Until when ``fresh`` is to be shown, in seconds since the epoch.
     """
 
     fresh: tuple[bytes, ...]
     stale: tuple[bytes, ...]
+    about: tuple[bytes, ...]
     fresh_until: float
 
     def at(self, now: float) -> tuple[bytes, ...]:
-        """Return what is to be shown at a time."""
-        return self.fresh if now <= self.fresh_until else self.stale
+        """Return what is to be shown at a time, by family in the order of ``FAMILIES``."""
+        return (self.fresh if now <= self.fresh_until else self.stale) + self.about
 
 
 class ClusterMetrics:
@@ -47,13 +50,14 @@ class ClusterMetrics:
     def __init__(self, cluster: Cluster, failure_kinds: Iterable[str]) -> None:
         self._lock = Lock()
         self._cluster = cluster
-        self._counts = Counts(failure_kinds)
+        self._who = labels(("milvus_cluster", cluster.name))
+        self._counts = Counts(self._who, failure_kinds)
+        self._series = JobSeries(self._who)
         self._picture = Picture()
         self._up: bool | None = None
         self._last_success: float | None = None
         self._success_took = 0.0
         self._last_duration: float | None = None
-        self._memo = Memo()
         self._show(0.0)
 
     def reconfigure(self, cluster: Cluster) -> None:
@@ -79,17 +83,17 @@ class ClusterMetrics:
             bad_records: Records of its list that were no jobs.
         """
         with self._lock:
-            self._up = True
+            was_up, self._up = self._up, True
             self._last_success = now
             self._last_duration = self._success_took = duration
             self._counts.polls += 1
             was, self._picture = self._picture, difference.picture
             same = self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
-            if same and now < self._jobs.until and not bad_records:
-                self.text = self._with_vitals()
+            if same and was_up and now < self._jobs.until and not bad_records:
+                self._show_cluster()
                 return
             self._counts.bad_records += bad_records
-            self._counts.know((one.job.database, one.job.collection) for one in difference.changed)
+            self._counts.know([(one.job.database, one.job.collection) for one in difference.changed])
             self._counts.count(difference.transitions)
             self._show(now)
 
@@ -105,14 +109,14 @@ class ClusterMetrics:
             self._up = False
             self._last_duration = duration
             self._counts.polls += 1
-            self._counts.failures[kind] += 1
+            self._counts.fail(kind)
             self._show(now)
 
     def missed(self, polls: int) -> None:
         """Count polls that did not run."""
         with self._lock:
             self._counts.missed += polls
-            self._show_counts()
+            self._show(self._seen_at)
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
@@ -122,42 +126,41 @@ class ClusterMetrics:
     def _show(self, now: float) -> None:
         """Render everything, as it is at a time."""
         self._seen_at = now
-        self._jobs = render_jobs(self._cluster, self._picture, self._counts, now, self._memo)
-        self._show_counts()
-
-    def _show_counts(self) -> None:
-        """Render what does not depend on the jobs, beside them."""
-        self._who = labels(("milvus_cluster", self._cluster.name))
-        lines = chain(self._counts.rare(self._who), self._about(self._cluster), self._counts.durations(self._who))
-        self._lasting = tuple(map(add, self._jobs.lasting, lines_by_family(lines)))
-        self._all = tuple(map(add, self._jobs.present, self._lasting))
-        self.text = self._with_vitals()
-
-    def _with_vitals(self) -> ClusterText:
-        """Return what was rendered, with what every poll changes: families in which nothing else stands."""
-        fresh, stale = list(self._all), list(self._lasting)
-        vitals = [*self._counts.steady(self._who), *self._vitals()]
-        for index, _ in vitals:
-            fresh[index] = stale[index] = b""
-        for index, text in vitals:
-            fresh[index] = stale[index] = stale[index] + text.encode(errors="replace")
-        seen_at = (self._last_success or 0.0) + self._success_took
-        return ClusterText(
-            fresh=tuple(fresh),
-            stale=tuple(stale),
-            fresh_until=seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took),
-        )
-
-    def _vitals(self) -> Iterator[Line]:
-        optional = (
-            ("cluster_up", None if self._up is None else int(self._up)),
-            ("cluster_last_success_timestamp_seconds", self._last_success),
-            ("cluster_last_poll_duration_seconds", self._last_duration),
-        )
-        return (line(family, self._who, value) for family, value in optional if value is not None)
-
-    def _about(self, cluster: Cluster) -> Iterator[Line]:
+        counts, cluster = self._counts, self._cluster
+        self._jobs = self._series.render(cluster, self._picture, counts.finished, now)
+        lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
+        self._stale = by_family(lasting)
+        self._fresh = by_family((*self._jobs.present, *lasting))
         cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
         info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
-        yield line("cluster_info", f"{self._who},{info}", 1)
-        yield line("cluster_series_dropped", self._who, self._jobs.dropped)
+        up = self._up
+        self._rare = (
+            b"" if up is None else line("cluster_up", self._who, int(up)),
+            line("cluster_info", f"{self._who},{info}", 1),
+            line("cluster_series_dropped", self._who, self._jobs.dropped),
+            line("polls_missed_total", self._who, counts.missed),
+            line("bad_records_total", self._who, counts.bad_records),
+        )
+        self._show_cluster()
+
+    def _show_cluster(self) -> None:
+        """Render the cluster itself, of which every poll changes something, beside the jobs as they are rendered."""
+        who, counts = self._who, self._counts
+        up, info, dropped, missed, bad_records = self._rare
+        success, duration = self._last_success, self._last_duration
+        about = (
+            up,
+            info,
+            b"" if success is None else line("cluster_last_success_timestamp_seconds", who, success),
+            b"" if duration is None else line("cluster_last_poll_duration_seconds", who, duration),
+            dropped,
+            line("polls_total", who, counts.polls),
+            missed,
+            counts.failures,
+            bad_records,
+            counts.requests(),
+            counts.throttled,
+        )
+        seen_at = (success or 0.0) + self._success_took
+        fresh_until = seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took)
+        self.text = ClusterText(self._fresh, self._stale, about, fresh_until)

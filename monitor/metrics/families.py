@@ -29,7 +29,7 @@ class Family:
 _COLLECTION: Final = ("database", "collection")
 _JOB: Final = ("database", "collection", "job_id")
 
-FAMILIES: Final = (
+JOB_FAMILIES: Final = (
     Family("jobs", "gauge", "Import jobs in the latest list.", (*_COLLECTION, "state")),
     Family("job_progress_ratio", "gauge", "Progress of an unfinished import job, 0 to 1.", _JOB),
     Family(
@@ -85,6 +85,10 @@ FAMILIES: Final = (
         "When an import job of the collection last completed.",
         _COLLECTION,
     ),
+)
+"""What is told of jobs and collections."""
+
+CLUSTER_FAMILIES: Final = (
     Family("cluster_up", "gauge", "1 when the last poll of the cluster succeeded."),
     Family("cluster_info", "gauge", "1, with the cluster's id, URL and API.", ("cluster_id", "url", "api")),
     Family("cluster_last_success_timestamp_seconds", "gauge", "When a poll of the cluster last succeeded."),
@@ -102,3 +106,6 @@ FAMILIES: Final = (
         ("endpoint",),
     ),
 )
+"""What is told of the cluster itself and of its polls: each poll changes some of it."""
+
+FAMILIES: Final = (*JOB_FAMILIES, *CLUSTER_FAMILIES)

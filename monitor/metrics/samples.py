@@ -1,102 +1,120 @@
 """Lines of the text format, which OpenMetrics reads as well."""
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, Final, TypeVar
+from typing import Final, Generic, TypeVar
 
-from monitor.metrics.families import FAMILIES
+from monitor.jobs import TrackedJob
+from monitor.metrics.families import JOB_FAMILIES
 
-INDEX: Final = {family.name: index for index, family in enumerate(FAMILIES)}
+INDEX: Final = {family.name: index for index, family in enumerate(JOB_FAMILIES)}
 
-Line = tuple[int, str]
-"""The index of a family in ``FAMILIES``, and a line of it."""
+Piece = tuple[int, bytes]
+"""The index of a family in ``JOB_FAMILIES``, and lines of it."""
 
 
 def labels(*pairs: tuple[str, str]) -> str:
     """Return label pairs, escaped and joined, without braces."""
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
+    return ",".join([f'{name}="{escaped(value)}"' for name, value in pairs])
 
 
-def _escaped(value: str) -> str:
-    if value.isalnum():
+def escaped(value: str) -> str:
+    """Return the value of a label as it stands between quotes."""
+    if value.isalnum() or value.isidentifier():
         return value
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def line(family: str, label_text: str, value: float, suffix: str = "") -> Line:
+def encoded(text: str) -> bytes:
+    """Return a text as it is sent; half a character becomes ``?``."""
+    return text.encode("utf-8", "replace")
+
+
+def line(family: str, label_text: str, value: float) -> bytes:
     """Return one line."""
-    return INDEX[family], f"milvus_import_{family}{suffix}{{{label_text}}} {value!r}\n"
+    return encoded(f"milvus_import_{family}{{{label_text}}} {value!r}\n")
 
 
-Thing = TypeVar("Thing")
-
-
-class Columns:
-    """Families of which things of one kind have a text each, perhaps an empty one.
-
-    Args:
-        families: Their names.
-    """
-
-    def __init__(self, *families: str) -> None:
-        self._indexes = tuple(INDEX[family] for family in families)
-        self._heads = tuple(f"milvus_import_{family}{{" for family in families)
-
-    def rendered(self, *cells: tuple[str, float] | None) -> "Rendered":
-        """Return one thing, rendered.
-
-        Args:
-            cells: The labels and the value for each family, None where it has none.
-        """
-        texts = [
-            "" if cell is None else f"{head}{cell[0]}}} {cell[1]!r}\n"
-            for head, cell in zip(self._heads, cells, strict=True)
-        ]
-        return Rendered(tuple(texts), len(cells) - cells.count(None))
-
-    def text(self, things: Iterable["Rendered"], memo: "Memo") -> list[tuple[int, bytes]]:
-        """Return the text of each family for several things, of which none may have been rendered otherwise."""
-        columns = zip(*[thing.texts for thing in things], strict=True)
-        return [
-            (index, memo.made((self, index), column, joined))
-            for index, column in zip(self._indexes, columns, strict=False)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One thing, rendered.
-
-    Attributes:
-        texts: Its lines, by the families of its kind.
-        series: How many lines there are.
-    """
-
-    texts: tuple[str, ...]
-    series: int
-
-
-def joined(texts: Iterable[str]) -> bytes:
-    """Return texts as they are sent; half a character becomes ``?``."""
-    return "".join(texts).encode(errors="replace")
-
-
-def by_family(texts: Iterable[tuple[int, bytes]]) -> tuple[bytes, ...]:
-    """Return the text of each of ``FAMILIES``, in their order."""
-    found = [b""] * len(FAMILIES)
-    for index, text in texts:
+def by_family(pieces: Iterable[Piece]) -> tuple[bytes, ...]:
+    """Return the text of each of ``JOB_FAMILIES``, in their order."""
+    found = [b""] * len(JOB_FAMILIES)
+    for index, text in pieces:
         found[index] += text
     return tuple(found)
 
 
-def lines_by_family(lines: Iterable[Line]) -> tuple[bytes, ...]:
-    """Return the text of each of ``FAMILIES``, in their order, from single lines."""
-    found: dict[int, list[str]] = {}
-    for index, text in lines:
-        found.setdefault(index, []).append(text)
-    return by_family((index, joined(texts)) for index, texts in found.items())
+class Sheet:
+    """Families of which each of several jobs has a line, or none.
+
+    Of a family, one text is kept, and how long the line of each job is. Where jobs have changed, their lines are put
+    behind it, and all is put in order in a few cuts: no line takes memory of its own, nor has to be looked for there.
+
+    Args:
+        families: How many there are.
+        render: Returns the line of a job in each family, an empty one where it has none.
+    """
+
+    __slots__ = ("_jobs", "_lengths", "_render", "_texts")
+
+    def __init__(self, families: int, render: Callable[[TrackedJob], Sequence[str]]) -> None:
+        self._render = render
+        self._jobs: Sequence[TrackedJob] = ()
+        self._texts = [b""] * families
+        self._lengths = [array("L")] * families
+
+    def show(self, jobs: Sequence[TrackedJob]) -> tuple[list[TrackedJob], list[int]]:
+        """Show some jobs, in this order, in the place of those shown so far.
+
+        Returns:
+            The jobs that are not the very same as before; and for each job its place in the row of the jobs shown so
+            far, followed by those.
+        """
+        places = {id(job): place for place, job in enumerate(self._jobs)}
+        known = len(places)
+        new = [job for job in jobs if id(job) not in places]
+        places.update([(id(job), place) for place, job in enumerate(new, known)])
+        order = [places[id(job)] for job in jobs]
+        if order != list(range(known)):
+            self._rewrite([[encoded(line) for line in self._render(job)] for job in new], order)
+        self._jobs = jobs
+        return new, order
+
+    def _rewrite(self, new: Sequence[Sequence[bytes]], order: Sequence[int]) -> None:
+        runs = _runs(order)
+        for family, text in enumerate(self._texts):
+            lines = [cells[family] for cells in new]
+            if not text and not any(lines):
+                self._lengths[family] = array("L", [0]) * len(order)
+                continue
+            row = b"".join([text, *lines])
+            lengths = self._lengths[family] + array("L", map(len, lines))
+            ends = list(accumulate(lengths, initial=0))
+            cuts, kept = [], array("L")
+            for first, behind in runs:
+                cuts.append(row[ends[first] : ends[behind]])
+                kept += lengths[first:behind]
+            self._texts[family] = b"".join(cuts)
+            self._lengths[family] = kept
+
+    def texts(self, count: int) -> Sequence[bytes]:
+        """Return the text of each family for so many jobs, the first of those shown."""
+        if count == len(self._jobs):
+            return self._texts
+        return [text[: sum(lengths[:count])] for text, lengths in zip(self._texts, self._lengths, strict=True)]
+
+
+def _runs(order: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of places that follow each other: the first of each, and the one behind its last."""
+    runs: list[tuple[int, int]] = []
+    first = behind = -1
+    for place in order:
+        if place != behind:
+            runs.append((first, behind))
+            first = place
+        behind = place + 1
+    return [*runs[1:], (first, behind)] if order else []
 
 
 class Budget:
@@ -106,49 +124,35 @@ class Budget:
         self.left = series
         self.dropped = 0
 
-    def fitting(self, things: Sequence[Thing], series: Sequence[int]) -> Sequence[Thing]:
-        """Return the jobs or collections that may be shown: the first, as long as they fit, each whole.
+    def fitting(self, series: Sequence[int]) -> int:
+        """Return how many jobs or collections may be shown: the first, as long as they fit, each whole.
 
         Args:
-            things: In the order of their importance.
-            series: How many series each has.
+            series: How many series each has, in the order of their importance.
         """
         whole = list(accumulate(series))
         count = bisect_right(whole, self.left)
-        if count == len(things):
+        if count == len(whole):
             self.left -= whole[-1] if whole else 0
-            return things
-        self.dropped += sum(series[count:])
-        self.left = 0
-        return things[:count]
+        else:
+            self.dropped += whole[-1] - (whole[count - 1] if count else 0)
+            self.left = 0
+        return count
 
 
-Facts = TypeVar("Facts")
 Made = TypeVar("Made")
 
 
-class Memo:
-    """What was made of jobs and collections last time, for as long as the facts are the same."""
+class Kept(Generic[Made]):
+    """What was made of some facts last time, for as long as the facts are the same."""
 
     def __init__(self) -> None:
-        self._before: dict[Hashable, tuple[Any, Any]] = {}
-        self._now: dict[Hashable, tuple[Any, Any]] = {}
+        self._facts: object = self
+        self._made: Made
 
-    def begin(self) -> None:
-        """Begin to render; what is not asked for from now on is forgotten at the next beginning."""
-        self._before, self._now = self._now, {}
-
-    def made(self, key: Hashable, facts: Facts, make: Callable[[Facts], Made]) -> Made:
-        """Return what is made of the facts about something.
-
-        Args:
-            key: Which thing it is.
-            facts: All that is shown of it.
-            make: Makes it, where the facts are not those of last time.
-        """
-        known = self._before.get(key)
-        if known is None or not (known[0] is facts or known[0] == facts):
-            known = (facts, make(facts))
-        self._now[key] = known
-        made: Made = known[1]
-        return made
+    def made(self, make: Callable[..., Made], *facts: object) -> Made:
+        """Return what is made of the facts, which never change themselves."""
+        if facts != self._facts:
+            self._made = make(*facts)
+            self._facts = facts
+        return self._made
