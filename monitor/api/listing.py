@@ -182,7 +182,7 @@ class Reading:
                 rejected.append(str(error))
             else:
                 read[place], ids[place] = job, job.job_id
-        if rejected or len(set(ids)) < len(ids) or not self._earlier.isdisjoint(ids):
+        if rejected or len(set(ids)) < len(ids) or (self._earlier and not self._earlier.isdisjoint(ids)):
             counts = self._first_of_each(ids)
             ids, hashes = [ids[place] for place in counts], [hashes[place] for place in counts]
             read = {place: read[place] for place in counts if place in read}

@@ -16,6 +16,9 @@ from monitor.jobs.model import Job, JobState, TrackedJob
 BLOCK: Final = 32
 """Jobs of a block; one with twice as many is divided."""
 
+_FEW: Final = 2
+"""Changes of a block up to which it is cheaper to make each in its columns than to make the block's rows."""
+
 Row = tuple[Any, ...]
 
 Place = tuple[str, str]
@@ -77,9 +80,9 @@ class Shelf(TrackedJobs):
         ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
         chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
         self._firsts = [chunk[0].job.job_id for chunk in chunks]
-        self._blocks = [_block([_row(tracked) for tracked in chunk]) for chunk in chunks]
+        self._blocks = [_block([*zip(*map(_row, chunk), strict=True)]) for chunk in chunks]
         self._size = len(ordered)
-        self.places: Mapping[Place, int] = _counted({}, ordered, 1)
+        self.places: Mapping[Place, int] = _counted({}, ordered)
 
     def __len__(self) -> int:
         return self._size
@@ -125,7 +128,7 @@ class Shelf(TrackedJobs):
         shelf = Shelf()
         shelf._firsts, shelf._blocks = list(self._firsts), list(self._blocks)
         shelf._size = self._size + len(put) - len(taken)
-        shelf.places = _counted(_counted(self.places, put.values(), 1), taken.values(), -1)
+        shelf.places = _counted(self.places, put.values(), taken.values())
         shelf._change({**dict.fromkeys(taken), **put})
         return shelf
 
@@ -136,25 +139,53 @@ class Shelf(TrackedJobs):
         while end:
             number = max(0, bisect_right(self._firsts, ids[end - 1]) - 1)
             begin = bisect_left(ids, self._firsts[number], 0, end) if number else 0
-            rows = {row[0]: row for row in _rows(self._blocks[number])} if self._blocks else {}
-            for job_id in ids[begin:end]:
-                tracked = changes[job_id]
-                if tracked is None:
+            here = [(job_id, changes[job_id]) for job_id in ids[begin:end]]
+            if self._blocks and len(here) <= _FEW:
+                columns = _columns(self._blocks[number])
+                for job_id, tracked in here:
+                    columns = _spliced(columns, job_id, tracked)
+            else:
+                rows = {row[0]: row for row in _rows(self._blocks[number])} if self._blocks else {}
+                rows.update((job_id, _row(tracked)) for job_id, tracked in here if tracked is not None)
+                for job_id in [job_id for job_id, tracked in here if tracked is None]:
                     rows.pop(job_id, None)
-                else:
-                    rows[job_id] = _row(tracked)
-            ordered = sorted(rows.values())
-            size = BLOCK if len(ordered) >= 2 * BLOCK else max(1, len(ordered))
-            chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-            self._firsts[number : number + 1] = [chunk[0][0] for chunk in chunks]
-            self._blocks[number : number + 1] = [_block(chunk) for chunk in chunks]
+                columns = [*zip(*sorted(rows.values()), strict=True)]
+            blocks = _divided(columns)
+            self._firsts[number : number + 1] = [block[0][0] for block in blocks]
+            self._blocks[number : number + 1] = map(_block, blocks)
             end = begin
 
 
-def _block(rows: Sequence[Row]) -> bytes:
-    """Pack rows column by column: of a column whose values are all the same, one is kept."""
-    columns = [column[:1] if column.count(column[0]) == len(column) else column for column in zip(*rows, strict=True)]
-    return marshal.dumps(columns)
+def _spliced(columns: Sequence[Row], job_id: str, tracked: TrackedJob | None) -> list[Row]:
+    """Return the columns of a block with a job at its place, or without it where it is None."""
+    size = len(columns[0])  # of the ids, each its own
+    place = bisect_left(columns[0], job_id)
+    after = place + (place < size and columns[0][place] == job_id)
+    if tracked is None:
+        return [column[:place] + column[after:] if len(column) == size else column for column in columns]
+    spliced = []
+    for column, value in zip(columns, _row(tracked), strict=True):
+        if len(column) == size:
+            spliced.append((*column[:place], value, *column[after:]))
+        elif column[0] == value:
+            spliced.append(column)
+        else:
+            spliced.append((column[0],) * place + (value,) + (column[0],) * (size - after))
+    return spliced
+
+
+def _divided(columns: Sequence[Row]) -> list[Sequence[Row]]:
+    """Return the columns of one block, of several where they are too long, and of none where they are empty."""
+    size = len(columns[0]) if columns else 0
+    if size < 2 * BLOCK:
+        return [columns] if size else []
+    starts = range(0, size, BLOCK)
+    return [[column[at : at + BLOCK] if len(column) == size else column for column in columns] for at in starts]
+
+
+def _block(columns: Sequence[Row]) -> bytes:
+    """Pack columns: of one whose values are all the same, one is kept."""
+    return marshal.dumps([column[:1] if column.count(column[0]) == len(column) else column for column in columns])
 
 
 def _columns(block: bytes) -> list[Row]:
@@ -201,12 +232,15 @@ def _unpacked(row: Sequence[Any]) -> TrackedJob:
     return TrackedJob(Job(job_id, collection, JobState.COMPLETED, database, *facts[:7]), *facts[7:])
 
 
-def _counted(places: Mapping[Place, int], jobs: Iterable[TrackedJob], step: int) -> Mapping[Place, int]:
-    """Return the number of jobs of each collection with some more, or less."""
+def _counted(
+    places: Mapping[Place, int], more: Iterable[TrackedJob], fewer: Iterable[TrackedJob] = ()
+) -> Mapping[Place, int]:
+    """Return the number of jobs of each collection with some more, and without others."""
     counts = dict(places)
-    for tracked in jobs:
-        place = (tracked.job.database, tracked.job.collection)
-        counts[place] = counts.get(place, 0) + step
-        if not counts[place]:
-            del counts[place]
+    for jobs, step in ((more, 1), (fewer, -1)):
+        for tracked in jobs:
+            place = (tracked.job.database, tracked.job.collection)
+            counts[place] = counts.get(place, 0) + step
+            if not counts[place]:
+                del counts[place]
     return counts
