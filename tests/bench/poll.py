@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from monitor.scheduler import SLOT
 from tests.bench.processes import Replay, cpu_seconds, monitor, printed, replay, write_config
 from tests.bench.replay import Plan
 from tests.bench.rows import Row
@@ -23,25 +24,29 @@ JOBS: Final = 100
 STILL: Final = Plan(JOBS, unfinished=2)
 MOVING: Final = Plan(JOBS, unfinished=50, progressing=10, step_every=1)
 
-_PYMILVUS: Final = """
+_CALLS: Final = """
+count, burst, pause = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+for index in range(20 + count):
+    if index == 20:
+        before = time.process_time()
+    if index % burst == 0:
+        time.sleep(pause)
+    call()
+print((time.process_time() - before) / count)
+"""
+_PYMILVUS: Final = f"""
 import sys, time
 from pymilvus.bulk_writer import list_import_jobs
-for count in (20, int(sys.argv[2])):
-    before = time.process_time()
-    for _ in range(count):
-        list_import_jobs(url=sys.argv[1], api_key="", cluster_id="").json()
-print((time.process_time() - before) / count)
-"""
-_URLLIB3: Final = """
+def call():
+    list_import_jobs(url=sys.argv[1], api_key="", cluster_id="").json()
+{_CALLS}"""
+_URLLIB3: Final = f"""
 import sys, time, urllib3
-http, headers = urllib3.PoolManager(), {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
-url, body = f"{sys.argv[1]}/v2/vectordb/jobs/import/list", b'{"pageSize":100,"currentPage":1}'
-for count in (20, int(sys.argv[2])):
-    before = time.process_time()
-    for _ in range(count):
-        assert http.request("POST", url, body=body, headers=headers).data
-print((time.process_time() - before) / count)
-"""
+http, headers = urllib3.PoolManager(), {{"Content-Type": "application/json", "Accept-Encoding": "gzip"}}
+url, body = f"{{sys.argv[1]}}/v2/vectordb/jobs/import/list", b'{{"pageSize":100,"currentPage":1}}'
+def call():
+    assert http.request("POST", url, body=body, headers=headers).data
+{_CALLS}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +80,26 @@ def cost(server: Replay, load: Load, seconds: float) -> float:
 
 def _compare(kind: str, plan: Plan, goals: dict[str, float], *, quick: bool) -> Iterator[Row]:
     load, seconds, calls, rounds = (Load(50, 1.0), 1.5, 50, 1) if quick else (Load(1000, 10.0), 12.0, 1000, 3)
-    costs: dict[str, list[float]] = {"daemon": [], "pymilvus": [], "urllib3": []}
-    python = {"pymilvus": environment("pymilvus", PYMILVUS), "urllib3": sys.executable}
+    burst = int(load.clusters / load.interval * SLOT)
+    ways = {"": 0.0, f", {burst} every {SLOT} s as the monitor polls": SLOT}
+    bare = {
+        "the call of pymilvus": (environment("pymilvus", PYMILVUS), _PYMILVUS, goals["pymilvus"]),
+        "the request with urllib3": (sys.executable, _URLLIB3, goals.get("urllib3")),
+    }
+    daemon: list[float] = []
+    others: dict[str, list[float]] = {}
     with replay(plan) as server:
         for _ in range(rounds):
-            costs["daemon"].append(cost(server, load, seconds))
-            for name, program in (("pymilvus", _PYMILVUS), ("urllib3", _URLLIB3)):
-                url = f"http://127.0.0.1:{server.port}/bare"
-                costs[name].append(float(printed(python[name], "-c", program, url, calls)))
-    micros = {name: 1e6 * median(found) for name, found in costs.items()}
+            daemon.append(cost(server, load, seconds))
+            for name, (python, program, _) in bare.items():
+                for way, pause in ways.items():
+                    url = f"http://127.0.0.1:{server.port}/bare"
+                    took = float(printed(python, "-c", program, url, calls, burst, pause))
+                    others.setdefault(name + way, []).append(took)
     what = f"a poll of {JOBS} jobs, {kind}, {load.clusters:,} clusters"
-    yield Row(what, micros["daemon"], "µs CPU", "the call of pymilvus", micros["pymilvus"], goals["pymilvus"])
-    yield Row(what, micros["daemon"], "µs CPU", "the request with urllib3", micros["urllib3"], goals.get("urllib3"))
+    for name, found in others.items():
+        goal = bare[name][2] if name in bare else None
+        yield Row(what, 1e6 * median(daemon), "µs CPU", name, 1e6 * median(found), goal)
 
 
 def still(*, quick: bool) -> Iterator[Row]:
