@@ -25,6 +25,10 @@ LOOKS: Final = 4
 LOOK_SHARE: Final = 10.0
 """A look that took a while serves for this many times as long, so that looking takes a tenth of a core at most."""
 
+AT_ONCE: Final = 1000
+"""Unfinished and lost jobs of a cluster, at most, that are sorted as soon as they were polled, so that whoever looks
+first at many such clusters need not wait for all of them. More of them are sorted when somebody looks."""
+
 _NO_JOBS: Final = Jobs()
 _LOST: Final = (JobState.FAILED, JobState.VANISHED)
 
@@ -91,6 +95,8 @@ class Fleet:
             new = _NO_JOBS if picture is None else picture.jobs
             if picture is not None:
                 self._before[name] = picture
+                if len(new.unfinished) + len(new.lost) <= AT_ONCE:
+                    self._index(name)
             if old is new and (was.status, was.why) == (status, why):
                 return
             change = self._changed(seen)

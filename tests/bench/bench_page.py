@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from monitor.cli.memory import keep_little, loading
 from monitor.fleet import Fleet
 from monitor.jobs import Job, JobState, Observation, StallLimits, diff
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
@@ -116,7 +117,9 @@ class Crowd:
 
 def serve(clusters: int, jobs: int, interval: float) -> None:
     """Serves until standard input ends."""
-    crowd = Crowd(clusters, jobs)
+    keep_little()
+    with loading():
+        crowd = Crowd(clusters, jobs)
     sock = bound_socket("127.0.0.1", 0)
     server = Server(create_app(crowd))
     for part in range(POLLERS):
