@@ -99,7 +99,8 @@ def diff(
     now_known = [after for _, after in changes if after is not None]
     jobs = before.jobs.with_changes(now_known, [was for was, _ in changes if was is not None])
     too_many = surplus(jobs, now)
-    jobs = jobs.with_changes((), too_many.values())
+    if too_many:
+        jobs = jobs.with_changes((), too_many.values())
     steps = [] if previous is None else [pair for pair in changes if _is_news(*pair, previous.baseline_at)]
     transitions = tuple(_transition(was, after, now) for was, after in steps if after is not None)
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
@@ -117,19 +118,20 @@ def diff(
     )
     quiet = (previous is None or not seen.asked) and not questions(picture, said, now, 1, seen.told, seen.left)
     both = [(was, after) for was, after in changes if was is not None and after is not None]
+    of_note = [(was, after) for was, after in both if was.stalled or after.stalled or after.job.reason]
     steps_within = [_went(was.job, after.job) for was, after in both]
     return Difference(
         picture=picture if picture.quiet is quiet else replace(picture, quiet=quiet),
         transitions=transitions,
         baseline=previous is None,
-        stalled=tuple(after for was, after in both if after.stalled and not was.stalled),
-        resumed=tuple(after for was, after in both if was.stalled and not after.stalled),
-        explained=tuple(after for was, after in both if _explained(was, after)),
+        stalled=tuple(after for was, after in of_note if after.stalled and not was.stalled),
+        resumed=tuple(after for was, after in of_note if was.stalled and not after.stalled),
+        explained=tuple(after for was, after in of_note if _explained(was, after)),
         progressed=steps_within.count(1),
         regressed=steps_within.count(-1),
         missing=_missing_now(picture),
         dropped=len(too_many),
-        changed=tuple(after for after in now_known if after.job.job_id not in too_many),
+        changed=tuple([after for after in now_known if after.job.job_id not in too_many]),
         removed=(*(was.job.job_id for was, after in changes if was is not None and after is None), *too_many),
         outcomes_changed=previous is None or picture.outcomes is not previous.outcomes,
         previous=previous,
@@ -142,15 +144,17 @@ _Pair = tuple[TrackedJob | None, TrackedJob | None]
 
 def _listed(before: Picture, seen: Observation, now: float, terms: Terms, *, all_of_them: bool) -> Iterator[_Pair]:
     """Pair jobs of the list with what was known of them: all, or those of which it says something new."""
+    limits, asked, described = terms.limits, seen.asked, seen.described
     find = dict(before.jobs.items()).get if seen.told is None else before.jobs.find
-    for job_id, job in (seen.listed if all_of_them or seen.told is None else seen.told).items():
-        told = seen.described.get(job_id, job)
+    just_told = not all_of_them and seen.told is not None
+    for job_id, job in (seen.listed if seen.told is None or all_of_them else seen.told).items():
+        told = described.get(job_id, job)
         was = find(job_id)
         if was is None:
             yield None, noted(first_seen(told, now), seen, now)
-        elif job is not before.said.get(job_id) or job_id in seen.asked or now >= due_at(was, terms):
-            after = noted(followed(was, told, now, terms.limits, missing_since=None), seen, now)
-            yield was, stalled_in_silence(was, after, now, terms.limits)
+        elif just_told or job is not before.said.get(job_id) or job_id in asked or now >= due_at(was, terms):
+            after = noted(followed(was, told, now, limits, missing_since=None), seen, now)
+            yield was, after if was.asked_at is None else stalled_in_silence(was, after, now, limits)
 
 
 def _missing(before: Picture, seen: Observation, now: float, terms: Terms, *, all_of_them: bool) -> Iterator[_Pair]:

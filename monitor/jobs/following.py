@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from monitor.jobs.estimate import with_sample
-from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob
+from monitor.jobs.model import TERMINAL, WAITING, Job, JobState, TrackedJob
 from monitor.jobs.observation import Observation
 from monitor.jobs.stalls import StallLimits, is_stalled
 
@@ -25,19 +25,21 @@ def first_seen(job: Job, now: float) -> TrackedJob:
 def followed(was: TrackedJob, told: Job, now: float, limits: StallLimits, missing_since: float | None) -> TrackedJob:
     """Return the job as it is now; the very same object where the answer says nothing new."""
     job = _kept(was.job, told)
-    if job.state in TERMINAL and was.missing_since == missing_since and job == was.job:
+    ended = job.state in TERMINAL
+    if ended and was.missing_since == missing_since and job == was.job:
         return was
     changed = job.state is not was.job.state
     progress, rows = job.progress or 0.0, job.imported_rows or 0
-    forward = progress > was.peak_progress or rows > was.peak_rows
+    peak_progress, peak_rows = was.peak_progress, was.peak_rows
+    forward = progress > peak_progress or rows > peak_rows
     after = TrackedJob(
         job=job,
         first_seen=was.first_seen,
         state_since=now if changed else was.state_since,
         last_change=now if changed or forward else was.last_change,
-        peak_progress=progress if changed else max(was.peak_progress, progress),
-        peak_rows=rows if changed else max(was.peak_rows, rows),
-        finished_at=_finished_at(was, job, now, changed=changed),
+        peak_progress=progress if changed or progress > peak_progress else peak_progress,
+        peak_rows=rows if changed or rows > peak_rows else peak_rows,
+        finished_at=_finished_at(was, job, now, changed=changed) if ended else None,
         stalled=was.stalled,
         missing_since=missing_since,
         asked_at=was.asked_at,
@@ -47,7 +49,7 @@ def followed(was: TrackedJob, told: Job, now: float, limits: StallLimits, missin
     if changed or _says_how_far(told):
         stalled = is_stalled(after, now, limits)
         after = after if stalled is after.stalled else replace(after, stalled=stalled)
-    return was if after == was else after
+    return after if changed or forward or after != was else was
 
 
 def vanished(was: TrackedJob, now: float, missing_since: float) -> TrackedJob:
@@ -69,7 +71,7 @@ def vanished(was: TrackedJob, now: float, missing_since: float) -> TrackedJob:
 def noted(job: TrackedJob, seen: Observation, now: float) -> TrackedJob:
     """Note when the server was asked about a job, and when it answered."""
     job_id = job.job.job_id
-    if job_id not in seen.asked:
+    if not seen.asked or job_id not in seen.asked:
         return job
     return replace(job, asked_at=now, answered_at=now if job_id in seen.answered else job.answered_at)
 
@@ -85,8 +87,7 @@ def stalled_in_silence(was: TrackedJob, after: TrackedJob, now: float, limits: S
 
 def _says_how_far(told: Job) -> bool:
     """Say whether an answer could have shown progress, had there been some."""
-    waiting = told.state in (JobState.PENDING, JobState.UNCOMMITTED)
-    return waiting or told.progress is not None or told.imported_rows is not None
+    return told.progress is not None or told.imported_rows is not None or told.state in WAITING
 
 
 def _kept(was: Job, told: Job) -> Job:
@@ -110,7 +111,7 @@ def _kept(was: Job, told: Job) -> Job:
 
 def _settled(job: Job) -> Job:
     """A completed job is complete, whatever its answer says or leaves out."""
-    return replace(job, progress=1.0) if job.state is JobState.COMPLETED and job.progress != 1.0 else job
+    return replace(job, progress=1.0) if job.progress != 1.0 and job.state is JobState.COMPLETED else job
 
 
 def _ended(job: Job, now: float) -> float:
@@ -120,8 +121,7 @@ def _ended(job: Job, now: float) -> float:
 
 
 def _finished_at(was: TrackedJob, job: Job, now: float, *, changed: bool) -> float | None:
-    if job.state not in TERMINAL:
-        return None
+    """Return when a job finished that has."""
     if changed:
         return now
     if was.first_seen == was.state_since and was.job.completed_at is None and job.completed_at is not None:

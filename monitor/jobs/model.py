@@ -28,6 +28,9 @@ class JobState(StrEnum):
 TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANISHED})
 """States in which a job is finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
 
+WAITING = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
+"""States in which a job waits for somebody, and makes no progress. Asking a set is quicker than asking for members."""
+
 
 class Job(msgspec.Struct, frozen=True, gc=False):
     """One job, as one answer of the server describes it.

@@ -185,7 +185,11 @@ def _divided(columns: Sequence[Row]) -> list[Sequence[Row]]:
 
 def _block(columns: Sequence[Row]) -> bytes:
     """Pack columns: of one whose values are all the same, one is kept."""
-    return marshal.dumps([column[:1] if column.count(column[0]) == len(column) else column for column in columns])
+    return marshal.dumps([column[:1] if _is_uniform(column) else column for column in columns])
+
+
+def _is_uniform(column: Row) -> bool:
+    return len(column) > 1 and column[0] == column[-1] and column.count(column[0]) == len(column)
 
 
 def _columns(block: bytes) -> list[Row]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from monitor.jobs.model import TERMINAL, JobState, TrackedJob
+from monitor.jobs.model import TERMINAL, WAITING, JobState, TrackedJob
 
 
 class StallLimits(msgspec.Struct, frozen=True, gc=False):
@@ -20,11 +20,9 @@ class StallLimits(msgspec.Struct, frozen=True, gc=False):
 
     def of(self, state: JobState) -> float:
         """Return the limit for an unfinished state, in seconds."""
-        if state is JobState.PENDING:
-            return self.pending_after
-        if state is JobState.UNCOMMITTED:
-            return self.uncommitted_after
-        return self.stall_after
+        if state not in WAITING:
+            return self.stall_after
+        return self.pending_after if state is JobState.PENDING else self.uncommitted_after
 
 
 def is_stalled(tracked: TrackedJob, now: float, limits: StallLimits) -> bool:
@@ -41,4 +39,5 @@ def is_stalled(tracked: TrackedJob, now: float, limits: StallLimits) -> bool:
     Returns:
         True when it is stalled; a finished job never is.
     """
-    return tracked.job.state not in TERMINAL and now - tracked.last_change > limits.of(tracked.job.state)
+    state = tracked.job.state
+    return state not in TERMINAL and now - tracked.last_change > limits.of(state)
