@@ -102,7 +102,7 @@ def diff(
     if too_many:
         jobs = jobs.with_changes((), too_many.values())
     steps = [] if previous is None else [pair for pair in changes if _is_news(*pair, previous.baseline_at)]
-    transitions = tuple(_transition(was, after, now) for was, after in steps if after is not None)
+    transitions = tuple([_transition(was, after, now) for was, after in steps if after is not None])
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
     due.append(surplus_at(jobs))
     said = _said(seen)
@@ -201,10 +201,13 @@ def _may_be_due(jobs: Jobs) -> Iterable[TrackedJob]:
 def _said(seen: Observation) -> Mapping[str, Job]:
     """Return what the list says of each job that it does not call completed."""
     told = seen.listed if seen.told is None else seen.told
-    completed = {job_id for job_id, job in told.items() if job.state is JobState.COMPLETED}
+    completed = [job_id for job_id, job in told.items() if job.state in TERMINAL and job.state is JobState.COMPLETED]
     if not completed:
         return seen.listed
-    return {job_id: job for job_id, job in seen.listed.items() if job_id not in completed}
+    said = dict(seen.listed)
+    for job_id in completed:
+        said.pop(job_id, None)
+    return said
 
 
 def _is_news(was: TrackedJob | None, after: TrackedJob | None, baseline_at: float | None) -> bool:

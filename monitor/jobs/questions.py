@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from monitor.jobs.model import Job, JobState, TrackedJob
+from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob
 from monitor.jobs.picture import Jobs, Picture
 
 
@@ -35,20 +35,17 @@ def questions(
         news, missing = told, [job_id for job_id in left if job_id in before.unfinished]
     waiting: list[tuple[bool, float, bool, str]] = []
     for job_id, job in news.items():
-        if job.state is JobState.FAILED:
+        if job.state not in TERMINAL:
+            if job.progress is None:
+                waiting.append((True, *_turn(before.find(job_id), now), job_id))
+        elif job.state is JobState.FAILED:
             was = before.find(job_id)
             if _lacks_reason(was, job):
                 old_news = previous is None or (was is not None and was.job.state is JobState.FAILED)
                 waiting.append((old_news, *_turn(was, now), job_id))
-        elif job.progress is None and not _ended(job):
-            waiting.append((True, *_turn(before.find(job_id), now), job_id))
     waiting.extend((True, *_turn(before.unfinished[job_id], now), job_id) for job_id in missing if job_id not in listed)
     waiting.sort()
     return [job_id for *_, job_id in waiting[:limit]]
-
-
-def _ended(job: Job) -> bool:
-    return job.state in (JobState.COMPLETED, JobState.VANISHED)
 
 
 def _lacks_reason(was: TrackedJob | None, job: Job) -> bool:

@@ -166,7 +166,7 @@ def _spliced(columns: Sequence[Row], job_id: str, tracked: TrackedJob | None) ->
     spliced = []
     for column, value in zip(columns, _row(tracked), strict=True):
         if len(column) == size:
-            spliced.append((*column[:place], value, *column[after:]))
+            spliced.append(column[:place] + (value,) + column[after:])  # noqa: RUF005 - no list on the way
         elif column[0] == value:
             spliced.append(column)
         else:
@@ -185,11 +185,12 @@ def _divided(columns: Sequence[Row]) -> list[Sequence[Row]]:
 
 def _block(columns: Sequence[Row]) -> bytes:
     """Pack columns: of one whose values are all the same, one is kept."""
-    return marshal.dumps([column[:1] if _is_uniform(column) else column for column in columns])
-
-
-def _is_uniform(column: Row) -> bool:
-    return len(column) > 1 and column[0] == column[-1] and column.count(column[0]) == len(column)
+    return marshal.dumps(
+        [
+            column[:1] if column[0] == column[-1] and column.count(column[0]) == len(column) else column
+            for column in columns
+        ]
+    )
 
 
 def _columns(block: bytes) -> list[Row]:
