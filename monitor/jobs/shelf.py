@@ -97,7 +97,7 @@ class Shelf(TrackedJobs):
     def find(self, job_id: str) -> TrackedJob | None:
         """Return a job, or None."""
         number = bisect_right(self._firsts, job_id) - 1
-        if number < 0:
+        if number < 0 or job_id.encode("utf-8", "surrogatepass") not in self._blocks[number]:  # as marshal writes it
             return None
         columns = _columns(self._blocks[number])
         if job_id not in columns[0]:

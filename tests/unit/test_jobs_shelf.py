@@ -12,7 +12,7 @@ TRACKED = st.builds(
     TrackedJob,
     job=st.builds(
         Job,
-        job_id=st.text("ab1é", min_size=1, max_size=3),
+        job_id=st.text("ab1é\ud800", min_size=1, max_size=3),
         collection=st.sampled_from(["books", "", "\ud800"]),
         state=st.sampled_from([JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.PENDING]),
         database=st.sampled_from(["", "sales"]),
