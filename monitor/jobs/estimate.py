@@ -1,6 +1,6 @@
 """How long an import still takes, from its own recent pace."""
 
-from itertools import pairwise
+from operator import sub
 from typing import Final
 
 import msgspec
@@ -62,12 +62,21 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
     samples = tracked.samples
     if tracked.job.state is not JobState.IMPORTING or len(samples) <= _ENOUGH:
         return None
-    steps = [(after - before, high - low) for (before, low), (after, high) in pairwise(samples)]
-    still = _STANDS_STILL * sorted([took for took, _ in steps])[(len(steps) - 1) // 2]  # the lower median
-    moving = [(took, forward) for took, forward in steps if 0 < took <= still]
-    if len(moving) < _ENOUGH:
-        return None
-    per_second = sum([forward for _, forward in moving]) / sum([took for took, _ in moving])
+    times, progresses = zip(*samples, strict=True)
+    took = [*map(sub, times[1:], times)]
+    by_length = sorted(took)
+    still = _STANDS_STILL * by_length[(len(took) - 1) // 2]  # the lower median
+    if by_length[0] > 0 and by_length[-1] <= still:  # it stood still nowhere: the ends say it all
+        per_second = (progresses[-1] - progresses[0]) / (times[-1] - times[0])
+    else:
+        moving = [
+            (length, high - low)
+            for length, low, high in zip(took, progresses, progresses[1:], strict=False)
+            if 0 < length <= still
+        ]
+        if len(moving) < _ENOUGH:
+            return None
+        per_second = sum([forward for _, forward in moving]) / sum([length for length, _ in moving])
     at, progress = samples[-1]
     return Pace(per_second, at + (1.0 - progress) / per_second, at + still)
 
