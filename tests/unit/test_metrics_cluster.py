@@ -101,6 +101,14 @@ def test_the_time_left_appears_once_it_is_no_guess_and_goes_when_the_job_stands_
     assert late is None
 
 
+def test_a_carriage_return_in_a_name_takes_no_time_left_from_another_job():
+    watched = Watched()
+    for step in range(4):
+        watched.poll(step * 30, job("1", collection="a\rb"), job("2", progress=0.1 + step / 10))
+
+    assert watched.ids("job_eta_seconds") == ["2"]
+
+
 def test_a_job_has_one_state_at_a_time():
     watched = Watched().poll(0, job(state=PENDING))
     first = watched.scrape().named("milvus_import_job_state")
