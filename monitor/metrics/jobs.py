@@ -1,5 +1,6 @@
 """The series of a cluster's jobs and collections, from its picture."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _OUTCOME: Final = (
     INDEX["collection_last_completed_timestamp_seconds"],
 )
 _ETA: Final = INDEX["job_eta_seconds"]
+
+_LINE: Final = re.compile(rb"[^\n]*\n")
 
 _LEAST_OF_A_JOB: Final = 4
 _MOST_OF_A_JOB: Final = 9
@@ -116,7 +119,7 @@ class JobSeries:
         *texts, template = self._running.texts(count)
         known = [seconds if seconds > 0 else 0.0 for seconds in left[:count] if seconds is not None]
         if len(known) < count:
-            lines = zip(template.splitlines(keepends=True), left, strict=False)
+            lines = zip(_LINE.findall(template), left, strict=False)  # names may hold what else ends a line
             template = b"".join([line for line, seconds in lines if seconds is not None])
         pieces = [*zip(_RUNNING, texts, strict=True), (_ETA, template % tuple(known))]
         return pieces, left.count(None) < len(left)
