@@ -9,10 +9,9 @@ from typing import Final, NamedTuple
 
 _PLAIN: Final = re.compile(
     rb"HTTP/1\.1 (?:200|201|202|203) [\x20-\x7e]*\r\n"
-    rb"(?:(?:connection:[ \t]*keep-alive|content-length:[ \t]*([0-9]{1,18})"
+    rb"(?i:(?:connection:[ \t]*keep-alive|content-length:[ \t]*([0-9]{1,18})"
     rb"|(?!connection:|content-length:|content-encoding:|transfer-encoding:)"
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*+)[ \t]*+\r\n){1,99}+\r\n",
-    re.IGNORECASE,
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*+)[ \t]*+\r\n){1,99}+\r\n"
 )
 """A whole head of a success whose body is as it is and is counted: no more headers than `http.client` allows, none of
 them folded, nothing that is not printable ASCII, and a connection that stays."""

@@ -79,7 +79,7 @@ class _Request:
             The body of a success that was as plain as most are; else the answer, its body unread.
         """
         ready, within = self.headers.request, timeout.read_timeout
-        if ready is not None and isinstance(self.pool, KeepingPool) and isinstance(within, float):
+        if ready is not None and isinstance(self.pool, KeepingPool) and isinstance(within, int | float):
             answer = self.pool.ask_again(self.method, ready, within, limit)
             if answer is not None:
                 return answer

@@ -23,8 +23,6 @@ from monitor.api.heads import plain_head
 _AT_ONCE: Final = 2**15
 """Bytes read at once: most answers whole."""
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
-
 
 class _TimedReader(io.RawIOBase):
     """A socket's bytes, as long as the deadline has not passed; those that were read already come first."""
@@ -121,23 +119,25 @@ class _TimedConnection(HTTPConnection):
         """Send a request that is ready, on an open connection.
 
         Returns:
-            The body of a plain answer with no more bytes than ``limit`` that came as one piece or a few; of any other
-            the head, which `http.client` has read, with the body unread.
+            The body of a plain answer with no more bytes than ``limit`` whose head came in one piece; of any other
+            answer the head, which `http.client` has read, with the body unread.
         """
         deadline = time.monotonic() + within
         self.sock.settimeout(within)
         self.sock.sendall(request)
-        answer = b""
-        while len(answer) < _AT_ONCE:
-            _wait_until(deadline, self.sock)
-            part = self.sock.recv(_AT_ONCE)
-            answer = answer + part if answer else part
-            head = plain_head(answer)
-            size = _AT_ONCE if head is None else head.size + head.length
-            if head is not None and len(answer) == size and head.length <= limit:
+        _wait_until(deadline, self.sock)
+        answer = self.sock.recv(_AT_ONCE)
+        head = plain_head(answer)
+        if head is not None and head.length <= min(limit, _AT_ONCE):
+            whole = head.size + head.length
+            while len(answer) < whole:
+                _wait_until(deadline, self.sock)
+                part = self.sock.recv(whole - len(answer))
+                if not part:
+                    break
+                answer += part
+            if len(answer) == whole:
                 return answer[head.size :]
-            if not part or len(answer) >= size or (head is None and _END_OF_HEAD in answer):
-                break
         response = HTTPResponse(_TimedSocket(self.sock, deadline, answer), method=method)  # type: ignore[arg-type]
         response.begin()
         if response.will_close:
@@ -190,26 +190,26 @@ class KeepingPool(HTTPConnectionPool):
             return None
         try:
             answer = connection.ask(method, request, within, limit)
+            if not isinstance(answer, bytes):
+                return HttpAnswer(
+                    answer,
+                    headers=HTTPHeaderDict(answer.msg.items()),
+                    status=answer.status,
+                    version=answer.version,
+                    reason=answer.reason,
+                    preload_content=False,
+                    decode_content=False,
+                    original_response=answer,
+                    pool=self,
+                    connection=connection,
+                    request_method=method,
+                )
         except BaseException:
             connection.close()
             self._put_conn(connection)
             raise
-        if isinstance(answer, bytes):
-            self._put_conn(connection)
-            return answer
-        return HttpAnswer(
-            answer,
-            headers=HTTPHeaderDict(answer.msg.items()),
-            status=answer.status,
-            version=answer.version,
-            reason=answer.reason,
-            preload_content=False,
-            decode_content=False,
-            original_response=answer,
-            pool=self,
-            connection=connection,
-            request_method=method,
-        )
+        self._put_conn(connection)
+        return answer
 
 
 class _TlsPool(KeepingPool, HTTPSConnectionPool):

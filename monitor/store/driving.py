@@ -56,8 +56,9 @@ class Driver:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._kept is not None:
-            self._kept.close()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
         self._engine.dispose()
 
     def _fail(self, connection: PoolProxiedConnection | None, error: BaseException) -> None:

@@ -4,12 +4,11 @@ import gzip
 import json
 import socket
 from collections.abc import Iterator
-from http.client import HTTPResponse
 from typing import Any, Final
 
 import pytest
 
-from monitor.api import ApiError, ApiTimeoutError, ImportApi
+from monitor.api import ApiError, ApiTimeoutError, BadResponseError, ImportApi
 from monitor.api.transport import KeepingPool
 from tests.clusters import connected
 from tests.recorder import Answer, Recorder
@@ -56,6 +55,10 @@ ANSWERS: Final = {
     "chunked": raw(OK, b"Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(FULL), FULL)),
     "badly chunked": raw(OK, b"Transfer-Encoding: chunked", body=b"zz\r\n" + FULL),
     "not HTTP": raw(b"SSH-2.0-OpenSSH_9.2", body=b""),
+    "lines that end otherwise": Answer(raw=b"HTTP/1.1 200 OK\nContent-Length: %d\n\n%b" % (len(FULL), FULL)),
+    "unauthorized, likewise": Answer(raw=b"HTTP/1.1 401 No\nContent-Length: 2\n\nno"),
+    "small letters": Answer(raw=b"http/1.1 200 OK\r\n%b\r\n\r\n%b" % (LENGTH, FULL)),
+    "two other lengths": raw(OK, LENGTH, b"Content-Length: 6"),
     "half a head": Answer(raw=OK + b"\r\n" + LENGTH),
     "no answer": Answer(raw=b""),
 }
@@ -70,15 +73,37 @@ def told(api: ImportApi, port: int) -> object:
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_means_the_same_on_a_kept_connection_as_on_a_new_one(answer: Answer) -> None:
-    with Recorder(answer) as server, connected(server.url, timeout=2) as api:
+    with Recorder(answer) as server, connected(server.url, timeout=2.0) as api:
         on_a_new_one = told(api, server.port)
-    with Recorder(EMPTY, answer) as server, connected(server.url, timeout=2) as api:
+    with Recorder(EMPTY, answer) as server, connected(server.url, timeout=2.0) as api:
         api.list_jobs()
         on_a_kept_one = told(api, server.port)
         server.answers(EMPTY)
         assert api.list_jobs().jobs == {}
 
     assert on_a_kept_one == on_a_new_one
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"<html>\n", b"HTTP/1.1 999999 x\r\n", OK + b"\r\n" + b"X: y\r\n" * 101],
+)
+def test_what_is_no_http_is_told_at_once_though_the_connection_stays_open(nonsense: bytes) -> None:
+    def answer(connection: socket.socket, incoming: Any) -> None:
+        connection.sendall(nonsense)
+        incoming.read()
+
+    with Recorder(EMPTY, answer) as server, connected(server.url, timeout=60.0) as api:
+        api.list_jobs()
+        with pytest.raises(BadResponseError, match="the answer is not HTTP"):
+            api.list_jobs()
+
+
+def test_an_answer_that_cannot_be_understood_leaves_no_connection_behind() -> None:
+    with Recorder(EMPTY, ANSWERS["two other lengths"], EMPTY) as server, connected(server.url, timeout=2.0) as api:
+        for _ in range(3):
+            told(api, server.port)
+        assert server.connections == 2
 
 
 @pytest.mark.parametrize("begun", [b"", OK, raw(OK, LENGTH, body=FULL[:-1]).raw], ids=["nothing", "head", "body"])
@@ -94,32 +119,35 @@ def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(begun: bytes) 
 
 
 class Dripping(socket.socket):
-    """A socket that gives a few bytes at a time, however many there are."""
+    """A socket that gives a few bytes at a time, however many there are; at first as many as it is told."""
+
+    first = 0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        return super().recv(min(size, 7), flags)
+        first, self.first = self.first, 0
+        return super().recv(min(size, first or 7), flags)
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+def ends() -> Iterator[tuple[Dripping, socket.socket]]:
     ours, theirs = socket.socketpair()
     with Dripping(fileno=ours.detach()) as dripping, theirs:
         yield dripping, theirs
 
 
+@pytest.mark.parametrize("first_ends_in", ["head", "body"])
 @pytest.mark.parametrize("name", ["plain", "two lengths", "more than it says", "compressed", "chunked", "bad request"])
-def test_an_answer_may_come_in_any_pieces(ends: tuple[socket.socket, socket.socket], name: str) -> None:
+def test_an_answer_may_come_in_any_pieces(ends: tuple[Dripping, socket.socket], name: str, first_ends_in: str) -> None:
     ours, theirs = ends
     whole = ANSWERS[name].on_the_wire()
     theirs.sendall(whole)
+    head, _, body = whole.partition(b"\r\n\r\n")
+    ours.first = len(head) + 7 if first_ends_in == "body" else 5
     connection = KeepingPool.ConnectionCls("host")
     connection.sock = ours
     answer = connection.ask("POST", b"a request", 5.0, 1000.0)
 
-    body = whole.partition(b"\r\n\r\n")[2]
     assert theirs.recv(100) == b"a request"
-    if name == "plain":
-        assert answer == body
-    else:
-        assert isinstance(answer, HTTPResponse)
-        assert answer.read() == (FULL if name in ("chunked", "more than it says") else body)
+    assert isinstance(answer, bytes) == (name in ("plain", "more than it says") and first_ends_in == "body")
+    found = answer if isinstance(answer, bytes) else answer.read()
+    assert found == (FULL if name in ("chunked", "more than it says") else body)

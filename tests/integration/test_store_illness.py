@@ -184,3 +184,11 @@ def test_a_connection_that_is_cut_in_a_transaction_is_sqlalchemys_error_and_not_
 
     assert len(numbers) == 1
     assert (stored.revision, stored.picture) == (2, second.picture)
+
+
+def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(watched):
+    watched.store.close()
+
+    ids, _ = watched.poll(*(Job(str(number), "books", COMPLETED) for number in range(50)))
+
+    assert len(ids) == 50
