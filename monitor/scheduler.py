@@ -32,9 +32,6 @@ CLOCK_TOLERANCE: Final = 1.0
 SLOT: Final = 0.25
 """Seconds: clusters whose points lie so near to each other are polled together, at the first of them."""
 
-SLOTS_AT_LEAST: Final = 2
-"""Slots of an interval, however short it is."""
-
 BEAT_EVERY: Final = 1.0
 STANDS_STILL_AFTER: Final = 15.0
 """Seconds without a beat after which the scheduler counts as standing still."""
@@ -253,7 +250,7 @@ class PollScheduler:
 
     def _enter_slot(self, name: str, watch: _Watch) -> _Slot | None:
         """Put a cluster into its slot; return the slot where it is a new one."""
-        width = min(SLOT, watch.interval / SLOTS_AT_LEAST)
+        width = min(SLOT, watch.interval)
         slot = _Slot(watch.interval, int(_share(name) * watch.interval / width), width)
         slot = watch.slot = self._slots.setdefault(slot.place, slot)
         watch.last_point = None

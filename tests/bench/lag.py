@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.scheduler import SLOT, SLOTS_AT_LEAST, _share
+from monitor.scheduler import SLOT, _share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,5 +20,5 @@ def lags(arrivals: Iterable[tuple[str, float]], interval: float) -> list[float]:
         arrivals: Names of clusters, and when a list of each was asked for, in seconds since the epoch.
         interval: Seconds from poll to poll.
     """
-    width = min(SLOT, interval / SLOTS_AT_LEAST)
+    width = min(SLOT, interval)
     return [(at - int(_share(name) * interval / width) * width) % interval for name, at in arrivals]

@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from monitor.scheduler import SLOT
-from tests.bench.processes import Replay, cpu_seconds, monitor, printed, replay, write_config
+from tests.bench.processes import PATIENCE, Replay, cpu_seconds, monitor, printed, replay, write_config
 from tests.bench.replay import Plan
 from tests.bench.rows import Row
 from tests.integration.test_simulator_peers import PYMILVUS
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 JOBS: Final = 100
+LOOK: Final = 2.0
+"""Seconds over which polls are counted to see whether they come steadily."""
+
 STILL: Final = Plan(JOBS, unfinished=2)
 MOVING: Final = Plan(JOBS, unfinished=50, progressing=10, step_every=1)
 
@@ -64,18 +67,34 @@ def cost(server: Replay, load: Load, seconds: float) -> float:
     Args:
         server: Who answers; it counts the polls.
         load: What is polled.
-        seconds: How long to measure, after every cluster has been polled for the first time.
+        seconds: How long to measure, once the polls come steadily.
     """
     with tempfile.TemporaryDirectory() as folder:
         places = server.clusters(load.clusters)
         config = write_config(Path(folder), places, interval=load.interval, series=load.series)
         with monitor(config) as running:
             running.wait_until_ready()
-            time.sleep(min(load.interval, seconds))  # first polls cost more, and so does who waits for them
+            _wait_until_steady(server, load)
             before, polls = cpu_seconds(running.pid), server.count()
             time.sleep(seconds)
             used, polls = cpu_seconds(running.pid) - before, server.count() - polls
             return used / polls
+
+
+def _wait_until_steady(server: Replay, load: Load) -> None:
+    """Wait until polls come as planned, and an interval more.
+
+    First polls come all at once, then none for a while, and second polls still make what third ones find.
+    """
+    planned = load.clusters / load.interval
+    end = time.monotonic() + 2 * load.interval + PATIENCE
+    polls = 0.0
+    while polls < 0.9 * planned * LOOK and time.monotonic() < end:
+        before = server.count()
+        time.sleep(LOOK)
+        polls = server.count() - before
+    assert polls >= 0.9 * planned * LOOK, f"{polls / LOOK:.0f} polls a second instead of {planned:.0f}"
+    time.sleep(load.interval)
 
 
 def _compare(kind: str, plan: Plan, goals: dict[str, float], *, quick: bool) -> Iterator[Row]:
