@@ -27,7 +27,7 @@ _AT_ONCE: Final = 2**15
 class _TimedReader(io.RawIOBase):
     """A socket's bytes, as long as the deadline has not passed; those that were read already come first."""
 
-    def __init__(self, sock: socket.socket, deadline: float, begun: bytes = b"") -> None:
+    def __init__(self, sock: socket.socket, deadline: float, begun: bytes) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
         self._deadline = deadline
@@ -61,15 +61,15 @@ def _wait_until(deadline: float, sock: socket.socket) -> None:
 class _TimedSocket:
     """The one thing that an HTTP response wants of a socket: a file to read."""
 
-    def __init__(self, sock: socket.socket, deadline: float, begun: bytes = b"") -> None:
+    def __init__(self, sock: socket.socket, deadline: float, begun: bytes) -> None:
         self._source = sock, deadline, begun
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_TimedReader(*self._source), _AT_ONCE)
 
 
-def _timed_response(deadline: float, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
-    return HTTPResponse(_TimedSocket(sock, deadline), **kwargs)  # type: ignore[arg-type]
+def _timed_response(deadline: float, sock: socket.socket, begun: bytes = b"", **kwargs: Any) -> HTTPResponse:
+    return HTTPResponse(_TimedSocket(sock, deadline, begun), **kwargs)  # type: ignore[arg-type]
 
 
 class ReadyHeaders(dict[str, bytes]):
@@ -138,7 +138,7 @@ class _TimedConnection(HTTPConnection):
                 answer += part
             if len(answer) == whole:
                 return answer[head.size :]
-        response = HTTPResponse(_TimedSocket(self.sock, deadline, answer), method=method)  # type: ignore[arg-type]
+        response = _timed_response(deadline, self.sock, answer, method=method)
         response.begin()
         if response.will_close:
             self.close()  # the response keeps the socket for itself

@@ -154,7 +154,7 @@ def _listed(before: Picture, seen: Observation, now: float, terms: Terms, *, all
             yield None, noted(first_seen(told, now), seen, now)
         elif just_told or job is not before.said.get(job_id) or job_id in asked or now >= due_at(was, terms):
             after = noted(followed(was, told, now, limits, missing_since=None), seen, now)
-            yield was, after if was.asked_at is None else stalled_in_silence(was, after, now, limits)
+            yield was, stalled_in_silence(was, after, now, limits)
 
 
 def _missing(before: Picture, seen: Observation, now: float, terms: Terms, *, all_of_them: bool) -> Iterator[_Pair]:
@@ -201,7 +201,7 @@ def _may_be_due(jobs: Jobs) -> Iterable[TrackedJob]:
 def _said(seen: Observation) -> Mapping[str, Job]:
     """Return what the list says of each job that it does not call completed."""
     told = seen.listed if seen.told is None else seen.told
-    completed = [job_id for job_id, job in told.items() if job.state in TERMINAL and job.state is JobState.COMPLETED]
+    completed = [job_id for job_id, job in told.items() if job.state is JobState.COMPLETED]
     if not completed:
         return seen.listed
     said = dict(seen.listed)

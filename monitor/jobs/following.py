@@ -71,7 +71,7 @@ def vanished(was: TrackedJob, now: float, missing_since: float) -> TrackedJob:
 def noted(job: TrackedJob, seen: Observation, now: float) -> TrackedJob:
     """Note when the server was asked about a job, and when it answered."""
     job_id = job.job.job_id
-    if not seen.asked or job_id not in seen.asked:
+    if job_id not in seen.asked:
         return job
     return replace(job, asked_at=now, answered_at=now if job_id in seen.answered else job.answered_at)
 
