@@ -80,7 +80,7 @@ class Shelf(TrackedJobs):
         ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
         chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
         self._firsts = [chunk[0].job.job_id for chunk in chunks]
-        self._blocks = [_block([*zip(*map(_row, chunk), strict=True)]) for chunk in chunks]
+        self._blocks = [marshal.dumps(_narrowed([*zip(*map(_row, chunk), strict=True)])) for chunk in chunks]
         self._size = len(ordered)
         self.places: Mapping[Place, int] = _counted({}, ordered)
 
@@ -149,15 +149,19 @@ class Shelf(TrackedJobs):
                 rows.update((job_id, _row(tracked)) for job_id, tracked in here if tracked is not None)
                 for job_id in [job_id for job_id, tracked in here if tracked is None]:
                     rows.pop(job_id, None)
-                columns = [*zip(*sorted(rows.values()), strict=True)]
+                columns = _narrowed([*zip(*sorted(rows.values()), strict=True)])
             blocks = _divided(columns)
             self._firsts[number : number + 1] = [block[0][0] for block in blocks]
-            self._blocks[number : number + 1] = map(_block, blocks)
+            self._blocks[number : number + 1] = map(marshal.dumps, blocks)
             end = begin
 
 
 def _spliced(columns: Sequence[Row], job_id: str, tracked: TrackedJob | None) -> list[Row]:
-    """Return the columns of a block with a job at its place, or without it where it is None."""
+    """Return the columns of a block with a job at its place, or without it where it is None.
+
+    A column that has become all the same stays as long as it is until the block is divided or made anew: to look at
+    all of them would cost as much as packing them.
+    """
     size = len(columns[0])  # of the ids, each its own
     place = bisect_left(columns[0], job_id)
     after = place + (place < size and columns[0][place] == job_id)
@@ -165,32 +169,32 @@ def _spliced(columns: Sequence[Row], job_id: str, tracked: TrackedJob | None) ->
         return [column[:place] + column[after:] if len(column) == size else column for column in columns]
     spliced = []
     for column, value in zip(columns, _row(tracked), strict=True):
-        if len(column) == size:
-            spliced.append(column[:place] + (value,) + column[after:])  # noqa: RUF005 - no list on the way
-        elif column[0] == value:
+        if len(column) == 1 and column[0] == value:
             spliced.append(column)
+        elif len(column) == size:
+            spliced.append(column[:place] + (value,) + column[after:])  # noqa: RUF005 - no list on the way
         else:
             spliced.append((column[0],) * place + (value,) + (column[0],) * (size - after))
     return spliced
 
 
-def _divided(columns: Sequence[Row]) -> list[Sequence[Row]]:
+def _divided(columns: list[Row]) -> list[list[Row]]:
     """Return the columns of one block, of several where they are too long, and of none where they are empty."""
     size = len(columns[0]) if columns else 0
     if size < 2 * BLOCK:
         return [columns] if size else []
     starts = range(0, size, BLOCK)
-    return [[column[at : at + BLOCK] if len(column) == size else column for column in columns] for at in starts]
+    return [
+        _narrowed([column[at : at + BLOCK] if len(column) == size else column for column in columns]) for at in starts
+    ]
 
 
-def _block(columns: Sequence[Row]) -> bytes:
-    """Pack columns: of one whose values are all the same, one is kept."""
-    return marshal.dumps(
-        [
-            column[:1] if column[0] == column[-1] and column.count(column[0]) == len(column) else column
-            for column in columns
-        ]
-    )
+def _narrowed(columns: Sequence[Row]) -> list[Row]:
+    """Return columns of which one value is kept where all are the same."""
+    return [
+        column[:1] if column[0] == column[-1] and column.count(column[0]) == len(column) else column
+        for column in columns
+    ]
 
 
 def _columns(block: bytes) -> list[Row]:
