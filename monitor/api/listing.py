@@ -5,7 +5,8 @@ Of a list no more is kept than the ids of its jobs and a hash of each record.
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
+from operator import ne
 from typing import Any, Final
 
 import msgspec
@@ -77,6 +78,15 @@ class Page(msgspec.Struct, frozen=True, gc=False, eq=False):
         """Return the ids of its jobs, in its order."""
         return self.joined.split("\n") if self.hashes else []
 
+    def ids_beside(self, hashes: Sequence[int]) -> list[str | None]:
+        """Return the ids of as many records as it has, most of which stand where they stood; None for a new one."""
+        ids: list[Any] = self.ids()
+        others = [*compress(range(len(ids)), map(ne, hashes, self.hashes))]
+        known = {self.hashes[place]: ids[place] for place in others}
+        for place in others:
+            ids[place] = known.get(hashes[place])
+        return ids
+
 
 class Remembered(msgspec.Struct, frozen=True, gc=False):
     """A list that was read.
@@ -105,7 +115,7 @@ class Reading:
         self._before = before
         self._same = before is not None
         self._pages: dict[str, list[Kept[Page]]] = {}
-        self._known: Mapping[int, str] | None = None
+        self._known: dict[int, str] | None = None
         self._unmerged: list[Page] = []
         self._earlier: set[str] = set()
         self._size = 0
@@ -165,12 +175,14 @@ class Reading:
 
     def _made(self, records: Records, parse: Parse, before: Sequence[Kept[Page]]) -> Page:
         """Make a page of its records: what the list before had is not read; of several of one job, the first counts."""
-        if self._known is None:
-            self._known = _ids_by_hash(before)
         while self._unmerged:
             self._earlier.update(self._unmerged.pop().ids())
+        was = before[0].result if len(before) == 1 else None
         hashes = _hashes(records.given)
-        ids = list(map(self._known.get, hashes))
+        if was is not None and len(was.hashes) == len(hashes):
+            ids = was.ids_beside(hashes)
+        else:
+            ids = list(map(self._by_hash(before).get, hashes))
         read: dict[int, Job] = {}
         rejected: list[str] = []
         for place, known in enumerate(ids):
@@ -182,12 +194,23 @@ class Reading:
                 rejected.append(str(error))
             else:
                 read[place], ids[place] = job, job.job_id
-        if rejected or len(set(ids)) < len(ids) or (self._earlier and not self._earlier.isdisjoint(ids)):
-            counts = self._first_of_each(ids)
-            ids, hashes = [ids[place] for place in counts], [hashes[place] for place in counts]
-            read = {place: read[place] for place in counts if place in read}
+        joined = "\n".join(filter(None, ids))
+        repeats = (was is None or joined != was.joined) and len(set(ids)) < len(ids)
+        if rejected or repeats or (self._earlier and not self._earlier.isdisjoint(ids)):
+            counts, by_hash = self._first_of_each(ids), self._by_hash(before)
+            joined = "\n".join([ids[place] or "" for place in counts])
+            read = {place: read[place] for place in counts if place in read and hashes[place] not in by_hash}
+            hashes = [hashes[place] for place in counts]
         self._told.update([(job.job_id, job) for job in read.values()])
-        return Page("\n".join(filter(None, ids)), array("q", hashes), tuple(rejected), records.more)
+        return Page(joined, array("q", hashes), tuple(rejected), records.more)
+
+    def _by_hash(self, before: Sequence[Kept[Page]]) -> Mapping[int, str]:
+        """Return the id of each job of the list before by the hash of its record."""
+        if self._known is None:
+            self._known = {}
+            for page in _results(before):
+                self._known.update(zip(page.hashes, page.ids(), strict=True))
+        return self._known
 
     def _first_of_each(self, ids: Sequence[str | None]) -> list[int]:
         """Return the places at which a job comes for the first time in the list; an id that is None is no job's."""
@@ -234,14 +257,6 @@ def _read(record: Any, parse: Parse) -> Job:
         raise
     except (ValueError, RecursionError):
         raise BadRecordError("a record is JSON that cannot be read: a number too long, or too deep") from None
-
-
-def _ids_by_hash(pages: Sequence[Kept[Page]]) -> dict[int, str]:
-    """Return the id of each job by the hash of its record."""
-    known: dict[int, str] = {}
-    for page in _results(pages):
-        known.update(zip(page.hashes, page.ids(), strict=True))
-    return known
 
 
 def _left(before: Mapping[str, Sequence[Kept[Page]]], now: Mapping[str, Sequence[Kept[Page]]]) -> frozenset[str]:
