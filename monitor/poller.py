@@ -249,8 +249,11 @@ def observe(
     api.session.begin()
     listing = api.list_jobs(None if previous is None else previous.mark)
     listed = _with_what_was_said(listing, previous)
-    found, described = dict[str, Job](), dict[str, Job]()
-    gone, asked, answered = set[str](), set[str](), set[str]()
+    found: dict[str, Job] = {}
+    described: dict[str, Job] = {}
+    gone: set[str] = set()
+    asked: set[str] = set()
+    answered: set[str] = set()
     told = None if listing.left is None else listing.jobs
     left = listing.left or frozenset()
     for job_id in questions(previous, listed, now, DESCRIBES_PER_POLL, told, left):

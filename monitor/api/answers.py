@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import urllib3
+from msgspec.structs import asdict
 
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
@@ -145,12 +146,13 @@ class _List(msgspec.Struct):
     def plain(self) -> dict[str, Any]:
         """Return what the fields hold, as if nobody had known them."""
         plain = _given(self)
-        return plain | {"data": _given(self.data)} if isinstance(self.data, _Data) else plain
+        if isinstance(self.data, _Data):
+            plain["data"] = _given(self.data)
+        return plain
 
 
 def _given(struct: msgspec.Struct) -> dict[str, Any]:
-    fields = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
-    return {name: value for name, value in fields if value is not msgspec.UNSET}
+    return {name: value for name, value in asdict(struct).items() if value is not msgspec.UNSET}
 
 
 _list_decoder: Final = msgspec.json.Decoder(_List)
