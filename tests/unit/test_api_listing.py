@@ -190,6 +190,12 @@ def test_of_two_records_with_one_id_the_first_counts_also_beside_the_list_before
     assert [job.state.value for job in read(other_way, before=before)[1].jobs.values()] == ["failed"]
 
 
+def test_a_record_that_comes_twice_in_place_of_another_says_nothing_new() -> None:
+    before, *_ = read({"records": page("1", "2")["records"]})
+    _, listing, _ = read({"records": page("2", "2")["records"]}, before=before)
+    assert (listing.jobs, listing.left) == ({}, frozenset({"1"}))
+
+
 RECORDS = st.lists(
     st.one_of(
         st.fixed_dictionaries(
