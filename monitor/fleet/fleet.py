@@ -1,15 +1,17 @@
 """What the polls have seen, for whoever looks; whoever listens is told what changes.
 
-A poll leaves only its picture here. What a look needs beyond that is made when somebody looks, once for each picture.
+A poll leaves only its picture here. What a look needs beyond that is made when somebody looks, and serves as long as
+the jobs are the same.
 """
 
 import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from threading import Lock
 from typing import Final
+
+from msgspec.structs import replace
 
 from monitor.config import Cluster
 from monitor.fleet.index import ClusterIndex, index_of
@@ -24,10 +26,6 @@ LOOKS: Final = 4
 
 LOOK_SHARE: Final = 10.0
 """A look that took a while serves for this many times as long, so that looking takes a tenth of a core at most."""
-
-AT_ONCE: Final = 1000
-"""Unfinished and lost jobs of a cluster, at most, that are sorted as soon as they were polled, so that whoever looks
-first at many such clusters need not wait for all of them. More of them are sorted when somebody looks."""
 
 _NO_JOBS: Final = Jobs()
 _LOST: Final = (JobState.FAILED, JobState.VANISHED)
@@ -56,7 +54,7 @@ class Fleet:
         self._looking = Lock()
         self._seen: dict[str, Seen] = {}
         self._names: list[str] = []
-        self._before: dict[str, Picture] = {}
+        self._before: dict[str, Jobs] = {}
         self._indexes: dict[str, ClusterIndex] = {}
         self._looks: OrderedDict[Search, tuple[float, Look]] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
@@ -70,8 +68,9 @@ class Fleet:
             for known in (self._before, self._indexes):
                 for name in [name for name in known if name not in self._seen]:
                     del known[name]
-            change = self._changed(None)
-        self._tell(change)
+            self.version += 1
+            version = self.version
+        self._tell(Change(version, None))
 
     def polled(self, name: str, *, ok: bool, why: str) -> None:
         """Take over what a poll has left.
@@ -90,19 +89,18 @@ class Fleet:
             status = "down" if why else "up" if ok or was.status == "up" else was.status
             seen = Seen(was.cluster, status, why, last_success=now if ok else was.last_success, last_poll=now)
             self._seen[name] = seen
-            before = self._before.get(name)
-            old = _NO_JOBS if before is None else before.jobs
+            old = self._before.get(name, _NO_JOBS)
             new = _NO_JOBS if picture is None else picture.jobs
-            if picture is not None:
-                self._before[name] = picture
-                if len(new.unfinished) + len(new.lost) <= AT_ONCE:
-                    self._index(name)
             if old is new and (was.status, was.why) == (status, why):
                 return
-            change = self._changed(seen)
+            self._indexes.pop(name, None)
+            if picture is not None:
+                self._before[name] = new
+            self.version += 1
+            version = self.version
         if self._listeners:
             jobs, removed = new.since(old)
-            self._tell(replace(change, jobs=jobs, removed=removed, transitions=self._latest(name) if ok else ()))
+            self._tell(Change(version, seen, jobs, removed, self._latest(name) if ok else ()))
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Tell somebody of every change from now on, in the thread of the poll that made it."""
@@ -150,7 +148,7 @@ class Fleet:
             if index is None or not _may_have(index, search):
                 continue
             since = now - seen.cluster.failed_retention
-            for tracked in index.picture.jobs.after(after[1] if after is not None and name == after[0] else ""):
+            for tracked in index.jobs.after(after[1] if after is not None and name == after[0] else ""):
                 if _is_shown(tracked, since) and search.takes(name, tracked):
                     yield name, tracked
 
@@ -177,10 +175,8 @@ class Fleet:
         if picture is None:
             return None
         index = self._indexes.get(name)
-        if index is None or index.picture is not picture:
-            same = index is not None and index.picture.jobs is picture.jobs
-            index = replace(index, picture=picture) if index is not None and same else index_of(name, picture)
-            self._indexes[name] = index
+        if index is None or index.jobs is not picture.jobs:
+            index = self._indexes[name] = index_of(picture.jobs)
         return index
 
     def _kept(self, was: Seen | None, cluster: Cluster) -> Seen:
@@ -188,13 +184,9 @@ class Fleet:
             self._before.pop(cluster.name, None)
             restored = self._picture(cluster.name)
             if restored is not None:
-                self._before[cluster.name] = restored
+                self._before[cluster.name] = restored.jobs
             return Seen(cluster)
         return replace(was, cluster=cluster)
-
-    def _changed(self, seen: Seen | None) -> Change:
-        self.version += 1
-        return Change(self.version, seen)
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.fleet.index import ClusterIndex, Found
+from monitor.fleet.index import ClusterIndex
 from monitor.fleet.search import Search
 from monitor.fleet.seen import Seen
-from monitor.jobs import JobState
+from monitor.jobs import JobState, TrackedJob
+
+Found = tuple[str, TrackedJob]
+"""A job with the name of its cluster."""
 
 _WORST: Final = {JobState.FAILED: 0, JobState.VANISHED: 1}
 _STALLED: Final = 2
@@ -74,15 +77,14 @@ def look_at(
             totals[state] += count
         stalled += index.stalled
         since = now - seen.cluster.failed_retention
-        for found in index.lost:
-            tracked = found[1]
+        name = seen.cluster.name
+        for tracked in index.lost:
             lately = (tracked.finished_at or 0.0) > since
-            if (lately or (ended_too and tracked.missing_since is None)) and (every or search.takes(*found)):
-                (attention if lately else ended).append(found)
-        for jobs, section in ((index.waiting, attention), (index.running, running)):
-            section.extend(jobs if every else [one for one in jobs if search.takes(*one)])
-        if ended_too:
-            ended.extend(one for one in index.completed() if every or search.takes(*one))
+            if (lately or (ended_too and tracked.missing_since is None)) and (every or search.takes(name, tracked)):
+                (attention if lately else ended).append((name, tracked))
+        others = ((index.waiting, attention), (index.running, running), (index.completed if ended_too else (), ended))
+        for jobs, section in others:
+            section.extend([(name, one) for one in jobs if every or search.takes(name, one)])
     attention.sort(key=_urgency)
     running.sort(key=lambda found: found[1].first_seen)
     ended.sort(key=lambda found: found[1].finished_at or 0.0, reverse=True)

@@ -1,14 +1,13 @@
 """What polls leave of a cluster, and what they changed."""
 
-from dataclasses import dataclass
+import msgspec
 
 from monitor.config import Cluster
 from monitor.jobs import TrackedJob
 from monitor.store import Recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """A cluster, as the latest poll left it.
 
     Attributes:
@@ -26,8 +25,7 @@ class Seen:
     last_poll: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What a poll changed.
 
     Attributes:

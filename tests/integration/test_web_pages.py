@@ -382,8 +382,7 @@ def test_an_answer_about_files_counts_for_a_while(served, watched, monkeypatch):
     assert len(watched.asked) == 2
 
 
-def test_a_big_cluster_is_sorted_when_somebody_looks(served, watched, monkeypatch):
-    monkeypatch.setattr("monitor.fleet.fleet.AT_ONCE", 1)
+def test_jobs_are_sorted_when_somebody_looks(served, watched):
     watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "films", FAILED))
     assert watched.fleet._indexes == {}
 
