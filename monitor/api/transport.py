@@ -122,23 +122,24 @@ class _TimedConnection(HTTPConnection):
             The body of a plain answer with no more bytes than ``limit`` whose head came in one piece; of any other
             answer the head, which `http.client` has read, with the body unread.
         """
+        sock = self.sock
+        if sock.gettimeout() != within:  # asking costs nothing, setting it is a call of the system
+            sock.settimeout(within)
+        sock.sendall(request)
         deadline = time.monotonic() + within
-        self.sock.settimeout(within)
-        self.sock.sendall(request)
-        _wait_until(deadline, self.sock)
-        answer = self.sock.recv(_AT_ONCE)
+        answer = sock.recv(_AT_ONCE)
         head = plain_head(answer)
         if head is not None and head.length <= min(limit, _AT_ONCE):
             whole = head.size + head.length
             while len(answer) < whole:
-                _wait_until(deadline, self.sock)
-                part = self.sock.recv(whole - len(answer))
+                _wait_until(deadline, sock)
+                part = sock.recv(whole - len(answer))
                 if not part:
                     break
                 answer += part
             if len(answer) == whole:
                 return answer[head.size :]
-        response = _timed_response(deadline, self.sock, answer, method=method)
+        response = _timed_response(deadline, sock, answer, method=method)
         response.begin()
         if response.will_close:
             self.close()  # the response keeps the socket for itself
