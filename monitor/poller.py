@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -49,8 +49,7 @@ REJECTED_REMEMBERED: Final = 100
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How a poll ended, for who decides when the next one is.
 
     Attributes:
