@@ -15,7 +15,7 @@ _ARENAS: Final = 2
 _LARGE: Final = 2**20
 """Bytes."""
 
-_GARBAGE_AFTER: Final = 20_000
+_GARBAGE_AFTER: Final = 50_000
 """Objects that have come to be, less those that went by themselves, after which Python looks for garbage among them:
 some megabytes at most. Polls leave next to none, and a look (usually after 700) costs more than some of their parts."""
 
