@@ -74,6 +74,7 @@ class Store:
         self._tell_after = tell_after
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self._behind: set[str] = set()
         self._recent = Recent()
         self._lock = Lock()
         self._about_to_tell: set[int] = set()
@@ -168,6 +169,7 @@ class Store:
     def forget(self, cluster: str) -> None:
         """Forget a cluster: it is no longer watched, or its name now stands for another one."""
         held = self._held.pop(cluster, None)
+        self._behind.discard(cluster)
         if held is None or self._database is None:
             return
         with held.lock:
@@ -220,15 +222,18 @@ class Store:
         try:
             stored = self._database.load(held.whose)
         except SQLAlchemyError as error:
+            self._behind.add(held.whose.name)
             self.note_illness(error)
             return
         held.loaded, held.unsaved = True, False
+        self._behind.discard(held.whose.name)
         held.told_unsaved.clear()
         held.picture, held.revision = (None, 0) if stored is None else (stored.picture, stored.revision)
 
     def _keep_in_memory(self, held: _Held, difference: Difference) -> None:
         held.picture = difference.picture
         held.unsaved = True
+        self._behind.add(held.whose.name)
         held.told_unsaved.extend(difference.transitions)
         del held.told_unsaved[:-UNSAVED_LIMIT]
         self._remember(held, difference)
@@ -242,12 +247,15 @@ class Store:
         held.latest = tuple(stored or here)
 
     def _catch_up(self, database: Database) -> None:
-        """Write the clusters that were kept only in memory.
+        """Write the clusters that were kept only in memory; of a big fleet, usually none.
 
         One whose stored picture could not even be read goes back to it, now that it can: its next poll tells what
         happened since then.
         """
-        for held in list(self._held.values()):
+        for name in tuple(self._behind):
+            held = self._held.get(name)
+            if held is None:
+                continue
             with held.lock:
                 if not held.loaded:
                     self._load(held)
@@ -259,6 +267,7 @@ class Store:
                         continue
                     held.revision, held.unsaved = held.revision + 1, False
                     held.told_unsaved.clear()
+                    self._behind.discard(name)
 
     def _mark_told(self, database: Database) -> None:
         with self._lock:
