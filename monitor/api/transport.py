@@ -23,6 +23,9 @@ from monitor.api.heads import plain_head
 _AT_ONCE: Final = 2**15
 """Bytes read at once: most answers whole."""
 
+_SENT_AT_ONCE: Final = 0.01
+"""Seconds: where sending takes no longer, the time for the answer is not cut by it."""
+
 
 class _TimedReader(io.RawIOBase):
     """A socket's bytes, as long as the deadline has not passed; those that were read already come first."""
@@ -123,10 +126,12 @@ class _TimedConnection(HTTPConnection):
             answer the head, which `http.client` has read, with the body unread.
         """
         sock = self.sock
+        deadline = time.monotonic() + within
         if sock.gettimeout() != within:  # asking costs nothing, setting it is a call of the system
             sock.settimeout(within)
         sock.sendall(request)
-        deadline = time.monotonic() + within
+        if deadline - time.monotonic() < within - _SENT_AT_ONCE:
+            _wait_until(deadline, sock)
         answer = sock.recv(_AT_ONCE)
         head = plain_head(answer)
         if head is not None and head.length <= min(limit, _AT_ONCE):
