@@ -1,4 +1,4 @@
-"""The store's database: one transaction for each poll that changes something."""
+"""The store's database: each poll that changes something is in one transaction, which several polls can share."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +18,13 @@ from monitor.store.history import History, Recorded, Wanted
 from monitor.store.recording import Recording
 from monitor.store.statements import Statements
 from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
+from monitor.store.together import Together
 
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
+
+_FEW: Final = 200
+"""Jobs that a poll may change to share its transaction with others; more would keep another monitor waiting."""
 
 _decode: Final = msgspec.json.Decoder(TrackedJob).decode
 
@@ -66,6 +70,7 @@ class Database:
         self._is_file = engine.dialect.name == "sqlite"
         self._one_writer: AbstractContextManager[object] = Lock() if self._is_file else nullcontext()
         self._statements = Statements(engine.dialect)
+        self._together = Together(self._recording)
 
     def migrate(self) -> None:
         """Make or update the tables."""
@@ -119,7 +124,8 @@ class Database:
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._one_writer, self._driver.writing() as cursor:
+
+        def work(cursor: DBAPICursor) -> list[int]:
             write = self._next(cursor, whose, revision, difference.picture)
             write.put_jobs(difference.changed)
             write.forget_jobs(difference.removed)
@@ -127,13 +133,18 @@ class Database:
                 write.put_outcomes(stored.outcomes, difference.picture.outcomes)
             return write.add_transitions(whose.cluster_id, difference.transitions)
 
+        if self._is_file and len(difference.changed) + len(difference.removed) <= _FEW:
+            return self._together.write(work)
+        with self._recording() as cursor:
+            return work(cursor)
+
     def replace(self, whose: Whose, revision: int, picture: Picture, told: Iterable[Transition]) -> None:
         """Put a whole picture in place of the stored one, with transitions that were logged while nothing was stored.
 
         Raises:
             StaleError: There is another revision by now; nothing is recorded.
         """
-        with self._one_writer, self._driver.writing() as cursor:
+        with self._recording() as cursor:
             write = self._next(cursor, whose, revision, picture)
             write.clear()
             write.put_jobs(picture.jobs.values())
@@ -220,6 +231,12 @@ class Database:
         else:
             write.begin(whose.identity, picture.baseline_at)
         return write
+
+    @contextmanager
+    def _recording(self) -> Iterator[DBAPICursor]:
+        """One transaction with the driver's own cursor."""
+        with self._one_writer, self._driver.writing() as cursor:
+            yield cursor
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
