@@ -51,6 +51,7 @@ class ClusterMetrics:
         self._lock = Lock()
         self._cluster = cluster
         self._who = labels(("milvus_cluster", cluster.name))
+        self._info = _info(cluster, self._who)
         self._counts = Counts(self._who, failure_kinds)
         self._series = JobSeries(self._who)
         self._picture = Picture()
@@ -64,6 +65,7 @@ class ClusterMetrics:
         """Take over changed settings; what was counted and seen stays."""
         with self._lock:
             self._cluster = cluster
+            self._info = _info(cluster, self._who)
             self._show(self._seen_at)
 
     def restored(self, picture: Picture, now: float) -> None:
@@ -131,12 +133,10 @@ class ClusterMetrics:
         lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
         self._stale = by_family(lasting)
         self._fresh = by_family((*self._jobs.present, *lasting))
-        cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
-        info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
         up = self._up
         self._rare = (
             b"" if up is None else line("cluster_up", self._who, int(up)),
-            line("cluster_info", f"{self._who},{info}", 1),
+            self._info,
             line("cluster_series_dropped", self._who, self._jobs.dropped),
             line("polls_missed_total", self._who, counts.missed),
             line("bad_records_total", self._who, counts.bad_records),
@@ -164,3 +164,10 @@ class ClusterMetrics:
         seen_at = (success or 0.0) + self._success_took
         fresh_until = seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took)
         self.text = ClusterText(self._fresh, self._stale, about, fresh_until)
+
+
+def _info(cluster: Cluster, who: str) -> bytes:
+    """Return the line that says which cluster it is."""
+    cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
+    info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
+    return line("cluster_info", f"{who},{info}", 1)

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Final
 
 from monitor.jobs import TERMINAL, JobState, Place, Transition
@@ -16,7 +16,7 @@ COLLECTIONS_LIMIT: Final = 10_000
 """Collections of one cluster whose finished jobs are counted."""
 
 _ENDPOINTS: Final = ("list", "describe")
-_NONE_YET: Final = {state.value: 0 for state in (JobState.COMPLETED, JobState.FAILED, JobState.VANISHED)}
+_ENDS: Final = (JobState.COMPLETED.value, JobState.FAILED.value, JobState.VANISHED.value)
 
 
 class Histogram:
@@ -55,7 +55,7 @@ class Counts:
         polls: Polls.
         missed: Polls that did not run.
         bad_records: Records of lists that were no jobs.
-        finished: Finished jobs by collection and state. It never changes: changes make another one.
+        finished: How many jobs have finished, by database, collection and state; those of a collection are together.
         failures: The lines of failed polls.
         transitions: The lines of transitions.
         durations: The lines of the histograms.
@@ -66,7 +66,7 @@ class Counts:
         self.polls = 0
         self.missed = 0
         self.bad_records = 0
-        self.finished: Mapping[Place, Mapping[str, int]] = {}
+        self.finished: dict[tuple[str, str, str], int] = {}
         self.transitions = self.durations = b""
         self._who = who
         self._failures = Counter(dict.fromkeys(failure_kinds, 0))
@@ -104,14 +104,13 @@ class Counts:
 
     def _count_ended(self, transitions: Sequence[Transition]) -> None:
         self.know([(step.database, step.collection) for step in transitions])
-        finished = dict(self.finished)
         for step in transitions:
-            place, state = (step.database, step.collection), step.to_state.value
-            if place in finished:
-                finished[place] = {**finished[place], state: finished[place][state] + 1}
+            state = step.to_state.value
+            counted = step.database, step.collection, state
+            if counted in self.finished:
+                self.finished[counted] += 1
             if step.from_state is not None and step.from_state not in TERMINAL:
                 self._durations.setdefault(state, Histogram()).observe(step.duration)
-        self.finished = finished
         self.durations = encoded(
             "".join(
                 [
@@ -123,9 +122,10 @@ class Counts:
 
     def know(self, places: Iterable[Place]) -> None:
         """Make collections known, so that their counters begin at 0."""
-        new = {place: _NONE_YET for place in places if place not in self.finished}
-        if new and len(self.finished) < COLLECTIONS_LIMIT:
-            self.finished = dict(islice({**self.finished, **new}.items(), COLLECTIONS_LIMIT))
+        for database, collection in places:
+            is_known = (database, collection, _ENDS[0]) in self.finished
+            if not is_known and len(self.finished) < COLLECTIONS_LIMIT * len(_ENDS):
+                self.finished.update({(database, collection, state): 0 for state in _ENDS})
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what the cluster's session has counted so far."""

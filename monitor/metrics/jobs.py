@@ -1,6 +1,5 @@
 """The series of a cluster's jobs and collections, from its picture."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,19 @@ from math import inf
 from typing import Final
 
 from monitor.config import Cluster
-from monitor.jobs import CollectionOutcome, Job, JobState, Pace, Picture, Place, TrackedJob, classify, pace_of
-from monitor.metrics.samples import INDEX, Budget, Kept, Piece, Sheet, encoded, escaped
+from monitor.jobs import (
+    CollectionOutcome,
+    Job,
+    JobState,
+    Pace,
+    Picture,
+    Place,
+    TrackedJob,
+    classify,
+    eta_seconds,
+    pace_of,
+)
+from monitor.metrics.samples import INDEX, Budget, Piece, Sheet, escaped, lines
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
@@ -24,18 +34,18 @@ _RUNNING: Final = (
     INDEX["job_progress_ratio"],
     INDEX["job_imported_rows"],
     INDEX["job_total_rows"],
+    INDEX["job_eta_seconds"],
 )
 _LOST: Final = (INDEX["job_state"], INDEX["job_failed"])
 _OUTCOME: Final = (
     INDEX["collection_last_finished_failed"],
     INDEX["collection_last_completed_timestamp_seconds"],
 )
-_ETA: Final = INDEX["job_eta_seconds"]
-
-_LINE: Final = re.compile(rb"[^\n]*\n")
 
 _LEAST_OF_A_JOB: Final = 4
-_MOST_OF_A_JOB: Final = 9
+
+Counted = tuple[str, str, str]
+"""A database, a collection in it, and a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,112 +76,160 @@ class JobSeries:
     """
 
     def __init__(self, who: str) -> None:
-        self._who = who
         self._paces: list[Pace | None] = []
-        self._running = Sheet(len(_RUNNING) + 1, partial(_running, who))
-        self._lost = Sheet(len(_LOST), partial(_lost, who))
-        self._outcomes = Kept[_Collections]()
-        self._listed = Kept[_Collections]()
-        self._finished = Kept[_Collections]()
+        self._running = Sheet(_RUNNING, partial(_running, who))
+        self._lost = Sheet(_LOST, partial(_lost, who))
+        self._outcomes = Sheet(_OUTCOME, partial(_outcome, who))
+        self._listed = Sheet((INDEX["jobs"],), partial(_count, "jobs", who))
+        self._finished = Sheet((INDEX["jobs_finished_total"],), partial(_count, "jobs_finished_total", who))
 
-    def render(
-        self, cluster: Cluster, picture: Picture, finished: Mapping[Place, Mapping[str, int]], now: float
-    ) -> JobTexts:
+    def render(self, cluster: Cluster, picture: Picture, finished: Mapping[Counted, int], now: float) -> JobTexts:
         """Render the series of a picture.
 
         Args:
             cluster: How many series of jobs there may be, and for how long failures are shown.
             picture: What is known.
-            finished: Finished jobs by collection and state; it never changes.
+            finished: How many jobs have finished.
             now: The time for what depends on it.
         """
-        who, budget = self._who, Budget(cluster.series_per_cluster)
-        lost = _lately_lost(picture, now - cluster.failed_retention)
-        self._lost.show(lost)
-        lost_texts = self._lost.texts(budget.fitting([1 + (one.job.state is JobState.FAILED) for one in lost]))
-        running, etas = self._running_and_etas(_unfinished(picture, budget.left), now, budget)
-        most = max(cluster.series_per_cluster, COLLECTION_SERIES)
-        completed, others = picture.jobs.completed.places, _states(picture)
-        outcomes = self._outcomes.made(_outcomes, who, picture.outcomes, _room(most, 2 * len(picture.outcomes)))
-        most -= outcomes.series
-        listed = self._listed.made(_listed, who, completed, others, _room(most, len(completed) + len(others)))
-        most -= listed.series
-        ended = self._finished.made(_finished, who, finished, _room(most, 3 * len(finished)))
+        of_jobs = Budget(cluster.series_per_cluster)
+        lost = _lately_lost(picture, now - cluster.failed_retention, of_jobs)
+        self._lost.show(lost, [*map(id, lost)])
+        of_jobs.left -= self._lost.series
+        running, times_left = self._show_running(_unfinished(picture, now, of_jobs), now)
+
+        of_collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
+        outcomes = _outcomes(picture, of_collections)
+        self._outcomes.show(outcomes, [(place, id(outcome)) for place, outcome in outcomes])
+        of_collections.left -= self._outcomes.series
+        for sheet, counts in ((self._listed, _counts(picture)), (self._finished, finished)):
+            items = _whole_collections(counts, of_collections)
+            sheet.show(items, items)
+            of_collections.left -= sheet.series
+
         ends = [one.finished_at + cluster.failed_retention for one in lost if one.finished_at is not None]
         return JobTexts(
-            present=(*running, *listed.pieces),
-            lasting=(*zip(_LOST, lost_texts, strict=True), *outcomes.pieces, *ended.pieces),
-            dropped=budget.dropped + outcomes.dropped + listed.dropped + ended.dropped,
-            until=now if etas else min(ends, default=inf),
+            present=(*running, *self._listed.pieces()),
+            lasting=(*self._lost.pieces(), *self._outcomes.pieces(), *self._finished.pieces()),
+            dropped=of_jobs.dropped + of_collections.dropped,
+            until=now if times_left else min(ends, default=inf),
         )
 
-    def _running_and_etas(
-        self, unfinished: Sequence[TrackedJob], now: float, budget: Budget
-    ) -> tuple[list[Piece], bool]:
+    def _show_running(self, unfinished: Sequence[TrackedJob], now: float) -> tuple[list[Piece], bool]:
         """Return the text of unfinished jobs, and whether the time left of any is known."""
-        new, order = self._running.show(unfinished)
+        new, order = self._running.show(unfinished, [*map(id, unfinished)])
         paces = [*self._paces, *map(pace_of, new)]
         self._paces = [paces[place] for place in order]
         left = [None if pace is None or now > pace.until else pace.done_at - now for pace in self._paces]
-        count = len(unfinished)
-        if count * _MOST_OF_A_JOB > budget.left:
-            count = budget.fitting(list(map(_series, unfinished, left)))
-        *texts, template = self._running.texts(count)
-        known = [seconds if seconds > 0 else 0.0 for seconds in left[:count] if seconds is not None]
-        if len(known) < count:
-            lines = zip(_LINE.findall(template), left, strict=False)  # names may hold what else ends a line
-            template = b"".join([line for line, seconds in lines if seconds is not None])
-        pieces = [*zip(_RUNNING, texts, strict=True), (_ETA, template % tuple(known))]
-        return pieces, left.count(None) < len(left)
+        known = [seconds if seconds > 0 else 0.0 for seconds in left if seconds is not None]
+        *pieces, (family, template) = self._running.pieces()
+        if len(known) < len(left):
+            template = b"".join(
+                [line for line, seconds in zip(lines(template), left, strict=True) if seconds is not None]
+            )
+        return [*pieces, (family, template % tuple(known))], bool(known)
 
 
-def _lately_lost(picture: Picture, since: float) -> list[TrackedJob]:
+def _lately_lost(picture: Picture, since: float, budget: Budget) -> Sequence[TrackedJob]:
     """Return the jobs that failed or vanished since a time, the latest first."""
     lost = [one for one in picture.jobs.lost.values() if one.finished_at is not None and one.finished_at > since]
+    if len(lost) * len(_LOST) <= budget.left:
+        return lost
     lost.sort(key=lambda one: one.finished_at or 0.0, reverse=True)
-    return lost
+    return budget.fitting(lost, [1 + (one.job.state is JobState.FAILED) for one in lost])
 
 
-def _unfinished(picture: Picture, series: int) -> list[TrackedJob]:
-    """Return the unfinished jobs: stalled ones first, then the oldest, where so many series will not do for all."""
+def _unfinished(picture: Picture, now: float, budget: Budget) -> Sequence[TrackedJob]:
+    """Return the unfinished jobs, stalled ones first, then the oldest, where so many series will not do for all."""
     unfinished = list(picture.jobs.unfinished.values())
-    if len(unfinished) * _MOST_OF_A_JOB > series:
-        unfinished.sort(key=lambda tracked: (not tracked.stalled, tracked.first_seen, tracked.job.job_id))
-    return unfinished
+    if len(unfinished) * len(_RUNNING) <= budget.left:
+        return unfinished
+    unfinished.sort(key=lambda one: (not one.stalled, one.first_seen, one.job.job_id))
+    return budget.fitting(unfinished, [_series(one, now) for one in unfinished])
 
 
-def _series(tracked: TrackedJob, seconds_left: float | None) -> int:
+def _series(tracked: TrackedJob, now: float) -> int:
     """Return the number of series of an unfinished job."""
     job = tracked.job
-    perhaps = (job.progress, job.imported_rows, job.total_rows, seconds_left)
+    perhaps = (job.progress, job.imported_rows, job.total_rows, eta_seconds(tracked, now))
     return _LEAST_OF_A_JOB + len(perhaps) - perhaps.count(None)
 
 
-def _running(who: str, tracked: TrackedJob) -> tuple[str, ...]:
+def _outcomes(picture: Picture, budget: Budget) -> Sequence[tuple[Place, CollectionOutcome]]:
+    """Return how imports ended, failures first, where so many series will not do for all."""
+    outcomes = list(picture.outcomes.items())
+    if len(outcomes) * len(_OUTCOME) <= budget.left:
+        return outcomes
+    outcomes.sort(key=lambda item: not item[1].last_failed)
+    told = [(one.last_failed, one.last_completed_at) for _, one in outcomes]
+    return budget.fitting(outcomes, [len(values) - values.count(None) for values in told])
+
+
+def _counts(picture: Picture) -> dict[Counted, int]:
+    """Count the jobs of the latest list by collection and state."""
+    counts: dict[Counted, int] = Counter(
+        [
+            (tracked.job.database, tracked.job.collection, tracked.job.state)
+            for tracked in chain(picture.jobs.unfinished.values(), picture.jobs.lost.values())
+            if tracked.missing_since is None
+        ]
+    )
+    for (database, collection), count in picture.jobs.completed.places.items():
+        counts[database, collection, JobState.COMPLETED] = count
+    return counts
+
+
+def _whole_collections(counts: Mapping[Counted, int], budget: Budget) -> Sequence[tuple[Counted, int]]:
+    """Return the counts of the first collections, those of each together, where there is no room for all."""
+    if len(counts) <= budget.left:
+        return list(counts.items())
+    by_place: dict[Place, list[tuple[Counted, int]]] = {}
+    for counted, count in counts.items():
+        by_place.setdefault(counted[:2], []).append((counted, count))
+    each = list(by_place.values())
+    return list(chain.from_iterable(budget.fitting(each, list(map(len, each)))))
+
+
+def _running(who: str, tracked: TrackedJob) -> str:
     """Return the lines of an unfinished job; the last, of the time left, as a template for its value."""
     job = tracked.job
-    of = _job(who, job)
+    of, state = _job(who, job), str(job.state)
     progress, imported, total = job.progress, job.imported_rows, job.total_rows
     return (
-        f'milvus_import_job_state{{{of},state="{job.state}"}} 1\n',
-        f'milvus_import_job_stalled{{{of},state="{job.state}"}} {int(tracked.stalled)}\n',
-        f"milvus_import_job_first_seen_timestamp_seconds{{{of}}} {tracked.first_seen!r}\n",
-        f"milvus_import_job_last_change_timestamp_seconds{{{of}}} {tracked.last_change!r}\n",
-        "" if progress is None else f"milvus_import_job_progress_ratio{{{of}}} {progress!r}\n",
-        "" if imported is None else f"milvus_import_job_imported_rows{{{of}}} {imported!r}\n",
-        "" if total is None else f"milvus_import_job_total_rows{{{of}}} {total!r}\n",
-        f"milvus_import_job_eta_seconds{{{of.replace('%', '%%')}}} %.1f\n",
+        f'milvus_import_job_state{{{of},state="{state}"}} 1\n'
+        f'milvus_import_job_stalled{{{of},state="{state}"}} {int(tracked.stalled)}\n'
+        f"milvus_import_job_first_seen_timestamp_seconds{{{of}}} {tracked.first_seen:.3f}\n"
+        f"milvus_import_job_last_change_timestamp_seconds{{{of}}} {tracked.last_change:.3f}\n"
+        f"{'' if progress is None else f'milvus_import_job_progress_ratio{{{of}}} {progress:.6g}'}\n"
+        f"{'' if imported is None else f'milvus_import_job_imported_rows{{{of}}} {imported}'}\n"
+        f"{'' if total is None else f'milvus_import_job_total_rows{{{of}}} {total}'}\n"
+        f"milvus_import_job_eta_seconds{{{of.replace('%', '%%')}}} %d\n"
     )
 
 
-def _lost(who: str, tracked: TrackedJob) -> tuple[str, ...]:
+def _lost(who: str, tracked: TrackedJob) -> str:
     """Return the lines of a job that failed or vanished."""
     job = tracked.job
-    of = _job(who, job)
-    failed = ""
+    of, failed = _job(who, job), ""
     if job.state is JobState.FAILED:
-        failed = f'milvus_import_job_failed{{{of},reason="{classify(job.reason).value}"}} 1\n'
-    return f'milvus_import_job_state{{{of},state="{job.state}"}} 1\n', failed
+        failed = f'milvus_import_job_failed{{{of},reason="{classify(job.reason).value}"}} 1'
+    return f'milvus_import_job_state{{{of},state="{job.state}"}} 1\n{failed}\n'
+
+
+def _outcome(who: str, item: tuple[Place, CollectionOutcome]) -> str:
+    """Return the lines of how the latest import of a collection ended."""
+    (database, collection), outcome = item
+    of, failed, at = _place(who, database, collection), outcome.last_failed, outcome.last_completed_at
+    return (
+        f"{'' if failed is None else f'milvus_import_collection_last_finished_failed{{{of}}} {int(failed)}'}\n"
+        f"{'' if at is None else f'milvus_import_collection_last_completed_timestamp_seconds{{{of}}} {at:.3f}'}\n"
+    )
+
+
+def _count(family: str, who: str, item: tuple[Counted, int]) -> str:
+    """Return the line of how many jobs of a collection are, or came to be, in a state."""
+    (database, collection, state), count = item
+    return f'milvus_import_{family}{{{_place(who, database, collection)},state="{state}"}} {count}\n'
 
 
 def _job(who: str, job: Job) -> str:
@@ -179,92 +237,6 @@ def _job(who: str, job: Job) -> str:
     return f'{_place(who, job.database, job.collection)},job_id="{escaped(job.job_id)}"'
 
 
-@dataclass(frozen=True, slots=True)
-class _Collections:
-    """What is told of collections, as far as there is room for it.
-
-    Attributes:
-        pieces: The text.
-        series: How many series that is, or as many as there was room for where some were left out.
-        dropped: How many were left out.
-    """
-
-    pieces: Sequence[Piece]
-    series: int
-    dropped: int
-
-
-def _room(left: int, series: int) -> int:
-    """Return how much room so many series have; the same as long as there is enough, however much is left."""
-    return min(left, series)
-
-
-def _fitting(families: Sequence[int], collections: Sequence[Sequence[str]], room: int) -> _Collections:
-    """Return what is told of the first collections, as long as they fit, each whole.
-
-    Args:
-        families: The indexes of the families.
-        collections: For each collection, its lines by family.
-        room: How many series there may be.
-    """
-    budget = Budget(room)
-    count = budget.fitting(["".join(texts).count("\n") for texts in collections])
-    columns = zip(*collections[:count], strict=True)
-    pieces = [(index, encoded("".join(column))) for index, column in zip(families, columns, strict=False)]
-    return _Collections(pieces, room - budget.left, budget.dropped)
-
-
-def _outcomes(who: str, outcomes: Mapping[Place, CollectionOutcome], room: int) -> _Collections:
-    """Return how imports ended, failures first."""
-    collections = []
-    for place, outcome in sorted(outcomes.items(), key=lambda item: not item[1].last_failed):
-        of, failed, at = _place(who, *place), outcome.last_failed, outcome.last_completed_at
-        collections.append(
-            (
-                "" if failed is None else f"milvus_import_collection_last_finished_failed{{{of}}} {int(failed)}\n",
-                "" if at is None else f"milvus_import_collection_last_completed_timestamp_seconds{{{of}}} {at!r}\n",
-            )
-        )
-    return _fitting(_OUTCOME, collections, room)
-
-
-def _listed(
-    who: str, completed: Mapping[Place, int], others: Mapping[tuple[str, str, JobState], int], room: int
-) -> _Collections:
-    """Return how many jobs of each state the list has."""
-    counts: dict[Place, dict[str, int]] = {place: {JobState.COMPLETED: count} for place, count in completed.items()}
-    for (database, collection, state), count in others.items():
-        counts.setdefault((database, collection), {})[state] = count
-    return _fitting((INDEX["jobs"],), _by_state("jobs", who, counts), room)
-
-
-def _finished(who: str, finished: Mapping[Place, Mapping[str, int]], room: int) -> _Collections:
-    """Return how many jobs have finished."""
-    return _fitting((INDEX["jobs_finished_total"],), _by_state("jobs_finished_total", who, finished), room)
-
-
-def _by_state(family: str, who: str, counts: Mapping[Place, Mapping[str, int]]) -> list[tuple[str]]:
-    """Return the lines of each collection."""
-    collections = []
-    for place, states in counts.items():
-        head = f"milvus_import_{family}{{{_place(who, *place)},state"
-        collections.append(("".join([f'{head}="{state}"}} {count}\n' for state, count in sorted(states.items())]),))
-    return collections
-
-
 def _place(who: str, database: str, collection: str) -> str:
     """Return the labels of a collection."""
     return f'{who},database="{escaped(database)}",collection="{escaped(collection)}"'
-
-
-def _states(picture: Picture) -> dict[tuple[str, str, JobState], int]:
-    """Count the jobs of the latest list that have not completed, by collection and state."""
-    return dict(
-        Counter(
-            [
-                (tracked.job.database, tracked.job.collection, tracked.job.state)
-                for tracked in chain(picture.jobs.unfinished.values(), picture.jobs.lost.values())
-                if tracked.missing_since is None
-            ]
-        )
-    )
