@@ -42,16 +42,22 @@ class Together:
         return mine.result()
 
     def _write_all(self, gathered: list[tuple[Work, Future[list[int]]]]) -> None:
-        """Write in one transaction; where that fails, each in one of its own, so that none suffers from another."""
+        """Write in one transaction; where that fails, each in one of its own, so that none suffers from another.
+
+        Where it could not even begin, nobody's could: the others need not wait for the same once more.
+        """
+        begun = False
         try:
             with self._writing() as cursor:
+                begun = True
                 written = [work(cursor) for work, _ in gathered]
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
-            if len(gathered) == 1:
-                gathered[0][1].set_exception(error)
-                return
-            for one in gathered:
-                self._write_all([one])
+            if begun and len(gathered) > 1:
+                for one in gathered:
+                    self._write_all([one])
+            else:
+                for _, its in gathered:
+                    its.set_exception(error)
             return
         for (_, its), ids in zip(gathered, written, strict=True):
             its.set_result(ids)

@@ -119,6 +119,17 @@ def test_when_the_file_is_full_every_poll_goes_on_in_memory_and_is_written_later
     assert {name: len(ids) for name, ids in fleet.recorded().items()} == dict.fromkeys(NAMES, 1)
 
 
+def test_while_another_program_holds_the_file_all_wait_for_it_once_and_go_on_in_memory(fleet, monkeypatch):
+    with closing(sqlite3.connect(fleet.file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        came_to, said = fleet.poll_at_once({name: job() for name in NAMES}, monkeypatch)
+
+    assert came_to == {name: [] for name in NAMES}
+    assert said.count("BEGIN IMMEDIATE") == 1
+    fleet.store.maintain(lambda *_: pytest.fail("all of it was told"))
+    assert {name: len(ids) for name, ids in fleet.recorded().items()} == dict.fromkeys(NAMES, 1)
+
+
 def test_a_poll_that_changes_many_jobs_waits_for_nobody_and_keeps_nobody_waiting(fleet, monkeypatch):
     monkeypatch.setattr(gathering.time, "sleep", lambda _: pytest.fail("it waited"))
     jobs = [Job(str(number), "books", IMPORTING) for number in range(room._FEW + 1)]
