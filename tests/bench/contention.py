@@ -46,7 +46,7 @@ def scrapes(running: Monitor, seconds: float) -> list[float]:
 
 def run(*, quick: bool) -> Iterator[Row]:
     """Scrapes and polls at a time."""
-    clusters, interval, seconds, rounds = (50, 1.0, 1.0, 1) if quick else (1000, 10 / 3, 15.0, 3)
+    clusters, interval, seconds, rounds = (50, 1.0, 1.0, 1) if quick else (1000, 3.3, 15.0, 3)
     found, polls = Found(), 0
     with replay(STILL) as server, tempfile.TemporaryDirectory() as folder:
         places = server.clusters(clusters)

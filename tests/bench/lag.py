@@ -18,7 +18,8 @@ def lags(arrivals: Iterable[tuple[str, float]], interval: float) -> list[float]:
 
     Args:
         arrivals: Names of clusters, and when a list of each was asked for, in seconds since the epoch.
-        interval: Seconds from poll to poll.
+        interval: Seconds from poll to poll, in whole milliseconds: the schedule counts from 1970, where a third of a
+            microsecond an interval adds up to minutes.
     """
     width = min(SLOT, interval)
     return [(at - int(_share(name) * interval / width) * width) % interval for name, at in arrivals]
