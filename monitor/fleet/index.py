@@ -2,13 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 import msgspec
 
 from monitor.jobs import Jobs, JobState, TrackedJob
-
-_UNCOMMITTED: Final = JobState.UNCOMMITTED
 
 
 class ClusterIndex(msgspec.Struct, frozen=True, gc=False):
@@ -44,12 +41,16 @@ class ClusterIndex(msgspec.Struct, frozen=True, gc=False):
 def index_of(jobs: Jobs) -> ClusterIndex:
     """Return the jobs of a cluster, sorted by what they need."""
     unfinished = list(jobs.unfinished.values())
-    waiting = [one for one in unfinished if one.stalled or one.job.state is _UNCOMMITTED]
+    waiting = [one for one in unfinished if _waits(one)]
     return ClusterIndex(
         jobs,
         counts=jobs.states(),
         waiting=waiting,
-        running=[one for one in unfinished if not (one.stalled or one.job.state is _UNCOMMITTED)],
+        running=[one for one in unfinished if not _waits(one)],
         stalled=sum([one.stalled for one in waiting]),
         missing=sum([one.missing_since is not None for one in unfinished]),
     )
+
+
+def _waits(tracked: TrackedJob) -> bool:
+    return tracked.stalled or tracked.job.state is JobState.UNCOMMITTED

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from monitor.jobs import TERMINAL, JobState, Place, Transition
-from monitor.metrics.samples import encoded
+from monitor.metrics.samples import Counted, encoded
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -66,7 +66,7 @@ class Counts:
         self.polls = 0
         self.missed = 0
         self.bad_records = 0
-        self.finished: dict[tuple[str, str, str], int] = {}
+        self.finished: dict[Counted, int] = {}
         self.transitions = self.durations = b""
         self._who = who
         self._failures = Counter(dict.fromkeys(failure_kinds, 0))

@@ -21,7 +21,7 @@ from monitor.jobs import (
     eta_seconds,
     pace_of,
 )
-from monitor.metrics.samples import INDEX, Budget, Piece, Sheet, escaped, lines
+from monitor.metrics.samples import INDEX, Budget, Counted, Piece, Sheet, escaped, lines
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
@@ -43,9 +43,6 @@ _OUTCOME: Final = (
 )
 
 _LEAST_OF_A_JOB: Final = 4
-
-Counted = tuple[str, str, str]
-"""A database, a collection in it, and a state."""
 
 
 @dataclass(frozen=True, slots=True)

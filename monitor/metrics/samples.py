@@ -13,6 +13,9 @@ INDEX: Final = {family.name: index for index, family in enumerate(JOB_FAMILIES)}
 Piece = tuple[int, bytes]
 """The index of a family in ``JOB_FAMILIES``, and lines of it."""
 
+Counted = tuple[str, str, str]
+"""A database, a collection in it, and a state."""
+
 
 def labels(*pairs: tuple[str, str]) -> str:
     """Return label pairs, escaped and joined, without braces."""
@@ -82,7 +85,7 @@ class Sheet(Generic[Item]):
         """
         if keys == self._keys:
             return [], [*range(len(keys))]
-        # All that is done for each item is done by Python itself: there are many, and few of them have changed.
+        # Nothing is done for each item in a line of Python: there are many, and few of them have changed.
         places = dict(zip(self._keys, count(), strict=False))
         new = dict(zip(filterfalse(places.__contains__, keys), count(len(places)), strict=False))
         places |= new
