@@ -1,6 +1,5 @@
 """What an answer says: its body, decompressed and decoded within bounds, its code, and what a refusal means."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from msgspec.structs import asdict
 
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
+from monitor.api.values import value_of
 from monitor.config import Masking
 
 BODY_LIMIT: Final = 16 * 2**20
@@ -91,7 +91,7 @@ def decoded(
         content: The body.
         host: Who gave it, for the message.
         masking: The secrets.
-        is_list: Whether records of jobs may stay JSON, each a ``msgspec.Raw`` for ``value_of``: most need not be read.
+        is_list: Whether records of jobs may stay JSON, each a ``msgspec.Raw``: most need not be read.
 
     Raises:
         BadResponseError: It is not JSON, and the message shows how it begins; or it holds too many values.
@@ -107,22 +107,6 @@ def decoded(
         head = text(masking.content(content)[:60].decode("utf-8", "replace"))
         what = f"begins with {head!r}" if head else "is empty"
         raise BadResponseError(f"{host}: the answer is not JSON ({error}); it {what}") from None
-
-
-def value_of(content: bytes | bytearray | msgspec.Raw) -> Any:
-    """Return the value of some JSON, read more leniently where it cannot be read strictly.
-
-    Raises:
-        ValueError: It is not JSON.
-        RecursionError: It goes too deep.
-    """
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        try:
-            return json.loads(bytes(content).decode("utf-8-sig", "replace"))
-        except (ValueError, RecursionError):
-            raise error from None
 
 
 class _Data(msgspec.Struct):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from monitor.api.answers import code_of, value_of
+from monitor.api.answers import code_of
 from monitor.api.errors import BadResponseError
 from monitor.api.kept import Kept
 from monitor.api.records import BadRecordError, first
@@ -24,7 +24,10 @@ RECORD_LIMIT: Final = 100_000
 """Records of one list, good and bad: as many as its pages hold when they are full."""
 
 Parse = Callable[[Any], Job]
-"""Returns the job of a record; raises ``BadRecordError``."""
+"""Returns the job of a record, decoded or a ``msgspec.Raw``.
+
+Raises ``BadRecordError`` where it is none, ``ValueError`` or ``RecursionError`` where it is JSON that cannot be read.
+"""
 
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
@@ -252,7 +255,7 @@ def _read(record: Any, parse: Parse) -> Job:
         BadRecordError: It is none.
     """
     try:
-        return parse(value_of(record) if isinstance(record, msgspec.Raw) else record)
+        return parse(record)
     except BadRecordError:
         raise
     except (ValueError, RecursionError):

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from monitor.api.answers import code_of, envelope
 from monitor.api.errors import ApiError, BadResponseError, JobGoneError, TransientError, by_code
 from monitor.api.kept import Kept
 from monitor.api.listing import Listing, Page, Reading, Records, Remembered, records_in
 from monitor.api.records import BadRecordError, id_from, name, ratio, rows, state_from, text, timestamp
 from monitor.api.session import Session
+from monitor.api.values import value_of
 from monitor.config import Cluster
 from monitor.jobs import Job, JobState
 
@@ -91,6 +94,8 @@ def _records(payload: Any) -> Records:
 
 def _job(task: Any) -> Job:
     """Return the job of a task. Go leaves out what is zero: a task without ``state`` is pending (observed)."""
+    if isinstance(task, msgspec.Raw):
+        task = value_of(task)
     if not isinstance(task, Mapping):
         raise BadRecordError("a task is no object")
     infos = (

@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
+from monitor.api.values import value_of
 from monitor.jobs import Job, JobState
 
 ID_LIMIT: Final = 128
@@ -56,16 +58,35 @@ class BadRecordError(ValueError):
     """A record that cannot be a job; it costs only itself."""
 
 
+class _Plain(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, rename="camel"):
+    """A record that says no more than most do, and says it as usual."""
+
+    job_id: Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LIMIT)]
+    state: str
+    collection_name: Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)] = ""
+    progress: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+
+
+_plain_decoder: Final = msgspec.json.Decoder(_Plain)
+
+
 def job_from(record: Any, *, database: str = "") -> Job:
     """Return the job of one record of a list or of a describe, in the spellings of v2 and v1.
 
     Args:
-        record: The decoded record.
+        record: The record, decoded or as it came, as a ``msgspec.Raw``.
         database: The database that was asked for, where the server filters by it.
 
     Raises:
         BadRecordError: The record is no object, or its id is none.
+        ValueError: It is JSON that cannot be read.
+        RecursionError: It goes too deep.
     """
+    if isinstance(record, msgspec.Raw):
+        job = _plain_job(record, database)
+        if job is not None:
+            return job
+        record = value_of(record)
     if not isinstance(record, dict):
         raise BadRecordError(f"a record is {_kind(record)} instead of an object")
     state, raw_state = state_from(record.get("state"))
@@ -82,6 +103,18 @@ def job_from(record: Any, *, database: str = "") -> Job:
         created_at=timestamp(record.get("createTime")),
         completed_at=timestamp(record.get("completeTime")),
     )
+
+
+def _plain_job(record: msgspec.Raw, database: str) -> Job | None:
+    """Return the job of a record that needs no tidying; None for any other record."""
+    try:
+        plain = _plain_decoder.decode(record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    job_id, collection, state = plain.job_id, plain.collection_name, _AS_WRITTEN.get(plain.state)
+    if state is None or not job_id.isprintable() or " " in job_id or not collection.isprintable():
+        return None
+    return Job(job_id, collection, state, database, None if plain.progress is None else plain.progress / 100.0)
 
 
 def merged(listed: Job, described: Job) -> Job:

@@ -1,8 +1,12 @@
 """From a record to a job: every spelling that servers are known to use, and what is none."""
 
-from typing import Any
+import json
+from typing import Any, Final
 
+import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from monitor.api.records import (
     ID_LIMIT,
@@ -19,7 +23,23 @@ from monitor.api.records import (
     text,
     timestamp,
 )
+from monitor.api.values import value_of
 from monitor.jobs import Job, JobState
+
+PLAIN: Final = {"jobId": "7", "collectionName": "sales", "state": "Importing", "progress": 40}
+ODD_JSON: Final = [
+    b'{"jobId":"7","jobId":7,"state":"Pending"}',
+    b'{"jobId":7,"jobId":"7","state":"Pending"}',
+    b'{"jobId":"7","state":"Pending","of":' + b"9" * 5000 + b"}",
+    b'{"jobId":"7","state":"Pending","of":"\xff"}',
+    b'{"jobId":"7","state":"\xff"}',
+    b'{"j\\u006fbId":"7","st\\u0061te":"Pending"}',
+    b'{"jobId":"7","state":"Pending","collectionName":"\\ud800"}',
+    b'{"jobId":"7","state":"Pending","progress":-0}',
+    b'{"jobId":"7","state":"Pending","progress":-0.0}',
+    b'{"jobId":"7","state":"Pending","progress":1e400}',
+    b'{"jobId":"7","state":"Pending","of":' + b"[" * 5000 + b"]" * 5000 + b"}",
+]
 
 
 @pytest.mark.parametrize(
@@ -257,3 +277,45 @@ def test_a_describe_without_a_state_leaves_the_listed_one() -> None:
         created_at=2.0,
         completed_at=3.0,
     )
+
+
+def outcome(record: Any) -> str:
+    """Return what is made of a record: the job, or why it is none."""
+    try:
+        return repr(job_from(record))
+    except BadRecordError as error:
+        return str(error)
+    except (ValueError, RecursionError):
+        return "cannot be read"
+
+
+words = st.one_of(
+    st.sampled_from(["", " ", "7", "a b", " 7", "\x00", "\u2028", "é", "\U0001f600", "x" * 128, "x" * 129, "x" * 257]),
+    st.sampled_from(
+        ["Importing", "importing", "IMPORTING", "Paused", 2, 0, 100, 101, -1, 40.0, 40.5, True, None, [], {}]
+    ),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={field: st.one_of(st.just(usual), words) for field, usual in PLAIN.items()} | {"reason": words}
+    )
+)
+@example(PLAIN)
+@example(PLAIN | {"progress": 0})
+@example(PLAIN | {"jobID": "8"})
+@example(PLAIN | {"jobId": "", "id": "8"})
+@example(PLAIN | {"dbName": "other", "importedRows": 5, "createTime": "2024-01-01T00:00:00Z"})
+def test_a_record_that_is_still_json_is_the_job_that_it_is_once_it_is_decoded(record: dict[str, Any]) -> None:
+    assert outcome(msgspec.Raw(json.dumps(record).encode())) == outcome(record)
+
+
+@pytest.mark.parametrize("content", ODD_JSON)
+def test_odd_json_of_a_record_is_the_job_that_it_is_once_it_is_decoded(content: bytes) -> None:
+    try:
+        expected = outcome(value_of(content))
+    except (ValueError, RecursionError):
+        expected = "cannot be read"
+
+    assert outcome(msgspec.Raw(content)) == expected
