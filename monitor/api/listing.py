@@ -81,14 +81,16 @@ class Page(msgspec.Struct, frozen=True, gc=False, eq=False):
         """Return the ids of its jobs, in its order."""
         return self.joined.split("\n") if self.hashes else []
 
-    def ids_beside(self, hashes: Sequence[int]) -> list[str | None]:
-        """Return the ids of as many records as it has, most of which stand where they stood; None for a new one."""
-        ids: list[Any] = self.ids()
-        others = [*compress(range(len(ids)), map(ne, hashes, self.hashes))]
-        known = {self.hashes[place]: ids[place] for place in others}
+    def others(self, hashes: Sequence[int]) -> list[int]:
+        """Return the places where others than its own stand, of as many records as it has."""
+        return [*compress(range(len(hashes)), map(ne, hashes, self.hashes))]
+
+    def hashes_with(self, hashes: Sequence[int], others: Iterable[int]) -> "array[int]":
+        """Return its hashes with other ones in some places: copying them is quicker than taking all anew."""
+        after = self.hashes[:]
         for place in others:
-            ids[place] = known.get(hashes[place])
-        return ids
+            after[place] = hashes[place]
+        return after
 
 
 class Remembered(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +123,9 @@ class Reading:
         self._known: dict[int, str] | None = None
         self._unmerged: list[Page] = []
         self._earlier: set[str] = set()
+        self._in_place = True  # as long as each page stands alone where one with as many records stood alone
+        self._gone: set[str] = set()
+        self._came: set[str] = set()
         self._size = 0
         self._told: dict[str, Job] = {}
         self._rejected: list[str] = []
@@ -153,7 +158,7 @@ class Reading:
             # Which of several records of a job counts depends on the pages before this one.
             kept = before[number - 1].again() if self._same and number <= len(before) else Kept[Page]()
             was = kept.result
-            page = ask(number, lambda payload: self._made(records_of(payload), parse, before), kept)
+            page = ask(number, lambda payload: self._made(records_of(payload), parse, before, pages), kept)
             self._same = self._same and page is was
             pages.append(kept)
             self._unmerged.append(page)
@@ -172,24 +177,28 @@ class Reading:
             return Remembered(mark, self._pages), Listing(self._told, self._rejected, None, mark)
         if self._same:
             return self._before, Listing({}, self._rejected, frozenset(), self._before.mark)
-        left = _left(self._before.pages, self._pages)
+        left = frozenset(self._gone - self._came) if self._in_place else _left(self._before.pages, self._pages)
         mark = object() if self._told or left else self._before.mark
         return Remembered(mark, self._pages), Listing(self._told, self._rejected, left, mark)
 
-    def _made(self, records: Records, parse: Parse, before: Sequence[Kept[Page]]) -> Page:
+    def _made(self, records: Records, parse: Parse, before: Sequence[Kept[Page]], pages: Sequence[Kept[Page]]) -> Page:
         """Make a page of its records: what the list before had is not read; of several of one job, the first counts."""
         while self._unmerged:
             self._earlier.update(self._unmerged.pop().ids())
-        was = before[0].result if len(before) == 1 else None
         hashes = _hashes(records.given)
+        was = before[0].result if len(before) == 1 and not pages else None
         if was is not None and len(was.hashes) == len(hashes):
-            ids = was.ids_beside(hashes)
+            others: Sequence[int] = was.others(hashes)
+            ids: list[Any] = was.ids()
+            gone = [ids[place] for place in others]
+            known: Mapping[int, str] = dict(zip([was.hashes[place] for place in others], gone, strict=True))
         else:
-            ids = list(map(self._by_hash(before).get, hashes))
+            was, others, ids, gone, known = None, range(len(hashes)), [None] * len(hashes), [], self._by_hash(before)
         read: dict[int, Job] = {}
         rejected: list[str] = []
-        for place, known in enumerate(ids):
-            if known is not None:
+        for place in others:
+            ids[place] = known.get(hashes[place])
+            if ids[place] is not None:
                 continue
             try:
                 job = _read(records.given[place], parse)
@@ -197,15 +206,25 @@ class Reading:
                 rejected.append(str(error))
             else:
                 read[place], ids[place] = job, job.job_id
-        joined = "\n".join(filter(None, ids))
-        repeats = (was is None or joined != was.joined) and len(set(ids)) < len(ids)
+        came = [ids[place] for place in others]
+        if was is None:
+            kept = array("q", hashes)
+            self._in_place = False
+        else:
+            kept = was.hashes_with(hashes, others)
+            self._gone.update(gone)
+            self._came.update(came)
+        if was is not None and came == gone:
+            joined, repeats = was.joined, False
+        else:
+            joined, repeats = "\n".join(filter(None, ids)), len(set(ids)) < len(ids)
         if rejected or repeats or (self._earlier and not self._earlier.isdisjoint(ids)):
             counts, by_hash = self._first_of_each(ids), self._by_hash(before)
             joined = "\n".join([ids[place] or "" for place in counts])
             read = {place: read[place] for place in counts if place in read and hashes[place] not in by_hash}
-            hashes = [hashes[place] for place in counts]
+            kept = array("q", [hashes[place] for place in counts])
         self._told.update([(job.job_id, job) for job in read.values()])
-        return Page(joined, array("q", hashes), tuple(rejected), records.more)
+        return Page(joined, kept, tuple(rejected), records.more)
 
     def _by_hash(self, before: Sequence[Kept[Page]]) -> Mapping[int, str]:
         """Return the id of each job of the list before by the hash of its record."""
