@@ -225,6 +225,45 @@ def test_lists_read_beside_each_other_add_up_to_what_each_says_alone(lists: Any)
         assert list(beside.rejected) == list(alone.rejected)
 
 
+BY_DATABASE = st.lists(
+    st.fixed_dictionaries(
+        {"sales": st.permutations("abcd").map(lambda ids: ids[:3]), "stock": st.permutations("abef")}
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(BY_DATABASE)
+def test_a_job_that_another_database_lists_now_has_not_left(lists: list[dict[str, list[str]]]) -> None:
+    before, ids = None, set[str]()
+    for of_databases in lists:
+        reading = Reading(before)
+        for database in ("sales", "stock"):  # they are always asked in the order of the config
+            body = json.dumps({"code": 0, "data": page(*of_databases[database])}).encode()
+            reading.read(
+                lambda _number, check, kept, body=body: kept.made_of(  # type: ignore[misc]
+                    body, lambda content: check(decoded(content, "host", is_list=True))
+                ),
+                lambda payload: records_in(envelope(payload), None),
+                job_from,
+                database,
+            )
+        before, listing = reading.end()
+        now = {job_id for listed_ids in of_databases.values() for job_id in listed_ids}
+
+        assert (listing.left or set()) == ids - now
+        assert now - ids <= set(listing.jobs) <= now
+        ids = now
+
+
+def test_a_job_that_the_first_of_now_two_pages_still_has_has_not_left() -> None:
+    before, *_ = read({"records": page("1", "2")["records"]})
+    _, listing, _ = read(page("1", "2"), page("3", "4"), page(), before=before)
+
+    assert (list(listing.jobs), listing.left) == (["3", "4"], frozenset())
+
+
 def test_a_number_that_nobody_can_read_costs_only_its_record() -> None:
     body = b'{"code": 0, "data": [{"jobId": "1"}, {"jobId": "2", "totalRows": 1%s}, {"jobId": "3"}]}' % (b"0" * 5000)
     reading = Reading(None)
