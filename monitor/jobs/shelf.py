@@ -1,14 +1,15 @@
 """Completed jobs, packed: nearly all jobs of a cluster are, and nothing happens to them any more.
 
 A tracked job takes some 500 bytes; on a shelf it takes less than 100. They stand there sorted by id, a few in each
-block, so that one of them is found, put there or taken away without touching the others.
+block, so that some of them are found, put there or taken away without touching the others. To write a block anew costs
+much the same for one job as for many, so the latest changes lie in front of the blocks until there are enough of them.
 """
 
 import marshal
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
-from itertools import chain
+from itertools import chain, compress, repeat
 from typing import Any, Final
 
 from monitor.jobs.model import Job, JobState, TrackedJob
@@ -16,8 +17,8 @@ from monitor.jobs.model import Job, JobState, TrackedJob
 BLOCK: Final = 32
 """Jobs of a block; one with twice as many is divided."""
 
-_FEW: Final = 2
-"""Changes of a block up to which it is cheaper to make each in its columns than to make the block's rows."""
+LATEST: Final = 8
+"""Changes that wait until blocks are written anew; with more, they are."""
 
 Row = tuple[Any, ...]
 
@@ -74,28 +75,29 @@ class Shelf(TrackedJobs):
         places: How many jobs of each collection there are.
     """
 
-    __slots__ = ("_blocks", "_firsts", "_size", "places")
+    __slots__ = ("_blocks", "_firsts", "_latest", "_size", "places")
 
     def __init__(self, jobs: Iterable[TrackedJob] = ()) -> None:
-        ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
-        chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
-        self._firsts = [chunk[0].job.job_id for chunk in chunks]
-        self._blocks = [marshal.dumps(_narrowed([*zip(*map(_row, chunk), strict=True)])) for chunk in chunks]
-        self._size = len(ordered)
-        self.places: Mapping[Place, int] = _counted({}, ordered)
+        everybody = list(jobs)
+        self._firsts, self._blocks = _blocks(everybody)
+        self._latest: Mapping[str, TrackedJob | None] = {}
+        self._size = len(everybody)
+        self.places: Mapping[Place, int] = _counted({}, everybody)
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[str]:
-        return (row[0] for block in self._blocks for row in _rows(block))
+        return (row[0] for block in self._written()[1] for row in _rows(block))
 
     def each(self) -> Iterator[TrackedJob]:
         """Return the jobs, sorted by id."""
-        return (_unpacked(row) for block in self._blocks for row in _rows(block))
+        return (_unpacked(row) for block in self._written()[1] for row in _rows(block))
 
     def find(self, job_id: str) -> TrackedJob | None:
         """Return a job, or None."""
+        if job_id in self._latest:
+            return self._latest[job_id]
         number = bisect_right(self._firsts, job_id) - 1
         if number < 0 or job_id.encode("utf-8", "surrogatepass") not in self._blocks[number]:  # as marshal writes it
             return None
@@ -107,13 +109,16 @@ class Shelf(TrackedJobs):
 
     def after(self, job_id: str) -> Iterator[TrackedJob]:
         """Return the jobs whose ids come after one, sorted by id."""
-        number = max(0, bisect_right(self._firsts, job_id) - 1)
-        rows = chain.from_iterable(map(_rows, self._blocks[number:]))
+        firsts, blocks = self._written()
+        number = max(0, bisect_right(firsts, job_id) - 1)
+        rows = chain.from_iterable(map(_rows, blocks[number:]))
         return (_unpacked(row) for row in rows if row[0] > job_id)
 
     def but_not(self, other: "Shelf") -> dict[str, TrackedJob]:
         """Return the jobs that do not stand so on another shelf, and perhaps a few that do."""
-        blocks = () if other is self else set(self._blocks).difference(other._blocks)  # noqa: SLF001 - another one of ours
+        if other is self:
+            return {}
+        blocks = set(self._written()[1]).difference(other._written()[1])  # noqa: SLF001 - another one of ours
         return {row[0]: _unpacked(row) for block in blocks for row in _rows(block)}
 
     def with_changes(self, put: Mapping[str, TrackedJob], taken: Mapping[str, TrackedJob]) -> "Shelf":
@@ -126,56 +131,56 @@ class Shelf(TrackedJobs):
         if not put and not taken:
             return self
         shelf = Shelf()
-        shelf._firsts, shelf._blocks = list(self._firsts), list(self._blocks)
+        shelf._firsts, shelf._blocks = self._firsts, self._blocks
+        shelf._latest = {**self._latest, **dict.fromkeys(taken), **put}
         shelf._size = self._size + len(put) - len(taken)
         shelf.places = _counted(self.places, put.values(), taken.values())
-        shelf._change({**dict.fromkeys(taken), **put})
+        if len(shelf._latest) > LATEST:
+            (shelf._firsts, shelf._blocks), shelf._latest = shelf._written(), {}
         return shelf
 
-    def _change(self, changes: Mapping[str, TrackedJob | None]) -> None:
-        """Write the blocks anew in which some ids stand or would stand; from the last, so that places stay right."""
-        ids = sorted(changes)
+    def _written(self) -> tuple[list[str], list[bytes]]:
+        """Return the first ids of the blocks, and the blocks, as they are once the latest changes are written."""
+        if not self._latest:
+            return self._firsts, self._blocks
+        if not self._blocks:
+            return _blocks([tracked for tracked in self._latest.values() if tracked is not None])
+        firsts, blocks, ids = list(self._firsts), list(self._blocks), sorted(self._latest)
         end = len(ids)
-        while end:
-            number = max(0, bisect_right(self._firsts, ids[end - 1]) - 1)
-            begin = bisect_left(ids, self._firsts[number], 0, end) if number else 0
-            here = [(job_id, changes[job_id]) for job_id in ids[begin:end]]
-            if self._blocks and len(here) <= _FEW:
-                columns = _columns(self._blocks[number])
-                for job_id, tracked in here:
-                    columns = _spliced(columns, job_id, tracked)
-            else:
-                rows = {row[0]: row for row in _rows(self._blocks[number])} if self._blocks else {}
-                rows.update((job_id, _row(tracked)) for job_id, tracked in here if tracked is not None)
-                for job_id in [job_id for job_id, tracked in here if tracked is None]:
-                    rows.pop(job_id, None)
-                columns = _narrowed([*zip(*sorted(rows.values()), strict=True)])
-            blocks = _divided(columns)
-            self._firsts[number : number + 1] = [block[0][0] for block in blocks]
-            self._blocks[number : number + 1] = map(marshal.dumps, blocks)
+        while end:  # from the last, so that places stay right
+            number = max(0, bisect_right(firsts, ids[end - 1]) - 1)
+            begin = bisect_left(ids, firsts[number], 0, end) if number else 0
+            here = {job_id: self._latest[job_id] for job_id in ids[begin:end]}
+            parts = _divided(_with_changes(_columns(blocks[number]), here))
+            firsts[number : number + 1] = [part[0][0] for part in parts]
+            blocks[number : number + 1] = map(marshal.dumps, parts)
             end = begin
+        return firsts, blocks
 
 
-def _spliced(columns: Sequence[Row], job_id: str, tracked: TrackedJob | None) -> list[Row]:
-    """Return the columns of a block with a job at its place, or without it where it is None.
+def _blocks(jobs: Iterable[TrackedJob]) -> tuple[list[str], list[bytes]]:
+    """Return the first ids of blocks, and the blocks, for jobs in any order."""
+    ordered = sorted(jobs, key=lambda tracked: tracked.job.job_id)
+    chunks = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
+    packed = [marshal.dumps(_narrowed([*zip(*map(_row, chunk), strict=True)])) for chunk in chunks]
+    return [chunk[0].job.job_id for chunk in chunks], packed
 
-    A column that has become all the same stays as long as it is until the block is divided or made anew: to look at
-    all of them would cost as much as packing them.
-    """
+
+def _with_changes(columns: Sequence[Row], changes: Mapping[str, TrackedJob | None]) -> list[Row]:
+    """Return the columns of a block with jobs at their places, and without those that are None."""
     size = len(columns[0])  # of the ids, each its own
-    place = bisect_left(columns[0], job_id)
-    after = place + (place < size and columns[0][place] == job_id)
-    if tracked is None:
-        return [column[:place] + column[after:] if len(column) == size else column for column in columns]
-    spliced = []
-    for column, value in zip(columns, _row(tracked), strict=True):
-        if len(column) == 1 and column[0] == value:
-            spliced.append(column)
-        elif len(column) == size:
-            spliced.append(column[:place] + (value,) + column[after:])  # noqa: RUF005 - no list on the way
+    stays = [job_id not in changes for job_id in columns[0]]
+    rows = [_row(tracked) for tracked in changes.values() if tracked is not None]
+    ids = [*compress(columns[0], stays), *[row[0] for row in rows]]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    changed = []
+    for column, values in zip(columns, zip(*rows, strict=True) if rows else repeat(()), strict=False):
+        if len(column) < size and values.count(column[0]) == len(values):
+            changed.append(column)
         else:
-            spliced.append((column[0],) * place + (value,) + (column[0],) * (size - after))
-    return spliced
+            whole = column if len(column) == size else column * size
+            changed.append(tuple(map([*compress(whole, stays), *values].__getitem__, order)))
+    return _narrowed(changed) if order else []
 
 
 def _divided(columns: list[Row]) -> list[list[Row]]:

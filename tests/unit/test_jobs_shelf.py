@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from monitor.jobs import Job, Jobs, JobState, TrackedJob
-from monitor.jobs.shelf import BLOCK, Shelf
+from monitor.jobs.shelf import BLOCK, LATEST, Shelf
 
 TIMES = st.none() | st.floats(0, 1e10)
 TRACKED = st.builds(
@@ -86,3 +86,18 @@ def test_a_shelf_that_was_changed_is_still_what_it_was() -> None:
     assert (len(before), len(after)) == (100, 51)
     assert (before["00007"].peak_rows, after["00007"].peak_rows) == (0, 5)
     assert list(after)[:2] == ["00007", "00050"]
+
+
+def test_jobs_that_come_and_go_one_by_one_are_found_at_once_and_stand_in_order() -> None:
+    shelf = Shelf(map(completed, range(0, 4 * BLOCK, 2)))
+    for number in range(0, 4 * LATEST, 2):
+        late, early = completed(4 * BLOCK - 1 - number), completed(number)
+        shelf = shelf.with_changes({late.job.job_id: late}, {})
+        shelf = shelf.with_changes({}, {early.job.job_id: early})
+        assert (shelf.get(late.job.job_id), shelf.get(early.job.job_id)) == (late, None)
+        assert len(shelf) == shelf.places["", "books"] == 2 * BLOCK
+        assert list(shelf) == sorted(shelf)
+
+    assert list(shelf)[:3] == [f"{4 * LATEST + step:05}" for step in (0, 2, 4)]
+    assert list(shelf)[-3:] == [f"{4 * BLOCK - step:05}" for step in (3, 2, 1)]
+    assert dict(shelf.items()) == {job_id: shelf[job_id] for job_id in shelf}
