@@ -1,11 +1,11 @@
 """How long an import still takes, from its own recent pace."""
 
-from operator import sub
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from monitor.jobs.model import Job, JobState, TrackedJob
+from monitor.jobs.model import IMPORTING, Job, TrackedJob
 
 SAMPLES: Final = 8
 """Points kept of a job's recent progress."""
@@ -22,13 +22,13 @@ def with_sample(samples: tuple[tuple[float, float], ...], job: Job, now: float) 
 
     A step back begins the points anew: what was learned about the pace no longer holds.
     """
-    if job.state is not JobState.IMPORTING or job.progress is None:
+    progress = job.progress
+    if progress is None or job.state is not IMPORTING:
         return ()
-    if samples and job.progress == samples[-1][1]:
+    last = samples[-1][1] if samples else -1.0
+    if progress == last:
         return samples
-    if samples and job.progress < samples[-1][1]:
-        return ((now, job.progress),)
-    return (*samples, (now, job.progress))[-SAMPLES:]
+    return (*samples[1 - SAMPLES :], (now, progress)) if progress > last else ((now, progress),)
 
 
 class Pace(msgspec.Struct, frozen=True, gc=False):
@@ -60,24 +60,23 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
         90 %, Milvus issue 39348).
     """
     samples = tracked.samples
-    if tracked.job.state is not JobState.IMPORTING or len(samples) <= _ENOUGH:
+    if tracked.job.state is not IMPORTING or len(samples) <= _ENOUGH:
         return None
-    times, progresses = zip(*samples, strict=True)
-    took = [*map(sub, times[1:], times)]
-    by_length = sorted(took)
-    still = _STANDS_STILL * by_length[(len(took) - 1) // 2]  # the lower median
-    if by_length[0] > 0 and by_length[-1] <= still:  # it stood still nowhere: the ends say it all
-        per_second = (progresses[-1] - progresses[0]) / (times[-1] - times[0])
+    lengths, earlier = [], samples[0][0]
+    for at, _ in samples[1:]:
+        lengths.append(at - earlier)
+        earlier = at
+    lengths.sort()
+    still = _STANDS_STILL * lengths[(len(lengths) - 1) // 2]  # the lower median
+    (since, low), (at, progress) = samples[0], samples[-1]
+    if lengths[0] > 0 and lengths[-1] <= still:  # it stood still nowhere: the ends say it all
+        per_second = (progress - low) / (at - since)
     else:
-        moving = [
-            (length, high - low)
-            for length, low, high in zip(took, progresses, progresses[1:], strict=False)
-            if 0 < length <= still
-        ]
+        steps = [(later - earlier, high - low) for (earlier, low), (later, high) in pairwise(samples)]
+        moving = [(length, forward) for length, forward in steps if 0 < length <= still]
         if len(moving) < _ENOUGH:
             return None
         per_second = sum([forward for _, forward in moving]) / sum([length for length, _ in moving])
-    at, progress = samples[-1]
     return Pace(per_second, at + (1.0 - progress) / per_second, at + still)
 
 

@@ -1,9 +1,11 @@
 """One job from poll to poll: what is known of it once a poll has seen it again, or has not."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from monitor.jobs.estimate import with_sample
-from monitor.jobs.model import TERMINAL, WAITING, Job, JobState, TrackedJob
+from monitor.jobs.model import COMPLETED, FAILED, TERMINAL, WAITING, Job, JobState, TrackedJob
 from monitor.jobs.observation import Observation
 from monitor.jobs.stalls import StallLimits, is_stalled
 
@@ -30,26 +32,27 @@ def followed(was: TrackedJob, told: Job, now: float, limits: StallLimits, missin
         return was
     changed = job.state is not was.job.state
     progress, rows = job.progress or 0.0, job.imported_rows or 0
-    peak_progress, peak_rows = was.peak_progress, was.peak_rows
-    forward = progress > peak_progress or rows > peak_rows
+    further, more = changed or progress > was.peak_progress, changed or rows > was.peak_rows
+    moved, stalled = further or more, was.stalled
+    if moved:
+        stalled = False
+    elif _says_how_far(told):
+        stalled = is_stalled(was, now, limits)
     after = TrackedJob(
         job=job,
         first_seen=was.first_seen,
         state_since=now if changed else was.state_since,
-        last_change=now if changed or forward else was.last_change,
-        peak_progress=progress if changed or progress > peak_progress else peak_progress,
-        peak_rows=rows if changed or rows > peak_rows else peak_rows,
+        last_change=now if moved else was.last_change,
+        peak_progress=progress if further else was.peak_progress,
+        peak_rows=rows if more else was.peak_rows,
         finished_at=_finished_at(was, job, now, changed=changed) if ended else None,
-        stalled=was.stalled,
+        stalled=stalled,
         missing_since=missing_since,
         asked_at=was.asked_at,
         answered_at=was.answered_at,
         samples=with_sample(() if changed else was.samples, job, now),
     )
-    if changed or _says_how_far(told):
-        stalled = is_stalled(after, now, limits)
-        after = after if stalled is after.stalled else replace(after, stalled=stalled)
-    return after if changed or forward or after != was else was
+    return after if moved or after != was else was
 
 
 def vanished(was: TrackedJob, now: float, missing_since: float) -> TrackedJob:
@@ -92,26 +95,30 @@ def _says_how_far(told: Job) -> bool:
 
 def _kept(was: Job, told: Job) -> Job:
     """Fill what an answer leaves out with what is known from earlier ones; where that is nothing, return the answer."""
-    same = told.state is was.state
-    job = Job(
-        job_id=told.job_id,
-        collection=told.collection or was.collection,
-        state=told.state,
-        database=told.database or was.database,
-        progress=was.progress if told.progress is None or told.state is JobState.FAILED else told.progress,
-        reason=told.reason or (was.reason if same else ""),
-        raw_state=told.raw_state,
-        imported_rows=was.imported_rows if told.imported_rows is None else told.imported_rows,
-        total_rows=was.total_rows if told.total_rows is None else told.total_rows,
-        created_at=was.created_at if told.created_at is None else told.created_at,
-        completed_at=was.completed_at if told.completed_at is None and same else told.completed_at,
-    )
-    return _settled(told if job == told else job)
+    known: dict[str, Any] = {}
+    if (told.progress is None or told.state is FAILED) and told.progress != was.progress:
+        known["progress"] = was.progress
+    if was.collection and not told.collection:
+        known["collection"] = was.collection
+    if was.database and not told.database:
+        known["database"] = was.database
+    if was.imported_rows is not None and told.imported_rows is None:
+        known["imported_rows"] = was.imported_rows
+    if was.total_rows is not None and told.total_rows is None:
+        known["total_rows"] = was.total_rows
+    if was.created_at is not None and told.created_at is None:
+        known["created_at"] = was.created_at
+    if told.state is was.state:
+        if was.reason and not told.reason:
+            known["reason"] = was.reason
+        if was.completed_at is not None and told.completed_at is None:
+            known["completed_at"] = was.completed_at
+    return _settled(replace(told, **known) if known else told)
 
 
 def _settled(job: Job) -> Job:
     """A completed job is complete, whatever its answer says or leaves out."""
-    return replace(job, progress=1.0) if job.progress != 1.0 and job.state is JobState.COMPLETED else job
+    return replace(job, progress=1.0) if job.progress != 1.0 and job.state is COMPLETED else job
 
 
 def _ended(job: Job, now: float) -> float:
