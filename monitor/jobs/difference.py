@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from monitor.jobs.failures import classify
 from monitor.jobs.following import first_seen, followed, noted, stalled_in_silence, vanished
-from monitor.jobs.model import TERMINAL, Job, JobState, TrackedJob, Transition
+from monitor.jobs.model import COMPLETED, TERMINAL, Job, JobState, TrackedJob, Transition
 from monitor.jobs.observation import Observation
 from monitor.jobs.outcomes import updated_outcomes
 from monitor.jobs.picture import Jobs, Picture
@@ -91,18 +91,19 @@ def diff(
     something_is_due = seen.told is None or bool(seen.asked) or now >= before.due_at or before.terms != terms
     if previous is not None and previous.quiet and not (something_is_due or seen.told or seen.left):
         return Difference(previous, previous=previous)
-    looked_at = (
-        *_listed(before, seen, now, terms, all_of_them=something_is_due),
-        *_missing(before, seen, now, terms, all_of_them=something_is_due),
+    looked_at = chain(
+        _listed(before, seen, now, terms, all_of_them=something_is_due),
+        _missing(before, seen, now, terms, all_of_them=something_is_due),
     )
-    changes = [(was, after) for was, after in looked_at if was is not after]
+    changes = [pair for pair in looked_at if pair[0] is not pair[1]]
     now_known = [after for _, after in changes if after is not None]
     jobs = before.jobs.with_changes(now_known, [was for was, _ in changes if was is not None])
     too_many = surplus(jobs, now)
     if too_many:
         jobs = jobs.with_changes((), too_many.values())
-    steps = [] if previous is None else [pair for pair in changes if _is_news(*pair, previous.baseline_at)]
-    transitions = tuple([_transition(was, after, now) for was, after in steps if after is not None])
+    steps, moves = _by_kind(changes)
+    news = [] if previous is None else [step for step in steps if _is_news(*step, previous.baseline_at)]
+    transitions = tuple([_transition(was, after, now) for was, after in news])
     due = [due_at(tracked, terms) for tracked in (_may_be_due(jobs) if something_is_due else now_known)]
     due.append(surplus_at(jobs))
     said = _said(seen)
@@ -117,9 +118,9 @@ def diff(
         terms=terms,
     )
     quiet = (previous is None or not seen.asked) and not questions(picture, said, now, 1, seen.told, seen.left)
-    both = [(was, after) for was, after in changes if was is not None and after is not None]
-    of_note = [(was, after) for was, after in both if was.stalled or after.stalled or after.job.reason]
-    steps_within = [_went(was.job, after.job) for was, after in both]
+    known = [(was, after) for was, after in steps if was is not None] + moves
+    of_note = [(was, after) for was, after in known if was.stalled or after.stalled or after.job.reason]
+    gains = [(after.job.progress or 0.0) - (was.job.progress or 0.0) for was, after in moves]
     return Difference(
         picture=picture if picture.quiet is quiet else replace(picture, quiet=quiet),
         transitions=transitions,
@@ -127,8 +128,8 @@ def diff(
         stalled=tuple(after for was, after in of_note if after.stalled and not was.stalled),
         resumed=tuple(after for was, after in of_note if was.stalled and not after.stalled),
         explained=tuple(after for was, after in of_note if _explained(was, after)),
-        progressed=steps_within.count(1),
-        regressed=steps_within.count(-1),
+        progressed=sum([gain > 0 for gain in gains]),
+        regressed=sum([gain < 0 for gain in gains]),
         missing=_missing_now(picture),
         dropped=len(too_many),
         changed=tuple([after for after in now_known if after.job.job_id not in too_many]),
@@ -152,9 +153,11 @@ def _listed(before: Picture, seen: Observation, now: float, terms: Terms, *, all
         was = find(job_id)
         if was is None:
             yield None, noted(first_seen(told, now), seen, now)
-        elif just_told or job is not before.said.get(job_id) or job_id in asked or now >= due_at(was, terms):
+        elif job_id in asked:
             after = noted(followed(was, told, now, limits, missing_since=None), seen, now)
             yield was, stalled_in_silence(was, after, now, limits)
+        elif just_told or job is not before.said.get(job_id) or now >= due_at(was, terms):
+            yield was, followed(was, told, now, limits, missing_since=None)
 
 
 def _missing(before: Picture, seen: Observation, now: float, terms: Terms, *, all_of_them: bool) -> Iterator[_Pair]:
@@ -201,7 +204,7 @@ def _may_be_due(jobs: Jobs) -> Iterable[TrackedJob]:
 def _said(seen: Observation) -> Mapping[str, Job]:
     """Return what the list says of each job that it does not call completed."""
     told = seen.listed if seen.told is None else seen.told
-    completed = [job_id for job_id, job in told.items() if job.state is JobState.COMPLETED]
+    completed = [job_id for job_id, job in told.items() if job.state is COMPLETED]
     if not completed:
         return seen.listed
     said = dict(seen.listed)
@@ -210,11 +213,23 @@ def _said(seen: Observation) -> Mapping[str, Job]:
     return said
 
 
-def _is_news(was: TrackedJob | None, after: TrackedJob | None, baseline_at: float | None) -> bool:
+def _by_kind(
+    changes: Iterable[_Pair],
+) -> tuple[list[tuple[TrackedJob | None, TrackedJob]], list[tuple[TrackedJob, TrackedJob]]]:
+    """Sort what became of jobs into steps from state to state, the first of all among them, and moves within one."""
+    steps, moves = [], []
+    for was, after in changes:
+        if after is not None:
+            if was is not None and was.job.state is after.job.state:
+                moves.append((was, after))
+            else:
+                steps.append((was, after))
+    return steps, moves
+
+
+def _is_news(was: TrackedJob | None, after: TrackedJob, baseline_at: float | None) -> bool:
     """Say whether a step is to be told: not that of a job that had ended before the baseline and was listed late."""
-    if was is not None or after is None:
-        return was is not None and after is not None and was.job.state is not after.job.state
-    if not after.finished or after.job.completed_at is None or baseline_at is None:
+    if was is not None or not after.finished or after.job.completed_at is None or baseline_at is None:
         return True
     return not 0 < after.job.completed_at < baseline_at - CLOCK_SKEW
 
@@ -224,14 +239,6 @@ def _missing_now(picture: Picture) -> int:
     if picture.due_at != -inf:
         return 0
     return sum(job.missing_since is not None for job in picture.jobs.unfinished.values())
-
-
-def _went(was: Job, now: Job) -> int:
-    """Return 1 for a job that went forward within its state, -1 for one that went back, and 0 for any other."""
-    if was.state is not now.state:
-        return 0
-    before, after = was.progress or 0.0, now.progress or 0.0
-    return (after > before) - (after < before)
 
 
 def _explained(was: TrackedJob, after: TrackedJob) -> bool:

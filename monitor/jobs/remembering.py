@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from monitor.jobs.model import TrackedJob
+from monitor.jobs.model import TERMINAL, TrackedJob
 from monitor.jobs.picture import Jobs
 from monitor.jobs.stalls import StallLimits
 
@@ -42,11 +42,12 @@ def forgotten_at(tracked: TrackedJob, missing_since: float, kept_for: float) -> 
 
 def due_at(tracked: TrackedJob, terms: Terms) -> float:
     """Return when there is something to do about a job, though the list says of it what it said before."""
+    state = tracked.job.state
     if tracked.missing_since is not None:
-        return forgotten_at(tracked, tracked.missing_since, terms.kept_for) if tracked.finished else -inf
-    if tracked.finished or tracked.stalled:
+        return forgotten_at(tracked, tracked.missing_since, terms.kept_for) if state in TERMINAL else -inf
+    if tracked.stalled or state in TERMINAL:
         return inf
-    return tracked.last_change + terms.limits.of(tracked.job.state)
+    return tracked.last_change + terms.limits.of(state)
 
 
 def surplus_at(jobs: Jobs) -> float:
