@@ -118,7 +118,7 @@ def diff(
         terms=terms,
     )
     quiet = (previous is None or not seen.asked) and not questions(picture, said, now, 1, seen.told, seen.left)
-    known = [(was, after) for was, after in steps if was is not None] + moves
+    known = [*moves, *[(was, after) for was, after in steps if was is not None]]
     of_note = [(was, after) for was, after in known if was.stalled or after.stalled or after.job.reason]
     gains = [(after.job.progress or 0.0) - (was.job.progress or 0.0) for was, after in moves]
     return Difference(

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob
+from monitor.jobs.model import COMPLETED, TERMINAL, CollectionOutcome, Job, JobState, TrackedJob
 from monitor.jobs.shelf import Place, Shelf, TrackedJobs
 
 _NONE: Final[Mapping[str, TrackedJob]] = MappingProxyType({})
@@ -140,11 +140,6 @@ class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641
 
 
 _UNFINISHED, _LOST, _COMPLETED, _RETIRED = range(4)
-_PARTS: Final = dict.fromkeys(JobState, _UNFINISHED) | {
-    JobState.FAILED: _LOST,
-    JobState.VANISHED: _LOST,
-    JobState.COMPLETED: _COMPLETED,
-}
 
 
 def _id(tracked: TrackedJob) -> str:
@@ -154,12 +149,17 @@ def _id(tracked: TrackedJob) -> str:
 def _by_part(jobs: Iterable[TrackedJob]) -> tuple[dict[str, TrackedJob], ...]:
     """Sort jobs by the part in which they stand."""
     parts: tuple[dict[str, TrackedJob], ...] = ({}, {}, {}, {})
+    unfinished, lost, completed, retired = parts
     for tracked in jobs:
         job = tracked.job
-        part = _PARTS[job.state]
-        if part == _COMPLETED and tracked.missing_since is not None:
-            part = _RETIRED
-        parts[part][job.job_id] = tracked
+        if job.state not in TERMINAL:
+            unfinished[job.job_id] = tracked
+        elif job.state is not COMPLETED:
+            lost[job.job_id] = tracked
+        elif tracked.missing_since is None:
+            completed[job.job_id] = tracked
+        else:
+            retired[job.job_id] = tracked
     return parts
 
 
