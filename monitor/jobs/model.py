@@ -3,6 +3,7 @@
 What is made for each job or at each poll is a msgspec Struct, not a dataclass: frozen as well, and made in a tenth of
 the time. ``gc=False`` keeps the search for garbage from looking at all of them again and again. It is for what can
 never be part of a cycle: everything that is frozen, and made of what was there before it.
+``omit_defaults`` keeps what is stored of a job small: what is not known, or as it usually is, is not written.
 """
 
 from enum import StrEnum
@@ -35,7 +36,7 @@ WAITING = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
 """States in which a job waits for somebody, and makes no progress. Asking a set is quicker than asking for members."""
 
 
-class Job(msgspec.Struct, frozen=True, gc=False):
+class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One job, as one answer of the server describes it.
 
     Attributes:
@@ -65,7 +66,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     completed_at: float | None = None
 
 
-class TrackedJob(msgspec.Struct, frozen=True, gc=False):
+class TrackedJob(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One job, as we have followed it from poll to poll.
 
     Attributes:

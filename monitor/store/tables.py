@@ -43,7 +43,7 @@ jobs: Final = Table(
     Column("job_id", Text, primary_key=True),
     Column("facts", Text, nullable=False),
 )
-"""The latest picture of each cluster, a job a row; ``facts`` is the tracked job as JSON."""
+"""The latest picture of each cluster, a job a row; ``facts`` is the tracked job as JSON, less what has its default."""
 
 outcomes: Final = Table(
     "outcomes",
