@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from math import inf
 from typing import Final
@@ -43,6 +43,7 @@ _OUTCOME: Final = (
 )
 
 _LEAST_OF_A_JOB: Final = 4
+_COMPLETED: Final = JobState.COMPLETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _counts(picture: Picture) -> dict[Counted, int]:
         ]
     )
     for (database, collection), count in picture.jobs.completed.places.items():
-        counts[database, collection, JobState.COMPLETED] = count
+        counts[database, collection, _COMPLETED] = count
     return counts
 
 
@@ -195,8 +196,8 @@ def _running(who: str, tracked: TrackedJob) -> str:
     return (
         f'milvus_import_job_state{{{of},state="{state}"}} 1\n'
         f'milvus_import_job_stalled{{{of},state="{state}"}} {int(tracked.stalled)}\n'
-        f"milvus_import_job_first_seen_timestamp_seconds{{{of}}} {tracked.first_seen:.3f}\n"
-        f"milvus_import_job_last_change_timestamp_seconds{{{of}}} {tracked.last_change:.3f}\n"
+        f"milvus_import_job_first_seen_timestamp_seconds{{{of}}} {_timestamp(tracked.first_seen)}\n"
+        f"milvus_import_job_last_change_timestamp_seconds{{{of}}} {_timestamp(tracked.last_change)}\n"
         f"{'' if progress is None else f'milvus_import_job_progress_ratio{{{of}}} {progress:.6g}'}\n"
         f"{'' if imported is None else f'milvus_import_job_imported_rows{{{of}}} {imported}'}\n"
         f"{'' if total is None else f'milvus_import_job_total_rows{{{of}}} {total}'}\n"
@@ -216,10 +217,11 @@ def _lost(who: str, tracked: TrackedJob) -> str:
 def _outcome(who: str, item: tuple[Place, CollectionOutcome]) -> str:
     """Return the lines of how the latest import of a collection ended."""
     (database, collection), outcome = item
-    of, failed, at = _place(who, database, collection), outcome.last_failed, outcome.last_completed_at
+    of, failed, completed = _place(who, database, collection), outcome.last_failed, outcome.last_completed_at
+    at = "" if completed is None else _timestamp(completed)
     return (
         f"{'' if failed is None else f'milvus_import_collection_last_finished_failed{{{of}}} {int(failed)}'}\n"
-        f"{'' if at is None else f'milvus_import_collection_last_completed_timestamp_seconds{{{of}}} {at:.3f}'}\n"
+        f"{at and f'milvus_import_collection_last_completed_timestamp_seconds{{{of}}} {at}'}\n"
     )
 
 
@@ -237,3 +239,9 @@ def _job(who: str, job: Job) -> str:
 def _place(who: str, database: str, collection: str) -> str:
     """Return the labels of a collection."""
     return f'{who},database="{escaped(database)}",collection="{escaped(collection)}"'
+
+
+@lru_cache(maxsize=256)
+def _timestamp(seconds: float) -> str:
+    """Return a time of day as text; what a poll sees change has changed at the same time."""
+    return f"{seconds:.3f}"

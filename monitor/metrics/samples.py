@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from io import BytesIO
-from itertools import accumulate, compress, count, filterfalse
+from itertools import accumulate, count, repeat
 from typing import Final, Generic, TypeVar
 
 from monitor.metrics.families import JOB_FAMILIES
@@ -24,7 +24,7 @@ def labels(*pairs: tuple[str, str]) -> str:
 
 def escaped(value: str) -> str:
     """Return the value of a label as it stands between quotes."""
-    if value.isalnum() or value.isidentifier():
+    if "\\" not in value and '"' not in value and "\n" not in value:
         return value
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
@@ -46,6 +46,8 @@ def by_family(pieces: Iterable[Piece]) -> tuple[bytes, ...]:
         found[index] += text
     return tuple(found)
 
+
+_NO_LINE: Final = b"\n"
 
 Item = TypeVar("Item")
 
@@ -85,18 +87,23 @@ class Sheet(Generic[Item]):
         """
         if keys == self._keys:
             return [], [*range(len(keys))]
-        # Nothing is done for each item in a line of Python: there are many, and few of them have changed.
+        # Little is done for each item by its hash or in a line of Python: there are many, and few of them have changed.
         places = dict(zip(self._keys, count(), strict=False))
-        new = dict(zip(filterfalse(places.__contains__, keys), count(len(places)), strict=False))
-        places |= new
-        order = [*map(places.__getitem__, keys)]
-        changed = [*compress(items, map(new.__contains__, keys))]
-        columns = [*zip(*[lines(encoded(self._render(item))) for item in changed], strict=True)]
+        order = [*map(places.get, keys, repeat(-1))]
+        new = [place for place, known in enumerate(order) if known < 0]
+        for known, place in enumerate(new, len(places)):
+            order[place] = known
+        changed = [items[place] for place in new]
+        rendered = lines(encoded("".join(map(self._render, changed))))
         for family, text in enumerate(self._texts):
+            added = rendered[family :: len(self._texts)]
+            if self._empty[family] == len(places) and added.count(_NO_LINE) == len(added):
+                self._empty[family], self._texts[family] = len(order), _NO_LINE * len(order)
+                continue
             row = lines(text)
-            row += columns[family] if new else ()
+            row += added
             column = [*map(row.__getitem__, order)]
-            self._empty[family] = column.count(b"\n")
+            self._empty[family] = column.count(_NO_LINE)
             self._texts[family] = b"".join(column)
         self._items, self._keys = items, keys  # an id is somebody else's once its item is gone
         return changed, order
@@ -113,7 +120,7 @@ class Sheet(Generic[Item]):
     def _text(self, text: bytes, empty: int) -> bytes:
         if not empty:
             return text
-        return b"".join([line for line in lines(text) if line != b"\n"]) if empty < len(self._keys) else b""
+        return b"".join(filter(_NO_LINE.__ne__, lines(text))) if empty < len(self._keys) else b""
 
 
 def lines(text: bytes) -> list[bytes]:
