@@ -47,6 +47,7 @@ REJECTED_REMEMBERED: Final = 100
 """Different faults of records that are told, each once, for one cluster."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
+_takes: Final = logging.getLogger("monitor.poller").isEnabledFor
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -174,17 +175,18 @@ class Poller:
         if self._unreachable:
             self._unreachable = False
             _log.info("cluster_recovered", **self._who())
-        _log.debug(
-            "poll_finished",
-            **self._who(),
-            duration_seconds=round(duration, 4),
-            requests=self.usage.requests.total() - self._requests_before,
-            jobs=len(difference.picture.jobs),
-            transitions=len(difference.transitions),
-            progressed=difference.progressed,
-            regressed=difference.regressed,
-            missing=difference.missing,
-        )
+        if _takes(logging.DEBUG):  # a line that is not written would cost a sixth of a poll that finds nothing
+            _log.debug(
+                "poll_finished",
+                **self._who(),
+                duration_seconds=round(duration, 4),
+                requests=self.usage.requests.total() - self._requests_before,
+                jobs=len(difference.picture.jobs),
+                transitions=len(difference.transitions),
+                progressed=difference.progressed,
+                regressed=difference.regressed,
+                missing=difference.missing,
+            )
 
     def _fail(self, kind: ErrorKind, message: str, now: float, started: float) -> None:
         if self._retired:

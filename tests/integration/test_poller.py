@@ -1,6 +1,7 @@
 """Polls of one cluster, step by step, against a simulated server on a real socket."""
 
 import json
+import logging
 from contextlib import closing
 from dataclasses import replace
 from threading import Thread
@@ -248,7 +249,8 @@ def test_stopping_is_no_failure_of_the_cluster(watch):
     assert watched.shown().value("milvus_import_cluster_up") is None
 
 
-def test_one_debug_line_for_each_poll_counts_its_own_requests(watch):
+def test_one_debug_line_for_each_poll_counts_its_own_requests(watch, caplog):
+    caplog.set_level(logging.DEBUG, "monitor")
     watched = watch("zilliz")
     watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
     lines = [line for _ in range(2) for line in watched.poll() if line["event"] == "poll_finished"]
