@@ -8,6 +8,7 @@ from monitor.jobs.difference import Difference, diff
 from monitor.jobs.estimate import Pace, eta_seconds, pace, pace_of
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
+    COMPLETED,
     TERMINAL,
     CollectionOutcome,
     Job,
@@ -22,6 +23,7 @@ from monitor.jobs.shelf import Place
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 __all__ = [
+    "COMPLETED",
     "TERMINAL",
     "CollectionOutcome",
     "Difference",

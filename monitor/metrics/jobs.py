@@ -10,6 +10,7 @@ from typing import Final
 
 from monitor.config import Cluster
 from monitor.jobs import (
+    COMPLETED,
     CollectionOutcome,
     Job,
     JobState,
@@ -43,7 +44,6 @@ _OUTCOME: Final = (
 )
 
 _LEAST_OF_A_JOB: Final = 4
-_COMPLETED: Final = JobState.COMPLETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _counts(picture: Picture) -> dict[Counted, int]:
         ]
     )
     for (database, collection), count in picture.jobs.completed.places.items():
-        counts[database, collection, _COMPLETED] = count
+        counts[database, collection, COMPLETED] = count
     return counts
 
 
