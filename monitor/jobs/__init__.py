@@ -9,6 +9,7 @@ from monitor.jobs.estimate import Pace, eta_seconds, pace, pace_of
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
     COMPLETED,
+    FAILED,
     TERMINAL,
     CollectionOutcome,
     Job,
@@ -24,6 +25,7 @@ from monitor.jobs.stalls import StallLimits, is_stalled
 
 __all__ = [
     "COMPLETED",
+    "FAILED",
     "TERMINAL",
     "CollectionOutcome",
     "Difference",

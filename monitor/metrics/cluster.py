@@ -1,6 +1,6 @@
 """The metrics of one cluster, rendered by its polls and kept ready as text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -97,7 +97,7 @@ class ClusterMetrics:
             self._counts.bad_records += bad_records
             self._counts.know([(one.job.database, one.job.collection) for one in difference.changed])
             self._counts.count(difference.transitions)
-            self._show(now)
+            self._show(now, _touched(difference) if difference.previous is was else None)
 
     def failed(self, kind: str, *, now: float, duration: float) -> None:
         """Show that a poll failed; the picture stays.
@@ -125,11 +125,11 @@ class ClusterMetrics:
         with self._lock:
             self._counts.used(requests, throttled)
 
-    def _show(self, now: float) -> None:
-        """Render everything, as it is at a time."""
+    def _show(self, now: float, touched: Collection[str] | None = None) -> None:
+        """Render everything, as it is at a time; of the jobs, those touched may have changed, where these are known."""
         self._seen_at = now
         counts, cluster = self._counts, self._cluster
-        self._jobs = self._series.render(cluster, self._picture, counts.finished, now)
+        self._jobs = self._series.render(cluster, self._picture, counts.finished, now, touched)
         lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
         self._stale = by_family(lasting)
         self._fresh = by_family((*self._jobs.present, *lasting))
@@ -164,6 +164,11 @@ class ClusterMetrics:
         seen_at = (success or 0.0) + self._success_took
         fresh_until = seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took)
         self.text = ClusterText(self._fresh, self._stale, about, fresh_until)
+
+
+def _touched(difference: Difference) -> Collection[str]:
+    """Return the ids of the jobs that are not what they were, each once."""
+    return dict.fromkeys([*[one.job.job_id for one in difference.changed], *difference.removed])
 
 
 def _info(cluster: Cluster, who: str) -> bytes:

@@ -56,6 +56,7 @@ class Counts:
         missed: Polls that did not run.
         bad_records: Records of lists that were no jobs.
         finished: How many jobs have finished, by database, collection and state; those of a collection are together.
+            It does not change: another one takes its place.
         failures: The lines of failed polls.
         transitions: The lines of transitions.
         durations: The lines of the histograms.
@@ -66,7 +67,7 @@ class Counts:
         self.polls = 0
         self.missed = 0
         self.bad_records = 0
-        self.finished: dict[Counted, int] = {}
+        self.finished: Mapping[Counted, int] = {}
         self.transitions = self.durations = b""
         self._who = who
         self._failures = Counter(dict.fromkeys(failure_kinds, 0))
@@ -104,11 +105,12 @@ class Counts:
 
     def _count_ended(self, transitions: Sequence[Transition]) -> None:
         self.know([(step.database, step.collection) for step in transitions])
+        finished = self.finished = dict(self.finished)
         for step in transitions:
             state = step.to_state.value
             counted = step.database, step.collection, state
-            if counted in self.finished:
-                self.finished[counted] += 1
+            if counted in finished:
+                finished[counted] += 1
             if step.from_state is not None and step.from_state not in TERMINAL:
                 self._durations.setdefault(state, Histogram()).observe(step.duration)
         self.durations = encoded(
@@ -122,10 +124,11 @@ class Counts:
 
     def know(self, places: Iterable[Place]) -> None:
         """Make collections known, so that their counters begin at 0."""
-        for database, collection in places:
-            is_known = (database, collection, _ENDS[0]) in self.finished
-            if not is_known and len(self.finished) < COLLECTIONS_LIMIT * len(_ENDS):
-                self.finished.update({(database, collection, state): 0 for state in _ENDS})
+        unknown = dict.fromkeys([place for place in places if (*place, _ENDS[0]) not in self.finished])
+        if unknown:
+            room = COLLECTIONS_LIMIT - len(self.finished) // len(_ENDS)
+            begun = {(*place, state): 0 for place in [*unknown][:room] for state in _ENDS}
+            self.finished = {**self.finished, **begun}
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what the cluster's session has counted so far."""

@@ -1,20 +1,18 @@
 """The series of a cluster's jobs and collections, from its picture."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from math import inf
 from typing import Final
 
 from monitor.config import Cluster
 from monitor.jobs import (
-    COMPLETED,
+    FAILED,
     CollectionOutcome,
     Job,
     JobState,
-    Pace,
     Picture,
     Place,
     TrackedJob,
@@ -22,26 +20,25 @@ from monitor.jobs import (
     eta_seconds,
     pace_of,
 )
-from monitor.metrics.samples import INDEX, Budget, Counted, Piece, Sheet, escaped, lines
+from monitor.metrics.listed import Listed
+from monitor.metrics.samples import INDEX, Budget, Counted, Piece, Sheet, encoded, escaped, text_of
 
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: who wants no series of jobs still wants the sums."""
 
 _RUNNING: Final = (
-    INDEX["job_state"],
-    INDEX["job_stalled"],
-    INDEX["job_first_seen_timestamp_seconds"],
-    INDEX["job_last_change_timestamp_seconds"],
-    INDEX["job_progress_ratio"],
-    INDEX["job_imported_rows"],
-    INDEX["job_total_rows"],
-    INDEX["job_eta_seconds"],
+    "job_state",
+    "job_stalled",
+    "job_first_seen_timestamp_seconds",
+    "job_last_change_timestamp_seconds",
+    "job_progress_ratio",
+    "job_imported_rows",
+    "job_total_rows",
 )
-_LOST: Final = (INDEX["job_state"], INDEX["job_failed"])
-_OUTCOME: Final = (
-    INDEX["collection_last_finished_failed"],
-    INDEX["collection_last_completed_timestamp_seconds"],
-)
+_LOST: Final = ("job_state", "job_failed")
+_OUTCOME: Final = ("collection_last_finished_failed", "collection_last_completed_timestamp_seconds")
+
+_ETA: Final = b"milvus_import_job_eta_seconds"
 
 _LEAST_OF_A_JOB: Final = 4
 
@@ -66,22 +63,31 @@ class JobTexts:
 class JobSeries:
     """Renders the series of one cluster's jobs and collections, anew only where they have changed.
 
-    Failures are shown first, then stalled jobs, then the oldest; of the collections, those whose latest import failed,
-    then the other outcomes, then the counts.
+    Where there is no room for all, failures come first, then stalled jobs, then the oldest; of the collections, those
+    whose latest import failed, then the other outcomes, then the counts.
 
     Args:
         who: The cluster's label.
     """
 
     def __init__(self, who: str) -> None:
-        self._paces: list[Pace | None] = []
+        self._paces: dict[str, tuple[int, float] | None] = {}
+        self._whole = False
         self._running = Sheet(_RUNNING, partial(_running, who))
         self._lost = Sheet(_LOST, partial(_lost, who))
         self._outcomes = Sheet(_OUTCOME, partial(_outcome, who))
-        self._listed = Sheet((INDEX["jobs"],), partial(_count, "jobs", who))
-        self._finished = Sheet((INDEX["jobs_finished_total"],), partial(_count, "jobs_finished_total", who))
+        self._listed = Listed()
+        self._jobs = Sheet(("jobs",), partial(_count, who))
+        self._finished = Sheet(("jobs_finished_total",), partial(_count, who))
 
-    def render(self, cluster: Cluster, picture: Picture, finished: Mapping[Counted, int], now: float) -> JobTexts:
+    def render(
+        self,
+        cluster: Cluster,
+        picture: Picture,
+        finished: Mapping[Counted, int],
+        now: float,
+        touched: Collection[str] | None,
+    ) -> JobTexts:
         """Render the series of a picture.
 
         Args:
@@ -89,61 +95,68 @@ class JobSeries:
             picture: What is known.
             finished: How many jobs have finished.
             now: The time for what depends on it.
+            touched: Ids of the jobs that may not be what they were the last time; None for any.
         """
         of_jobs = Budget(cluster.series_per_cluster)
         lost = _lately_lost(picture, now - cluster.failed_retention, of_jobs)
-        self._lost.show(lost, [*map(id, lost)])
+        self._lost.show(lost)
         of_jobs.left -= self._lost.series
-        running, times_left = self._show_running(_unfinished(picture, now, of_jobs), now)
+        unfinished = _unfinished(picture, now, of_jobs)
+        whole, self._whole = self._whole, unfinished is picture.jobs.unfinished
+        gone, changed = self._running.show(unfinished, touched if whole and self._whole else None)
+        for job_id in gone:
+            del self._paces[job_id]
+        self._paces.update([(job_id, _pace(unfinished[job_id])) for job_id in changed])
+        times_left = self._times_left(now)
 
         of_collections = Budget(max(cluster.series_per_cluster, COLLECTION_SERIES))
-        outcomes = _outcomes(picture, of_collections)
-        self._outcomes.show(outcomes, [(place, id(outcome)) for place, outcome in outcomes])
+        self._outcomes.show(_outcomes(picture, of_collections))
         of_collections.left -= self._outcomes.series
-        for sheet, counts in ((self._listed, _counts(picture)), (self._finished, finished)):
-            items = _whole_collections(counts, of_collections)
-            sheet.show(items, items)
+        self._listed.count(picture.jobs, touched)
+        for sheet, counts in ((self._jobs, self._listed.counts), (self._finished, finished)):
+            sheet.show(_whole_collections(counts, of_collections))
             of_collections.left -= sheet.series
 
-        ends = [one.finished_at + cluster.failed_retention for one in lost if one.finished_at is not None]
+        ends = [one.finished_at + cluster.failed_retention for one in lost.values() if one.finished_at is not None]
         return JobTexts(
-            present=(*running, *self._listed.pieces()),
-            lasting=(*self._lost.pieces(), *self._outcomes.pieces(), *self._finished.pieces()),
+            present=(*self._running.pieces, (INDEX["job_eta_seconds"], times_left), *self._jobs.pieces),
+            lasting=(*self._lost.pieces, *self._outcomes.pieces, *self._finished.pieces),
             dropped=of_jobs.dropped + of_collections.dropped,
             until=now if times_left else min(ends, default=inf),
         )
 
-    def _show_running(self, unfinished: Sequence[TrackedJob], now: float) -> tuple[list[Piece], bool]:
-        """Return the text of unfinished jobs, and whether the time left of any is known."""
-        new, order = self._running.show(unfinished, [*map(id, unfinished)])
-        paces = [*self._paces, *map(pace_of, new)]
-        self._paces = [paces[place] for place in order]
-        left = [None if pace is None or now > pace.until else pace.done_at - now for pace in self._paces]
-        known = [seconds if seconds > 0 else 0.0 for seconds in left if seconds is not None]
-        *pieces, (family, template) = self._running.pieces()
+    def _times_left(self, now: float) -> bytes:
+        """Return the lines of the time left of each job whose pace is known; the clock alone makes others of them."""
+        labels, second = self._running.labels, int(now)
+        left = [None if one is None or now > one[1] else one[0] - second for one in self._paces.values()]
+        known = [seconds if seconds > 0 else 0 for seconds in left if seconds is not None]  # noqa: FURB136 - max() is slow
         if len(known) < len(left):
-            template = b"".join(
-                [line for line, seconds in zip(lines(template), left, strict=True) if seconds is not None]
-            )
-        return [*pieces, (family, template % tuple(known))], bool(known)
+            labels = [label for label, seconds in zip(labels, left, strict=True) if seconds is not None]
+        values = b"} %d\n" * len(known) % tuple(known)
+        return text_of(_ETA, labels, values.splitlines(keepends=True))
 
 
-def _lately_lost(picture: Picture, since: float, budget: Budget) -> Sequence[TrackedJob]:
-    """Return the jobs that failed or vanished since a time, the latest first."""
-    lost = [one for one in picture.jobs.lost.values() if one.finished_at is not None and one.finished_at > since]
-    if len(lost) * len(_LOST) <= budget.left:
-        return lost
-    lost.sort(key=lambda one: one.finished_at or 0.0, reverse=True)
-    return budget.fitting(lost, [1 + (one.job.state is JobState.FAILED) for one in lost])
+def _lately_lost(picture: Picture, since: float, budget: Budget) -> Mapping[str, TrackedJob]:
+    """Return the jobs that failed or vanished since a time, the latest first where so many series will not do."""
+    jobs = picture.jobs.lost
+    lost = [one for one in jobs.values() if one.finished_at is not None and one.finished_at > since]
+    if len(lost) * len(_LOST) > budget.left:
+        lost.sort(key=lambda one: one.finished_at or 0.0, reverse=True)
+        lost = [*budget.fitting(lost, [1 + (one.job.state is FAILED) for one in lost])]
+    return jobs if len(lost) == len(jobs) else _by_id(lost)
 
 
-def _unfinished(picture: Picture, now: float, budget: Budget) -> Sequence[TrackedJob]:
+def _unfinished(picture: Picture, now: float, budget: Budget) -> Mapping[str, TrackedJob]:
     """Return the unfinished jobs, stalled ones first, then the oldest, where so many series will not do for all."""
-    unfinished = list(picture.jobs.unfinished.values())
-    if len(unfinished) * len(_RUNNING) <= budget.left:
-        return unfinished
-    unfinished.sort(key=lambda one: (not one.stalled, one.first_seen, one.job.job_id))
-    return budget.fitting(unfinished, [_series(one, now) for one in unfinished])
+    jobs = picture.jobs.unfinished
+    if len(jobs) * (len(_RUNNING) + 1) <= budget.left:
+        return jobs
+    unfinished = sorted(jobs.values(), key=lambda one: (not one.stalled, one.first_seen, one.job.job_id))
+    return _by_id(budget.fitting(unfinished, [_series(one, now) for one in unfinished]))
+
+
+def _by_id(jobs: Iterable[TrackedJob]) -> dict[str, TrackedJob]:
+    return {one.job.job_id: one for one in jobs}
 
 
 def _series(tracked: TrackedJob, now: float) -> int:
@@ -153,95 +166,118 @@ def _series(tracked: TrackedJob, now: float) -> int:
     return _LEAST_OF_A_JOB + len(perhaps) - perhaps.count(None)
 
 
-def _outcomes(picture: Picture, budget: Budget) -> Sequence[tuple[Place, CollectionOutcome]]:
+def _outcomes(picture: Picture, budget: Budget) -> Mapping[Place, CollectionOutcome]:
     """Return how imports ended, failures first, where so many series will not do for all."""
-    outcomes = list(picture.outcomes.items())
-    if len(outcomes) * len(_OUTCOME) <= budget.left:
-        return outcomes
-    outcomes.sort(key=lambda item: not item[1].last_failed)
+    if len(picture.outcomes) * len(_OUTCOME) <= budget.left:
+        return picture.outcomes
+    outcomes = sorted(picture.outcomes.items(), key=lambda item: not item[1].last_failed)
     told = [(one.last_failed, one.last_completed_at) for _, one in outcomes]
-    return budget.fitting(outcomes, [len(values) - values.count(None) for values in told])
+    return dict(budget.fitting(outcomes, [len(values) - values.count(None) for values in told]))
 
 
-def _counts(picture: Picture) -> dict[Counted, int]:
-    """Count the jobs of the latest list by collection and state."""
-    counts: dict[Counted, int] = Counter(
-        [
-            (tracked.job.database, tracked.job.collection, tracked.job.state)
-            for tracked in chain(picture.jobs.unfinished.values(), picture.jobs.lost.values())
-            if tracked.missing_since is None
-        ]
-    )
-    for (database, collection), count in picture.jobs.completed.places.items():
-        counts[database, collection, COMPLETED] = count
-    return counts
-
-
-def _whole_collections(counts: Mapping[Counted, int], budget: Budget) -> Sequence[tuple[Counted, int]]:
+def _whole_collections(counts: Mapping[Counted, int], budget: Budget) -> Mapping[Counted, int]:
     """Return the counts of the first collections, those of each together, where there is no room for all."""
     if len(counts) <= budget.left:
-        return list(counts.items())
+        return counts
     by_place: dict[Place, list[tuple[Counted, int]]] = {}
     for counted, count in counts.items():
         by_place.setdefault(counted[:2], []).append((counted, count))
     each = list(by_place.values())
-    return list(chain.from_iterable(budget.fitting(each, list(map(len, each)))))
+    return dict(chain.from_iterable(budget.fitting(each, list(map(len, each)))))
 
 
-def _running(who: str, tracked: TrackedJob) -> str:
-    """Return the lines of an unfinished job; the last, of the time left, as a template for its value."""
+def _running(who: str, _: str, tracked: TrackedJob, was: TrackedJob | None, row: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the row of an unfinished job."""
     job = tracked.job
-    of, state = _job(who, job), str(job.state)
     progress, imported, total = job.progress, job.imported_rows, job.total_rows
+    if was is not None and _looks_the_same(tracked, was):
+        label, state, stalled, first_seen = row[:4]
+    else:
+        label, first_seen = _job(who, job), _timestamp(tracked.first_seen)
+        state, stalled = _state(job.state, tracked.stalled)
     return (
-        f'milvus_import_job_state{{{of},state="{state}"}} 1\n'
-        f'milvus_import_job_stalled{{{of},state="{state}"}} {int(tracked.stalled)}\n'
-        f"milvus_import_job_first_seen_timestamp_seconds{{{of}}} {_timestamp(tracked.first_seen)}\n"
-        f"milvus_import_job_last_change_timestamp_seconds{{{of}}} {_timestamp(tracked.last_change)}\n"
-        f"{'' if progress is None else f'milvus_import_job_progress_ratio{{{of}}} {progress:.6g}'}\n"
-        f"{'' if imported is None else f'milvus_import_job_imported_rows{{{of}}} {imported}'}\n"
-        f"{'' if total is None else f'milvus_import_job_total_rows{{{of}}} {total}'}\n"
-        f"milvus_import_job_eta_seconds{{{of.replace('%', '%%')}}} %d\n"
+        label,
+        state,
+        stalled,
+        first_seen,
+        _timestamp(tracked.last_change),
+        b"" if progress is None else _ratio(progress),
+        b"" if imported is None else b"} %d\n" % imported,
+        b"" if total is None else b"} %d\n" % total,
     )
 
 
-def _lost(who: str, tracked: TrackedJob) -> str:
-    """Return the lines of a job that failed or vanished."""
+def _looks_the_same(tracked: TrackedJob, was: TrackedJob) -> bool:
+    """Say whether all that is told of an unfinished job is the same, but for how far it is, and since when."""
+    job, before = tracked.job, was.job
+    return (
+        job.state is before.state
+        and tracked.stalled is was.stalled
+        and job.collection == before.collection
+        and job.database == before.database
+        and tracked.first_seen == was.first_seen
+    )
+
+
+def _pace(tracked: TrackedJob) -> tuple[int, float] | None:
+    """Return the second in which a job is done at its recent pace, and up to when that is believed."""
+    recent = pace_of(tracked)
+    return None if recent is None else (int(recent.done_at), recent.until)
+
+
+def _lost(
+    who: str, _: str, tracked: TrackedJob, _was: TrackedJob | None, _row: Sequence[bytes]
+) -> tuple[bytes, bytes, bytes]:
+    """Return the row of a job that failed or vanished."""
     job = tracked.job
-    of, failed = _job(who, job), ""
-    if job.state is JobState.FAILED:
-        failed = f'milvus_import_job_failed{{{of},reason="{classify(job.reason).value}"}} 1'
-    return f'milvus_import_job_state{{{of},state="{job.state}"}} 1\n{failed}\n'
+    state, _stalled = _state(job.state, False)
+    failed = f',reason="{classify(job.reason).value}"}} 1\n' if job.state is FAILED else ""
+    return _job(who, job), state, failed.encode()
 
 
-def _outcome(who: str, item: tuple[Place, CollectionOutcome]) -> str:
-    """Return the lines of how the latest import of a collection ended."""
-    (database, collection), outcome = item
-    of, failed, completed = _place(who, database, collection), outcome.last_failed, outcome.last_completed_at
-    at = "" if completed is None else _timestamp(completed)
+def _outcome(
+    who: str, place: Place, outcome: CollectionOutcome, _: CollectionOutcome | None, row: Sequence[bytes]
+) -> tuple[bytes, bytes, bytes]:
+    """Return the row of how the latest import of a collection ended."""
+    failed, completed = outcome.last_failed, outcome.last_completed_at
     return (
-        f"{'' if failed is None else f'milvus_import_collection_last_finished_failed{{{of}}} {int(failed)}'}\n"
-        f"{at and f'milvus_import_collection_last_completed_timestamp_seconds{{{of}}} {at}'}\n"
+        row[0] if row else encoded(_place(who, *place)),
+        b"" if failed is None else b"} %d\n" % failed,
+        b"" if completed is None else _timestamp(completed),
     )
 
 
-def _count(family: str, who: str, item: tuple[Counted, int]) -> str:
-    """Return the line of how many jobs of a collection are, or came to be, in a state."""
-    (database, collection, state), count = item
-    return f'milvus_import_{family}{{{_place(who, database, collection)},state="{state}"}} {count}\n'
+def _count(who: str, counted: Counted, count: int, _: int | None, row: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the row of how many jobs of a collection are, or came to be, in a state."""
+    database, collection, state = counted
+    label = row[0] if row else encoded(f'{_place(who, database, collection)},state="{state}"')
+    return label, b"} %d\n" % count
 
 
-def _job(who: str, job: Job) -> str:
+def _job(who: str, job: Job) -> bytes:
     """Return the labels of a job."""
-    return f'{_place(who, job.database, job.collection)},job_id="{escaped(job.job_id)}"'
+    return encoded(f'{_place(who, job.database, job.collection)},job_id="{escaped(job.job_id)}"')
 
 
 def _place(who: str, database: str, collection: str) -> str:
     """Return the labels of a collection."""
-    return f'{who},database="{escaped(database)}",collection="{escaped(collection)}"'
+    return f'{{{who},database="{escaped(database)}",collection="{escaped(collection)}"'
 
 
-@lru_cache(maxsize=256)
-def _timestamp(seconds: float) -> str:
-    """Return a time of day as text; what a poll sees change has changed at the same time."""
-    return f"{seconds:.3f}"
+@cache
+def _state(state: JobState, stalled: bool) -> tuple[bytes, bytes]:
+    """Return what follows a job's labels where its state is told, and where it is told whether it is stalled."""
+    label = f',state="{state}"'
+    return f"{label}}} 1\n".encode(), f"{label}}} {int(stalled)}\n".encode()
+
+
+@lru_cache(maxsize=1024)
+def _ratio(progress: float) -> bytes:
+    """Return progress as it follows labels; most is told in whole percent."""
+    return f"}} {progress:.6g}\n".encode()
+
+
+@lru_cache(maxsize=1024)
+def _timestamp(seconds: float) -> bytes:
+    """Return a time of day as it follows labels; what a poll sees change has changed at the same time."""
+    return f"}} {seconds:.3f}\n".encode()
