@@ -187,44 +187,46 @@ class Reading:
             self._earlier.update(self._unmerged.pop().ids())
         hashes = _hashes(records.given)
         was = before[0].result if len(before) == 1 and not pages else None
-        if was is not None and len(was.hashes) == len(hashes):
-            others: Sequence[int] = was.others(hashes)
-            ids: list[Any] = was.ids()
-            gone = [ids[place] for place in others]
-            known: Mapping[int, str] = dict(zip([was.hashes[place] for place in others], gone, strict=True))
-        else:
-            was, others, ids, gone, known = None, range(len(hashes)), [None] * len(hashes), [], self._by_hash(before)
-        read: dict[int, Job] = {}
-        rejected: list[str] = []
-        for place in others:
-            ids[place] = known.get(hashes[place])
-            if ids[place] is not None:
-                continue
-            try:
-                job = _read(records.given[place], parse)
-            except BadRecordError as error:
-                rejected.append(str(error))
-            else:
-                read[place], ids[place] = job, job.job_id
-        came = [ids[place] for place in others]
-        if was is None:
-            kept = array("q", hashes)
+        page = None if was is None else self._in_place_of(was, records, hashes, parse)
+        if page is None:
             self._in_place = False
-        else:
-            kept = was.hashes_with(hashes, others)
-            self._gone.update(gone)
-            self._came.update(came)
-        if was is not None and came == gone:
-            joined, repeats = was.joined, False
-        else:
-            joined, repeats = "\n".join(filter(None, ids)), len(set(ids)) < len(ids)
-        if rejected or repeats or (self._earlier and not self._earlier.isdisjoint(ids)):
-            counts, by_hash = self._first_of_each(ids), self._by_hash(before)
-            joined = "\n".join([ids[place] or "" for place in counts])
-            read = {place: read[place] for place in counts if place in read and hashes[place] not in by_hash}
-            kept = array("q", [hashes[place] for place in counts])
+            page = self._by_itself(records, hashes, parse, self._by_hash(before))
+        return page
+
+    def _in_place_of(self, was: Page, records: Records, hashes: Sequence[int], parse: Parse) -> Page | None:
+        """Make a page with other jobs in some places than the one before; None where more than that is different."""
+        if len(was.hashes) != len(hashes):
+            return None
+        others, ids, joined = was.others(hashes), was.ids(), was.joined
+        gone = [ids[place] for place in others]
+        moved = dict(zip([was.hashes[place] for place in others], gone, strict=True))
+        came, read, rejected = _jobs_at(others, records.given, hashes, moved, parse)
+        if came != gone:
+            for place, job_id in zip(others, came, strict=True):
+                ids[place] = job_id
+            joined = "\n".join(ids)
+            if len(set(ids)) < len(ids):
+                return None
+        if rejected or self._came_earlier(ids):
+            return None
+        self._gone.update(gone)
+        self._came.update(came)
         self._told.update([(job.job_id, job) for job in read.values()])
-        return Page(joined, kept, tuple(rejected), records.more)
+        return Page(joined, was.hashes_with(hashes, others), (), records.more)
+
+    def _by_itself(self, records: Records, hashes: Sequence[int], parse: Parse, known: Mapping[int, str]) -> Page:
+        """Make a page that stands in no other one's place; jobs of the list before are known by their hashes."""
+        ids, read, rejected = _jobs_at(range(len(hashes)), records.given, hashes, known, parse)
+        if rejected or len(set(ids)) < len(ids) or self._came_earlier(ids):
+            first_places = self._first_of_each(ids)
+            read = {place: read[place] for place in first_places if place in read}
+            ids, hashes = [ids[place] for place in first_places], [hashes[place] for place in first_places]
+        self._told.update([(job.job_id, job) for job in read.values()])
+        return Page("\n".join(ids), array("q", hashes), tuple(rejected), records.more)
+
+    def _came_earlier(self, ids: Sequence[str]) -> bool:
+        """Say whether some ids are on pages before this one."""
+        return bool(self._earlier) and not self._earlier.isdisjoint(ids)
 
     def _by_hash(self, before: Sequence[Kept[Page]]) -> Mapping[int, str]:
         """Return the id of each job of the list before by the hash of its record."""
@@ -234,11 +236,11 @@ class Reading:
                 self._known.update(zip(page.hashes, page.ids(), strict=True))
         return self._known
 
-    def _first_of_each(self, ids: Sequence[str | None]) -> list[int]:
-        """Return the places at which a job comes for the first time in the list; an id that is None is no job's."""
+    def _first_of_each(self, ids: Sequence[str]) -> list[int]:
+        """Return the places at which a job comes for the first time in the list; no job has an empty id."""
         places: dict[str, int] = {}
         for place, job_id in enumerate(ids):
-            if job_id is not None and job_id not in self._earlier:
+            if job_id and job_id not in self._earlier:
                 places.setdefault(job_id, place)
         return list(places.values())
 
@@ -265,6 +267,31 @@ def _hashes(given: Sequence[Any]) -> list[int]:
     if given and isinstance(given[0], msgspec.Raw):
         return list(map(hash, map(bytes, given)))
     return [hash(repr(record)) for record in given]
+
+
+def _jobs_at(
+    places: Iterable[int], given: Sequence[Any], hashes: Sequence[int], known: Mapping[int, str], parse: Parse
+) -> tuple[list[str], dict[int, Job], list[str]]:
+    """Look at records in some places of a page.
+
+    Returns:
+        The ids of their jobs, empty where a record is no job; the jobs of those whose hashes are not known, by place;
+        what was wrong with records that are no jobs.
+    """
+    ids: list[str] = []
+    read: dict[int, Job] = {}
+    rejected: list[str] = []
+    for place in places:
+        job_id = known.get(hashes[place], "")
+        if not job_id:
+            try:
+                job = read[place] = _read(given[place], parse)
+            except BadRecordError as error:
+                rejected.append(str(error))
+            else:
+                job_id = job.job_id
+        ids.append(job_id)
+    return ids, read, rejected
 
 
 def _read(record: Any, parse: Parse) -> Job:
