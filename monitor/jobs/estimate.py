@@ -1,6 +1,7 @@
 """How long an import still takes, from its own recent pace."""
 
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 import msgspec
@@ -55,9 +56,9 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
     The time for which it stood still on the way (Milvus does at about 10, 40, 45, 80 to 90) is no part of its pace.
 
     Returns:
-        None where it has no pace: in any state but importing, and before two steps forward that belong together. It is
-        not believed any more once the job has not moved for three times its usual step (index building stands at 80 to
-        90 %, Milvus issue 39348).
+        None where it has no pace: in any state but importing, before two steps forward that belong together, and where
+        they are so small that it would be done at no time that is a number. It is not believed any more once the job
+        has not moved for three times its usual step (index building stands at 80 to 90 %, Milvus issue 39348).
     """
     samples = tracked.samples
     if tracked.job.state is not IMPORTING or len(samples) <= _ENOUGH:
@@ -77,7 +78,8 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
         if len(moving) < _ENOUGH:
             return None
         per_second = sum([forward for _, forward in moving]) / sum([length for length, _ in moving])
-    return Pace(per_second, at + (1.0 - progress) / per_second, at + still)
+    done_at = at + (1.0 - progress) / per_second
+    return Pace(per_second, done_at, at + still) if done_at < inf else None
 
 
 def pace(tracked: TrackedJob, now: float) -> float | None:

@@ -107,6 +107,10 @@ def test_one_step_after_a_phase_that_stood_still_is_not_enough():
     assert eta_seconds(tracked((0, 0.1), (600, 0.11), (630, 0.12), (660, 0.13)), 660) == pytest.approx(87 * 30)
 
 
+def test_steps_too_small_for_a_number_make_no_estimate():
+    assert eta_seconds(tracked((0, 0.0), (30, 1e-312), (60, 2e-312)), 60) is None
+
+
 def test_a_clock_that_was_set_back_makes_no_estimate():
     assert eta_seconds(tracked((9000, 0.1), (30, 0.11), (0, 0.12)), 0) is None
 
