@@ -20,6 +20,7 @@ from monitor.jobs import (
     eta_seconds,
     pace_of,
 )
+from monitor.metrics.counts import COLLECTIONS_LIMIT
 from monitor.metrics.listed import Listed
 from monitor.metrics.samples import INDEX, Budget, Counted, Piece, Sheet, encoded, escaped, text_of
 
@@ -72,13 +73,14 @@ class JobSeries:
 
     def __init__(self, who: str) -> None:
         self._paces: dict[str, tuple[int, float] | None] = {}
-        self._whole = False
-        self._running = Sheet(_RUNNING, partial(_running, who))
-        self._lost = Sheet(_LOST, partial(_lost, who))
-        self._outcomes = Sheet(_OUTCOME, partial(_outcome, who))
+        self._all_shown = False
+        place = _Places(who)
+        self._running = Sheet(_RUNNING, partial(_running, place))
+        self._lost = Sheet(_LOST, partial(_lost, place))
+        self._outcomes = Sheet(_OUTCOME, partial(_outcome, place))
         self._listed = Listed()
-        self._jobs = Sheet(("jobs",), partial(_count, who))
-        self._finished = Sheet(("jobs_finished_total",), partial(_count, who))
+        self._jobs = Sheet(("jobs",), partial(_count, place))
+        self._finished = Sheet(("jobs_finished_total",), partial(_count, place))
 
     def render(
         self,
@@ -102,8 +104,8 @@ class JobSeries:
         self._lost.show(lost)
         of_jobs.left -= self._lost.series
         unfinished = _unfinished(picture, now, of_jobs)
-        whole, self._whole = self._whole, unfinished is picture.jobs.unfinished
-        gone, changed = self._running.show(unfinished, touched if whole and self._whole else None)
+        all_were_shown, self._all_shown = self._all_shown, unfinished is picture.jobs.unfinished
+        gone, changed = self._running.show(unfinished, touched if all_were_shown and self._all_shown else None)
         for job_id in gone:
             del self._paces[job_id]
         self._paces.update([(job_id, _pace(unfinished[job_id])) for job_id in changed])
@@ -134,6 +136,28 @@ class JobSeries:
             labels = [label for label, seconds in zip(labels, left, strict=True) if seconds is not None]
         values = b"} %d\n" * len(known) % tuple(known)
         return text_of(_ETA, labels, values.splitlines(keepends=True))
+
+
+class _Places:
+    """The labels of a cluster's collections: each collection's are one object, for many lines begin with them.
+
+    Args:
+        who: The cluster's label.
+    """
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._known: dict[Place, bytes] = {}
+
+    def __call__(self, database: str, collection: str) -> bytes:
+        """Return the labels of a collection, with the brace before them."""
+        known = self._known.get((database, collection))
+        if known is None:
+            if len(self._known) >= COLLECTIONS_LIMIT:
+                self._known.clear()
+            label = f'{{{self._who},database="{escaped(database)}",collection="{escaped(collection)}"'
+            known = self._known[database, collection] = encoded(label)
+        return known
 
 
 def _lately_lost(picture: Picture, since: float, budget: Budget) -> Mapping[str, TrackedJob]:
@@ -186,14 +210,16 @@ def _whole_collections(counts: Mapping[Counted, int], budget: Budget) -> Mapping
     return dict(chain.from_iterable(budget.fitting(each, list(map(len, each)))))
 
 
-def _running(who: str, _: str, tracked: TrackedJob, was: TrackedJob | None, row: Sequence[bytes]) -> tuple[bytes, ...]:
+def _running(
+    place: _Places, _: str, tracked: TrackedJob, was: TrackedJob | None, row: Sequence[bytes]
+) -> tuple[bytes, ...]:
     """Return the row of an unfinished job."""
     job = tracked.job
     progress, imported, total = job.progress, job.imported_rows, job.total_rows
     if was is not None and _looks_the_same(tracked, was):
         label, state, stalled, first_seen = row[:4]
     else:
-        label, first_seen = _job(who, job), _timestamp(tracked.first_seen)
+        label, first_seen = _job(place, job), _timestamp(tracked.first_seen)
         state, stalled = _state(job.state, tracked.stalled)
     return (
         label,
@@ -226,42 +252,44 @@ def _pace(tracked: TrackedJob) -> tuple[int, float] | None:
 
 
 def _lost(
-    who: str, _: str, tracked: TrackedJob, _was: TrackedJob | None, _row: Sequence[bytes]
+    place: _Places, _: str, tracked: TrackedJob, _was: TrackedJob | None, _row: Sequence[bytes]
 ) -> tuple[bytes, bytes, bytes]:
     """Return the row of a job that failed or vanished."""
     job = tracked.job
     state, _stalled = _state(job.state, False)
     failed = f',reason="{classify(job.reason).value}"}} 1\n' if job.state is FAILED else ""
-    return _job(who, job), state, failed.encode()
+    return _job(place, job), state, failed.encode()
 
 
 def _outcome(
-    who: str, place: Place, outcome: CollectionOutcome, _: CollectionOutcome | None, row: Sequence[bytes]
+    place: _Places, of: Place, outcome: CollectionOutcome, _was: CollectionOutcome | None, _row: Sequence[bytes]
 ) -> tuple[bytes, bytes, bytes]:
     """Return the row of how the latest import of a collection ended."""
     failed, completed = outcome.last_failed, outcome.last_completed_at
     return (
-        row[0] if row else encoded(_place(who, *place)),
+        place(*of),
         b"" if failed is None else b"} %d\n" % failed,
         b"" if completed is None else _timestamp(completed),
     )
 
 
-def _count(who: str, counted: Counted, count: int, _: int | None, row: Sequence[bytes]) -> tuple[bytes, bytes]:
+def _count(
+    place: _Places, counted: Counted, count: int, _was: int | None, _row: Sequence[bytes]
+) -> tuple[bytes, bytes]:
     """Return the row of how many jobs of a collection are, or came to be, in a state."""
     database, collection, state = counted
-    label = row[0] if row else encoded(f'{_place(who, database, collection)},state="{state}"')
-    return label, b"} %d\n" % count
+    return place(database, collection), _state_count(state, count)
 
 
-def _job(who: str, job: Job) -> bytes:
+def _job(place: _Places, job: Job) -> bytes:
     """Return the labels of a job."""
-    return encoded(f'{_place(who, job.database, job.collection)},job_id="{escaped(job.job_id)}"')
+    return b'%b,job_id="%b"' % (place(job.database, job.collection), encoded(escaped(job.job_id)))
 
 
-def _place(who: str, database: str, collection: str) -> str:
-    """Return the labels of a collection."""
-    return f'{{{who},database="{escaped(database)}",collection="{escaped(collection)}"'
+@lru_cache(maxsize=4096)
+def _state_count(state: str, count: int) -> bytes:
+    """Return what follows a collection's labels where the jobs in a state are counted; most counts are small."""
+    return f',state="{state}"}} {count}\n'.encode()
 
 
 @cache
