@@ -18,36 +18,26 @@ class Listed:
         self.counts: Mapping[Counted, int] = {}
         self._jobs = Jobs()
 
-    def count(self, jobs: Jobs, touched: Collection[str] | None) -> Collection[Counted] | None:
+    def count(self, jobs: Jobs, touched: Collection[str] | None) -> None:
         """Count the jobs of a list.
 
         Args:
             jobs: Every job followed.
             touched: Ids of the jobs that may not be what they were when they were counted before; None for any.
-
-        Returns:
-            Which counts may be other ones than before; None for any.
         """
         before, self._jobs = self._jobs, jobs
         if touched is None:
             before, self.counts = Jobs(), {}
-        counts, changed = dict(self.counts), set()
+        counts = dict(self.counts)
         for job_id in chain(jobs.unfinished, jobs.lost) if touched is None else touched:
             was, now = _counted(before, job_id), _counted(jobs, job_id)
             if was != now:
                 for counted, step in ((was, -1), (now, 1)):
                     if counted is not None:
                         counts[counted] = counts.get(counted, 0) + step
-                        changed.add(counted)
-        for database, collection in _places_of_others(before, jobs):
-            counted = (database, collection, COMPLETED)
-            counts[counted] = jobs.completed.places.get((database, collection), 0)
-            changed.add(counted)
-        for counted in changed:
-            if not counts[counted]:
-                del counts[counted]
-        self.counts = counts
-        return None if touched is None else changed
+        for place in _completed_otherwise(before, jobs):
+            counts[*place, COMPLETED] = jobs.completed.places.get(place, 0)
+        self.counts = {counted: count for counted, count in counts.items() if count}
 
 
 def _counted(jobs: Jobs, job_id: str) -> Counted | None:
@@ -58,7 +48,7 @@ def _counted(jobs: Jobs, job_id: str) -> Counted | None:
     return tracked.job.database, tracked.job.collection, tracked.job.state
 
 
-def _places_of_others(before: Jobs, jobs: Jobs) -> Collection[Place]:
+def _completed_otherwise(before: Jobs, jobs: Jobs) -> Collection[Place]:
     """Return the collections of which another number of jobs has completed."""
     was, now = before.completed.places, jobs.completed.places
     if was is now:
