@@ -98,6 +98,7 @@ class Log:
         self.baselines: set[str] = set()
         self.unreachable: set[str] = set()
         self.steps: dict[str, list[str]] = {}
+        self.slowest: dict[str, float] = {}
         self._daemon = daemon
         self._read = 0
 
@@ -109,6 +110,9 @@ class Log:
                 self.baselines.add(entry["milvus_cluster"])
             elif entry["event"] == "cluster_unreachable":
                 self.unreachable.add(entry["milvus_cluster"])
+            elif entry["event"] == "poll_finished":
+                name = entry["milvus_cluster"]
+                self.slowest[name] = max(self.slowest.get(name, 0.0), entry["duration_seconds"])
             elif entry["event"] == "import_job_transition":
                 self.steps.setdefault(entry["job_id"], [entry["from_state"]]).append(entry["to_state"])
         return self
@@ -165,8 +169,11 @@ def check_log(text: str, clusters: set[str]) -> int:
 
 @pytest.mark.timeout(240)
 def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nobody counts the lines of this daemon: whoever does locks all its threads out at each call, and thirty of them
+    # that wait for that lock poll late.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     world = World()
     with enemies() as hostile, SimulatorServer(world) as server:
         assert set(TROUBLES) <= {enemy["kind"] for enemy in hostile.all}
@@ -218,22 +225,24 @@ def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
             peak = peak_mib(daemon)
 
     # From the moment on when each healthy cluster was polled once: the first polls of all clusters come at once.
-    missed = sum(missed_polls(after)[name] - missed_polls(before)[name] for name in names)
+    missed = {name: missed_polls(after)[name] - missed_polls(before)[name] for name in sorted(names)}
     fewest = min(polls(after)[name] - polls(before)[name] for name in names)
+    slowest = max(log.read().slowest[name] for name in names)
     kinds = sorted({enemy["kind"] for enemy in hostile.all})
     lines = check_log(daemon.text(), names | enemy_names)
     record_property("hostile_kinds", len(kinds))
     record_property("hostile_healthy_clusters", len(names))
-    record_property("hostile_polls_missed", int(missed))
+    record_property("hostile_polls_missed", int(sum(missed.values())))
     record_property("hostile_scrapes_served", scraper.served)
     record_property("hostile_peak_rss_mib", round(peak))
     print(
         f"{len(enemy_names)} hostile clusters of {len(kinds)} kinds and {len(names)} healthy ones for {elapsed:.0f} s: "
-        f"{missed:.0f} polls missed, {fewest:.0f} made at least by each; {scraper.served} scrapes served, the slowest "
-        f"within {scraper.slowest:.2f} s; {lines} lines logged; {peak:.0f} MiB at the peak"
+        f"{sum(missed.values()):.0f} polls missed, {fewest:.0f} made at least by each, the slowest in {slowest:.2f} s; "
+        f"{scraper.served} scrapes served, the slowest within {scraper.slowest:.2f} s; {lines} lines logged; "
+        f"{peak:.0f} MiB at the peak"
     )
 
-    assert missed == 0
+    assert {name: count for name, count in missed.items() if count} == {}
     # A poll at each point of the schedule; the first and the last scrape may fall anywhere between two points.
     assert fewest >= elapsed / INTERVAL * 0.8 - 2
     assert all(after.value("milvus_import_cluster_up", milvus_cluster=name) == 1 for name in names)
