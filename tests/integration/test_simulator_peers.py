@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PYMILVUS = "pymilvus[bulk_writer]>=3"
+PYMILVUS = "pymilvus[bulk-writer]>=3"
 ZILLIZ_CLI = "zilliz-cli==1.0.2"
 KEY = "a-key-that-opens-nothing"
 SCRIPT = """
