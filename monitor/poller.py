@@ -90,7 +90,6 @@ class Poller:
         self._own = own
         self._clock = clock
         self._trouble = ""
-        self._unreachable = False
         self._told_faults: set[str] = set()
         self._requests_before = 0
         self._recording = Lock()
@@ -171,9 +170,8 @@ class Poller:
         duration = time.monotonic() - started
         self.metrics.polled(difference, now=now, duration=duration, bad_records=bad_records)
         self._own.polled(duration)
-        self._trouble = ""
-        if self._unreachable:
-            self._unreachable = False
+        had_trouble, self._trouble = self._trouble, ""
+        if had_trouble:
             _log.info("cluster_recovered", **self._who())
         if _takes(logging.DEBUG):  # a line that is not written would cost a sixth of a poll that finds nothing
             _log.debug(
@@ -195,9 +193,8 @@ class Poller:
         self.metrics.failed(kind.value, now=now, duration=duration)
         self._own.polled(duration)
         failure = {"kind": kind.value, "message": message}
-        self._trouble = message
-        if not self._unreachable:
-            self._unreachable = True
+        had_trouble, self._trouble = self._trouble, message
+        if not had_trouble:
             _log.error("cluster_unreachable", **self._who(), **failure)
         _log.debug("poll_finished", **self._who(), duration_seconds=round(duration, 4), **failure)
 
