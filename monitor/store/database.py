@@ -17,7 +17,7 @@ from monitor.store.driving import Driver
 from monitor.store.history import History, Recorded, Wanted
 from monitor.store.recording import Recording
 from monitor.store.statements import Statements
-from monitor.store.tables import check_version, clusters, jobs, migrate, outcomes, schema, transitions
+from monitor.store.tables import check_version, migrate, schema, transitions
 from monitor.store.together import Together
 
 _AT_ONCE: Final = 500
@@ -153,9 +153,8 @@ class Database:
 
     def forget(self, name: str) -> None:
         """Forget a cluster; its transitions stay until they are pruned."""
-        with self._writing() as connection:
-            for table, column in ((jobs, jobs.c.cluster), (outcomes, outcomes.c.cluster), (clusters, clusters.c.name)):
-                connection.execute(delete(table).where(column == name))
+        with self._recording() as cursor:
+            Recording(self._statements, cursor, name).forget()
 
     def mark_told(self, ids: Iterable[int]) -> None:
         """Note that the log has these transitions."""

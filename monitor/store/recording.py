@@ -55,11 +55,15 @@ class Recording:
         write(statements.cluster, (self._name,))
         if any(row[0] == identity for row in self._cursor.fetchall()):
             raise StaleError(self._name)
-        self.clear()
-        write(statements.forget_cluster, (self._name,))
+        self.forget()
         write(statements.add_cluster, (self._name, identity, 1, baseline_at))
         if self._cursor.rowcount != 1:
             raise StaleError(self._name)
+
+    def forget(self) -> None:
+        """Forget the cluster; its transitions stay until they are pruned."""
+        self.clear()
+        self._cursor.execute(self._statements.forget_cluster, (self._name,))
 
     def clear(self) -> None:
         """Forget every job and outcome."""
