@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Condition, Lock
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 from apscheduler.executors.debug import DebugExecutor
@@ -103,9 +103,9 @@ class _Watch:
 class _Slot:
     """Clusters of one interval whose points in time are so near to each other that one job begins all their polls."""
 
-    def __init__(self, interval: float, number: int, width: float) -> None:
-        self.place = (interval, number)
-        self.trigger = GridTrigger(interval, number * width)
+    def __init__(self, interval: float, offset: float) -> None:
+        self.place = (interval, offset)
+        self.trigger = GridTrigger(interval, offset)
         self.names: dict[str, None] = {}
         self.job_id = uuid4().hex
 
@@ -126,7 +126,7 @@ class PollScheduler:
         self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
-        self._slots: dict[tuple[float, int], _Slot] = {}
+        self._slots: dict[tuple[float, float], _Slot] = {}
         self._newcomers: dict[str, float] = {}
         self._placing = Lock()
         self._busy: set[str] = set()
@@ -250,8 +250,7 @@ class PollScheduler:
 
     def _enter_slot(self, name: str, watch: _Watch) -> _Slot | None:
         """Put a cluster into its slot; return the slot where it is a new one."""
-        width = min(SLOT, watch.interval)
-        slot = _Slot(watch.interval, int(_share(name) * watch.interval / width), width)
+        slot = _Slot(watch.interval, slot_offset(name, watch.interval))
         slot = watch.slot = self._slots.setdefault(slot.place, slot)
         watch.last_point = None
         slot.names[name] = None
@@ -353,7 +352,12 @@ class PollScheduler:
         self._beat = time.monotonic()
 
 
+def slot_offset(name: str, interval: float) -> float:
+    """Return how many seconds after each multiple of its interval a cluster's polls begin: where its slot does."""
+    width = min(SLOT, interval)
+    return int(_share(name) * interval / width) * width
+
+
 def _share(name: str) -> float:
     """Return a number from 0 to 1 that is always the same for a name."""
-    digest: Any = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
