@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.fleet.index import ClusterIndex
 from monitor.fleet.seen import Seen
-from monitor.jobs import JobState, TrackedJob, classify, eta_seconds, pace
+from monitor.jobs import JobState, TrackedJob, classify, pace
 from monitor.store import Recorded
 
 _KEPT = 6
@@ -123,7 +123,8 @@ def cluster_view(seen: Seen, index: ClusterIndex | None) -> ClusterView:
 def job_view(cluster: str, tracked: TrackedJob, now: float) -> JobView:
     """Return a job, with its pace and time left as they are now."""
     job = tracked.job
-    speed = pace(tracked, now)
+    recent = pace(tracked, now)
+    speed = None if recent is None else recent.per_second
     rows = job.total_rows
     return JobView(
         cluster=cluster,
@@ -137,7 +138,7 @@ def job_view(cluster: str, tracked: TrackedJob, now: float) -> JobView:
         total_rows=job.total_rows,
         progress_per_minute=None if speed is None else _rounded(speed * _MINUTE),
         rows_per_second=None if speed is None or not rows else _rounded(speed * rows),
-        eta_seconds=_rounded(eta_seconds(tracked, now)),
+        eta_seconds=None if recent is None else _rounded(recent.seconds_left(now)),
         stalled=tracked.stalled,
         listed=tracked.missing_since is None,
         missing_since=moment(tracked.missing_since),

@@ -45,9 +45,9 @@ class Pace(msgspec.Struct, frozen=True, gc=False):
     done_at: float
     until: float
 
-    def seconds_left(self, now: float) -> float | None:
-        """Return the seconds until ``done_at``, never negative; None while that would be a guess."""
-        return None if now > self.until else max(0.0, self.done_at - now)
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until ``done_at``, never negative."""
+        return max(0.0, self.done_at - now)
 
 
 def pace_of(tracked: TrackedJob) -> Pace | None:
@@ -82,10 +82,10 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
     return Pace(per_second, done_at, at + still) if done_at < inf else None
 
 
-def pace(tracked: TrackedJob, now: float) -> float | None:
-    """Return how much of the whole an import gains in a second at its recent pace; None where it has none now."""
+def pace(tracked: TrackedJob, now: float) -> Pace | None:
+    """Return the recent pace of an import, where it is still believed now."""
     recent = pace_of(tracked)
-    return None if recent is None or now > recent.until else recent.per_second
+    return None if recent is None or now > recent.until else recent
 
 
 def eta_seconds(tracked: TrackedJob, now: float) -> float | None:
@@ -96,5 +96,5 @@ def eta_seconds(tracked: TrackedJob, now: float) -> float | None:
     Returns:
         Seconds, never negative; None while it would be a guess, which is where the job has no pace.
     """
-    recent = pace_of(tracked)
+    recent = pace(tracked, now)
     return None if recent is None else recent.seconds_left(now)
