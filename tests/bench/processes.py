@@ -175,21 +175,28 @@ def write_config(
 
 
 @contextmanager
-def monitor(config: Path) -> Iterator[Monitor]:
-    """The monitor on its processor, its log in a file beside the config."""
+def started(config: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The process of a monitor on its processor, and its log, a file beside the config; it is stopped at the end."""
     log = config.with_suffix(".log")
     line = pinned(*command("run", "-c", config))
     with log.open("w") as written, subprocess.Popen(line, stderr=written, cwd=ROOT) as process:
         try:
-            port = _port(process, log)
-            with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
-                yield Monitor(process.pid, port, log, http)
+            yield process, log
         finally:
             process.terminate()
             try:
                 process.wait(30.0)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def monitor(config: Path) -> Iterator[Monitor]:
+    """A monitor that listens."""
+    with started(config) as (process, log):
+        port = _port(process, log)
+        with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
+            yield Monitor(process.pid, port, log, http)
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,11 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.jobs import Job, JobState, Observation, StallLimits, diff
 from monitor.store import Whose, open_store
-from tests.bench.processes import PATIENCE, pinned, printed, replay, write_config
+from tests.bench.processes import PATIENCE, printed, replay, started, write_config
 from tests.bench.replay import COLLECTIONS, Plan
 from tests.bench.rows import Row
-from tests.daemon import command
-from tests.venvs import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,23 +26,14 @@ _RESTORED: Final = b"\nmilvus_import_collection_last_completed_timestamp_seconds
 
 def until_scraped(config: Path, port: int) -> tuple[float, bytes]:
     """Start a monitor, scrape it, stop it; return the seconds from its start to its first scrape, and the scrape."""
-    log = config.with_suffix(".log")
-    with log.open("w") as written:
-        begin = time.monotonic()
-        with subprocess.Popen(pinned(*command("run", "-c", config)), stderr=written, cwd=ROOT) as process:
-            try:
-                while time.monotonic() - begin < PATIENCE and process.poll() is None:
-                    scraped = _scraped(port)
-                    if scraped is not None:
-                        return time.monotonic() - begin, scraped
-                    time.sleep(0.001)
-                raise AssertionError(f"the monitor did not start:\n{log.read_text()[-2000:]}")
-            finally:
-                process.terminate()
-                try:
-                    process.wait(30.0)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+    begin = time.monotonic()
+    with started(config) as (process, log):
+        while time.monotonic() - begin < PATIENCE and process.poll() is None:
+            scraped = _scraped(port)
+            if scraped is not None:
+                return time.monotonic() - begin, scraped
+            time.sleep(0.001)
+        raise AssertionError(f"the monitor did not start:\n{log.read_text()[-2000:]}")
 
 
 def fresh(*, quick: bool) -> Iterator[Row]:
