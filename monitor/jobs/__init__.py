@@ -14,13 +14,13 @@ from monitor.jobs.model import (
     CollectionOutcome,
     Job,
     JobState,
+    Place,
     TrackedJob,
     Transition,
 )
 from monitor.jobs.observation import Observation
 from monitor.jobs.picture import Jobs, Picture
 from monitor.jobs.questions import questions
-from monitor.jobs.shelf import Place
 from monitor.jobs.stalls import StallLimits, is_stalled
 
 __all__ = [

@@ -36,6 +36,10 @@ WAITING = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
 """States in which a job waits for somebody, and makes no progress. Asking a set is quicker than asking for members."""
 
 
+Place = tuple[str, str]
+"""A database and a collection in it."""
+
+
 class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One job, as one answer of the server describes it.
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from monitor.jobs.model import CollectionOutcome, Job, JobState, TrackedJob, Transition
+from monitor.jobs.model import CollectionOutcome, Job, JobState, Place, TrackedJob, Transition
 from monitor.jobs.picture import Picture
 
 OUTCOMES_LIMIT: Final = 10_000
@@ -18,8 +18,8 @@ def updated_outcomes(
     jobs: Iterable[TrackedJob],
     transitions: Iterable[Transition],
     now: float,
-) -> Mapping[tuple[str, str], CollectionOutcome]:
-    """Return the outcomes by (database, collection) after a poll.
+) -> Mapping[Place, CollectionOutcome]:
+    """Return the outcomes by collection after a poll.
 
     Args:
         previous: The previous picture, None for a baseline.
@@ -49,8 +49,8 @@ def updated_outcomes(
     return outcomes
 
 
-def _by_collection(jobs: Iterable[Job]) -> Mapping[tuple[str, str], list[Job]]:
-    groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
+def _by_collection(jobs: Iterable[Job]) -> Mapping[Place, list[Job]]:
+    groups: dict[Place, list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.database, job.collection].append(job)
     return groups
@@ -69,9 +69,7 @@ def _updated(was: CollectionOutcome, jobs: list[Job], now: float, *, live: bool)
     return CollectionOutcome(
         last_failed=failed if failed is not None or not live else True,
         last_completed_at=last_completed_at,
-        last_finished_at=max(
-            (at for at in map(ended.get, [job.job_id for job in newer]) if at is not None), default=last
-        ),
+        last_finished_at=max((at for job in newer if (at := ended[job.job_id]) is not None), default=last),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from monitor.jobs.model import COMPLETED, TERMINAL, CollectionOutcome, Job, JobState, TrackedJob
-from monitor.jobs.shelf import Place, Shelf, TrackedJobs
+from monitor.jobs.model import COMPLETED, TERMINAL, CollectionOutcome, Job, JobState, Place, TrackedJob
+from monitor.jobs.shelf import Shelf, TrackedJobs
 
 _NONE: Final[Mapping[str, TrackedJob]] = MappingProxyType({})
 _EMPTY: Final = Shelf()
@@ -114,7 +114,7 @@ class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641
 
     Attributes:
         jobs: Every job followed.
-        outcomes: How imports ended, by (database, collection).
+        outcomes: How imports ended, by collection.
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
         mark: Stands for the list that it was drawn from; None where nobody has it any more.
         said: What that list said of each job that it did not call completed.
@@ -124,7 +124,7 @@ class Picture(msgspec.Struct, frozen=True, gc=False, eq=False):  # noqa: PLW1641
     """
 
     jobs: Jobs = msgspec.field(default_factory=Jobs)
-    outcomes: Mapping[tuple[str, str], CollectionOutcome] = msgspec.field(default_factory=dict)
+    outcomes: Mapping[Place, CollectionOutcome] = msgspec.field(default_factory=dict)
     baseline_at: float | None = None
     mark: object = None
     said: Mapping[str, Job] = msgspec.field(default_factory=dict)

@@ -12,7 +12,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, Va
 from itertools import chain, compress, repeat
 from typing import Any, Final
 
-from monitor.jobs.model import Job, JobState, TrackedJob
+from monitor.jobs.model import Job, JobState, Place, TrackedJob
 
 BLOCK: Final = 32
 """Jobs of a block; one with twice as many is divided."""
@@ -21,9 +21,6 @@ LATEST: Final = 8
 """Changes that wait until blocks are written anew; with more, they are."""
 
 Row = tuple[Any, ...]
-
-Place = tuple[str, str]
-"""A database and a collection in it."""
 
 
 class TrackedJobs(Mapping[str, TrackedJob]):

@@ -6,11 +6,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from monitor.jobs import CollectionOutcome, TrackedJob, Transition
+from monitor.jobs import CollectionOutcome, Place, TrackedJob, Transition
 from monitor.store.statements import Statements
 
-Outcomes = Mapping[tuple[str, str], CollectionOutcome]
-"""How imports ended, by (database, collection)."""
+Outcomes = Mapping[Place, CollectionOutcome]
+"""How imports ended, by collection."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
