@@ -12,7 +12,7 @@ from monitor.metrics.jobs import JobSeries
 from monitor.metrics.samples import INDEX, by_family, labels, line
 
 STALE_AFTER: Final = 5
-"""Intervals for which the jobs seen last are shown; durations of a poll, where that is longer than the interval."""
+"""Intervals for which the jobs seen last are shown; durations of the poll that saw them, where that took longer."""
 
 _TRANSITIONS: Final = INDEX["job_transitions_total"]
 _DURATIONS: Final = INDEX["job_duration_seconds"]
@@ -66,7 +66,7 @@ class ClusterMetrics:
         with self._lock:
             self._cluster = cluster
             self._info = _info(cluster, self._who)
-            self._show(self._seen_at)
+            self._show(self._rendered_for)
 
     def restored(self, picture: Picture, now: float) -> None:
         """Show what is known from before a restart: what lasts, until the next poll."""
@@ -118,7 +118,7 @@ class ClusterMetrics:
         """Count polls that did not run."""
         with self._lock:
             self._counts.missed += polls
-            self._show(self._seen_at)
+            self._show(self._rendered_for)
 
     def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
@@ -127,7 +127,7 @@ class ClusterMetrics:
 
     def _show(self, now: float, touched: Collection[str] | None = None) -> None:
         """Render everything, as it is at a time; of the jobs, those touched may have changed, where these are known."""
-        self._seen_at = now
+        self._rendered_for = now
         counts, cluster = self._counts, self._cluster
         self._jobs = self._series.render(cluster, self._picture, counts.finished, now, touched)
         lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
@@ -161,8 +161,8 @@ class ClusterMetrics:
             counts.requests(),
             counts.throttled,
         )
-        seen_at = (success or 0.0) + self._success_took
-        fresh_until = seen_at + STALE_AFTER * max(self._cluster.interval, self._success_took)
+        fresh_from = (success or 0.0) + self._success_took
+        fresh_until = fresh_from + STALE_AFTER * max(self._cluster.interval, self._success_took)
         self.text = ClusterText(self._fresh, self._stale, about, fresh_until)
 
 
