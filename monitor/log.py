@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from monitor.config import Masking
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_OURS: Final = ("level", "timestamp")
+_UNMASKED: Final = ("level", "timestamp")
 """What no text of anybody else gets into, and what a secret that is a common word would only spoil."""
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
@@ -48,7 +48,8 @@ class Redactor:
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Return the event with values that JSON knows; a structlog processor."""
         return {
-            key: value if value is None or key in _OURS else self._plain(value, _DEPTH) for key, value in event.items()
+            key: value if value is None or key in _UNMASKED else self._plain(value, _DEPTH)
+            for key, value in event.items()
         }
 
     def _plain(self, value: Any, depth: int) -> Any:

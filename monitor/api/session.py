@@ -205,7 +205,7 @@ class Session:
             StoppedError: The monitor is stopping.
         """
         try:
-            request = self._place(method, path, body, query or {}, headers or {})
+            request = self._ready(method, path, body, query or {}, headers or {})
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return self._once(endpoint, request, check, kept)
@@ -218,7 +218,7 @@ class Session:
             error.hide(self._masking)
             raise
 
-    def _place(
+    def _ready(
         self,
         method: str,
         path: str,
