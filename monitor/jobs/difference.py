@@ -148,6 +148,7 @@ def _listed(before: Picture, seen: Observation, now: float, terms: Terms, *, all
     limits, asked, described = terms.limits, seen.asked, seen.described
     find = dict(before.jobs.items()).get if seen.told is None else before.jobs.find
     just_told = None if all_of_them else seen.told
+    anew = just_told is not None or before.terms != terms  # who is stalled by one limit need not be by another
     for job_id, job in (seen.listed if just_told is None else just_told).items():
         told = described.get(job_id, job)
         was = find(job_id)
@@ -156,7 +157,7 @@ def _listed(before: Picture, seen: Observation, now: float, terms: Terms, *, all
         elif job_id in asked:
             after = noted(followed(was, told, now, limits, missing_since=None), seen, now)
             yield was, stalled_in_silence(was, after, now, limits)
-        elif just_told is not None or job is not before.said.get(job_id) or now >= due_at(was, terms):
+        elif anew or job is not before.said.get(job_id) or now >= due_at(was, terms):
             yield was, followed(was, told, now, limits, missing_since=None)
 
 

@@ -258,6 +258,15 @@ def test_an_importing_job_without_progress_stalls_once_and_resumes_once():
     assert [(len(one.stalled), len(one.resumed)) for one in told] == [(0, 0), (0, 0), (0, 0), (1, 0), (0, 1)]
 
 
+def test_a_longer_limit_lets_a_stalled_job_go_though_the_list_says_the_same_again():
+    stalled = lives(seen(job(progress=0.8)), seen(job(progress=0.8)), step=601)[-1].picture
+    told = diff(stalled, Observation(stalled.said, told={}), 2300, StallLimits(stall_after=7200))
+
+    assert stalled.jobs["1"].stalled
+    assert not told.picture.jobs["1"].stalled
+    assert len(told.resumed) == 1
+
+
 def test_going_back_and_forth_is_no_progress():
     told = lives(*[seen(job(progress=value)) for value in (0.45, 0.40, 0.45, 0.40)], step=300)
 
