@@ -1,6 +1,7 @@
 """The daemon: puts the rooms together, takes signals, and stops in time."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ FILES_WITHIN: Final = 2.0
 FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
+_faults: Final = logging.getLogger("monitor.daemon")
 
 
 class Daemon:
@@ -173,7 +175,10 @@ class Daemon:
         metrics = ClusterMetrics(cluster, FAILURE_KINDS)
         picture = self._store.picture(cluster.name)
         if picture is not None:
-            metrics.restored(picture, time.time())
+            try:
+                metrics.restored(picture, time.time())
+            except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being watched
+                _faults.exception("what is known of %s cannot be shown before its first poll", cluster.name)
         poller = Poller(cluster, connect(cluster, self._network), self._store, metrics, self._own)
         self._pollers[cluster.name] = poller
         self._watch(poller)

@@ -122,6 +122,9 @@ class Poller:
         try:
             difference, rejected = self._compare(now)
             recorded = self._record(difference)
+            if recorded is None:
+                return Outcome(ok=False)
+            self._publish(*recorded, rejected, now, started)
         except StoppedError:
             return Outcome(ok=False)
         except ApiError as error:
@@ -131,12 +134,6 @@ class Poller:
             _log.exception("poll_crashed", **self._who())
             self._fail(ErrorKind.OTHER, f"{type(error).__name__} in the monitor itself", now, started)
             return Outcome(ok=False)
-        if recorded is None:
-            return Outcome(ok=False)
-        difference, ids = recorded
-        self._show(difference, now, started, len(rejected))
-        self._tell(difference, rejected, now)
-        self._store.told(ids)
         return Outcome(ok=True)
 
     def _compare(self, now: float) -> tuple[Difference, Sequence[str]]:
@@ -165,6 +162,16 @@ class Poller:
         before = difference.previous or Picture()
         changed, removed = picture.jobs.since(before.jobs)
         return Difference(picture, changed=changed, removed=removed), []
+
+    def _publish(
+        self, difference: Difference, ids: list[int], rejected: Sequence[str], now: float, started: float
+    ) -> None:
+        """Show and log what was recorded; it is logged also where it cannot be shown, for no later poll will."""
+        try:
+            self._show(difference, now, started, len(rejected))
+        finally:
+            self._tell(difference, rejected, now)
+            self._store.told(ids)
 
     def _show(self, difference: Difference, now: float, started: float, bad_records: int) -> None:
         duration = time.monotonic() - started

@@ -78,7 +78,7 @@ def pace_of(tracked: TrackedJob) -> Pace | None:
         if len(moving) < _ENOUGH:
             return None
         per_second = sum([forward for _, forward in moving]) / sum([length for length, _ in moving])
-    done_at = at + (1.0 - progress) / per_second
+    done_at = at + (1.0 - progress) / per_second if per_second else inf  # a step can be the least number there is
     return Pace(per_second, done_at, at + still) if done_at < inf else None
 
 

@@ -53,8 +53,8 @@ class ClusterMetrics:
         self._who = labels(("milvus_cluster", cluster.name))
         self._info = _info(cluster, self._who)
         self._counts = Counts(self._who, failure_kinds)
-        self._series = JobSeries(self._who)
         self._picture = Picture()
+        self._rendered: Picture | None = None
         self._up: bool | None = None
         self._last_success: float | None = None
         self._success_took = 0.0
@@ -89,8 +89,8 @@ class ClusterMetrics:
             self._last_success = now
             self._last_duration = self._success_took = duration
             self._counts.polls += 1
-            was, self._picture = self._picture, difference.picture
-            same = self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
+            was, self._picture = self._rendered, difference.picture
+            same = was is not None and self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
             if same and was_up and now < self._jobs.until and not bad_records:
                 self._show_cluster()
                 return
@@ -112,7 +112,10 @@ class ClusterMetrics:
             self._last_duration = duration
             self._counts.polls += 1
             self._counts.fail(kind)
-            self._show(now)
+            if self._rendered is None:  # rendering the jobs has failed: the next poll that succeeds tries it again
+                self._show_rare()
+            else:
+                self._show(now)
 
     def missed(self, polls: int) -> None:
         """Count polls that did not run."""
@@ -126,14 +129,25 @@ class ClusterMetrics:
             self._counts.used(requests, throttled)
 
     def _show(self, now: float, touched: Collection[str] | None = None) -> None:
-        """Render everything, as it is at a time; of the jobs, those touched may have changed, where these are known."""
+        """Render everything, as it is at a time; of the jobs, those touched may have changed, where these are known.
+
+        What is rendered goes on from what was; where that has failed half-way, it begins anew.
+        """
+        if self._rendered is None:
+            self._series, touched = JobSeries(self._who), None
+        self._rendered = None
         self._rendered_for = now
         counts, cluster = self._counts, self._cluster
         self._jobs = self._series.render(cluster, self._picture, counts.finished, now, touched)
         lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
         self._stale = by_family(lasting)
         self._fresh = by_family((*self._jobs.present, *lasting))
-        up = self._up
+        self._rendered = self._picture
+        self._show_rare()
+
+    def _show_rare(self) -> None:
+        """Render what most polls leave as it is of the cluster itself, beside the jobs as they are rendered."""
+        counts, up = self._counts, self._up
         self._rare = (
             b"" if up is None else line("cluster_up", self._who, int(up)),
             self._info,

@@ -100,7 +100,7 @@ class JobSeries:
             touched: Ids of the jobs that may not be what they were the last time; None for any.
         """
         of_jobs = Budget(cluster.series_per_cluster)
-        lost = _lately_lost(picture, now - cluster.failed_retention, of_jobs)
+        lost, first_lost = _lately_lost(picture, now - cluster.failed_retention, of_jobs)
         self._lost.show(lost)
         of_jobs.left -= self._lost.series
         unfinished = _unfinished(picture, now, of_jobs)
@@ -119,12 +119,11 @@ class JobSeries:
             sheet.show(_whole_collections(counts, of_collections))
             of_collections.left -= sheet.series
 
-        ends = [one.finished_at + cluster.failed_retention for one in lost.values() if one.finished_at is not None]
         return JobTexts(
             present=(*self._running.pieces, (INDEX["job_eta_seconds"], times_left), *self._jobs.pieces),
             lasting=(*self._lost.pieces, *self._outcomes.pieces, *self._finished.pieces),
             dropped=of_jobs.dropped + of_collections.dropped,
-            until=now if times_left else min(ends, default=inf),
+            until=now if times_left else first_lost + cluster.failed_retention,
         )
 
     def _times_left(self, now: float) -> bytes:
@@ -160,14 +159,18 @@ class _Places:
         return known
 
 
-def _lately_lost(picture: Picture, since: float, budget: Budget) -> Mapping[str, TrackedJob]:
-    """Return the jobs that failed or vanished since a time, the latest first where so many series will not do."""
+def _lately_lost(picture: Picture, since: float, budget: Budget) -> tuple[Mapping[str, TrackedJob], float]:
+    """Return the jobs that failed or vanished since a time, the latest first where so many series will not do.
+
+    With them, when the first of all of them did; infinity where there is none.
+    """
     jobs = picture.jobs.lost
     lost = [one for one in jobs.values() if one.finished_at is not None and one.finished_at > since]
+    first = min([one.finished_at or inf for one in lost], default=inf)
     if len(lost) * len(_LOST) > budget.left:
         lost.sort(key=lambda one: one.finished_at or 0.0, reverse=True)
         lost = [*budget.fitting(lost, [1 + (one.job.state is FAILED) for one in lost])]
-    return jobs if len(lost) == len(jobs) else _by_id(lost)
+    return (jobs if len(lost) == len(jobs) else _by_id(lost)), first
 
 
 def _unfinished(picture: Picture, now: float, budget: Budget) -> Mapping[str, TrackedJob]:

@@ -257,6 +257,8 @@ class Store:
             if held is None:
                 continue
             with held.lock:
+                if self._held.get(name) is not held:
+                    continue  # it was forgotten meanwhile
                 if not held.loaded:
                     self._load(held)
                 elif held.unsaved and held.picture is not None:

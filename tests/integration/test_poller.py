@@ -226,6 +226,21 @@ def test_a_fault_of_the_monitor_itself_is_told_counted_and_passes(watch, monkeyp
     assert events(watched.poll()) == ["cluster_recovered", "cluster_baseline"]
 
 
+def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_can(watch, monkeypatch):
+    watched = watch("milvus")
+    watched.poll()
+    job = watched.server.add_job(collection="books", life=Life.frozen("Failed", 40, reason="no such file"))
+    with monkeypatch.context() as patch:
+        patch.setattr("monitor.metrics.jobs._lost", lambda *_: 1 / 0)
+        watched.metrics._rendered = None  # so that rows are made by what stands there now
+        told = events(watched.poll())
+    silent = events(watched.poll())
+
+    assert told == ["import_job_transition", "poll_crashed", "cluster_unreachable"]
+    assert silent == ["cluster_recovered"]
+    assert watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="file_not_found") == 1
+
+
 def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched = watch("milvus")
     watched.server.trouble(Trouble.slow_drip(0.05), endpoint="list")

@@ -192,3 +192,32 @@ def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(wa
     ids, _ = watched.poll(*(Job(str(number), "books", COMPLETED) for number in range(50)))
 
     assert len(ids) == 50
+
+
+def test_a_cluster_that_is_forgotten_just_before_its_baseline_is_written_stays_forgotten(watched):
+    store, whose = watched.store, Whose("new", "new")
+    store.watch(whose)
+    store.up = False
+    store.record("new", diff(None, Observation({"x": Job("x", "books", IMPORTING)}), watched.now, StallLimits()))
+    held = store._held["new"]
+
+    class Late:
+        """A lock that is given only once the cluster has been forgotten."""
+
+        def __init__(self):
+            self.lock, self.asked = held.lock, 0
+
+        def __enter__(self):
+            self.asked += 1
+            if self.asked == 1:
+                store.forget("new")
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    held.lock = Late()
+    watched.maintain()
+
+    assert held.lock.asked == 2
+    assert store._database.load(whose) is None

@@ -109,6 +109,7 @@ def test_one_step_after_a_phase_that_stood_still_is_not_enough():
 
 def test_steps_too_small_for_a_number_make_no_estimate():
     assert eta_seconds(tracked((0, 0.0), (30, 1e-312), (60, 2e-312)), 60) is None
+    assert eta_seconds(tracked((0, 0.0), (30, 5e-324), (60, 1e-323)), 60) is None
 
 
 def test_a_clock_that_was_set_back_makes_no_estimate():

@@ -307,6 +307,28 @@ def test_the_bound_leaves_out_whole_jobs_and_counts_their_series():
     assert scrape.value("milvus_import_jobs", state="importing") == 4
 
 
+def test_what_there_was_no_room_for_is_no_longer_counted_when_it_is_too_old():
+    watched = Watched(series_per_cluster=2, failed_retention=600).poll(0, job("old", FAILED))
+    listed = [job("old", FAILED), job("new", FAILED)]
+    found = [watched.poll(at, *listed).value("cluster_series_dropped") for at in (500, 590, 610)]
+
+    assert found == [2, 2, 0]
+    assert watched.ids("job_failed") == ["new"]
+
+
+def test_a_text_that_failed_half_way_is_made_anew(monkeypatch):
+    watched = Watched().poll(0, job("a", progress=0.1), job("b", progress=0.1))
+    with monkeypatch.context() as patch:
+        patch.setattr("monitor.metrics.jobs.pace_of", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watched.poll(30, job("a", progress=0.2), job("b", COMPLETED))
+    watched.poll(60, job("a", progress=0.2), job("b", COMPLETED))
+
+    assert watched.ids("job_progress_ratio") == ["a"]
+    assert watched.value("job_progress_ratio", job_id="a") == 0.2
+    assert watched.value("jobs", state="importing") == 1
+
+
 def test_within_the_bound_failures_come_first_then_stalled_jobs_then_the_oldest():
     watched = Watched(series_per_cluster=10, stall_after=60)
     names = ("stuck", "moved", "still", "bad")
