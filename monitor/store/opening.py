@@ -17,6 +17,11 @@ from monitor.store.tables import NewerSchemaError
 TELL_AFTER: Final = 10.0
 """Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
 
+_SQLITE: Final = b"SQLite format 3\0"
+"""What every file of SQLite's begins with."""
+
+_ELSEWHERE: Final = "name another place with state.url or --state"
+
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
 
@@ -27,8 +32,8 @@ class StoreError(Exception):
 def open_store(url: str, *, retention: float, connections: int, clock: Callable[[], float] = time.time) -> Store:
     """Return the store of a URL, its tables made.
 
-    A SQLite file that is corrupt is set aside under a new name, and a fresh one begun. A database that cannot be
-    reached now is no reason not to start: the store begins ill and catches up.
+    A SQLite file that is corrupt is set aside under a new name, and a fresh one begun; a file of another kind is left
+    alone. A database that cannot be reached now is no reason not to start: the store begins ill and catches up.
 
     Args:
         url: ``memory://``, ``sqlite:///PATH``, or ``postgresql://…``.
@@ -37,14 +42,14 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
         clock: Seconds since the epoch.
 
     Raises:
-        StoreError: The folder of a SQLite file does not exist or cannot be written.
+        StoreError: The folder of a SQLite file does not exist, or the file is none of SQLite's.
         NewerSchemaError: The tables were made by a newer version of the monitor.
     """
     if url.startswith("memory:"):
         return Store(None, retention=retention, clock=clock)
     file = sqlite_file(url)
-    if file is not None and not file.parent.is_dir():
-        raise StoreError(f"the folder of the store, {file.parent}, does not exist")
+    if file is not None:
+        _look_at(file)
     database = Database(engine_of(url, connections))
     tell_after = 0.0 if file is not None else TELL_AFTER
     store = Store(database, retention=retention, tell_after=tell_after, clock=clock)
@@ -67,6 +72,21 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
     except SQLAlchemyError as error:
         store.note_illness(error)
     return store
+
+
+def _look_at(file: Path) -> None:
+    """Raise ``StoreError`` where SQLite cannot keep the store in a file, which is not changed.
+
+    It comes before SQLite opens the file: to close one takes away the locks that the process has on it.
+    """
+    if not file.parent.is_dir():
+        raise StoreError(f"the folder of the store, {file.parent}, does not exist")
+    if not file.is_file():
+        return
+    with file.open("rb") as opened:
+        begin = opened.read(len(_SQLITE))
+    if begin not in (b"", _SQLITE):
+        raise StoreError(f"{file} is no SQLite database, and is left as it is: {_ELSEWHERE}, or move the file away")
 
 
 def _set_aside(file: Path) -> Path:

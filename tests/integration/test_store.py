@@ -388,7 +388,7 @@ def test_a_database_that_is_locked_by_somebody_else_is_illness_and_no_end(tmp_pa
     assert count(url) == 1
 
 
-@pytest.mark.parametrize("damage", ["no database at all", "cut in the middle", "pages overwritten"])
+@pytest.mark.parametrize("damage", ["cut in the middle", "nothing but its header", "pages overwritten"])
 def test_a_corrupt_file_is_set_aside_and_a_fresh_one_begun(tmp_path, damage):
     file = tmp_path / "state.db"
     url = f"sqlite:///{file}"
@@ -396,10 +396,10 @@ def test_a_corrupt_file_is_set_aside_and_a_fresh_one_begun(tmp_path, damage):
     first.poll(*(job(str(number), reason="x" * 200) for number in range(2000)))
     first.store.close()
     content = bytearray(file.read_bytes())
-    if damage == "no database at all":
-        file.write_text("this is a shopping list\n" * 1000)
-    elif damage == "cut in the middle":
+    if damage == "cut in the middle":
         file.write_bytes(content[: len(content) // 2])
+    elif damage == "nothing but its header":
+        file.write_bytes(content[:16] + b"\xff" * 8192)
     else:
         content[8192 : 8192 + 40_960] = b"\xff" * 40_960
         file.write_bytes(content)
@@ -411,6 +411,31 @@ def test_a_corrupt_file_is_set_aside_and_a_fresh_one_begun(tmp_path, damage):
     assert second.store.up
     assert second.poll(job("1")) == []
     second.store.close()
+    assert set(Watched(url).picture.jobs) == {"1"}
+
+
+@pytest.mark.parametrize("content", [b"clusters: []\n", b"SQLite", b"\0" * 8192], ids=["config", "short", "zeros"])
+def test_a_file_that_is_no_database_is_refused_in_one_sentence_and_left_as_it_is(tmp_path, content):
+    file = tmp_path / "config.yml"
+    file.write_bytes(content)
+    with pytest.raises(StoreError) as refused:
+        open_store(f"sqlite:///{file}", retention=1, connections=1)
+
+    assert str(refused.value) == (
+        f"{file} is no SQLite database, and is left as it is: name another place with state.url or --state, "
+        "or move the file away"
+    )
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == content
+
+
+def test_an_empty_file_becomes_a_database(tmp_path):
+    (tmp_path / "state.db").touch()
+    url = f"sqlite:///{tmp_path}/state.db"
+    first = Watched(url)
+    first.poll(job("1"))
+    first.store.close()
+
     assert set(Watched(url).picture.jobs) == {"1"}
 
 
