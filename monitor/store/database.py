@@ -72,6 +72,11 @@ class Database:
         self._statements = Statements(engine.dialect)
         self._together = Together(self._recording)
 
+    @property
+    def file(self) -> str | None:
+        """The file of SQLite's; None for a server."""
+        return self._engine.url.database if self._is_file else None
+
     def migrate(self) -> None:
         """Make or update the tables."""
         with self._writing() as connection:

@@ -1,9 +1,11 @@
 """Opens the store that the config names."""
 
+import errno
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import structlog
@@ -19,6 +21,8 @@ TELL_AFTER: Final = 10.0
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""
+
+_NOT_ALLOWED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _ELSEWHERE: Final = "name another place with state.url or --state"
 
@@ -42,7 +46,8 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
         clock: Seconds since the epoch.
 
     Raises:
-        StoreError: The folder of a SQLite file does not exist, or the file is none of SQLite's.
+        StoreError: The folder of a SQLite file does not exist or cannot be written, or the file cannot, or is none of
+            SQLite's.
         NewerSchemaError: The tables were made by a newer version of the monitor.
     """
     if url.startswith("memory:"):
@@ -77,16 +82,32 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
 def _look_at(file: Path) -> None:
     """Raise ``StoreError`` where SQLite cannot keep the store in a file, which is not changed.
 
-    It comes before SQLite opens the file: to close one takes away the locks that the process has on it.
+    It comes before SQLite opens the file: to close one takes away the locks that the process has on it. What may pass,
+    such as a full disk, is left to SQLite.
     """
-    if not file.parent.is_dir():
-        raise StoreError(f"the folder of the store, {file.parent}, does not exist")
-    if not file.is_file():
-        return
-    with file.open("rb") as opened:
-        begin = opened.read(len(_SQLITE))
-    if begin not in (b"", _SQLITE):
-        raise StoreError(f"{file} is no SQLite database, and is left as it is: {_ELSEWHERE}, or move the file away")
+    tried = file.parent
+    try:
+        if not tried.is_dir():
+            raise StoreError(f"the folder of the store, {tried}, does not exist: make it, or {_ELSEWHERE}")
+        if file.exists():
+            if not file.is_file():
+                raise StoreError(f"{file} is no file, so that nothing can be stored in it: {_ELSEWHERE}")
+            tried = file
+            with file.open("r+b") as opened:
+                begin = opened.read(len(_SQLITE))
+            if begin not in (b"", _SQLITE):
+                raise StoreError(
+                    f"{file} is no SQLite database, and is left as it is: {_ELSEWHERE}, or move the file away"
+                )
+        tried = file.parent
+        with TemporaryFile(dir=tried):  # SQLite writes beside the file as well
+            pass
+    except OSError as error:
+        if error.errno not in _NOT_ALLOWED:
+            return
+        raise StoreError(
+            f"the store needs to write {tried}, and cannot ({error.strerror}): let the monitor do so, or {_ELSEWHERE}"
+        ) from None
 
 
 def _set_aside(file: Path) -> Path:

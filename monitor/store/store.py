@@ -304,7 +304,9 @@ class Store:
         self.failures += 1
         if self.up:
             self.up = False
-            _log.error("store_unavailable", message=_in_one_line(error))
+            file = self._database.file if self._database else None
+            which = {} if file is None else {"file": file}  # what PostgreSQL says names the server
+            _log.error("store_unavailable", message=_in_one_line(error), **which)
 
 
 def _in_one_line(error: SQLAlchemyError) -> str:

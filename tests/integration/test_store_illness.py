@@ -113,6 +113,7 @@ def test_a_poll_that_the_database_refuses_is_kept_and_written_when_it_is_well(wa
     assert refused == ([], [(str(number), FAILED) for number in range(50)])
     assert [line["event"] for line in logged] == ["store_unavailable", "store_recovered"]
     assert message in logged[0]["message"]
+    assert logged[0]["file"] == watched.store._database._engine.url.database
     assert (sick, watched.store.up) == (False, True)
     assert (len(ids), steps) == (1, [("x", FAILED)])
     assert Watched(watched.url).picture == before
