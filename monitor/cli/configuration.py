@@ -18,7 +18,8 @@ def check_config(
 ) -> None:
     """Check a config file.
 
-    Exit with 0 when it is fine, 2 when it is not, 1 when a probed cluster fails.
+    Exit with 0 when it is fine, 2 when it is not, 1 when a probed cluster fails. The files that it names are read as
+    well; whether the state can be kept where state.url says is known only to run, where and as whom it runs.
     """
     checked = loaded(config)
     typer.echo(f"{config}: fine, {len(checked.clusters)} cluster{'s' if len(checked.clusters) != 1 else ''}")

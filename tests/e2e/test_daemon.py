@@ -263,6 +263,20 @@ def test_an_address_in_use_is_one_clear_sentence(server, tmp_path):
     assert ended.stderr == f"cannot listen on 127.0.0.1:{server.port}: Address already in use\n"
 
 
+def test_a_place_where_no_state_can_be_kept_is_1_and_one_clear_sentence_and_no_fault_of_the_config(tmp_path):
+    config = write_config(
+        tmp_path, "{name: a, url: 'http://127.0.0.1:1'}", state=f"{{url: 'sqlite:///{tmp_path}/nodir/state.db'}}"
+    )
+    ended = finished("run", "-c", config)
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"the folder of the store, {tmp_path}/nodir, does not exist: make it, "
+        "or name another place with state.url or --state\n"
+    )
+    assert finished("check-config", "-c", config).returncode == 0
+
+
 def test_the_demo_shows_a_stalled_a_failed_and_a_vanished_job_each_transition_once():
     with started("demo", "--listen", "127.0.0.1:0", "--log-format", "json") as daemon:
         daemon.wait_for("import_job_stalled")
