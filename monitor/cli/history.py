@@ -41,14 +41,16 @@ def history(
     state: JobStates = None,
     job: Annotated[str | None, option("--job", "Only this job.", "ID")] = None,
     limit: Annotated[
-        int, option("--limit", "How many transitions, the latest ones.", short="-n", min=1, max=_MOST)
+        int, option("--limit", "How many transitions, those recorded last.", short="-n", min=1, max=_MOST)
     ] = 100,
     output: Output = "table",
     store: Store = None,
 ) -> None:
-    """Print the recorded transitions, the latest last.
+    """Print the transitions in the order in which they were recorded.
 
-    They are read from the state of a monitor, which may be running; nothing in it is changed.
+    Times of different clusters can be out of that order: a poll has the time of its begin, and is recorded at its end,
+    or later where the store was ill. They are read from the state of a monitor, which may be running; nothing in it
+    is changed.
     """
     form, states = one_of("--output", output, Form), states_of(state, JobState)
     before_now = seconds("--since", since)

@@ -78,7 +78,7 @@ class History:
     """One page of transitions.
 
     Attributes:
-        entries: Newest first, in the order in which they were recorded.
+        entries: The one recorded last first. Their times can be out of that order: a poll has the time of its begin.
         next_cursor: What to ask the next page with; None where this is the last one.
         whole: Whether the database was asked. Where it is ill, the page holds what this process remembers.
     """

@@ -67,7 +67,7 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transitions(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of transitions, the newest first."""
+    """A page of transitions, the one recorded last first."""
 
     transitions: list[TransitionView]
     next_cursor: str | None
@@ -128,7 +128,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "transitions",
-        "The recorded transitions, the newest first.",
+        "The recorded transitions, the one recorded last first.",
         (
             CLUSTER,
             DATABASE,

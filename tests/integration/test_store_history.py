@@ -122,6 +122,16 @@ def test_pages_follow_each_other_though_new_ones_come_meanwhile(past):
     assert seen == whole
 
 
+def test_the_order_is_that_of_recording_also_where_a_poll_that_began_earlier_was_recorded_later(past):
+    past.fill()
+    past.now -= 40
+    past.poll("eu", Job("3", "slow", IMPORTING))
+    first = past.found(limit=1)
+    second = past.found(limit=1, cursor=first.next_cursor)
+
+    assert [page.entries[0].transition.at for page in (first, second)] == [1170.0, 1180.0]
+
+
 def test_a_page_has_a_bound(past, monkeypatch):
     monkeypatch.setattr("monitor.store.store.PAGE_LIMIT", 2)
     past.fill()
