@@ -1,5 +1,6 @@
 """Connections to the store's database, each wait of which has an end."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +56,7 @@ def reading_engine(url: str) -> Engine:
     """Return an engine that can only read, for one thread; nothing is connected yet. A missing file stays missing."""
     file = sqlite_file(url)
     if file is not None:
-        address = f"file:{quote(str(file))}?mode=ro"
+        address = f"file:{quote(str(file))}?mode=ro" + ("&immutable=1" if _lies_still(file) else "")
         return create_engine(
             "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_LIMIT), poolclass=NullPool
         )
@@ -73,6 +74,14 @@ def sqlite_file(url: str) -> Path | None:
     """Return the file of a SQLite URL, None for another database."""
     parsed = make_url(url)
     return Path(parsed.database) if parsed.drivername == "sqlite" and parsed.database else None
+
+
+def _lies_still(file: Path) -> bool:
+    """Say whether a file lies where SQLite could not write beside it, and need not: nothing of it is written ahead."""
+    ahead, index = (file.with_name(file.name + ending) for ending in ("-wal", "-shm"))
+    if os.access(file.parent, os.W_OK) or (ahead.exists() and index.exists()):
+        return False
+    return not ahead.exists() or ahead.stat().st_size == 0
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

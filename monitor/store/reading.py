@@ -1,5 +1,6 @@
 """Reads what a monitor has recorded, while it runs or not, and changes nothing."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,6 +13,8 @@ from monitor.store.opening import StoreError
 from monitor.store.tables import NewerSchemaError
 
 _MESSAGE_LIMIT: Final = 300
+
+_COPY: Final = "; its folder cannot be written: copy it and its -wal, where there is one, to a folder that can"
 
 
 @contextmanager
@@ -40,6 +43,7 @@ def reading(url: str) -> Iterator[Database]:
         raise StoreError(f"{where}: {error}") from None
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())[:_MESSAGE_LIMIT]
-        raise StoreError(f"{where} cannot be read: {cause}") from None
+        hint = "" if file is None or os.access(file.parent, os.W_OK) else _COPY
+        raise StoreError(f"{where} cannot be read: {cause}{hint}") from None
     finally:
         database.close()

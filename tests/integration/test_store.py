@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -22,9 +21,9 @@ from monitor.store.driving import Driver
 from monitor.store.engines import engine_of
 from monitor.store.tables import VERSION
 from tests.postgres import running_postgres
+from tests.rights import without_rights
 
 PROD = Whose("prod", "in01-1", "in01-1")
-NOBODY = 65534
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 
 
@@ -466,32 +465,16 @@ def test_what_is_no_file_is_one_clear_sentence(tmp_path, kind):
         open_store(f"sqlite:///{place}", retention=1, connections=1)
 
 
-@pytest.fixture
-def without_rights():
-    """A folder in which a user who is not root has begun a store; the test goes on as that user."""
-    with TemporaryDirectory() as name:
-        folder, user = Path(name), os.geteuid()
-        os.chown(folder, user or NOBODY, -1)
-        os.seteuid(user or NOBODY)
-        try:
-            open_store(f"sqlite:///{folder}/state.db", retention=1, connections=1).close()
-            yield folder
-        finally:
-            os.seteuid(user)
-
-
 @pytest.mark.parametrize("refused", ["the folder", "the file", "a new file", "the way there"])
-def test_a_place_that_cannot_be_written_is_one_clear_sentence_at_the_start(without_rights, refused):
-    folder, file = without_rights, without_rights / "state.db"
-    if refused == "a new file":
-        file.unlink()
-    (file if refused == "the file" else folder).chmod({"the file": 0o444, "the way there": 0o000}.get(refused, 0o555))
-    which = file if refused == "the file" else folder
-    try:
+def test_a_place_that_cannot_be_written_is_one_clear_sentence_at_the_start(refused):
+    with without_rights() as folder:
+        file = folder / "state.db"
+        if refused != "a new file":
+            open_store(f"sqlite:///{file}", retention=1, connections=1).close()
+        which = file if refused == "the file" else folder
+        which.chmod({"the file": 0o444, "the way there": 0o000}.get(refused, 0o555))
         with pytest.raises(StoreError) as error:
             open_store(f"sqlite:///{file}", retention=1, connections=1)
-    finally:
-        folder.chmod(0o700)
 
     assert str(error.value) == (
         f"the store needs to write {which}, and cannot (Permission denied): let the monitor do so, "

@@ -1,14 +1,17 @@
 """What the store answers about the past, from SQLite, from PostgreSQL and from memory."""
 
+from contextlib import contextmanager
+
 import pytest
 from sqlalchemy import create_engine, text
 from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, Job, JobState, Observation, StallLimits, diff
-from monitor.store import CursorError, Wanted, Whose, history, open_store
+from monitor.store import CursorError, StoreError, Wanted, Whose, history, open_store, reading
 from monitor.store.driving import Driver
 from monitor.store.engines import engine_of
 from tests.postgres import running_postgres
+from tests.rights import without_rights
 
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 
@@ -198,6 +201,42 @@ def test_while_the_database_is_ill_memory_answers_and_says_so(tmp_path, monkeypa
     with pytest.raises(CursorError, match="another place"):
         past.found(cursor=later.next_cursor)
     past.store.close()
+
+
+@contextmanager
+def copied(*endings):
+    """A copy of a store that is in use, of the files with these endings, where nothing can be written."""
+    with without_rights() as folder:
+        (folder / "kept").mkdir()
+        past = Past(f"sqlite:///{folder}/state.db")
+        past.fill()
+        if "-wal" not in endings:
+            past.store.close()
+        for ending in endings:
+            copy = folder / "kept" / f"state.db{ending}"
+            copy.write_bytes((folder / f"state.db{ending}").read_bytes())
+            copy.chmod(0o444)
+        past.store.close()
+        (folder / "kept").chmod(0o555)
+        yield folder / "kept" / "state.db"
+        (folder / "kept").chmod(0o755)
+
+
+@pytest.mark.parametrize("endings", [("",), ("", "-wal", "-shm")], ids=["ended", "in use"])
+def test_a_copy_in_a_folder_that_cannot_be_written_can_be_read(endings):
+    with copied(*endings) as file, reading(f"sqlite:///{file}") as database:
+        assert len(database.history(Wanted(), None, 10).entries) == 5
+
+
+def test_a_copy_of_which_a_part_waits_to_be_put_in_is_one_sentence_that_says_what_to_do():
+    with copied("", "-wal") as file:
+        with pytest.raises(StoreError) as refused, reading(f"sqlite:///{file}") as database:
+            database.history(Wanted(), None, 10)
+
+        assert str(refused.value) == (
+            f"{file} cannot be read: unable to open database file; its folder cannot be written: "
+            "copy it and its -wal, where there is one, to a folder that can"
+        )
 
 
 def test_after_a_restart_the_database_still_knows(tmp_path):
