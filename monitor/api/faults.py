@@ -1,6 +1,5 @@
 """From the many exceptions of requests and urllib3 to ours, with the cause in plain words."""
 
-import socket
 import ssl
 from http.client import HTTPException, IncompleteRead
 from typing import Final
@@ -10,6 +9,7 @@ import urllib3
 
 from monitor.api.errors import ApiConnectionError, ApiError, ApiTimeoutError, BadResponseError, TlsError
 from monitor.api.records import text
+from monitor.causes import in_words, root
 
 FAULTS: Final = (
     requests.exceptions.RequestException,
@@ -31,7 +31,7 @@ def plain_error(error: BaseException, host: str, connect: float, whole: float) -
         whole: The seconds there were for the whole answer.
     """
     too_late = ApiTimeoutError(f"{host}: no complete answer within {whole:g} s")
-    cause = _root(error)
+    cause = root(error)
     not_http = isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError)
     match error:
         case urllib3.exceptions.NewConnectionError():  # urllib3 counts it as a timeout, too
@@ -55,21 +55,5 @@ def plain_error(error: BaseException, host: str, connect: float, whole: float) -
     return plain
 
 
-def _root(error: BaseException) -> BaseException:
-    """Return the first cause of an exception that others were wrapped around."""
-    for _ in range(10):
-        wrapped = (*error.args, getattr(error, "reason", None), error.__cause__, error.__context__)
-        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
-        if inner is None:
-            break
-        error = inner
-    return error
-
-
 def _words(cause: BaseException) -> str:
-    """Return the first cause of a failed exchange in words."""
-    if isinstance(cause, socket.gaierror):
-        return f"the host name cannot be resolved ({cause.strerror})"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror[:1].lower() + cause.strerror[1:]
-    return text(str(cause)) or type(cause).__name__
+    return text(in_words(cause)) or type(cause).__name__

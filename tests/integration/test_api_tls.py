@@ -16,6 +16,7 @@ import pytest
 
 from monitor.api import ApiError, ErrorKind, Network, TlsError, connect
 from monitor.config import Tls
+from monitor.simulator import SimulatorServer, World
 from tests.clusters import cluster, connected
 from tests.recorder import Recorder
 
@@ -93,9 +94,16 @@ def refused(url: str, tls: Tls | None = None, **changes: Any) -> ApiError:
 def test_a_certificate_that_nobody_vouches_for_is_refused_and_no_key_is_sent(server: Recorder) -> None:
     error = refused(server.url)
     assert error.kind is ErrorKind.TLS
-    assert "self-signed certificate" in str(error)
+    assert str(error).endswith("the certificate is not trusted: self-signed certificate")
     assert server.requests == []
     assert server.connections == 1
+
+
+def test_https_towards_a_port_without_tls_is_said_in_words() -> None:
+    with SimulatorServer(World()) as plain:
+        error = refused(plain.url.replace("http://", "https://"))
+    assert error.kind is ErrorKind.TLS
+    assert str(error).endswith(": the port does not speak TLS: is it http://?")
 
 
 def test_a_certificate_is_taken_with_its_ca_file_and_its_connection_is_kept(server: Recorder, own: Certificate) -> None:
