@@ -6,7 +6,7 @@ import requests
 import typer
 
 from monitor.cli.options import fail, option
-from monitor.cli.reaching import HERE, TIMEOUT, CaFile, Insecure, PasswordFile, Username, masking_of, reaching
+from monitor.cli.reaching import HERE, TIMEOUT, CaFile, Insecure, PasswordFile, Username, no_answer, reaching, refused
 
 
 def healthcheck(
@@ -26,9 +26,7 @@ def healthcheck(
         with reaching(url, username, password_file, ca_file, insecure=insecure) as session:
             response = session.get(url.rstrip("/") + path, timeout=TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
-        fail(f"{url}: no answer ({type(error).__name__})", code=1)
+        fail(no_answer(url, error), code=1)
     if not response.ok or response.is_redirect:
-        masking = masking_of(session)
-        says = masking.text(response.text.strip())[:200] or masking.text(response.reason)
-        fail(f"{url}: {says} (HTTP {response.status_code})", code=1)
+        fail(refused(session, url, response.status_code, response.text.strip() or response.reason), code=1)
     typer.echo(good)

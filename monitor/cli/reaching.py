@@ -1,7 +1,9 @@
 """How a command reaches a running monitor: its URL, who asks, and whom to trust."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from monitor.causes import in_words, root
 from monitor.cli.options import option, wrong
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for an answer to begin."""
+
+_SAID: Final = 300
+"""Characters of what a monitor says that are shown."""
 
 HERE: Final = "http://127.0.0.1:19595"
 
@@ -48,6 +54,33 @@ def reaching(
         session.verify = not insecure if insecure or ca_file is None else str(ca_file)
         session.auth = credential
         yield session
+
+
+def no_answer(url: str, error: requests.RequestException) -> str:
+    """Return why nobody answered at a URL, and what to do about it."""
+    cause = root(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = f"{in_words(cause)}; --ca-file names the certificate to trust, --insecure takes any"
+    elif isinstance(cause, ssl.SSLError):
+        why = in_words(cause)
+    elif isinstance(
+        cause, HTTPException
+    ):  # also where it hangs up, as a port with TLS does; what it wrote stays unsaid
+        why = "what is there does not speak HTTP" + (": is it https://?" if urlsplit(url).scheme == "http" else "")
+    elif isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
+        why = "nothing came in time; --url says where the monitor is"
+    else:
+        why = f"{in_words(cause)}; --url says where the monitor is"
+    return f"{url}: no answer: {why}"
+
+
+def refused(session: requests.Session, url: str, status: int, says: str) -> str:
+    """Return that a monitor refused, with what it says and what to do about it; without the password."""
+    what = " ".join(masking_of(session).text(says).split())[:_SAID]
+    if status == requests.codes.unauthorized:
+        given = session.auth is not None
+        what += "; those given are not right" if given else "; give --username and --password-file"
+    return f"{url}: {what} (HTTP {status})"
 
 
 def masking_of(session: requests.Session) -> "Masking":

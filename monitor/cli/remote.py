@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import requests
 
+from monitor.causes import in_words, root
 from monitor.cli.board import Board, JobLine
 from monitor.cli.options import fail
-from monitor.cli.reaching import TIMEOUT, masking_of
+from monitor.cli.reaching import TIMEOUT, no_answer, refused
 from monitor.jobs import JobState
 
 _PAGE: Final = 1000
@@ -24,7 +25,6 @@ _SILENCE: Final = 40.0
 _PAUSES: Final = (1.0, 2.0, 5.0)
 """Seconds until the monitor is asked again, after so many failures; then the last of them each time."""
 
-_SAID: Final = 300
 _LINE_LIMIT: Final = 1_000_000
 _WANTED: Final = [state.value for state in JobState if state is not JobState.COMPLETED]
 
@@ -84,7 +84,7 @@ class _Remote:
             except RemoteError as error:
                 problem = str(error)
             except requests.RequestException as error:
-                problem = f"{self._url}: no answer ({type(error).__name__})"
+                problem = f"{self._url}: the stream broke off: {in_words(root(error))}"
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
             failures += 1
             self._board.tell(f"{problem}; asking again in {pause:.0f}s")
@@ -139,11 +139,10 @@ class _Remote:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise RemoteError(f"{self._url}: no answer ({type(error).__name__})") from None
+            raise RemoteError(no_answer(self._url, error)) from None
         if response.status_code != requests.codes.ok:
             with response:
-                says = masking_of(self._session).text(_problem(response))[:_SAID]
-                raise RemoteError(f"{self._url}: {says} (HTTP {response.status_code})")
+                raise RemoteError(refused(self._session, self._url, response.status_code, _problem(response)))
         return response
 
 

@@ -302,9 +302,21 @@ def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
     nobody = finished("healthcheck", "--url", "http://127.0.0.1:1")
     somebody_else = finished("healthcheck", "--url", server.url)
 
-    assert (nobody.returncode, nobody.stderr) == (1, "http://127.0.0.1:1: no answer (ConnectionError)\n")
-    assert somebody_else.returncode == 1
+    assert nobody.returncode == somebody_else.returncode == 1
     assert "(HTTP 404)" in somebody_else.stderr
+
+
+@pytest.mark.parametrize("asking", ["healthcheck", "watch"])
+def test_who_asks_a_monitor_in_vain_is_told_why_and_what_to_do(asking, server):
+    for url, why in (
+        ("http://127.0.0.1:1", "connection refused; --url says where the monitor is"),
+        ("http://monitor.invalid", "the host name cannot be resolved ("),
+        (server.url.replace("http", "https"), "the port does not speak TLS: is it http://?"),
+    ):
+        ended = finished(asking, "--url", url)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.startswith(f"{url}: no answer: {why}")
+        assert len(ended.stderr.splitlines()) == 1
 
 
 def test_the_schema_is_json():

@@ -168,7 +168,7 @@ def test_bad_input_is_2_and_nobody_there_is_1(config, tmp_path):
         (("--url", "ftp://x"), {}, 2, "--url: expected http://HOST:PORT, not 'ftp://x'"),
         (("--url", "http://me:pass@x"), {}, 2, "--url: must not contain credentials (@)"),
         (("--url", here, "--username", "me"), {}, 2, "--username: needs --password-file beside it"),
-        (("--url", here), {}, 1, "http://127.0.0.1:1: no answer (ConnectionError)"),
+        (("--url", here), {}, 1, "http://127.0.0.1:1: no answer: connection refused; --url says where"),
         (("--url", here), {"MILVUS_IMPORT_MONITOR_CONFIG": str(config)}, 1, "http://127.0.0.1:1: no answer"),
         (("-c", tmp_path / "no.yml"), {"MILVUS_IMPORT_MONITOR_URL": here}, 2, "the config file does not exist"),
     ):

@@ -106,7 +106,7 @@ def test_a_monitor_that_asks_for_a_password_gets_it_from_a_file(books, config, t
             shown.wait_for("novels", "40%")
 
     assert refused.returncode == 1
-    assert "(HTTP 401)" in refused.stderr
+    assert "; give --username and --password-file (HTTP 401)\n" in refused.stderr
 
 
 @pytest.fixture

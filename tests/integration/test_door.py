@@ -639,14 +639,27 @@ def test_a_health_check_comes_in_with_a_password(folder):
         anybody = finished(*own, "--insecure")
         stranger = finished("healthcheck", "--url", served.url, "--insecure")
         doubtful = finished(*own)
+        (folder / "password").write_text("another")
+        mistaken = finished(*own, "--insecure")
+        without_tls = finished("healthcheck", "--url", served.url.replace("https", "http"))
 
     assert (trusted.returncode, trusted.stdout) == (0, "ready\n"), trusted.stderr
     assert (anybody.returncode, anybody.stderr) == (0, "")
     assert (stranger.returncode, stranger.stderr) == (
         1,
-        f"{served.url}: a user and a password are needed (HTTP 401)\n",
+        f"{served.url}: a user and a password are needed; give --username and --password-file (HTTP 401)\n",
     )
-    assert (doubtful.returncode, doubtful.stderr) == (1, f"{served.url}: no answer (SSLError)\n")
+    assert (mistaken.returncode, mistaken.stderr) == (
+        1,
+        f"{served.url}: a user and a password are needed; those given are not right (HTTP 401)\n",
+    )
+    assert doubtful.returncode == 1
+    assert doubtful.stderr == (
+        f"{served.url}: no answer: the certificate is not trusted: self-signed certificate; "
+        "--ca-file names the certificate to trust, --insecure takes any\n"
+    )
+    assert without_tls.returncode == 1
+    assert without_tls.stderr.endswith(": no answer: what is there does not speak HTTP: is it https://?\n")
 
 
 @pytest.mark.parametrize(
