@@ -94,6 +94,12 @@ def given_as(name: str, value: object, *, variable: str = "") -> str:
     return variable if came_from_there else name
 
 
+def is_from_variable(context: typer.Context, parameter: str) -> bool:
+    """Say whether the value of a parameter came from its environment variable."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "ENVIRONMENT"
+
+
 _Choice = TypeVar("_Choice", bound=str)
 
 

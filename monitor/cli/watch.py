@@ -12,7 +12,7 @@ from rich.live import Live
 
 from monitor.cli.bars import changes, screen
 from monitor.cli.board import Board, Snapshot
-from monitor.cli.options import ClusterName, fail, given_as, option
+from monitor.cli.options import ClusterName, fail, given_as, is_from_variable, option
 from monitor.cli.printing import iso
 from monitor.cli.reaching import CaFile, Insecure, PasswordFile, Username, reaching
 from monitor.cli.remote import remote
@@ -77,16 +77,11 @@ def _is_remote(context: typer.Context, config: Path | None, url: str | None) -> 
         fail("give --config FILE, to poll its clusters, or --url URL, to ask a running monitor")
     if config is None or url is None:
         return url is not None
-    from_variables = {name: _is_from_variable(context, name) for name in ("config", "url")}
+    from_variables = {name: is_from_variable(context, name) for name in ("config", "url")}
     if from_variables["config"] is from_variables["url"]:
         given = f"{given_as('--config', config)} and {given_as('--url', url)}"
         fail(f"{given} exclude each other: poll the clusters, or ask a running monitor")
     return from_variables["config"]
-
-
-def _is_from_variable(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "ENVIRONMENT"
 
 
 def _polling(config: Path, cluster: str | None, board: Board) -> AbstractContextManager[None]:

@@ -203,13 +203,23 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
         (("demo", "--for", "5"), "--for: a number without a unit is no duration; write 5s"),
         (("demo", "--log-format", "xml"), "--log-format: expected one of auto, json, console, not 'xml'"),
         (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
-        (("demo", "--clusters", "0"), "Invalid value for"),
+        (("demo", "--clusters", "0"), "--clusters: should be greater than or equal to 1, not '0'; see "),
+        (("demo", "--seed", "x"), "--seed: should be a valid integer, not 'x'; see milvus-import-monitor demo --help"),
+        (("history", "-c", "x", "-n", "2000000"), "--limit: should be less than or equal to 1000000, not '2000000'"),
         (("run",), "Missing option '--config'"),
+        (("run", "-c"), "Option '-c' requires an argument; see milvus-import-monitor"),
+        (("run", "--bogus"), "No such option: --bogus; see milvus-import-monitor run --help"),
+        (("run", "more", "-c", "x"), "Got unexpected extra argument(s) (more); see "),
+        (("--bogus",), "No such option: --bogus; see milvus-import-monitor --help"),
         (("jobs", "-c", "x", "--state", "bogus"), "--state: expected one of pending, importing, uncommitted,"),
         (("jobs", "-c", "x", "--fail-on", "bogus"), "--fail-on: expected one of pending, importing, uncommitted,"),
         (("jobs", "-c", "x", "-o", "xml"), "--output: expected one of table, json, csv, not 'xml'"),
         (("history", "-c", "x", "--since", "5"), "--since: a number without a unit is no duration; write 5s"),
         (("jbos",), "No such command 'jbos'. Did you mean 'jobs'?"),
+        (
+            ("bogus",),
+            "No such command 'bogus'; there are run, demo, simulate, check-config, jobs, history, watch, wait, ",
+        ),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
@@ -218,6 +228,7 @@ def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,6 +238,8 @@ def test_a_bad_option_is_named_with_what_is_expected(arguments, sentence):
         (("simulate",), "SIMULATE_LISTEN", "here"),
         (("demo",), "LOG_LEVEL", "loud"),
         (("demo",), "FOR", "5"),
+        (("demo",), "CLUSTERS", "0"),
+        (("check-config", "-c", "x"), "PROBE", "maybe"),
         (("jobs", "-c", "x"), "JOB_STATE", "failed bogus"),
         (("jobs", "-c", "x"), "FAIL_ON", "bogus"),
         (("jobs", "-c", "x"), "OUTPUT", "xml"),
@@ -246,9 +259,18 @@ def test_a_bad_variable_is_named_by_its_own_name(arguments, variable, value):
 
 
 def test_an_option_is_named_by_its_own_name_though_there_is_a_variable():
-    ended = finished("demo", "--listen", "here", MILVUS_IMPORT_MONITOR_LISTEN="127.0.0.1:0")
+    listen = finished("demo", "--listen", "here", MILVUS_IMPORT_MONITOR_LISTEN="127.0.0.1:0")
+    clusters = finished("demo", "--clusters", "0", MILVUS_IMPORT_MONITOR_CLUSTERS="5")
 
-    assert ended.stderr.startswith("--listen: ")
+    assert listen.stderr.startswith("--listen: ")
+    assert clusters.stderr.startswith("--clusters: ")
+
+
+def test_without_a_command_the_help_is_shown():
+    ended = finished()
+
+    assert ended.returncode == 2
+    assert "  healthcheck  " in ended.stdout + ended.stderr
 
 
 def imported(*arguments):
