@@ -73,7 +73,7 @@ async def _simulate(world: World, host: str, port: int, stop_after: float | None
     try:
         url = server.bind()
     except OSError as error:
-        fail(f"cannot listen on {host}:{port}: {error.strerror or error}", code=1)
+        fail(f"cannot listen on {host}:{port}: {error.strerror or error}; --listen says where", code=1)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)

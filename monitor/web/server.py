@@ -215,4 +215,4 @@ def bound_socket(host: str, port: int) -> socket.socket:
 def _refused(host: str, port: int, error: OSError | UnicodeError) -> AddressError:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     why = (error.strerror if isinstance(error, OSError) else "it is not a host name") or str(error)
-    return AddressError(f"cannot listen on {where}: {why}")
+    return AddressError(f"cannot listen on {where}: {why}; `listen` in the config file, or --listen, says where")

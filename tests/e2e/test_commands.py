@@ -383,10 +383,10 @@ def test_the_simulator_serves_clusters_and_prints_how_to_watch_them(tmp_path):
     assert finished("check-config", "-c", config).stdout == f"{config}: fine, 3 clusters\n"
 
 
-def test_an_address_in_use_ends_the_simulator_with_one_sentence(server):
+def test_an_address_in_use_ends_the_simulator_with_one_sentence_that_names_the_option(server):
     ended = finished("simulate", "--listen", f"127.0.0.1:{server.port}")
 
     assert (ended.returncode, ended.stderr) == (
         1,
-        f"cannot listen on 127.0.0.1:{server.port}: Address already in use\n",
+        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; --listen says where\n",
     )

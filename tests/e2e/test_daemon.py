@@ -255,12 +255,15 @@ def test_it_is_alive_while_it_waits_for_its_first_answers(tmp_path):
     assert (alive.returncode, alive.stdout) == (0, "healthy\n")
 
 
-def test_an_address_in_use_is_one_clear_sentence(server, tmp_path):
+def test_an_address_in_use_is_one_clear_sentence_that_names_the_setting(server, tmp_path):
     config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}", listen=f"127.0.0.1:{server.port}")
     ended = finished("run", "-c", config)
 
     assert ended.returncode == 1
-    assert ended.stderr == f"cannot listen on 127.0.0.1:{server.port}: Address already in use\n"
+    assert ended.stderr == (
+        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; "
+        "`listen` in the config file, or --listen, says where\n"
+    )
 
 
 def test_a_place_where_no_state_can_be_kept_is_1_and_one_clear_sentence_and_no_fault_of_the_config(tmp_path):
