@@ -72,6 +72,10 @@ def chosen(config: Config, path: Path, name: str | None) -> tuple[Cluster, ...]:
     """Return the clusters that ``--cluster`` chooses, all of them without it; exit with 2 where there is none."""
     clusters = tuple(one for one in config.clusters if name in (None, one.name))
     if not clusters:
-        names = ", ".join(one.name for one in config.clusters[:_NAMED])
-        wrong("--cluster", name, f"{path} has no cluster {name!r}; it has {names}")
+        wrong("--cluster", name, lacks(config, path, name))
     return clusters
+
+
+def lacks(config: Config, path: Path, name: str | None) -> str:
+    """Return in words that a config has no cluster of a name, and which ones it has."""
+    return f"{path} has no cluster {name!r}; it has {', '.join(one.name for one in config.clusters[:_NAMED])}"

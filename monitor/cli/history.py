@@ -6,8 +6,8 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from monitor.cli.given import loaded, seconds
-from monitor.cli.options import ClusterName, ConfigFile, JobStates, Output, Store, one_of, option, states_of
+from monitor.cli.given import lacks, loaded, seconds
+from monitor.cli.options import ClusterName, ConfigFile, JobStates, Output, Store, given_as, one_of, option, states_of
 from monitor.cli.printing import Output as Form
 from monitor.cli.printing import in_colour, iso, percent, place, plain, print_rows
 from monitor.cli.recorded import recorded_transitions
@@ -56,9 +56,14 @@ def history(
     before_now = seconds("--since", since)
     begin = None if before_now is None else time.time() - before_now
     wanted = Wanted(cluster=cluster, collection=collection, job_id=job, states=states, since=begin)
-    found = recorded_transitions(loaded(config), store, wanted, limit)
+    known = loaded(config)
+    found = recorded_transitions(known, store, wanted, limit)
     rows = [_row(one) for one in reversed(found.entries)]
     print_rows(form, _COLUMNS, rows, _table(rows))
+    if cluster is not None and not rows and all(one.name != cluster for one in known.clusters):
+        # What was recorded of a cluster stays when the config has it no more, so it may be one.
+        name = given_as("--cluster", cluster)
+        typer.echo(f"{name}: no such transition is recorded, and {lacks(known, config, cluster)}", err=True)
     if found.next_cursor is not None:
         typer.echo(f"there are more than {limit}; --limit says how many are printed", err=True)
 

@@ -81,6 +81,22 @@ def test_history_can_be_narrowed(recorded, options, count):
     assert len(as_json("history", "-c", recorded, *options)) == count
 
 
+def test_history_doubts_a_cluster_that_neither_the_config_nor_the_record_has(recorded):
+    ended = finished("history", "-c", recorded, "--cluster", "boks", "-o", "json")
+
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
+    assert ended.stderr == (
+        f"--cluster: no such transition is recorded, and {recorded} has no cluster 'boks'; it has books, songs\n"
+    )
+
+
+def test_history_tells_of_a_cluster_that_the_config_has_no_more(recorded):
+    recorded.write_text(recorded.read_text().replace("name: books", "name: films"))
+    ended = finished("history", "-c", recorded, "--cluster", "books", "-o", "json")
+
+    assert (len(json.loads(ended.stdout)), ended.stderr) == (4, "")
+
+
 def test_history_says_that_there_is_more_than_it_prints(recorded):
     ended = finished("history", "-c", recorded, "-n", "2", COLUMNS="200")
 
