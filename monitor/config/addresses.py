@@ -19,6 +19,7 @@ _NO_PORT: Final = "must have a host and, if there is a colon after it, a port fr
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash, which clients disagree about
+_API_PATH: Final = re.compile(r"/(v2/vectordb|v1/vector|api/v1/import)\b")
 # Nothing that two readers of URLs could take for the end of different parts: a password must not become a host.
 _POSTGRESQL: Final = re.compile(
     r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -38,6 +39,9 @@ def _url(value: Any) -> str:
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not (":" in host or _HOST.fullmatch(host)):
         raise ValueError(_NO_URL)
+    path_of_the_api = _API_PATH.search(parts.path)
+    if path_of_the_api:
+        raise ValueError(f"must end before {path_of_the_api[0]}; the monitor adds the path of the API itself")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 

@@ -292,6 +292,9 @@ def test_a_name_that_makes_no_label(name: str, expected: str, tmp_path: Path) ->
         ("http://root:12/34@a", "must not contain credentials (@); use api_key"),
         ("http://a?b", "must not contain a query (?) or a fragment (#)"),
         ("http://a/#", "must not contain a query (?) or a fragment (#)"),
+        ("http://a/v2/vectordb/jobs", "must end before /v2/vectordb; the monitor adds the path of the API itself"),
+        ("http://a/b/v1/vector/", "must end before /v1/vector; the monitor adds the path of the API itself"),
+        ("http://a/api/v1/import", "must end before /api/v1/import; the monitor adds the path of the API itself"),
     ],
 )
 def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> None:
