@@ -22,7 +22,7 @@ def check_config(
     well; whether the state can be kept where state.url says is known only to run, where and as whom it runs.
     """
     checked = loaded(config)
-    typer.echo(f"{config}: fine, {len(checked.clusters)} cluster{'s' if len(checked.clusters) != 1 else ''}")
+    typer.echo(f"{config}: fine, {_count(len(checked.clusters), 'cluster')}")
     if not probe:
         return
     looks = look(checked, checked.clusters)
@@ -42,5 +42,9 @@ def _in_words(found: Look) -> str:
         return f"{found.cluster.name}: {found.error.kind.value}: {found.error}"
     jobs = list(found.seen.listed.values()) if found.seen else []
     states = ", ".join(f"{count} {state}" for state, count in sorted(Counter(job.state.value for job in jobs).items()))
-    skipped = f"; {len(found.rejected)} records skipped ({found.rejected[0]})" if found.rejected else ""
-    return f"{found.cluster.name}: {len(jobs)} jobs{f' ({states})' if states else ''}{skipped}"
+    skipped = f"; {_count(len(found.rejected), 'record')} skipped ({found.rejected[0]})" if found.rejected else ""
+    return f"{found.cluster.name}: {_count(len(jobs), 'job')}{f' ({states})' if states else ''}{skipped}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

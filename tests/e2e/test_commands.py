@@ -13,6 +13,7 @@ import requests
 from monitor.simulator import Life, SimulatorServer, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,16 @@ def test_a_probe_says_what_each_cluster_answered(server, tmp_path):
     assert "use `api: milvus-2.3`" in ended.stdout
     assert "locked: unauthorized: " in ended.stdout
     assert "wrong-key" not in ended.stdout + ended.stderr
+
+
+def test_a_probe_counts_one_job_and_one_record_as_one(tmp_path):
+    records = [{"jobId": "1", "collectionName": "novels", "state": "Importing", "progress": 40}, "no record"]
+    with Recorder({"code": 0, "data": {"records": records}}) as odd:
+        config = write_config(tmp_path, f"{{name: odd, url: '{odd.url}'}}")
+        ended = finished("check-config", "--probe", "-c", config)
+
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, f"{config}: fine, 1 cluster")
+    assert ended.stdout.splitlines()[1].startswith("odd: 1 job (1 importing); 1 record skipped (")
 
 
 def test_a_probe_of_clusters_that_answer_succeeds(config):
