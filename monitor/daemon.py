@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
+from operator import attrgetter
 from threading import Lock
 from typing import Final
 
@@ -35,6 +36,16 @@ FILES_WITHIN: Final = 2.0
 """Seconds that a cluster has to tell the files of a job."""
 
 FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
+
+_FIXED: Final[dict[str, Callable[[Config], object]]] = {
+    "listen": attrgetter("listen_host", "listen_port"),
+    "log.format": attrgetter("log_format"),
+    "log.level": attrgetter("log_level"),
+    "poll.concurrency": attrgetter("concurrency"),
+    "state.url": attrgetter("state_url"),
+    "state.retention": attrgetter("state_retention"),
+}
+"""The settings, by their keys in the file, that count as they were at the start."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
 _faults: Final = logging.getLogger("monitor.daemon")
@@ -208,9 +219,8 @@ def _secrets(config: Config) -> frozenset[str]:
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:
-    """Name the settings whose change a reload cannot take over."""
-    fixed = ("listen_host", "listen_port", "log_format", "log_level", "concurrency", "state_url", "state_retention")
-    return [name for name in fixed if getattr(old, name) != getattr(new, name)]
+    """Name the settings, as the file does, whose change a reload cannot take over."""
+    return [name for name, value in _FIXED.items() if value(old) != value(new)]
 
 
 async def _follow_clock(daemon: Daemon) -> None:

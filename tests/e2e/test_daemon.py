@@ -217,14 +217,21 @@ def test_a_bad_config_is_rejected_and_the_old_one_goes_on(world, server, tmp_pat
     assert taken.value("milvus_import_config_last_reload_successful") == 1
 
 
-def test_settings_that_need_a_restart_are_named_at_a_reload(world, server, tmp_path):
+def test_settings_that_need_a_restart_are_named_at_a_reload_as_in_the_file(world, server, tmp_path):
     world.add_cluster("milvus", generation="milvus")
     config = write_config(tmp_path, milvus(server))
+    other = {
+        "listen": "localhost:19595",
+        "log": "{format: console, level: info}",
+        "state": "{url: 'sqlite:///other.db', retention: 1d}",
+        "poll": "{interval: 200ms, timeout: 5s, concurrency: 8}",
+    }
     with started("run", "-c", config) as daemon:
-        config.write_text(config.read_text().replace("level: debug", "level: info"))
+        write_config(tmp_path, milvus(server), **other)
         requests.post(daemon.url + "/-/reload", timeout=5)
 
-        assert daemon.wait_for("restart_needed")["settings"] == ["log_level"]
+        named = daemon.wait_for("restart_needed")["settings"]
+    assert named == ["listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention"]
 
 
 def test_it_is_ready_once_every_cluster_was_tried(world, server, tmp_path):
