@@ -120,8 +120,8 @@ ENDPOINTS: Final = (
         "job",
         "One job.",
         (
-            Parameter("cluster", "text", "The name of its cluster.", required=True),
-            Parameter("id", "text", "Its id.", required=True),
+            Parameter("cluster", "text", "The name of the job's cluster.", required=True),
+            Parameter("id", "text", "The id of the job.", required=True),
         ),
         JobView,
         (400, 404, 503),

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
@@ -21,6 +20,7 @@ from monitor.web.compression import Compression
 from monitor.web.desk import LOOKERS, WAITERS, Desk
 from monitor.web.monitored import Monitored
 from monitor.web.pages import Pages, static
+from monitor.web.parameters import suggestion
 
 NOT_FOUND: Final = 404
 METHOD_NOT_ALLOWED: Final = 405
@@ -107,10 +107,8 @@ def _refusal(request: Request, status: int, pages: Pages) -> Response:
     if path.startswith(PREFIX):
         if status == METHOD_NOT_ALLOWED:
             return problem(status, f"{path} cannot be asked with {request.method}", "use GET")
-        known = [openapi.PATH, *(endpoint.path for endpoint in ENDPOINTS)]
-        return problem(
-            status, "there is no such endpoint", f"did you mean {get_close_matches(path, known, 1, 0.0)[0]}?"
-        )
+        known = [one.removeprefix(PREFIX) for one in (openapi.PATH, *(endpoint.path for endpoint in ENDPOINTS))]
+        return problem(status, "there is no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
     if status == METHOD_NOT_ALLOWED or path.startswith(("/-/", "/static/", "/metrics")):
         return PlainTextResponse("Method Not Allowed\n" if status == METHOD_NOT_ALLOWED else "Not Found\n", status)
     return pages.problem(status, "There is no such page.", "The address may be mistyped, or of another version.")

@@ -62,6 +62,7 @@ _TILES: Final = (
     JobState.COMPLETED,
 )
 _ALWAYS: Final = ("failed", "stalled", "importing", "pending", "completed")
+_LINKED: Final = "The other pages link to each job and each collection."
 _FILTERS: Final = ("q", "cluster", "database", "collection", "state")
 
 
@@ -117,6 +118,10 @@ class Pages:
         found = fleet.cluster(name)
         if found is None:
             return await self._no_cluster(name)
+        if not job_id:
+            return self.problem(
+                404, "The address names no job.", _LINKED, _url("/", cluster=name), f"the jobs of {name}"
+            )
         try:
             history = await self._history(request, Wanted(cluster=name, job_id=job_id))
         except (BusyError, CursorError) as error:
@@ -245,8 +250,10 @@ class Pages:
 
     def _nearest_cluster(self, name: str) -> Response:
         nearest = get_close_matches(name, self._monitored.fleet.names()[:1000], 1)
+        if not name:
+            return self.problem(404, "The address names no cluster.", _LINKED)
         if not nearest:
-            return self.problem(404, f"No cluster is named {name or '(nothing)'}.", "Names are those of the config.")
+            return self.problem(404, f"No cluster is named {name}.", "Names are those of the config.")
         return self.problem(
             404, f"No cluster is named {name}.", "Did you mean this one?", _url("/", cluster=nearest[0]), nearest[0]
         )

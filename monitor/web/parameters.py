@@ -1,7 +1,7 @@
 """The parameters of a request, each with its kind; from here they are read, and from here they are documented."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -85,8 +85,7 @@ def read(query: QueryParams, parameters: Iterable[Parameter], now: float) -> dic
     known = {parameter.name: parameter for parameter in parameters}
     for name in query:
         if name not in known:
-            nearest = get_close_matches(name, known, 1, 0.0)
-            hint = f"did you mean {nearest[0]}? There are: {', '.join(known)}" if known else "it takes none"
+            hint = suggestion(name, known) if known else "it takes none"
             raise ParameterError(f"there is no parameter {name[:TEXT_LIMIT]!r}", hint)
     values: dict[str, Any] = {}
     for name, parameter in known.items():
@@ -96,21 +95,27 @@ def read(query: QueryParams, parameters: Iterable[Parameter], now: float) -> dic
         elif len(given) > 1:
             raise ParameterError(f"{name} is given {len(given)} times", "give it once")
         elif parameter.required and not given:
-            raise ParameterError(f"{name} is missing", parameter.description)
+            needed = " and ".join(other.name for other in known.values() if other.required)
+            raise ParameterError(f"{name} is missing", f"it needs {needed}; /api/v1/jobs tells them")
         else:
             values[name] = _value(parameter, given[0], now) if given else None
     return values
+
+
+def suggestion(text: str, known: Collection[str], prefix: str = "") -> str:
+    """Return a hint that tells what there is, first what is near to a text; the prefix goes before each name."""
+    names = [prefix + name for name in known]
+    near = get_close_matches(text, known, 1)
+    return (
+        f"did you mean {prefix}{near[0]}? There are: {', '.join(names)}" if near else f"there are: {', '.join(names)}"
+    )
 
 
 def _value(parameter: Parameter, text: str, now: float) -> Any:
     choices = _CHOICES.get(parameter.kind)
     if choices is not None:
         if text not in choices:
-            nearest = get_close_matches(text, choices, 1, 0.0)
-            raise ParameterError(
-                f"{parameter.name} cannot be {text[:TEXT_LIMIT]!r}",
-                f"did you mean {nearest[0]}? There are: {', '.join(choices)}",
-            )
+            raise ParameterError(f"{parameter.name} cannot be {text[:TEXT_LIMIT]!r}", suggestion(text, choices))
         return text == "true" if parameter.kind == "boolean" else text
     if parameter.kind == "count":
         if not (text.isascii() and text.isdigit() and len(text) <= TEXT_LIMIT and 1 <= int(text) <= PAGE_LIMIT):

@@ -154,7 +154,9 @@ def test_transitions_are_found_by(served, query, jobs):
     [
         ("jobs?clustr=eu", 400, "there is no parameter 'clustr'", "did you mean cluster?"),
         ("jobs?state=faild", 400, "state cannot be 'faild'", "did you mean failed?"),
-        ("jobs?stalled=yes", 400, "stalled cannot be 'yes'", "did you mean"),
+        ("jobs?state=bad", 400, "state cannot be 'bad'", "there are: pending, importing,"),
+        ("jobs?foo=1", 400, "there is no parameter 'foo'", "there are: cluster, database,"),
+        ("jobs?stalled=yes", 400, "stalled cannot be 'yes'", "there are: true, false"),
         ("jobs?cluster=eu&cluster=us", 400, "cluster is given 2 times", "give it once"),
         ("jobs?limit=0", 400, "limit is not a number from 1 to 1000", "such as 100"),
         ("jobs?limit=1001", 400, "limit is not a number from 1 to 1000", "such as 100"),
@@ -164,14 +166,15 @@ def test_transitions_are_found_by(served, query, jobs):
         ("jobs?cluster=idel", 404, "no cluster is named 'idel'", "did you mean idle?"),
         ("clusters?cluster=xyz", 404, "no cluster is named 'xyz'", "/api/v1/clusters lists them"),
         ("jobs?q=" + "x" * 513, 400, "q is longer than 512 characters", "no name"),
-        ("job?cluster=eu", 400, "id is missing", "Its id."),
+        ("job?cluster=eu", 400, "id is missing", "it needs cluster and id; /api/v1/jobs tells them"),
         ("job?cluster=eu&id=77", 404, "no such job is known", "/api/v1/transitions"),
         ("job?cluster=xyz&id=77", 404, "no cluster is named 'xyz'", ""),
         ("transitions?since=yesterday", 400, "since is no time", "24h"),
         ("transitions?cursor=nonsense", 400, "this cursor was given by no page", "begin again"),
-        ("stream?event=nothing", 400, "event cannot be 'nothing'", "did you mean"),
+        ("stream?event=nothing", 400, "event cannot be 'nothing'", "there are: cluster, job, gone"),
         ("stream?cluster=xyz", 404, "no cluster is named 'xyz'", ""),
         ("cluster", 404, "there is no such endpoint", "did you mean /api/v1/clusters?"),
+        ("foo", 404, "there is no such endpoint", "there are: /api/v1/openapi.json, /api/v1/clusters,"),
     ],
 )
 def test_what_is_wrong_is_said_with_a_hint(served, path, status, error, hint):
@@ -180,6 +183,11 @@ def test_what_is_wrong_is_said_with_a_hint(served, path, status, error, hint):
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
     assert answer.json()["error"] == error
     assert hint in answer.json()["hint"]
+
+
+@pytest.mark.parametrize("path", ["jobs?foo=1", "jobs?state=bad", "jobs?stalled=yes", "stream?event=nothing", "foo"])
+def test_nothing_is_suggested_that_is_not_near(served, path):
+    assert "did you mean" not in served.get(f"/api/v1/{path}").json()["hint"]
 
 
 def test_another_method_is_refused_as_json(served):

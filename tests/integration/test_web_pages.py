@@ -297,7 +297,8 @@ def test_the_page_of_a_collection_has_its_jobs_and_their_history(served, watched
     [
         ("/?cluster=asien", "No cluster is named asien.", "/?cluster=asia"),
         ("/job?cluster=nope&id=1", "No cluster is named nope.", "/"),
-        ("/job", "No cluster is named (nothing).", "/"),
+        ("/job", "The address names no cluster.", "/"),
+        ("/job?cluster=eu", "The address names no job.", "/?cluster=eu"),
         ("/job?cluster=eu&id=1", "The monitor knows no job 1 of eu.", "/?cluster=eu"),
         ("/collection?cluster=eu&collection=zz", "No import into zz of eu is known.", "/?cluster=eu"),
         ("/collection?cluster=zz&collection=zz", "No cluster is named zz.", "/"),
