@@ -31,8 +31,8 @@ class Look:
     error: ApiError | None = None
 
     def jobs(self) -> list[Job]:
-        """Return every job found."""
-        return [*(self.seen.listed.values() if self.seen else ()), *self.vanished]
+        """Return every job found, with what a describe added where the list leaves something open."""
+        return [*({**self.seen.listed, **self.seen.described}.values() if self.seen else ()), *self.vanished]
 
 
 def look(config: Config, clusters: Iterable[Cluster], pictures: Mapping[str, Picture] | None = None) -> list[Look]:

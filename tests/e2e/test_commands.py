@@ -128,6 +128,22 @@ def test_jobs_as_json_and_csv_hold_the_same(config):
         assert row == {key: "" if value is None else str(value) for key, value in by_id[row["job_id"]].items()}
 
 
+@pytest.mark.parametrize("generation", ["zilliz", "v1"])
+def test_jobs_tells_what_a_list_leaves_open(tmp_path, generation):
+    world = World()
+    cluster = world.add_cluster("cloud", generation=generation)
+    cluster.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    cluster.add_job(collection="poems", life=Life.frozen("Failed", 0, reason="disk quota exceeded"))
+    api = "v1" if generation == "v1" else "v2"
+    with SimulatorServer(world) as running:
+        cloud = f"{{name: cloud, url: '{running.url}', api: {api}, cluster_id: cloud, api_key: any}}"
+        ended = finished("jobs", "-c", write_config(tmp_path, cloud), "-o", "json")
+
+    told = {job["collection"]: job for job in json.loads(ended.stdout)}
+    assert told["novels"]["progress"] == 0.4
+    assert (told["poems"]["reason"], told["poems"]["failure"]) == ("disk quota exceeded", "quota_exceeded")
+
+
 def test_jobs_can_be_chosen_by_state(config):
     jobs = json.loads(finished("jobs", "-c", config, "-o", "json", "--state", "failed", "--state", "pending").stdout)
 
