@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.simulator.answers import Answer, encode
 from monitor.simulator.lives import KINDS, Life
-from monitor.simulator.trouble import TROUBLES, Trouble
+from monitor.simulator.trouble import TROUBLES, Trouble, arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,8 @@ class Control:
             }
             for cluster in clusters[:_SHOWN]
         ]
-        overview = {"clusters": shown, "count": len(clusters), "lives": list(KINDS), "troubles": list(TROUBLES)}
+        troubles = {kind: arguments(kind) for kind in TROUBLES}
+        overview = {"clusters": shown, "count": len(clusters), "lives": list(KINDS), "troubles": troubles}
         return Answer(200, msgspec.json.format(encode(overview)) + b"\n")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -149,8 +151,14 @@ class Trouble:
         make = TROUBLES.get(kind)
         if make is None:
             raise ValueError(f"no trouble named {kind!r}; there are {', '.join(TROUBLES)}")
+        given = parameters or {}
+        known = signature(make).parameters
+        wrong = [f"needs {name}" for name, one in known.items() if one.default is one.empty and name not in given]
+        wrong += [f"takes no {name!r}" for name in given if name not in known]
+        if wrong:
+            raise ValueError(f"trouble {kind!r} {', '.join(wrong)}; it takes {', '.join(arguments(kind)) or 'nothing'}")
         try:
-            return make(**(parameters or {}))
+            return make(**given)
         except TypeError as error:
             raise ValueError(f"trouble {kind!r}: {error}") from error
 
@@ -178,6 +186,12 @@ TROUBLES: Mapping[str, Callable[..., Trouble]] = {
     "not_utf8": Trouble.not_utf8,
     "body": Trouble.body,
 }
+
+
+def arguments(kind: str) -> list[str]:
+    """Returns what a trouble takes, each with its default as JSON; what has none must be given."""
+    known = signature(TROUBLES[kind]).parameters.items()
+    return [name if one.default is one.empty else f"{name}={json.dumps(one.default)}" for name, one in known]
 
 
 @dataclass(slots=True)

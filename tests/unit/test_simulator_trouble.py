@@ -413,10 +413,27 @@ def test_every_trouble_can_be_asked_for_by_name(kind: str) -> None:
     }
 
     assert Trouble.of(kind, needed.get(kind, {})).kind in {kind, "code"}
-    with pytest.raises(ValueError, match=r"unexpected keyword|missing"):
+    with pytest.raises(ValueError, match=f"trouble '{kind}' .*takes no 'nonsense'; it takes "):
         Trouble.of(kind, {"nonsense": 1})
 
 
 def test_an_unknown_trouble_is_refused_with_what_there_is() -> None:
     with pytest.raises(ValueError, match="no trouble named 'rain'; there are http, code"):
         Trouble.of("rain")
+
+
+def test_a_trouble_says_in_words_which_argument_is_missing() -> None:
+    with pytest.raises(ValueError, match=r"^trouble 'redirect' needs location; it takes location, status=302$"):
+        Trouble.of("redirect")
+    with pytest.raises(ValueError, match=r"^trouble 'hang' takes no 'for'; it takes nothing$"):
+        Trouble.of("hang", {"for": 3})
+
+
+def test_of_two_troubles_the_first_stays_until_it_is_through_or_dropped(api: Api) -> None:
+    cluster = api.cluster("milvus")
+    cluster.trouble(Trouble.http(503))
+    cluster.trouble(Trouble.http(500))
+    first = [api.list("milvus").status_code for _ in range(2)]
+    cluster.recover()
+
+    assert (first, api.list("milvus").status_code) == ([503, 503], 200)
