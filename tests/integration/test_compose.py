@@ -61,6 +61,18 @@ def test_the_files_that_are_mounted_exist_and_stay_as_they_are():
                     assert mount["source"] in read(name)["volumes"]
 
 
+def test_the_docs_call_the_monitor_by_the_name_that_each_installation_gives_it(services):
+    paths = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md"))
+    texts = "\n".join(path.read_text() for path in paths)
+    given = re.findall(r"docker run .*--name (\S+)|helm (?:install|upgrade) (\S+)", texts)
+    called = re.findall(r"docker (?:logs|exec|kill)(?: --\w+ \w+)* ([\w-]+)|logs deployment/([\w-]+)", texts)
+
+    assert len(given) >= 4
+    assert len(called) >= 15
+    name = services["monitor"]["container_name"]
+    assert {name} == {"".join(pair) for pair in (*given, *called)}
+
+
 def test_every_service_is_pinned_watched_and_restricted(services):
     assert services.keys() == PORTS.keys()
     for name, service in services.items():
