@@ -184,7 +184,8 @@ def _loose(part: str, slashes: str, *, begins: bool) -> str:
     A space may have become a plus, and what is beyond ASCII, read in a wrong encoding, is another one, or several.
     """
     backslash = r"\\"
-    forms = [r"[^\x00-\x7f]", r"%[89a-fA-F][0-9a-fA-F]", *(f"&#[0-9]{{{digits}}};" for digits in range(3, 7))]
+    forms = [r"[^\x00-\x7f]", r"%[89a-fA-F][0-9a-fA-F]", r"&#(?:12[89]|1[3-9][0-9]|[2-9][0-9]{2});"]
+    forms += [f"&#[0-9]{{{digits}}};" for digits in range(4, 7)]
     forms += [rf"{backslash}[xX][89a-fA-F][0-9a-fA-F]", rf"{backslash}[uU](?!00[0-7])[0-9a-fA-F]{{4}}"]
     if any(char.isspace() for char in part):
         forms += [r"[\t-\r\x1c-\x20+]", *_escapes(" ", backslash)]

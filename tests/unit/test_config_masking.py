@@ -65,6 +65,14 @@ def test_a_secret_is_masked_however_each_of_its_characters_is_written(data, secr
     assert masking.content(text.encode()) == f"before|{MASK}|after %41".encode()
 
 
+@pytest.mark.parametrize("char", "{|}~")
+def test_a_number_of_ascii_after_a_space_is_no_part_of_the_space(char):
+    masking = Masking([f"pass {char}"])
+
+    assert masking.text(f"before|pass &#{ord(char)};|after") == f"before|{MASK}|after"
+    assert masking.text(f"before|pass &#160;&#8195;{char}|after") == f"before|{MASK}|after"
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize(
     "written",
