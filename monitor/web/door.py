@@ -110,18 +110,16 @@ class Door:
             return True
         check = self._checks.get(digest)
         if check is None:
-            check = self._begin(digest, password, hashed or self._nobody, address)
-        right = await asyncio.shield(check) and hashed is not None
-        if right and self._users.get(name) == hashed:
-            self._verified[name] = digest  # one a user, so that it is bounded
-        return right
+            check = self._begin(digest, name, password, address)
+        return await asyncio.shield(check) and hashed is not None
 
-    def _begin(self, digest: bytes, password: bytes, hashed: bytes, address: str) -> "asyncio.Future[bool]":
+    def _begin(self, digest: bytes, name: str, password: bytes, address: str) -> "asyncio.Future[bool]":
         if len(self._checks) >= WAITING or self._waiting[address] >= WAITING_OF_ONE:
             raise _FullError
         from monitor.web.passwords import matches  # noqa: PLC0415 - loaded when there came to be users
 
-        check = asyncio.get_running_loop().run_in_executor(self._thread, matches, password, hashed)
+        hashed = self._users.get(name)
+        check = asyncio.get_running_loop().run_in_executor(self._thread, matches, password, hashed or self._nobody)
         self._checks[digest] = check
         self._waiting[address] += 1
 
@@ -130,8 +128,10 @@ class Door:
             self._waiting[address] -= 1
             if not self._waiting[address]:
                 del self._waiting[address]
-            if not done.cancelled():
-                done.exception()  # whoever asked may have gone, and nobody else would look at it
+            if done.cancelled() or done.exception():  # whoever asked may have gone, and nobody else would look at it
+                return
+            if done.result() and hashed is not None and self._users.get(name) == hashed:
+                self._verified[name] = digest  # one a user, so that it is bounded; before anybody else can ask
 
         check.add_done_callback(end)
         return check

@@ -36,7 +36,10 @@ def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_pat
     ended = finished("run", "-c", config, "--state", f"sqlite:///{tmp_path}/nowhere/state.db")
 
     assert ended.returncode == 1
-    assert ended.stderr == f"the folder of the store, {tmp_path}/nowhere, does not exist\n"
+    assert ended.stderr == (
+        f"the folder of the store, {tmp_path}/nowhere, does not exist: "
+        "make it, or name another place with state.url or --state\n"
+    )
     bad = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE="redis://h")
     assert bad.returncode == 2
     assert bad.stderr.startswith("MILVUS_IMPORT_MONITOR_STATE: must be sqlite:///state.db")

@@ -295,6 +295,28 @@ def test_the_cost_of_bcrypt_is_paid_once_for_a_credential(folder, monkeypatch):
     assert len(calls) == 1
 
 
+def test_who_asks_in_the_moment_in_which_a_check_ends_pays_for_none(monkeypatch):
+    calls = counted(monkeypatch)
+    door = door_module.Door(PlainTextResponse("in"), WebConfig(users=(("prometheus", hashed()),)))
+    credential = ("prometheus", PASSWORD.encode(), "127.0.0.1")
+    begin, second = door._begin, []
+
+    def begun(*asked):
+        check = begin(*asked)
+        check.add_done_callback(lambda _: second.append(asyncio.ensure_future(door._knows(*credential))))
+        return check
+
+    async def ask():
+        return await door._knows(*credential), await second[0]
+
+    monkeypatch.setattr(door, "_begin", begun)
+    known = asyncio.run(ask())
+    door.close()
+
+    assert known == (True, True)
+    assert len(calls) == 1
+
+
 def counted(monkeypatch):
     calls = []
     check = bcrypt.checkpw
