@@ -1,9 +1,14 @@
 """What a restart keeps."""
 
 import signal
+import time
 
+from monitor.config import load
+from monitor.daemon import Daemon
+from monitor.log import Redactor
+from monitor.metrics import ClusterMetrics
 from monitor.simulator import Life, SimulatorServer, World
-from tests.daemon import finished, started, write_config
+from tests.daemon import Metrics, finished, started, write_config
 
 
 def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_first_scrape(tmp_path):
@@ -29,6 +34,31 @@ def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_fir
     assert (done["from_state"], done["to_state"]) == ("importing", "completed")
     assert second.lines("cluster_baseline") == []
     assert {line["job_id"] for line in second.lines("import_job_transition", to_state="vanished")} == set()
+
+
+def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch, caplog):
+    world = World()
+    with SimulatorServer(world) as server:
+        names = [world.add_cluster(name, generation="milvus").id for name in ("bad", "good")]
+        entries = [f"{{name: {name}, url: '{server.url}/clusters/{name}', interval: 200ms}}" for name in names]
+        config = write_config(tmp_path, *entries, state="{url: 'sqlite:///state.db'}")
+        with started("run", "-c", config) as first:
+            first.wait_for("cluster_baseline", 2)
+        restored = ClusterMetrics.restored
+        monkeypatch.setattr(
+            ClusterMetrics, "restored", lambda one, *known: 1 / 0 if "bad" in one._who else restored(one, *known)
+        )
+        second = Daemon(load(config, {}), None, Redactor())
+        second.start()
+        try:
+            while not second.ready():
+                time.sleep(0.05)
+            scraped = Metrics(second.scrape("", time.time())[0].decode())
+        finally:
+            second.stop()
+
+    assert [scraped.value("milvus_import_cluster_up", milvus_cluster=name) for name in names] == [1, 1]
+    assert "what is known of bad cannot be shown before its first poll" in caplog.text
 
 
 def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_path):
