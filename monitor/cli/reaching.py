@@ -63,14 +63,12 @@ def no_answer(url: str, error: requests.RequestException) -> str:
         why = f"{in_words(cause)}; --ca-file names the certificate to trust, --insecure takes any"
     elif isinstance(cause, ssl.SSLError):
         why = in_words(cause)
-    elif isinstance(
-        cause, HTTPException
-    ):  # also where it hangs up, as a port with TLS does; what it wrote stays unsaid
+    elif isinstance(cause, HTTPException):
+        # Also where it hangs up, as a port with TLS does; what it wrote stays unsaid.
         why = "what is there does not speak HTTP" + (": is it https://?" if urlsplit(url).scheme == "http" else "")
-    elif isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
-        why = "nothing came in time; --url says where the monitor is"
     else:
-        why = f"{in_words(cause)}; --url says where the monitor is"
+        late = isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout)
+        why = f"{'nothing came in time' if late else in_words(cause)}; --url says where the monitor is"
     return f"{url}: no answer: {why}"
 
 

@@ -249,9 +249,9 @@ class Pages:
         return await self._shown(lambda: self._nearest_cluster(name))
 
     def _nearest_cluster(self, name: str) -> Response:
-        nearest = get_close_matches(name, self._monitored.fleet.names()[:1000], 1)
         if not name:
             return self.problem(404, "The address names no cluster.", _LINKED)
+        nearest = get_close_matches(name, self._monitored.fleet.names()[:1000], 1)
         if not nearest:
             return self.problem(404, f"No cluster is named {name}.", "Names are those of the config.")
         return self.problem(

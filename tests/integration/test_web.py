@@ -317,7 +317,8 @@ def test_it_stops_though_connections_are_open(monitored):
 def test_a_port_in_use_is_one_clear_sentence():
     with bound_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(AddressError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use; "):
+        said = "Address already in use; `listen` in the config file, or --listen, says where"
+        with pytest.raises(AddressError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: {said}$"):
             bound_socket("127.0.0.1", port)
 
 
