@@ -1,50 +1,60 @@
-"""What an import job is, how two pictures of a cluster differ, and when a job counts as stuck.
+"""What an import job is, how two snapshots of a cluster differ, and when a job counts as stalled.
 
-Pure: no I/O, no clock, nothing beyond the standard library but msgspec's Structs. Times are seconds since the epoch
-(UTC) and come in as arguments; progress is a ratio from 0 to 1.
+Pure: no I/O and no clock. Times are seconds since the epoch (UTC) and come in as arguments; progress is a ratio from 0
+to 1, except in a `JobRecord`, which has the server's percent.
 """
 
-from monitor.jobs.difference import Difference, diff
-from monitor.jobs.estimate import Pace, eta_seconds, pace, pace_of
+from monitor.jobs.describe_queue import describe_queue
+from monitor.jobs.diff import compare_lists, diff
+from monitor.jobs.eta import Pace, current_pace, eta_seconds, recent_pace
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
-    COMPLETED,
-    FAILED,
+    ID_LIMIT,
+    NAME_LIMIT,
+    REASON_LIMIT,
     TERMINAL,
+    UNSUCCESSFUL,
+    CollectionKey,
     CollectionOutcome,
     Job,
+    JobRecord,
     JobState,
-    Place,
-    TrackedJob,
+    Policy,
     Transition,
+    normalize_state,
 )
-from monitor.jobs.observation import Observation
-from monitor.jobs.picture import Jobs, Picture
-from monitor.jobs.questions import questions
-from monitor.jobs.stalls import StallLimits, is_stalled
+from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
+from monitor.jobs.tracking import first_seen, follow, parse_time
 
 __all__ = [
-    "COMPLETED",
-    "FAILED",
+    "ID_LIMIT",
+    "NAME_LIMIT",
+    "REASON_LIMIT",
     "TERMINAL",
+    "UNSUCCESSFUL",
+    "CollectionKey",
     "CollectionOutcome",
-    "Difference",
     "Failure",
     "Job",
+    "JobList",
+    "JobRecord",
     "JobState",
-    "Jobs",
-    "Observation",
+    "ListedCounts",
     "Pace",
-    "Picture",
-    "Place",
-    "StallLimits",
-    "TrackedJob",
+    "Policy",
+    "PollResult",
+    "Snapshot",
+    "SnapshotDiff",
     "Transition",
     "classify",
+    "compare_lists",
+    "current_pace",
+    "describe_queue",
     "diff",
     "eta_seconds",
-    "is_stalled",
-    "pace",
-    "pace_of",
-    "questions",
+    "first_seen",
+    "follow",
+    "normalize_state",
+    "parse_time",
+    "recent_pace",
 ]

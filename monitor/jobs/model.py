@@ -1,20 +1,28 @@
-"""The nouns: a job as the server tells it, the same job as we follow it, and a step from one state to another.
+"""The data of import jobs: a record as a server lists it, a job followed from poll to poll, a transition.
 
-What is made for each job or at each poll is a msgspec Struct, not a dataclass: frozen as well, and made in a tenth of
-the time. ``gc=False`` keeps the search for garbage from looking at all of them again and again. It is for what can
-never be part of a cycle: everything that is frozen, and made of what was there before it.
-``omit_defaults`` keeps what is stored of a job small: what is not known, or as it usually is, is not written.
+All are frozen msgspec Structs: they compare and copy in C. ``gc=False`` spares the garbage collector a million objects
+that can never be part of a cycle. Times are seconds since the epoch (UTC), progress is a ratio from 0 to 1.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from monitor.jobs.failures import Failure
 
+ID_LIMIT: Final = 128
+"""Characters of a job id; Milvus' have 18, Zilliz Cloud's 26 or 36."""
+
+NAME_LIMIT: Final = 256
+"""Characters of a collection's or database's name; Milvus allows 255."""
+
+REASON_LIMIT: Final = 4096
+"""Characters kept of a reason."""
+
 
 class JobState(StrEnum):
-    """The normalised states of an import job; the value is what labels and log lines say."""
+    """The normalised states of an import job; the value is what labels and log lines show."""
 
     PENDING = "pending"
     IMPORTING = "importing"
@@ -26,90 +34,142 @@ class JobState(StrEnum):
     UNKNOWN = "unknown"
 
 
-IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
-"""States that are asked for at every change of a job: to find a member by its class takes ten times as long."""
+TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANISHED})
+"""States in which a job has finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
 
-TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANISHED})
-"""States in which a job is finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
+UNSUCCESSFUL: Final = frozenset({JobState.FAILED, JobState.VANISHED})
+"""Terminal states that somebody has to hear of: such jobs stay tracked for ``failed_retention``."""
 
-WAITING = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
-"""States in which a job waits for somebody, and makes no progress. Asking a set is quicker than asking for members."""
+WAITING: Final = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
+"""States in which a job waits for somebody and makes no progress."""
+
+STATE_ORDER: Final = {JobState.PENDING: 0, JobState.IMPORTING: 1, JobState.UNCOMMITTED: 2, JobState.COMMITTING: 3}
+"""The order in which jobs pass through the unfinished states; a step backwards is unexpected."""
+
+RAW_STATES: Final = {
+    "pending": JobState.PENDING,
+    "importpending": JobState.PENDING,
+    "0": JobState.PENDING,
+    "importing": JobState.IMPORTING,
+    "inprogress": JobState.IMPORTING,
+    "importrunning": JobState.IMPORTING,
+    "importstarted": JobState.IMPORTING,
+    "2": JobState.IMPORTING,
+    "importpersisted": JobState.IMPORTING,
+    "5": JobState.IMPORTING,
+    "importflushed": JobState.IMPORTING,
+    "uncommitted": JobState.UNCOMMITTED,
+    "committing": JobState.COMMITTING,
+    "completed": JobState.COMPLETED,
+    "importcompleted": JobState.COMPLETED,
+    "6": JobState.COMPLETED,
+    "failed": JobState.FAILED,
+    "importfailed": JobState.FAILED,
+    "1": JobState.FAILED,
+    "importfailedandcleaned": JobState.FAILED,
+    "7": JobState.FAILED,
+}
+"""The servers' words for a state, in lower case; numbers are those of Milvus 2.2 and 2.3."""
+
+_AS_WRITTEN: Final = {**RAW_STATES, **{word.capitalize(): state for word, state in RAW_STATES.items()}}
 
 
-Place = tuple[str, str]
+def normalize_state(raw: str) -> JobState:
+    """Return the state that a server's word stands for, ``UNKNOWN`` for any other word."""
+    return _AS_WRITTEN.get(raw) or RAW_STATES.get(raw.strip().lower(), JobState.UNKNOWN)
+
+
+CollectionKey = tuple[str, str]
 """A database and a collection in it."""
 
 
-class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One job, as one answer of the server describes it.
+class JobRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One job as one answer of the server describes it, in the server's own words.
+
+    Records of the same job are compared with ``==`` to see whether anything has changed.
 
     Attributes:
         job_id: The server's id, as text; with the cluster's name it is the job's identity.
-        collection: Name of the collection; empty where the API does not say.
-        state: Normalised state.
-        database: Name of the database; empty where the API does not say.
-        progress: 0 to 1, or None where this answer does not say.
+        state: The server's word for the state; empty where the answer has none (v1's describe).
+        collection: Name of the collection; empty where the API does not report it.
+        progress: Percent from 0 to 100, or None where this answer has none.
         reason: The server's text on a failure; empty when there is none.
+        database: Name of the database; empty where the API does not report it.
+        imported_rows: Rows imported so far, or None.
+        total_rows: Rows in all, or None.
+        create_time: When the job was created, as the server writes it; empty when absent.
+        complete_time: When the job ended, as the server writes it; empty when absent.
+    """
+
+    job_id: str
+    state: str = ""
+    collection: str = ""
+    progress: float | None = None
+    reason: str = ""
+    database: str = ""
+    imported_rows: int | None = None
+    total_rows: int | None = None
+    create_time: str = ""
+    complete_time: str = ""
+
+
+class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One job, followed from poll to poll.
+
+    Attributes:
+        job_id: The server's id, as text; with the cluster's name it is the job's identity.
+        collection: Name of the collection; empty where the API does not report it.
+        state: Normalised state.
+        first_seen: When a poll first saw the job.
+        state_since: When a poll first saw it in its current state.
+        last_change: When its state changed or it last made net progress.
+        database: Name of the database; empty where the API does not report it.
+        progress: 0 to 1, or None where the server has not reported any.
+        reason: The server's text on a failure; empty when there is none.
+        failure: The class of the failure, decided at the transition; None for jobs that have not failed.
         raw_state: The server's own word, only where ``state`` is unknown.
         imported_rows: Rows imported so far, or None.
         total_rows: Rows in all, or None.
         created_at: When the server says the job was created, or None.
         completed_at: When the server says the job ended, or None.
+        peak_progress: The most progress seen in the current state; going back and forth below it is no progress.
+        peak_rows: The same for imported rows.
+        finished_at: When it finished (as seen, or as the server says for a job first seen finished), or None.
+        stalled: Whether it has made no progress for longer than the limit of its state.
+        missing_since: Since when the list has been without it, or None while it is listed.
+        describe_sent_at: When a describe was last sent for it, or None.
+        described_at: When a describe of it was last answered, or None.
+        samples: Latest distinct (time, progress) points of the current state, oldest first.
     """
 
     job_id: str
     collection: str
     state: JobState
+    first_seen: float
+    state_since: float
+    last_change: float
     database: str = ""
     progress: float | None = None
     reason: str = ""
+    failure: Failure | None = None
     raw_state: str = ""
     imported_rows: int | None = None
     total_rows: int | None = None
     created_at: float | None = None
     completed_at: float | None = None
-
-
-class TrackedJob(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One job, as we have followed it from poll to poll.
-
-    Attributes:
-        job: The latest facts; what an answer leaves out is kept from earlier ones.
-        first_seen: When a poll first saw the job.
-        state_since: When a poll first saw it in its present state.
-        last_change: When its state changed or it last made net progress.
-        peak_progress: The most progress seen in the present state; going back and forth below it is no progress.
-        peak_rows: The same for imported rows.
-        finished_at: When it finished (as seen, or as the server says for a job first seen finished), or None.
-        stalled: Whether it is past the limit of its state without progress.
-        missing_since: Since when the list leaves it out, or None while it is listed.
-        asked_at: When a describe was last sent for it, or None.
-        answered_at: When a describe was last answered with facts about it, or None.
-        samples: Latest distinct (time, progress) points of the present state, oldest first.
-    """
-
-    job: Job
-    first_seen: float
-    state_since: float
-    last_change: float
     peak_progress: float = 0.0
     peak_rows: int = 0
     finished_at: float | None = None
     stalled: bool = False
     missing_since: float | None = None
-    asked_at: float | None = None
-    answered_at: float | None = None
+    describe_sent_at: float | None = None
+    described_at: float | None = None
     samples: tuple[tuple[float, float], ...] = ()
 
     @property
     def finished(self) -> bool:
         """Whether the job is in a terminal state."""
-        return self.job.state in TERMINAL
-
-    @property
-    def retired(self) -> bool:
-        """Whether the job has finished and has left the list: only remembered, so that its return is no news."""
-        return self.missing_since is not None and self.finished
+        return self.state in TERMINAL
 
 
 class CollectionOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -132,8 +192,8 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         from_state: None for a job first seen.
         at: When the poll saw it.
-        duration: Seconds from first seen until ``at``.
         failure: The class of a failure, None where the job did not fail.
+        duration: Seconds from first seen until ``at``.
         unexpected: Whether jobs do not normally take this step: out of a terminal state, or backwards.
     """
 
@@ -148,3 +208,21 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     failure: Failure | None
     duration: float
     unexpected: bool = False
+
+
+class Policy(msgspec.Struct, frozen=True, gc=False):
+    """The settings of a cluster by which its jobs are followed, in seconds.
+
+    Attributes:
+        stall_after: Time without progress after which a job counts as stalled while it imports or commits.
+        pending_after: The same while it waits to be started (Milvus issues 31227, 32195).
+        uncommitted_after: The same while it waits for somebody's commit (Milvus issue 51070).
+        failed_retention: Time for which a failed or vanished job stays tracked, listed or not.
+        missing_limit: Jobs that stay tracked although the list is without them.
+    """
+
+    stall_after: float = 1800.0
+    pending_after: float = 3600.0
+    uncommitted_after: float = 3600.0
+    failed_retention: float = 86_400.0
+    missing_limit: int = 100_000

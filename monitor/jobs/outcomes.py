@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from monitor.jobs.model import CollectionOutcome, Job, JobState, Place, TrackedJob, Transition
-from monitor.jobs.picture import Picture
+from monitor.jobs.model import CollectionKey, CollectionOutcome, Job, JobState, Transition
+from monitor.jobs.snapshot import Snapshot
 
 OUTCOMES_LIMIT: Final = 10_000
 """Collections of one cluster whose outcome is remembered; those that ended longest ago go first."""
@@ -13,16 +13,16 @@ OUTCOMES_LIMIT: Final = 10_000
 _ENDED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
-def updated_outcomes(
-    previous: Picture | None,
-    jobs: Iterable[TrackedJob],
+def update_outcomes(
+    previous: Snapshot | None,
+    jobs: Iterable[Job],
     transitions: Iterable[Transition],
     now: float,
-) -> Mapping[Place, CollectionOutcome]:
+) -> Mapping[CollectionKey, CollectionOutcome]:
     """Return the outcomes by collection after a poll.
 
     Args:
-        previous: The previous picture, None for a baseline.
+        previous: The previous snapshot, None for a baseline.
         jobs: The jobs that are new or not what they were: all, for a baseline.
         transitions: What happened in this poll.
         now: When the poll was made.
@@ -33,10 +33,10 @@ def updated_outcomes(
         one poll and their order cannot be known, a failure counts as the latest: a failed import must not hide.
     """
     if previous is None:
-        ended = [tracked.job for tracked in jobs if tracked.job.state in _ENDED]
+        ended = [job for job in jobs if job.state in _ENDED]
     else:
         ids = {step.job_id for step in transitions if step.to_state in _ENDED}
-        ended = [tracked.job for tracked in jobs if tracked.job.job_id in ids] if ids else []
+        ended = [job for job in jobs if job.job_id in ids] if ids else []
     if not ended and previous is not None:
         return previous.outcomes
     outcomes = {} if previous is None else dict(previous.outcomes)
@@ -49,8 +49,8 @@ def updated_outcomes(
     return outcomes
 
 
-def _by_collection(jobs: Iterable[Job]) -> Mapping[Place, list[Job]]:
-    groups: dict[Place, list[Job]] = defaultdict(list)
+def _by_collection(jobs: Iterable[Job]) -> Mapping[CollectionKey, list[Job]]:
+    groups: dict[CollectionKey, list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.database, job.collection].append(job)
     return groups

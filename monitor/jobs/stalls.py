@@ -1,43 +1,34 @@
 """When a job that makes no progress counts as stalled: the limit depends on its state."""
 
-import msgspec
-
-from monitor.jobs.model import TERMINAL, WAITING, JobState, TrackedJob
+from monitor.jobs.model import TERMINAL, Job, JobState, Policy
 
 
-class StallLimits(msgspec.Struct, frozen=True, gc=False):
-    """Seconds without progress after which a job counts as stalled.
+def stall_limit(state: JobState, policy: Policy) -> float:
+    """Return the seconds without progress after which a job in an unfinished state counts as stalled."""
+    if state is JobState.PENDING:
+        return policy.pending_after
+    if state is JobState.UNCOMMITTED:
+        return policy.uncommitted_after
+    return policy.stall_after
 
-    Attributes:
-        stall_after: While it is importing, committing, or in a state we do not know.
-        pending_after: While it waits to be started (Milvus issues 31227, 32195).
-        uncommitted_after: While it waits for somebody's commit (Milvus issue 51070).
+
+def is_stalled(job: Job, now: float, policy: Policy) -> bool:
+    """Say whether a job has made no progress for longer than the limit of its state; a finished job never is.
+
+    Flat is not always stuck and silence is no proof: ask this only when the server has just answered something that
+    could have shown progress, or has been asked and has not answered for as long.
     """
-
-    stall_after: float = 1800.0
-    pending_after: float = 3600.0
-    uncommitted_after: float = 3600.0
-
-    def of(self, state: JobState) -> float:
-        """Return the limit for an unfinished state, in seconds."""
-        if state not in WAITING:
-            return self.stall_after
-        return self.pending_after if state is JobState.PENDING else self.uncommitted_after
+    return job.state not in TERMINAL and now - job.last_change > stall_limit(job.state, policy)
 
 
-def is_stalled(tracked: TrackedJob, now: float, limits: StallLimits) -> bool:
-    """Say whether a job has made no progress for longer than the limit of its state.
+def is_stalled_in_silence(previous: Job, job: Job, now: float, policy: Policy) -> bool:
+    """Say whether a job that only a describe can report on counts as stalled: two describes in a row had no answer."""
+    unanswered = job.describe_sent_at == now and job.described_at != now
+    sent, answered = previous.describe_sent_at, previous.described_at
+    unanswered_before = sent is not None and (answered is None or answered < sent)
+    return job.stalled or (unanswered and unanswered_before and is_stalled(job, now, policy))
 
-    Flat is not always stuck and silence is no proof: ask this only when the server has just said something that could
-    have shown progress, or when it has been asked and has not said anything for as long.
 
-    Args:
-        tracked: The job, with what was just said, if anything was, already in it.
-        now: When it was said.
-        limits: The limits.
-
-    Returns:
-        True when it is stalled; a finished job never is.
-    """
-    state = tracked.job.state
-    return state not in TERMINAL and now - tracked.last_change > limits.of(state)
+def is_stalled_while_missing(job: Job, missing_since: float, now: float, policy: Policy) -> bool:
+    """Say whether a job that the list is without, and of which there is no verdict, counts as stalled."""
+    return job.stalled or (is_stalled(job, now, policy) and now - missing_since > stall_limit(job.state, policy))

@@ -1,0 +1,60 @@
+"""Which jobs a poll asks the server to describe, because the list leaves something open."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from monitor.jobs.model import TERMINAL, Job, JobRecord, JobState, normalize_state
+from monitor.jobs.snapshot import PollResult, Snapshot
+
+_NO_JOBS: Final[Mapping[str, Job]] = {}
+
+
+def describe_queue(previous: Snapshot | None, result: PollResult, now: float, limit: int) -> list[str]:
+    """Return the ids of the jobs to describe in this poll, most urgent first.
+
+    These are jobs that have failed without a reason, unfinished jobs whose list gives no progress (Zilliz Cloud), and
+    unfinished jobs that are missing from the list. Jobs that have just failed come first; of the others, the one that
+    has waited longest.
+
+    Args:
+        previous: The previous snapshot, None at a baseline.
+        result: What the poll has brought so far: the list, and what the store has of its jobs.
+        now: The time of this poll.
+        limit: How many may be described; the others wait for the next poll.
+    """
+    tracked = _NO_JOBS if previous is None else previous.tracked
+    waiting: list[tuple[bool, float, bool, str]] = []
+    for job_id in {*result.new_ids, *tracked}:
+        record = result.listing.records.get(job_id)
+        job = tracked.get(job_id) or result.finished.get(job_id)
+        if record is None:
+            if job is not None and not job.finished:
+                waiting.append((True, *_waiting_since(job, now), job_id))
+            continue
+        state = job.state if job is not None and job_id not in result.new_ids else normalize_state(record.state)
+        if state is JobState.FAILED:
+            if _lacks_reason(job, record):
+                just_failed = previous is not None and (job is None or job.state is not JobState.FAILED)
+                waiting.append((not just_failed, *_waiting_since(job, now), job_id))
+        elif record.progress is None and state not in TERMINAL:
+            waiting.append((True, *_waiting_since(job, now), job_id))
+    waiting.sort()
+    return [job_id for *_, job_id in waiting[:limit]]
+
+
+def _lacks_reason(job: Job | None, record: JobRecord) -> bool:
+    """Say whether a failed job's reason is unknown and no describe has been answered since it failed."""
+    if record.reason:
+        return False
+    if job is None or job.state is not JobState.FAILED:
+        return True
+    return not job.reason and (job.described_at is None or job.described_at < job.state_since)
+
+
+def _waiting_since(job: Job | None, now: float) -> tuple[float, bool]:
+    """Return since when a job has waited for a describe, and whether it has had one before."""
+    if job is None:
+        return now, False
+    if job.describe_sent_at is not None:
+        return job.describe_sent_at, True
+    return (job.state_since if job.missing_since is None else job.missing_since), False

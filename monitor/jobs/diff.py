@@ -1,0 +1,222 @@
+"""The diff: what happened to a cluster's jobs between the previous snapshot and what a poll brought.
+
+It is the only place that decides what has changed, and it is pure. A record equal to the one of the previous list needs
+no look, so the cost depends on the length of the list and on the tracked jobs, never on how much has finished before.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from monitor.jobs.model import (
+    STATE_ORDER,
+    TERMINAL,
+    Job,
+    JobRecord,
+    JobState,
+    Policy,
+    Transition,
+    normalize_state,
+)
+from monitor.jobs.outcomes import update_outcomes
+from monitor.jobs.retention import is_tracked, surplus
+from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
+from monitor.jobs.stalls import is_stalled_in_silence, is_stalled_while_missing
+from monitor.jobs.tracking import first_seen, follow, merge, note_describe, vanish
+
+CLOCK_SKEW: Final = 60.0
+"""Seconds by which the server's clock may be behind ours before what has just happened looks old."""
+
+
+def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Policy) -> SnapshotDiff:
+    """Compare what a poll brought with the previous snapshot.
+
+    Args:
+        previous: The snapshot of the last complete poll; None at a cluster's first poll ever: the baseline is
+            remembered, and is no news.
+        result: What the poll brought. It has to be complete: a poll that failed half-way is not compared at all.
+        now: When the poll was made.
+        policy: When a job counts as stalled, and how long it stays tracked.
+
+    Returns:
+        The difference. A job that the list is without becomes ``vanished`` only where ``confirmed_absent`` names it.
+    """
+    before = previous or Snapshot()
+    listing = result.listing
+    pairs = [*_listed(before, result, now, policy), *_missing(before, result, now, policy)]
+    changes = [(old, job) for old, job in pairs if job != old]
+
+    tracked = {**before.tracked, **{job.job_id: job for _, job in changes}}
+    expired = [job for job in tracked.values() if job.finished_at is not None and not is_tracked(job, now, policy)]
+    for job in expired:
+        del tracked[job.job_id]
+    dropped = surplus(tracked.values(), policy.missing_limit)
+    for job in dropped:
+        del tracked[job.job_id]
+
+    changed = tuple(job for _, job in changes)
+    changed_ids = {job.job_id for job in changed}
+    left_ids = before.listing.records.keys() - listing.records.keys()
+    transitions = tuple(
+        _transition(old, job, now)
+        for old, job in changes
+        if previous is not None and _is_step(old, job) and _is_news(old, job, previous.baseline_at)
+    )
+    outcomes = update_outcomes(previous, changed, transitions, now)
+    moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
+    known_changes = [(old, job) for old, job in changes if old is not None]
+    return SnapshotDiff(
+        snapshot=Snapshot(
+            listing=listing,
+            tracked=tracked,
+            counts=_count(listing, tracked) if result.new_ids or left_ids or changes else before.counts,
+            outcomes=outcomes,
+            baseline_at=now if previous is None else previous.baseline_at,
+        ),
+        previous=previous,
+        changed=changed,
+        removed_ids=tuple(job.job_id for job in (*expired, *dropped) if job.job_id not in changed_ids),
+        delisted_ids=tuple(left_ids - before.tracked.keys()),
+        transitions=transitions,
+        stalled=tuple(job for old, job in known_changes if job.stalled and not old.stalled),
+        resumed=tuple(job for old, job in known_changes if old.stalled and not job.stalled),
+        explained=tuple(job for old, job in known_changes if _is_explained(old, job)),
+        progressed=sum(gain > 0 for gain in moves),
+        regressed=sum(gain < 0 for gain in moves),
+        missing=sum(job.missing_since is not None and not job.finished for job in tracked.values()),
+        dropped=len(dropped),
+        outcomes_changed=previous is None or outcomes != previous.outcomes,
+    )
+
+
+def compare_lists(previous: Snapshot | None, listing: JobList) -> tuple[JobList, frozenset[str]]:
+    """Compare a list with the previous one.
+
+    Unchanged records stay the objects that they are, and names are shared: a decoder makes new strings for every
+    record, and a list of 100 jobs would take 12 kB more.
+
+    Args:
+        previous: The previous snapshot; None at a baseline.
+        listing: The list as it was decoded.
+
+    Returns:
+        The list as it is remembered, and the ids whose records are new or have changed.
+    """
+    before = {} if previous is None else previous.listing.records
+    if listing.records == before:
+        return replace(listing, records=before), frozenset()
+    records: dict[str, JobRecord] = {}
+    new_ids: list[str] = []
+    names: dict[str, str] = {}
+    for job_id, record in listing.records.items():
+        old = before.get(job_id)
+        if old == record:
+            records[job_id] = old
+            continue
+        collection = names.setdefault(record.collection, record.collection)
+        if old is not None and old.collection == collection:
+            collection = old.collection
+        records[job_id] = replace(record, state=names.setdefault(record.state, record.state), collection=collection)
+        new_ids.append(job_id)
+    return replace(listing, records=records), frozenset(new_ids)
+
+
+_Pair = tuple[Job | None, Job]
+"""A job before the poll, None for a new one, and after it."""
+
+
+def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) -> list[_Pair]:
+    """Follow the jobs in the list: those whose record has changed, that were described, or that may have stalled."""
+    tracked = before.tracked
+    shortest = min(policy.stall_after, policy.pending_after, policy.uncommitted_after)
+    may_stall = [job.job_id for job in tracked.values() if job.stalled or now - job.last_change > shortest]
+    ids = {*result.new_ids, *result.describes_sent, *may_stall}
+    pairs: list[_Pair] = []
+    for job_id, record in result.listing.records.items() if ids else ():
+        if job_id not in ids:
+            continue
+        job = tracked.get(job_id) or result.finished.get(job_id)
+        sent = job_id in result.describes_sent
+        answer = result.described.get(job_id)
+        if answer is not None:
+            record = merge(record, answer)  # noqa: PLW2901 - from here on the record is what both say together
+        current = first_seen(record, now) if job is None else follow(job, record, now, policy)
+        if sent:
+            current = note_describe(current, now, answered=answer is not None or job_id in result.confirmed_absent)
+            if job is not None and is_stalled_in_silence(job, current, now, policy):
+                current = replace(current, stalled=True)
+        pairs.append((job, current))
+    return pairs
+
+
+def _missing(before: Snapshot, result: PollResult, now: float, policy: Policy) -> list[_Pair]:
+    """Follow the tracked jobs that the list is without: a missing job is a question, not an answer."""
+    pairs: list[_Pair] = []
+    for job_id in before.tracked.keys() - result.listing.records.keys():
+        job = before.tracked[job_id]
+        since = now if job.missing_since is None else job.missing_since
+        answer = result.described.get(job_id)
+        if answer is not None:
+            current = follow(job, answer, now, policy, missing_since=since)
+        elif job_id in result.confirmed_absent and not job.finished:
+            current = vanish(job, now, since)
+        else:
+            stalled = is_stalled_while_missing(job, since, now, policy)
+            current = replace(job, missing_since=since, stalled=stalled)
+        if job_id in result.describes_sent:
+            answered = answer is not None or job_id in result.confirmed_absent
+            current = note_describe(current, now, answered=answered)
+        pairs.append((job, current))
+    return pairs
+
+
+def _is_step(old: Job | None, job: Job) -> bool:
+    return old is None or old.state is not job.state
+
+
+def _is_news(old: Job | None, job: Job, baseline_at: float | None) -> bool:
+    """Say whether a step is to be reported: not that of a job that ended before the baseline and was listed late."""
+    if old is not None or not job.finished or job.completed_at is None or baseline_at is None:
+        return True
+    return job.completed_at >= baseline_at - CLOCK_SKEW
+
+
+def _is_explained(old: Job, job: Job) -> bool:
+    return old.state is JobState.FAILED is job.state and not old.reason and bool(job.reason)
+
+
+def _transition(old: Job | None, job: Job, now: float) -> Transition:
+    from_state = None if old is None else old.state
+    return Transition(
+        job_id=job.job_id,
+        database=job.database,
+        collection=job.collection,
+        from_state=from_state,
+        to_state=job.state,
+        at=now,
+        progress=job.progress,
+        reason=job.reason,
+        failure=job.failure,
+        duration=max(0.0, now - job.first_seen),
+        unexpected=from_state is not None and _is_unexpected(from_state, job.state),
+    )
+
+
+def _is_unexpected(from_state: JobState, to_state: JobState) -> bool:
+    """Say whether jobs do not normally take a step: out of a terminal state, or backwards."""
+    last = len(STATE_ORDER)
+    return from_state in TERMINAL or STATE_ORDER.get(to_state, last) < STATE_ORDER.get(from_state, 0)
+
+
+def _count(listing: JobList, tracked: Mapping[str, Job]) -> ListedCounts:
+    """Count the listed jobs: a tracked one by what is known of it, any other by its record."""
+    counts: Counter[tuple[str, str, JobState]] = Counter()
+    for job_id, record in listing.records.items():
+        job = tracked.get(job_id)
+        if job is None:
+            counts[record.database, record.collection, normalize_state(record.state)] += 1
+        else:
+            counts[job.database, job.collection, job.state] += 1
+    return counts

@@ -1,0 +1,127 @@
+"""What is in memory of a cluster after a poll, and what a poll brings."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+from monitor.jobs.model import CollectionKey, CollectionOutcome, Job, JobRecord, JobState, Transition
+
+ListedCounts = Mapping[tuple[str, str, JobState], int]
+"""Number of listed jobs by database, collection and state."""
+
+
+class JobList(msgspec.Struct, frozen=True, gc=False):
+    """A complete list of a cluster's jobs.
+
+    Attributes:
+        records: The records by job id, in the order of the list.
+        page_hashes: A hash of each page's body, by which the client sees that the next list says the same.
+        bad_records: What is wrong with the records that were skipped, one text each.
+        repeated_ids: Ids of which the list had several records; the most final one counts.
+    """
+
+    records: Mapping[str, JobRecord] = msgspec.field(default_factory=dict)
+    page_hashes: tuple[int, ...] = ()
+    bad_records: tuple[str, ...] = ()
+    repeated_ids: tuple[str, ...] = ()
+
+
+class PollResult(msgspec.Struct, frozen=True, gc=False):
+    """What one complete poll brought.
+
+    Attributes:
+        listing: The whole list.
+        new_ids: Ids whose records are new or differ from those of the previous list.
+        described: Answers to describes by job id, of jobs in the list and of jobs that it is without.
+        confirmed_absent: Ids of which the server said that no such job exists.
+        describes_sent: Ids for which a describe was sent, answered or not.
+        finished: What the store has of finished jobs whose records are new or have changed, by job id.
+    """
+
+    listing: JobList
+    new_ids: frozenset[str] = frozenset()
+    described: Mapping[str, JobRecord] = msgspec.field(default_factory=dict)
+    confirmed_absent: frozenset[str] = frozenset()
+    describes_sent: frozenset[str] = frozenset()
+    finished: Mapping[str, Job] = msgspec.field(default_factory=dict)
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """What is in memory of a cluster: nothing else is needed to follow its jobs. Finished jobs are in the store.
+
+    Attributes:
+        listing: The last list. After a restart its records are unknown (empty).
+        tracked: Jobs that are unfinished, or failed or vanished within ``failed_retention``, by job id.
+        counts: Number of listed jobs by database, collection and state.
+        outcomes: How the latest import of each collection ended.
+        baseline_at: When the first poll of the cluster was made, or None where that is not known.
+    """
+
+    listing: JobList = msgspec.field(default_factory=JobList)
+    tracked: Mapping[str, Job] = msgspec.field(default_factory=dict)
+    counts: ListedCounts = msgspec.field(default_factory=dict)
+    outcomes: Mapping[CollectionKey, CollectionOutcome] = msgspec.field(default_factory=dict)
+    baseline_at: float | None = None
+
+    def count_states(self) -> Counter[JobState]:
+        """Count the listed jobs, and the unfinished ones that the list is without, by state."""
+        states: Counter[JobState] = Counter()
+        for (_, _, state), count in self.counts.items():
+            states[state] += count
+        states.update(job.state for job in self.tracked.values() if job.missing_since is not None and not job.finished)
+        return states
+
+
+class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
+    """What a poll changed: store, metrics, log and pages take it from here and compare nothing themselves.
+
+    Attributes:
+        snapshot: The new snapshot.
+        previous: The snapshot that the poll was compared with; None for a baseline.
+        changed: Jobs that are new or differ from before, tracked or finished.
+        removed_ids: Ids that are tracked no more and not among ``changed``: their retention has passed, or there are
+            too many.
+        delisted_ids: Ids of finished, untracked jobs that have left the list.
+        transitions: Every step from state to state, in the order of the list; none for a baseline.
+        stalled: Jobs that have just become stalled.
+        resumed: Jobs that have just stopped being stalled.
+        explained: Failed jobs whose reason came only now, after their transition was logged.
+        progressed: Number of jobs that went forward in their state.
+        regressed: Number of jobs whose progress went back in their state.
+        missing: Number of unfinished jobs that the list is without and on which there is no verdict yet.
+        dropped: Number of missing jobs that are tracked no more because there are too many.
+        outcomes_changed: Whether an outcome of a collection has changed.
+    """
+
+    snapshot: Snapshot
+    previous: Snapshot | None
+    changed: tuple[Job, ...] = ()
+    removed_ids: tuple[str, ...] = ()
+    delisted_ids: tuple[str, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    stalled: tuple[Job, ...] = ()
+    resumed: tuple[Job, ...] = ()
+    explained: tuple[Job, ...] = ()
+    progressed: int = 0
+    regressed: int = 0
+    missing: int = 0
+    dropped: int = 0
+    outcomes_changed: bool = False
+
+    @property
+    def baseline(self) -> bool:
+        """Whether this was the first poll of the cluster ever."""
+        return self.previous is None
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether there is anything to store or to show."""
+        return bool(self.baseline or self.changed or self.removed_ids or self.delisted_ids or self.outcomes_changed)
+
+    @property
+    def must_be_recorded(self) -> bool:
+        """Whether the store has to have it before anybody hears of it; mere progress can be stored a little later."""
+        return bool(
+            self.baseline or self.transitions or self.stalled or self.resumed or self.explained or self.outcomes_changed
+        )
