@@ -8,7 +8,7 @@ import typer
 
 from monitor.cli import app
 from monitor.config import json_schema
-from monitor.metrics import FAMILIES, OwnMetrics
+from monitor.metrics import FAMILIES, ProcessMetrics
 from monitor.web import create_app
 from monitor.web.api import ENDPOINTS
 from monitor.web.parameters import EVENTS
@@ -39,7 +39,7 @@ def test_the_metrics_of_each_cluster_are_documented_as_they_are():
 
 
 def test_the_monitors_own_metrics_are_documented_as_they_are():
-    own = [family for family in OwnMetrics().registry.collect() if family.name.startswith("milvus_import_")]
+    own = [family for family in ProcessMetrics().registry.collect() if family.name.startswith("milvus_import_")]
 
     names = {family.name: family.name + "_total" * (family.type == "counter") for family in own}
     expected = {f"| `{names[family.name]}` | {family.type} | {family.documentation} |" for family in own}

@@ -1,4 +1,4 @@
-"""The daemon's own few metrics, kept by prometheus-client."""
+"""The metrics of the process, by prometheus-client."""
 
 import platform
 from importlib.metadata import version
@@ -16,8 +16,8 @@ from prometheus_client import (
 _POLL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
-class OwnMetrics:
-    """What the daemon tells of itself, in a registry of its own."""
+class ProcessMetrics:
+    """The metrics that are not of one cluster, in a registry of their own."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -47,34 +47,33 @@ class OwnMetrics:
             "When the config file was last loaded with success.",
             registry=self.registry,
         )
-
         self._store_up = Gauge(
             "milvus_import_store_up",
             "1 while the store can be written; else everything goes on from memory.",
             registry=self.registry,
         )
-        self._failures_shown = 0
+        self._store_failures = 0
         self._store_write_failures = Counter(
             "milvus_import_store_write_failures_total",
             "Reads and writes of the store that failed.",
             registry=self.registry,
         )
 
-    def store(self, *, up: bool, failures: int) -> None:
-        """Show how the store is now, and how often it has failed since the start."""
+    def set_store(self, *, up: bool, failures: int) -> None:
+        """Set whether the store can be written, and how often it has failed since the start."""
         self._store_up.set(int(up))
-        self._store_write_failures.inc(failures - self._failures_shown)
-        self._failures_shown = failures
+        self._store_write_failures.inc(failures - self._store_failures)
+        self._store_failures = failures
 
-    def polled(self, seconds: float) -> None:
+    def observe_poll(self, seconds: float) -> None:
         """Observe how long a poll took."""
         self._poll_duration.observe(seconds)
 
     def config_loaded(self, now: float) -> None:
-        """Note that a config was taken."""
+        """Note that a config is in effect."""
         self._reload_successful.set(1)
         self._reload_success_time.set(now)
 
     def config_rejected(self) -> None:
-        """Note that a config was refused and the old one kept."""
+        """Note that a config was rejected; the previous one stays in effect."""
         self._reload_successful.set(0)
