@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
 from typing import Final
@@ -11,19 +10,9 @@ import msgspec
 
 from monitor.config import Cluster
 from monitor.jobs import CollectionOutcome, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
+from monitor.metrics import families
 from monitor.metrics.counters import ClusterState
-from monitor.metrics.families import (
-    CLUSTER_FAMILIES,
-    COLLECTION_FAMILIES,
-    JOB_ETA,
-    LISTED_JOBS,
-    TRACKED_FAMILIES,
-    TRANSITION_FAMILIES,
-    UNFINISHED_FAMILIES,
-    ClusterValues,
-    Family,
-    label,
-)
+from monitor.metrics.families import JOB_ETA, ClusterValues, Family, escape, label
 
 STALE_INTERVALS: Final = 5
 """Intervals for which the jobs seen last are shown; durations of the poll that saw them, where that took longer."""
@@ -34,16 +23,16 @@ COLLECTIONS_LIMIT: Final = 10_000
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: without series of jobs their sums are still wanted."""
 
-_JOB_FAMILIES: Final = (*UNFINISHED_FAMILIES, *TRACKED_FAMILIES)
+_JOB_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
+_MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
 _NO_OUTCOME: Final = CollectionOutcome()
 
 Text = tuple[bytes, ...]
 """The lines of some families, one bytes object each."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterText:
-    """The text of a cluster, by family in the order of ``FAMILIES``; it is replaced as a whole.
+class ClusterText(msgspec.Struct, frozen=True, gc=False):
+    """The text of a cluster, by family in the order of ``FAMILIES``.
 
     Attributes:
         fresh: Everything.
@@ -61,14 +50,7 @@ class ClusterText:
 
 
 class JobText(msgspec.Struct, frozen=True, gc=False):
-    """A rendered job.
-
-    Attributes:
-        lines: A line for each of the families of jobs, empty where it has none.
-        labels: Its labels.
-        pace: Its recent pace, None while it is not known.
-        series: The number of its series; its time left has a place while the pace is known.
-    """
+    """A rendered job: of each family its line, empty where it has none; labels and pace are for its time left."""
 
     job: Job
     lines: tuple[str, ...]
@@ -78,7 +60,7 @@ class JobText(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClusterMetrics:
-    """Counts what polls found and keeps ``text`` ready for the next scrape.
+    """Counts what polls find and keeps ``text`` ready for the next scrape.
 
     Args:
         cluster: The cluster.
@@ -101,31 +83,31 @@ class ClusterMetrics:
         self._collections_limit = collections_limit
         self._collection_series = collection_series
         self._success_duration = 0.0
+        self._unfinished: dict[str, JobText] = {}
+        self._finished: dict[str, JobText] = {}
         self._is_complete = False
-        self._jobs: dict[str, JobText] = {}
-        self._render(SnapshotDiff(Snapshot(), None), 0.0)
+        self._render(_everything(Snapshot()), 0.0)
 
     def reconfigure(self, cluster: Cluster) -> None:
         """Apply changed settings; what was counted and seen stays."""
         with self._lock:
             self._state.cluster = cluster
-            self._render(_from_nothing(self._state.snapshot), self._joined_at)
+            self._render(_everything(self._state.snapshot), self._joined_at)
 
     def restore(self, snapshot: Snapshot, now: float) -> None:
         """Show a snapshot of the store: after a restart what lasts of it, until the next poll."""
         with self._lock:
             self._state.snapshot = snapshot
-            jobs = [(job.database, job.collection) for job in snapshot.tracked.values()]
-            listed = [(database, collection) for database, collection, _ in snapshot.counts]
-            self._state.add_collections((*jobs, *listed, *snapshot.outcomes), self._collections_limit)
-            self._render(_from_nothing(snapshot), now)
+            keys = {(job.database, job.collection) for job in snapshot.tracked.values()} | snapshot.outcomes.keys()
+            self._state.add_collections(sorted(keys), self._collections_limit)
+            self._render(_everything(snapshot), now)
 
     def poll_succeeded(self, diff: SnapshotDiff, *, now: float, duration: float, bad_records: int) -> None:
-        """Show what a successful poll saw.
+        """Show what a successful poll changed in the snapshot that is shown.
 
         Args:
-            diff: What it changed in the snapshot that is shown.
-            now: When it was made.
+            diff: The change.
+            now: When the poll was made.
             duration: Seconds it took.
             bad_records: Records of its list that were no jobs.
         """
@@ -142,13 +124,7 @@ class ClusterMetrics:
             self._render(diff, now)
 
     def poll_failed(self, kind: str, *, now: float, duration: float) -> None:
-        """Show that a poll failed; the snapshot stays, but for failures whose retention has passed.
-
-        Args:
-            kind: The kind of error.
-            now: When it was made.
-            duration: Seconds it took.
-        """
+        """Show that a poll failed; the jobs stay, but for failures whose retention has passed."""
         with self._lock:
             state = self._state
             state.up = False
@@ -177,76 +153,73 @@ class ClusterMetrics:
         A fault half-way leaves the published text as it was, and the next rendering begins anew from its snapshot.
         """
         if not self._is_complete:
-            diff = _from_nothing(diff.snapshot)
+            diff = _everything(diff.snapshot)
         self._is_complete = False
         if diff.baseline:
-            self._jobs = {}
+            self._unfinished, self._finished = {}, {}
         for job_id in diff.removed_ids:
-            self._jobs.pop(job_id, None)
+            self._unfinished.pop(job_id, None)
+            self._finished.pop(job_id, None)
         for job in diff.changed:
+            texts, others = (self._finished, self._unfinished) if job.finished else (self._unfinished, self._finished)
+            others.pop(job.job_id, None)
             if job.job_id in diff.snapshot.tracked:
-                self._jobs[job.job_id] = self._render_job(job)
+                texts[job.job_id] = self._render_job(job)
             else:
-                self._jobs.pop(job.job_id, None)
+                texts.pop(job.job_id, None)
         if diff.changes_something:
             self._join_jobs(now)
             self._render_collections()
         else:
-            self._etas = self._join_etas(now)
+            self._etas = self._render_etas(now)
         if diff.baseline or diff.transitions:
-            self._transitions = self._render_families(TRANSITION_FAMILIES)
+            self._transitions = self._render_families(families.TRANSITION_FAMILIES)
         self._is_complete = True
         self._publish()
 
     def _render_job(self, job: Job) -> JobText:
-        collection = f"{label('database', job.database)},{label('collection', job.collection)}"
-        labels = f"{self._cluster_label},{collection},{label('job_id', job.job_id)}"
+        collection = f'{self._cluster_label},database="{escape(job.database)}",collection="{escape(job.collection)}"'
+        labels = f'{collection},job_id="{escape(job.job_id)}"'
         by_last_label = {
             "job_id": labels,
             "state": f'{labels},state="{job.state}"',
             "reason": f'{labels},reason="{job.failure or Failure.OTHER}"',
         }
-        finished = job.finished
-        lines = [""] * len(UNFINISHED_FAMILIES) if finished else []
-        for family in TRACKED_FAMILIES if finished else _JOB_FAMILIES:
+        lines = [""] * len(families.UNFINISHED_FAMILIES) if job.finished else []
+        for family in families.TRACKED_FAMILIES if job.finished else _JOB_FAMILIES:
             value = family.value(job)
             line = "" if value is None else f"{family.full_name}{{{by_last_label[family.labels[-1]]}}} {value}\n"
             lines.append(line)
         pace = recent_pace(job)
-        return JobText(job, tuple(lines), labels, pace, len(lines) - lines.count("") + (pace is not None))
+        series = len(lines) - lines.count("") + (pace is not None)
+        return JobText(job, tuple(lines), labels, pace, series)
 
     def _join_jobs(self, now: float) -> None:
         """Join the lines of jobs; where there is no room for all, of failures, then stalled jobs, then the oldest."""
         room = self._state.cluster.series_per_cluster
         shown_since = now - self._state.cluster.failed_retention
-        unfinished: list[JobText] = []
-        unsuccessful: list[JobText] = []
-        for text in self._jobs.values():
-            if text.job.finished_at is None:
-                unfinished.append(text)
-            elif text.job.finished_at > shown_since:
-                unsuccessful.append(text)
-        series = sum([text.series for text in (*unsuccessful, *unfinished)])
-        shown_series = series
-        if series > room:
-            unsuccessful.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
+        unfinished = list(self._unfinished.values())
+        finished = [text for text in self._finished.values() if (text.job.finished_at or 0.0) > shown_since]
+        self._jobs_dropped = 0
+        most = (len(unfinished) + len(finished)) * _MOST_SERIES
+        if most > room and sum(text.series for text in (*finished, *unfinished)) > room:
+            finished.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
             unfinished.sort(key=lambda text: (not text.job.stalled, text.job.first_seen, text.job.job_id))
-            sums = list(accumulate([text.series for text in (*unsuccessful, *unfinished)], initial=0))
+            sums = list(accumulate([text.series for text in (*finished, *unfinished)], initial=0))
             fitting = sum(total <= room for total in sums) - 1
-            shown_series = sums[fitting]
-            unfinished = unfinished[: max(0, fitting - len(unsuccessful))]
-            unsuccessful = unsuccessful[:fitting]
-        self._jobs_dropped = series - shown_series
-        self._unfinished = unfinished
+            unfinished = unfinished[: max(0, fitting - len(finished))]
+            finished = finished[:fitting]
+            self._jobs_dropped = sums[-1] - sums[fitting]
+        self._shown = unfinished
         self._unfinished_lines = _join(unfinished)
-        self._unsuccessful_lines = _join(unsuccessful)
-        self._etas = self._join_etas(now)
+        self._finished_lines = _join(finished)
+        self._etas = self._render_etas(now)
         self._joined_at = now
 
-    def _join_etas(self, now: float) -> bytes:
+    def _render_etas(self, now: float) -> bytes:
         lines = [
             f"{JOB_ETA.full_name}{{{text.labels}}} {seconds}\n"
-            for text in self._unfinished
+            for text in self._shown
             if text.pace is not None and (seconds := JOB_ETA.value(text.pace, now)) is not None
         ]
         return _encode("".join(lines))
@@ -254,8 +227,7 @@ class ClusterMetrics:
     def _render_collections(self) -> None:
         """Render the series of collections; where there is no room for all, those whose latest import failed first."""
         state = self._state
-        families = (LISTED_JOBS, *COLLECTION_FAMILIES)
-        samples = [list(family.value(state)) for family in families]
+        samples = [list(family.value(state)) for family in families.COLLECTION_FAMILIES]
         room = max(state.cluster.series_per_cluster, self._collection_series)
         self._collections_dropped = 0
         if sum(map(len, samples)) > room:
@@ -266,31 +238,29 @@ class ClusterMetrics:
             shown = set[tuple[str, ...]](keys[:fitting])
             samples = [[sample for sample in family if sample[0][:2] in shown] for family in samples]
             self._collections_dropped = series.total() - sum(map(len, samples))
-        self._listed, *self._collections = (
-            _encode(family.render(self._cluster_label, values))
-            for family, values in zip(families, samples, strict=True)
-        )
+        rendered = zip(families.COLLECTION_FAMILIES, samples, strict=True)
+        self._collections = tuple(_encode(family.render(self._cluster_label, of)) for family, of in rendered)
 
-    def _render_families(self, families: Iterable[Family[ClusterValues]]) -> Text:
-        state, cluster_label = self._state, self._cluster_label
-        return tuple([_encode(family.render(cluster_label, family.value(state))) for family in families])
+    def _render_families(self, some: Iterable[Family[ClusterValues]]) -> Text:
+        return tuple([_encode(family.render(self._cluster_label, family.value(self._state))) for family in some])
 
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
         state = self._state
         state.series_dropped = self._jobs_dropped + self._collections_dropped
-        jobs = map(bytes.__add__, self._unfinished_lines, self._unsuccessful_lines)
-        lasting = (*self._collections, *self._transitions, *self._render_families(CLUSTER_FAMILIES))
+        jobs = map(bytes.__add__, self._unfinished_lines, self._finished_lines)
+        listed, *outcomes = self._collections
+        lasting = (*outcomes, *self._transitions, *self._render_families(families.CLUSTER_FAMILIES))
         fresh_from = (state.last_success or 0.0) + self._success_duration
         self.text = ClusterText(
-            fresh=(*jobs, self._etas, self._listed, *lasting),
-            stale=(*self._unsuccessful_lines, b"", b"", *lasting),
+            fresh=(*jobs, self._etas, listed, *lasting),
+            stale=(*self._finished_lines, b"", b"", *lasting),
             fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
 
 
-def _from_nothing(snapshot: Snapshot) -> SnapshotDiff:
-    """Return a snapshot as the difference from nothing."""
+def _everything(snapshot: Snapshot) -> SnapshotDiff:
+    """Return a snapshot as a change of nothing."""
     return SnapshotDiff(snapshot, None, changed=tuple(snapshot.tracked.values()))
 
 

@@ -47,16 +47,8 @@ class Histogram:
 class ClusterState:
     """What the families of a cluster are computed from.
 
-    Attributes:
-        cluster: Its configuration.
-        failures: Failed polls by kind, every kind from the start.
-        snapshot: The jobs after the latest successful poll.
-        up: Whether the latest poll succeeded; None before the first.
-        requests: Requests by endpoint.
-        throttled: Seconds waited because of rate limits, by endpoint.
-        transitions: Transitions by the states before and after.
-        durations: Durations of finished jobs by state.
-        finished: Finished jobs by collection, then by state.
+    ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
+    ``up`` is None before the first poll.
     """
 
     cluster: Cluster

@@ -14,17 +14,13 @@ TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS: Final = openmetrics.CONTENT_TYPE_LATEST
 
 
-def _headers(names: Iterable[str]) -> list[bytes]:
-    return [
-        f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
-        for name, family in zip(names, FAMILIES, strict=True)
-    ]
+def _headers(suffix: str) -> list[bytes]:
+    """Return the comments above each family, whose name is written without a suffix."""
+    names = [(family.full_name.removesuffix(suffix), family) for family in FAMILIES]
+    return [f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode() for name, family in names]
 
 
-_HEADERS: Final = {
-    TEXT: _headers(family.full_name for family in FAMILIES),
-    OPENMETRICS: _headers(family.full_name.removesuffix("_total") for family in FAMILIES),
-}
+_HEADERS: Final = {TEXT: _headers(""), OPENMETRICS: _headers("_total")}
 
 
 class Exposition:
@@ -63,13 +59,9 @@ class Exposition:
 
 
 def choose_format(accept: str) -> str:
-    """Return the content type for an ``Accept`` header, by the choice of prometheus-client.
-
-    Only the format is taken from it: our names are the same in every version and with every escaping that a client can
-    ask for.
-    """
+    """Return the content type for an ``Accept`` header: of the formats that prometheus-client would choose, our version."""
     try:
         _, content_type = choose_encoder(accept)
-    except TypeError:  # prometheus-client compares a version that is no number with one that is
+    except TypeError:  # from comparing a version that is not a number
         return TEXT
     return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT

@@ -96,10 +96,6 @@ def _by_label(values: Mapping[str, object]) -> Samples:
     return [((key,), value) for key, value in values.items()]
 
 
-def _listed(state: ClusterState) -> Samples:
-    return state.snapshot.counts.items()
-
-
 def _finished(state: ClusterState) -> Samples:
     return [((*key, end), count) for key, ends in state.finished.items() for end, count in ends.items()]
 
@@ -127,35 +123,34 @@ def _info(state: ClusterState) -> Samples:
 
 
 _COLLECTION: Final = ("database", "collection")
-_JOB: Final = ("database", "collection", "job_id")
+_COLLECTION_STATE: Final = (*_COLLECTION, "state")
+_JOB: Final = (*_COLLECTION, "job_id")
+_JOB_STATE: Final = (*_JOB, "state")
 
 # fmt: off
 UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
-    Family("gauge", "job_progress_ratio", _JOB,
-           "Progress of an unfinished import job, 0 to 1.",
+    Family("gauge", "job_progress_ratio", _JOB, "Progress of an unfinished import job, 0 to 1.",
            lambda job: None if job.progress is None else f"{job.progress:.6g}"),
-    Family("gauge", "job_stalled", (*_JOB, "state"),
+    Family("gauge", "job_stalled", _JOB_STATE,
            "1 while an import job has made no progress for longer than the limit of its state.",
            lambda job: int(job.stalled)),
-    Family("gauge", "job_first_seen_timestamp_seconds", _JOB,
-           "When an unfinished import job was first seen.",
+    Family("gauge", "job_first_seen_timestamp_seconds", _JOB, "When an unfinished import job was first seen.",
            lambda job: f"{job.first_seen:.3f}"),
     Family("gauge", "job_last_change_timestamp_seconds", _JOB,
            "When an unfinished import job last changed its state or made progress.",
            lambda job: f"{job.last_change:.3f}"),
-    Family("gauge", "job_imported_rows", _JOB,
-           "Rows that an unfinished import job has imported.", lambda job: job.imported_rows),
-    Family("gauge", "job_total_rows", _JOB,
-           "Rows that an unfinished import job has in all.", lambda job: job.total_rows),
+    Family("gauge", "job_imported_rows", _JOB, "Rows that an unfinished import job has imported.",
+           lambda job: job.imported_rows),
+    Family("gauge", "job_total_rows", _JOB, "Rows that an unfinished import job has in all.",
+           lambda job: job.total_rows),
 )
 """Of each unfinished job: rendered when the job changes."""
 
 TRACKED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
-    Family("gauge", "job_state", (*_JOB, "state"),
+    Family("gauge", "job_state", _JOB_STATE,
            "1 for the current state of an unfinished import job, or of one that failed or vanished lately.",
            lambda _: 1),
-    Family("gauge", "job_failed", (*_JOB, "reason"),
-           "1 for an import job that failed lately, with its reason.",
+    Family("gauge", "job_failed", (*_JOB, "reason"), "1 for an import job that failed lately, with its reason.",
            lambda job: 1 if job.state is JobState.FAILED else None),
 )
 """Of each unfinished, failed or vanished job: rendered when the job changes."""
@@ -164,18 +159,17 @@ JOB_ETA: Final = Family("gauge", "job_eta_seconds", _JOB,
                         "Estimated time left of an import job at its recent pace.", _seconds_left)
 """Of each unfinished job whose pace is known: rendered at each poll, for it depends on the clock."""
 
-LISTED_JOBS: Final = Family("gauge", "jobs", (*_COLLECTION, "state"), "Import jobs in the latest list.", _listed)
-"""Of each collection in the list: rendered when a job has changed."""
-
-COLLECTION_FAMILIES: Final = (
-    Family("counter", "jobs_finished_total", (*_COLLECTION, "state"),
+COLLECTION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("gauge", "jobs", _COLLECTION_STATE, "Import jobs in the latest list.",
+           lambda state: state.snapshot.counts.items()),
+    Family("counter", "jobs_finished_total", _COLLECTION_STATE,
            "Import jobs that completed, failed or vanished since the monitor started.", _finished),
     Family("gauge", "collection_last_finished_failed", _COLLECTION,
            "1 when the collection's most recent finished import job failed, 0 when it completed.", _last_failed),
     Family("gauge", "collection_last_completed_timestamp_seconds", _COLLECTION,
            "When an import job of the collection last completed.", _last_completed),
 )
-"""Of each collection: rendered when a job has changed, and shown also while the cluster cannot be polled."""
+"""Of each collection: rendered when a job has changed. The first is dropped when the cluster cannot be polled."""
 
 TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("counter", "job_transitions_total", ("from_state", "to_state"),
@@ -190,36 +184,31 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("gauge", "cluster_up", (), "1 when the last poll of the cluster succeeded.",
            lambda state: _one(None if state.up is None else int(state.up))),
     Family("gauge", "cluster_info", ("cluster_id", "url", "api"), "1, with the cluster's id, URL and API.", _info),
-    Family("gauge", "cluster_last_success_timestamp_seconds", (),
-           "When a poll of the cluster last succeeded.", lambda state: _one(state.last_success)),
-    Family("gauge", "cluster_last_poll_duration_seconds", (),
-           "How long the last poll of the cluster took.", lambda state: _one(state.last_poll_duration)),
-    Family("gauge", "cluster_series_dropped", (),
-           "Series left out because of series_per_cluster.", lambda state: _one(state.series_dropped)),
+    Family("gauge", "cluster_last_success_timestamp_seconds", (), "When a poll of the cluster last succeeded.",
+           lambda state: _one(state.last_success)),
+    Family("gauge", "cluster_last_poll_duration_seconds", (), "How long the last poll of the cluster took.",
+           lambda state: _one(state.last_poll_duration)),
+    Family("gauge", "cluster_series_dropped", (), "Series left out because of series_per_cluster.",
+           lambda state: _one(state.series_dropped)),
     Family("counter", "polls_total", (), "Polls of the cluster.", lambda state: _one(state.polls)),
     Family("counter", "polls_missed_total", (),
            "Polls that did not run because the previous one was still running.",
            lambda state: _one(state.polls_missed)),
-    Family("counter", "poll_failures_total", ("reason",),
-           "Polls that failed, by the kind of error.", lambda state: _by_label(state.failures)),
+    Family("counter", "poll_failures_total", ("reason",), "Polls that failed, by the kind of error.",
+           lambda state: _by_label(state.failures)),
     Family("counter", "bad_records_total", (),
            "Records of the cluster's lists that were no import jobs and were skipped.",
            lambda state: _one(state.bad_records)),
-    Family("counter", "api_requests_total", ("endpoint",),
-           "Requests sent to the cluster's API.", lambda state: _by_label(state.requests)),
+    Family("counter", "api_requests_total", ("endpoint",), "Requests sent to the cluster's API.",
+           lambda state: _by_label(state.requests)),
     Family("counter", "api_throttled_seconds_total", ("endpoint",),
-           "Time waited because of a rate limit, ours or the server's.", lambda state: _by_label(state.throttled)),
+           "Time waited because of a rate limit, ours or the server's.",
+           lambda state: _by_label(state.throttled)),
 )
 """Of the cluster itself: rendered at each poll."""
-# fmt: on
 
 FAMILIES: Final[tuple[Family[Any], ...]] = (
-    *UNFINISHED_FAMILIES,
-    *TRACKED_FAMILIES,
-    JOB_ETA,
-    LISTED_JOBS,
-    *COLLECTION_FAMILIES,
-    *TRANSITION_FAMILIES,
-    *CLUSTER_FAMILIES,
+    *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES, *CLUSTER_FAMILIES,
 )
+# fmt: on
 """All of them, in the order of the exposition."""

@@ -24,11 +24,8 @@ class ProcessMetrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        build_info = Gauge(
-            "milvus_import_build_info",
-            "1, with the versions of the monitor and of Python.",
-            ("version", "python"),
-            registry=self.registry,
+        build_info = self._gauge(
+            "build_info", "1, with the versions of the monitor and of Python.", "version", "python"
         )
         build_info.labels(version("milvus-import-monitor"), platform.python_version()).set(1)
         self._poll_duration = Histogram(
@@ -37,27 +34,24 @@ class ProcessMetrics:
             buckets=_POLL_BUCKETS,
             registry=self.registry,
         )
-        self._reload_successful = Gauge(
-            "milvus_import_config_last_reload_successful",
-            "1 when the last load of the config file succeeded.",
-            registry=self.registry,
+        self._reload_successful = self._gauge(
+            "config_last_reload_successful", "1 when the last load of the config file succeeded."
         )
-        self._reload_success_time = Gauge(
-            "milvus_import_config_last_reload_success_timestamp_seconds",
-            "When the config file was last loaded with success.",
-            registry=self.registry,
+        self._reload_success_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the config file was last loaded with success."
         )
-        self._store_up = Gauge(
-            "milvus_import_store_up",
-            "1 while the store can be written; else everything goes on from memory.",
-            registry=self.registry,
+        self._store_up = self._gauge(
+            "store_up", "1 while the store can be written; else everything goes on from memory."
         )
-        self._store_failures = 0
         self._store_write_failures = Counter(
             "milvus_import_store_write_failures_total",
             "Reads and writes of the store that failed.",
             registry=self.registry,
         )
+        self._store_failures = 0
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"milvus_import_{name}", text, labels, registry=self.registry)
 
     def set_store(self, *, up: bool, failures: int) -> None:
         """Set whether the store can be written, and how often it has failed since the start."""

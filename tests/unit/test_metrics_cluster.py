@@ -1,5 +1,6 @@
 """The metrics of one cluster through its life: what appears, what goes, what stays."""
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -430,6 +431,34 @@ def test_a_restored_snapshot_shows_its_failures_and_starts_its_counters_and_no_u
     assert watched.value("jobs_finished_total", state="failed") == 0
     watched.snapshot = before.snapshot
     assert watched.poll(90, job("run"), job("bad", FAILED), job("ok", COMPLETED)).ids("job_stalled") == ["run"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_goes_and_changes_the_text_is_that_of_the_latest_snapshot(seed):
+    chance = random.Random(seed)
+    watched = Watched(series_per_cluster=chance.choice((20, 1000)), failed_retention=100.0)
+    for at in range(0, 600, 30):
+        states = (PENDING, IMPORTING, IMPORTING, COMPLETED, FAILED)
+        listed = [str(number) for number in range(8) if chance.random() < 0.8]
+        watched.poll(
+            at,
+            *(job(job_id, chance.choice(states), chance.choice((None, 0.1, 0.2, 0.3))) for job_id in listed),
+            absent={str(number) for number in range(8) if chance.random() < 0.1} - {*listed},
+        )
+        anew = ClusterMetrics(watched.cluster, ())
+        anew.restore(watched.snapshot, T + at)
+        anew.poll_succeeded(
+            poll(watched.snapshot, *watched.snapshot.listing.records.values(), now=T + at),
+            now=T + at,
+            duration=0.1,
+            bad_records=0,
+        )
+        exposition = Exposition(CollectorRegistry())
+        exposition.show([anew])
+        both = [each.scrape("", T + at)[0].decode().splitlines() for each in (watched.exposition, exposition)]
+        of_jobs = [sorted(line for line in lines if 'job_id="' in line) for lines in both]
+
+        assert of_jobs[0] == of_jobs[1]
 
 
 def test_what_was_recorded_in_a_poll_whose_text_failed_is_counted(monkeypatch):
