@@ -200,7 +200,7 @@ class ClusterMetrics:
         shown_since = now - self._state.cluster.failed_retention
         unfinished = list(self._unfinished.values())
         finished = [text for text in self._finished.values() if (text.job.finished_at or 0.0) > shown_since]
-        self._jobs_dropped = 0
+        dropped = 0
         most = (len(unfinished) + len(finished)) * _MOST_SERIES
         if most > room and sum(text.series for text in (*finished, *unfinished)) > room:
             finished.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
@@ -209,12 +209,10 @@ class ClusterMetrics:
             fitting = sum(total <= room for total in sums) - 1
             unfinished = unfinished[: max(0, fitting - len(finished))]
             finished = finished[:fitting]
-            self._jobs_dropped = sums[-1] - sums[fitting]
-        self._shown = unfinished
-        self._unfinished_lines = _join(unfinished)
-        self._finished_lines = _join(finished)
+            dropped = sums[-1] - sums[fitting]
+        self._unfinished_lines, self._finished_lines = _join(unfinished), _join(finished)
+        self._shown, self._jobs_dropped, self._joined_at = unfinished, dropped, now
         self._etas = self._render_etas(now)
-        self._joined_at = now
 
     def _render_etas(self, now: float) -> bytes:
         lines = [
@@ -241,8 +239,8 @@ class ClusterMetrics:
         rendered = zip(families.COLLECTION_FAMILIES, samples, strict=True)
         self._collections = tuple(_encode(family.render(self._cluster_label, of)) for family, of in rendered)
 
-    def _render_families(self, some: Iterable[Family[ClusterValues]]) -> Text:
-        return tuple([_encode(family.render(self._cluster_label, family.value(self._state))) for family in some])
+    def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
+        return tuple([_encode(family.render(self._cluster_label, family.value(self._state))) for family in table])
 
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""

@@ -59,7 +59,7 @@ class Exposition:
 
 
 def choose_format(accept: str) -> str:
-    """Return the content type for an ``Accept`` header: of the formats that prometheus-client would choose, our version."""
+    """Return our content type of the format that prometheus-client chooses for an ``Accept`` header."""
     try:
         _, content_type = choose_encoder(accept)
     except TypeError:  # from comparing a version that is not a number

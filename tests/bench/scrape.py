@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
 from monitor.metrics import FAMILIES, ClusterMetrics, Exposition
 from tests.bench.processes import printed
 from tests.bench.rows import Row
 from tests.clusters import cluster
+from tests.jobs import poll, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,18 +33,12 @@ def filled(clusters: int) -> list[ClusterMetrics]:
     """Return the metrics of clusters whose first poll has found their jobs."""
     found = []
     for number in range(clusters):
-        jobs = {
-            str(449_000_000_000_000_000 + index): Job(
-                str(449_000_000_000_000_000 + index),
-                f"collection_{index % 10}",
-                JobState.IMPORTING,
-                progress=index % 100 / 100,
-            )
+        records = [
+            record(str(449_000_000_000_000_000 + index), progress=index % 100, collection=f"collection_{index % 10}")
             for index in range(JOBS)
-        }
+        ]
         metrics = ClusterMetrics(cluster("http://127.0.0.1:1", name=f"c{number:05}"), ())
-        difference = diff(None, Observation(jobs), NOW, StallLimits(1800.0, 3600.0, 3600.0))
-        metrics.polled(difference, now=NOW, duration=0.1, bad_records=0)
+        metrics.poll_succeeded(poll(None, *records, now=NOW), now=NOW, duration=0.1, bad_records=0)
         found.append(metrics)
     return found
 
