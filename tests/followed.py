@@ -35,6 +35,7 @@ class Answers:
     described: tuple[JobRecord, ...] = ()
     absent: frozenset[str] = frozenset()
     unanswered: frozenset[str] = frozenset()
+    harmful: frozenset[str] = frozenset()
 
 
 def answers(
@@ -42,9 +43,10 @@ def answers(
     described: tuple[JobRecord, ...] = (),
     absent: set[str] | frozenset[str] = frozenset(),
     unanswered: set[str] | frozenset[str] = frozenset(),
+    harmful: set[str] | frozenset[str] = frozenset(),
 ) -> Answers:
-    """Return the answers to one poll: the list, describes, verdicts, and ids whose describe was not answered."""
-    return Answers(records, described, frozenset(absent), frozenset(unanswered))
+    """Return the answers to one poll: the list, describes, verdicts, ids whose describe failed, or did harm."""
+    return Answers(records, described, frozenset(absent), frozenset(unanswered), frozenset(harmful))
 
 
 @dataclass
@@ -64,8 +66,14 @@ class FollowedCluster:
             described={record.job_id: record for record in brought.described},
             confirmed_absent=brought.absent,
             describes_sent=frozenset(
-                {*brought.absent, *brought.unanswered, *(record.job_id for record in brought.described)}
+                {
+                    *brought.absent,
+                    *brought.unanswered,
+                    *brought.harmful,
+                    *(record.job_id for record in brought.described),
+                }
             ),
+            harmful_describes=brought.harmful,
             finished={job_id: self.finished[job_id] for job_id in new_ids if job_id in self.finished},
         )
         changes = diff(self.snapshot, result, now, policy or self.policy)

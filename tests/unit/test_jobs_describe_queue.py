@@ -1,5 +1,7 @@
 """Which jobs are described in a poll, and in which order."""
 
+from itertools import pairwise
+
 from monitor.jobs import JobList, JobState, PollResult, compare_lists, describe_queue
 from tests.followed import FollowedCluster, answers, listed
 
@@ -71,3 +73,28 @@ def test_jobs_beyond_the_limit_wait_their_turn_longest_first():
 
     assert described[:3] == [["0", "1"], ["2", "3"], ["4", "5"]]
     assert described[3:] == described[:3]
+
+
+def test_a_job_whose_describe_does_harm_is_described_with_growing_pauses_and_this_is_reported_once():
+    cluster = polled(listed("1"))
+    now, described_at, reported = 0.0, [], []
+    while now < 20_000:
+        now += 30
+        ids = queue(cluster, listed("1"), now=now)
+        changes = cluster.poll(answers(listed("1"), harmful=set(ids)), now)
+        described_at += [now] * len(ids)
+        reported += [job.job_id for job in changes.describe_paused]
+
+    pauses = [later - earlier for earlier, later in pairwise(described_at)]
+    assert pauses == [30, 60, 120, 240, 480, 960, 1920, *[3600] * 4]
+    assert reported == ["1"]
+
+
+def test_an_answer_ends_the_pauses():
+    cluster = polled(listed("1"))
+    for now in (30, 60):
+        cluster.poll(answers(listed("1"), harmful={"1"}), now)
+    paused = queue(cluster, listed("1"), now=90)
+    cluster.poll(answers(listed("1"), described=(listed("1"),)), 120)
+
+    assert (paused, queue(cluster, listed("1"), now=150)) == ([], ["1"])

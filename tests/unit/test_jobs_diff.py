@@ -286,6 +286,20 @@ def test_going_back_and_forth_is_no_progress():
     assert [len(one.stalled) for one in polls] == [0, 0, 0, 1]
 
 
+def test_progress_that_fell_and_then_rises_steadily_is_progress():
+    values = (0.55, 1.0, 0.70, 0.72, 0.75, 0.78, 0.82, 0.85, 0.88)
+    polls = lives(*[answers(listed(progress=value)) for value in values], step=300)
+
+    assert [number for number, changes in enumerate(polls) if changes.stalled] == []
+
+
+def test_a_crash_loop_is_a_stall():
+    polls = lives(*[answers(listed(progress=value)) for value in (0.1, 0.2, 0.3, 0.4) * 5], step=200)
+
+    assert sum(len(changes.stalled) for changes in polls) == 1
+    assert polls[-1].snapshot.tracked["1"].stalled
+
+
 def test_imported_rows_are_progress_too():
     polls = lives(*[answers(listed(progress=0.4, imported_rows=rows)) for rows in (1, 2, 3, 4)], step=500)
 
