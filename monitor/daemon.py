@@ -17,11 +17,11 @@ from typing import Final
 import structlog
 
 from monitor.api import ErrorKind, ImportFile, Network, connect, files_of
-from monitor.config import Cluster, Config, ConfigError, WebConfig, passwords_in
+from monitor.config import Cluster, Config, ConfigError, WebConfig
 from monitor.fleet import Fleet
-from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import Outcome, Poller, tell_transition
+from monitor.redaction import Redactor, passwords_in
 from monitor.scheduler import PollScheduler
 from monitor.store import History, Wanted, Whose, open_store
 from monitor.web import AddressError, Desk, Server, bound_socket, create_app, is_loopback
