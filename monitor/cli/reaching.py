@@ -15,7 +15,7 @@ from monitor.causes import in_words, root
 from monitor.cli.options import option, wrong
 
 if TYPE_CHECKING:
-    from monitor.config import Masking
+    from monitor.redaction import SecretMask
 
 TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for an answer to begin."""
@@ -81,14 +81,14 @@ def refused(session: requests.Session, url: str, status: int, says: str) -> str:
     return f"{url}: {what} (HTTP {status})"
 
 
-def masking_of(session: requests.Session) -> "Masking":
+def masking_of(session: requests.Session) -> "SecretMask":
     """Return what keeps the password out of what an answer makes us say, alone and beside its user."""
-    from monitor.config import Masking  # noqa: PLC0415 - a health check that goes well starts without it
+    from monitor.redaction import SecretMask  # noqa: PLC0415 - a health check that goes well starts without it
 
     if not isinstance(session.auth, tuple):
-        return Masking()
+        return SecretMask()
     username, password = (part.encode("latin-1").decode("utf-8", "replace") for part in session.auth)
-    return Masking([password, f"{username}:{password}"])
+    return SecretMask([password, f"{username}:{password}"])
 
 
 def _is_url(url: str) -> bool:

@@ -15,7 +15,8 @@ from monitor.cli.memory import keep_little, loading
 from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
-from monitor.log import Redactor, configure
+from monitor.log import configure
+from monitor.redaction import Redactor
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
