@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib.metadata import version
 from operator import attrgetter
 from threading import Lock
@@ -38,12 +37,12 @@ FILES_WITHIN: Final = 2.0
 FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
 
 _FIXED: Final[dict[str, Callable[[Config], object]]] = {
-    "listen": attrgetter("listen_host", "listen_port"),
-    "log.format": attrgetter("log_format"),
-    "log.level": attrgetter("log_level"),
-    "poll.concurrency": attrgetter("concurrency"),
-    "state.url": attrgetter("state_url"),
-    "state.retention": attrgetter("state_retention"),
+    "listen": attrgetter("listen"),
+    "log.format": attrgetter("log.format"),
+    "log.level": attrgetter("log.level"),
+    "poll.concurrency": attrgetter("poll.concurrency"),
+    "state.url": attrgetter("state.url"),
+    "state.retention": attrgetter("state.retention"),
 }
 """The settings, by their keys in the file, that count as they were at the start."""
 
@@ -67,14 +66,16 @@ class Daemon:
         self._reloading = Lock()
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # a reload waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could say one
-        self._network = Network(connections=config.concurrency)
+        self._network = Network(connections=config.poll.concurrency)
         self._store = open_store(
-            config.state_url.get_secret_value(), retention=config.state_retention, connections=config.concurrency
+            config.state.url.get_secret_value(),
+            retention=config.state.retention,
+            connections=config.poll.concurrency,
         )
         self.fleet = Fleet(self._store.picture, self._store.latest)
         self._own = OwnMetrics()
         self._exposition = Exposition(self._own.registry)
-        self._scheduler = PollScheduler(config.concurrency)
+        self._scheduler = PollScheduler(config.poll.concurrency)
         self._pollers: dict[str, Poller] = {}
         self._open: Callable[[WebConfig], Awaitable[None]] | None = None
         self._take(config)
@@ -138,7 +139,7 @@ class Daemon:
         Counted with the requests of the cluster's polls, and shown with the next of them.
         """
         poller = self._pollers[cluster]
-        asked = replace(poller.cluster, timeout=min(poller.cluster.timeout, FILES_WITHIN))
+        asked = poller.cluster.model_copy(update={"timeout": min(poller.cluster.timeout, FILES_WITHIN)})
         return files_of(asked, self._network, job_id, poller.usage)
 
     def _reload(self) -> str | None:
@@ -251,7 +252,7 @@ async def serve(
         AddressError: The address cannot be listened on.
     """
     config = daemon.config
-    sock = bound_socket(config.listen_host, config.listen_port)
+    sock = bound_socket(config.listen.host, config.listen.port)
     app = create_app(daemon)
     server = Server(app, config.web, end_streams=app.state.streams.end)
     daemon.served_by(server)
