@@ -49,7 +49,7 @@ def run_daemon(
     """Run the daemon on a config, to its end and to that of the process."""
     keep_little()
     redactor = Redactor()
-    configure(config.log_format, config.log_level, redactor)
+    configure(config.log.format, config.log.level, redactor)
     try:
         with loading():
             daemon = Daemon(config, load_again, redactor)
