@@ -63,11 +63,11 @@ class ProcessMetrics:
         """Observe how long a poll took."""
         self._poll_duration.observe(seconds)
 
-    def config_loaded(self, now: float) -> None:
+    def set_reload_succeeded(self, now: float) -> None:
         """Note that a config is in effect."""
         self._reload_successful.set(1)
         self._reload_success_time.set(now)
 
-    def config_rejected(self) -> None:
+    def set_reload_failed(self) -> None:
         """Note that a config was rejected; the previous one stays in effect."""
         self._reload_successful.set(0)

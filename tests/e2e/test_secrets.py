@@ -403,7 +403,7 @@ CRASHES = {
     "a poll": "import monitor.api.session as room; room.Session.begin = crash",
     "the start": "import monitor.daemon as room; room.Daemon.start = crash",
     "the store": "import monitor.store.database as room; room.Database.record = crash",
-    "a reload": "import monitor.config.loader as room; once(room, 'parse')",
+    "a reload": "import monitor.config.loader as room; once(room, 'read_settings')",
     "a scrape": "import monitor.metrics.exposition as room; room.Exposition.scrape = crash",
 }
 

@@ -3,7 +3,6 @@
 import json
 import logging
 from contextlib import closing
-from dataclasses import replace
 from threading import Thread
 
 import pytest
@@ -136,7 +135,7 @@ def test_a_server_whose_describe_hangs_costs_one_timeout_a_poll(watch):
 
 
 def reconnected(watched, **changes):
-    settings = replace(watched.poller.cluster, **changes)
+    settings = watched.poller.cluster.model_copy(update=changes)
     return settings, connect(settings, Network(), watched.poller.usage)
 
 

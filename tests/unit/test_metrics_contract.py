@@ -80,7 +80,7 @@ def busy_cluster(name: str) -> ClusterMetrics:
 def scrapes() -> dict[str, str]:
     process = ProcessMetrics()
     process.observe_poll(0.2)
-    process.config_loaded(NOW)
+    process.set_reload_succeeded(NOW)
     exposition = Exposition(process.registry)
     exposition.show([busy_cluster("prod"), busy_cluster("staging")])
     return {form: exposition.scrape(accept, NOW + 120)[0].decode() for form, accept in ACCEPT.items()}
@@ -200,8 +200,8 @@ def test_an_on_demand_cluster_is_told_by_its_project_and_region():
 
 def test_the_result_of_the_last_reload_is_shown():
     process = ProcessMetrics()
-    process.config_loaded(NOW)
-    process.config_rejected()
+    process.set_reload_succeeded(NOW)
+    process.set_reload_failed()
 
     assert process.registry.get_sample_value("milvus_import_config_last_reload_successful") == 0
     assert process.registry.get_sample_value("milvus_import_config_last_reload_success_timestamp_seconds") == NOW
