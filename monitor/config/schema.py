@@ -23,9 +23,9 @@ from pydantic import (
 
 from monitor.config import addresses, values
 from monitor.config.errors import SettingsError
-from monitor.redaction import MIN_REDACTED, password_of
 from monitor.config.values import Seconds, Section
 from monitor.config.web_config import WebConfig, load_web
+from monitor.redaction import MIN_REDACTED, password_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
