@@ -77,6 +77,6 @@ async def _simulate(world: World, host: str, port: int, stop_after: float | None
         loop.add_signal_handler(number, server.stop)
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
-    typer.echo(f"The simulated import API is at {server.url}; {server.url}/simulator tells how to script it.", err=True)
+    typer.echo(f"The simulated import API is at {server.url}; {server.url}/simulator shows how to script it.", err=True)
     typer.echo("clusters:\n" + "".join(_snippets(server)))
     await server.serve()

@@ -94,15 +94,7 @@ class SimulatedCluster:
         All have the given lifecycle; by default every kind occurs.
         """
         with self.lock:
-            self._generated = generate_jobs(
-                clock=self.clock,
-                job_id=lambda number: self.dialect.job_id(self.seed, number),
-                databases=self.databases,
-                seed=self.seed,
-                count=count,
-                every=every,
-                life=life,
-            )
+            self._generated = generate_jobs(self, count, self.clock(), every=every, life=life)
 
     def jobs(self) -> list[JobStatus]:
         """Return all jobs that the server remembers, newest first."""
@@ -110,9 +102,8 @@ class SimulatedCluster:
             while (job := next(self._generated, None)) is not None:
                 self._jobs[job.id] = job
             now = self.clock()
-            listed = [
-                one for one in (JobStatus(job, job.status()) for job in self._jobs.values()) if self._lists(one, now)
-            ]
+            jobs = [JobStatus(job, job.status()) for job in self._jobs.values()]
+            listed = [one for one in jobs if self._lists(one, now)]
             self._jobs = {job.id: job for job, _ in listed}
             return sorted(listed, key=_CREATED, reverse=True)
 

@@ -1,7 +1,9 @@
 """The control endpoint of `simulate`: adds and removes jobs and troubles over HTTP."""
 
+import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from inspect import signature
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -10,12 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.factories import describe_arguments, make
 from monitor.simulator.lifecycles import LIVES
 from monitor.simulator.responses import json_response
 from monitor.simulator.troubles import TROUBLES
 from monitor.simulator.world import World
 
+Made = TypeVar("Made")
 _CLUSTERS_SHOWN = 100
 _JOB_FIELDS = ("collection", "database", "files", "total_rows", "job_id")
 _SCHEDULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {"endpoint": str, "times": int, "seconds": float}
@@ -111,3 +113,22 @@ def _overview(world: World, base_url: str) -> dict[str, Any]:
 async def _json_fields(request: Request) -> dict[str, Any]:
     """Return the fields of a body; msgspec's errors for a bad one are ValueErrors."""
     return msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+
+
+def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arguments: Mapping[str, Any]) -> Made:
+    """Return what the factory of that name makes of these arguments; raise ValueError where it cannot."""
+    factory = factories.get(kind)
+    if factory is None:
+        raise ValueError(f"no {what} named {kind!r}; there are {', '.join(factories)}")
+    try:
+        signature(factory).bind(**arguments)
+        return factory(**arguments)
+    except TypeError as error:
+        known = ", ".join(describe_arguments(factory)) or "nothing"
+        raise ValueError(f"{what} {kind!r}: {error}; it takes {known}") from error
+
+
+def describe_arguments(factory: Callable[..., Any]) -> list[str]:
+    """Return the arguments of a factory, each with its default as JSON; those without are required."""
+    parameters = signature(factory).parameters.items()
+    return [name if one.default is one.empty else f"{name}={json.dumps(one.default)}" for name, one in parameters]

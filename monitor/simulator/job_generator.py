@@ -1,12 +1,16 @@
 """Generates the jobs of a simulated cluster: the same seed gives the same jobs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count as numbers
+from typing import TYPE_CHECKING
 
 from monitor.simulator.job import SimulatedJob
 from monitor.simulator.lifecycles import Life
 from monitor.simulator.random_bits import mix
 from monitor.simulator.reasons import REASONS
+
+if TYPE_CHECKING:
+    from monitor.simulator.cluster import SimulatedCluster
 
 COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
 _FILES = tuple(tuple(f"exports/2026-09/part-{index}.parquet" for index in range(count)) for count in (1, 1, 2, 4, 8))
@@ -40,27 +44,13 @@ LATER_LIVES = (
 
 
 def generate_jobs(
-    *,
-    clock: Callable[[], float],
-    job_id: Callable[[int], str],
-    databases: Sequence[str],
-    seed: int,
-    count: int,
-    every: float | None,
-    life: Life | None,
+    cluster: "SimulatedCluster", count: int, start: float, *, every: float | None, life: Life | None
 ) -> Iterator[SimulatedJob | None]:
     """Yield jobs in the order of their creation, and None while the next one does not exist yet.
 
-    Args:
-        clock: Returns the time in seconds since the epoch.
-        job_id: Returns the id of a job by its number.
-        databases: The jobs are spread over these.
-        seed: Decides everything that looks random.
-        count: How many jobs were created before now.
-        every: Seconds between later jobs; None for no later jobs.
-        life: The lifecycle of all jobs; None for a mixture.
+    `count` jobs were created shortly before `start`, and another one is every so many seconds, if at all.
+    They have the given lifecycle; where it is None, every kind occurs.
     """
-    start = clock()
     for number in numbers():
         if number < count:
             created = start - _PAST * (count - number) / count
@@ -68,17 +58,17 @@ def generate_jobs(
             created = start + every * (number - count + 1)
         else:
             return
-        while created > clock():
+        while created > cluster.clock():
             yield None
-        bits = mix(seed, number)
+        bits = mix(cluster.seed, number)
         chosen = FIRST_LIVES[number] if number < len(FIRST_LIVES) else LATER_LIVES[bits % len(LATER_LIVES)]
         yield SimulatedJob(
-            id=job_id(number),
+            id=cluster.dialect.job_id(cluster.seed, number),
             collection=COLLECTIONS[(bits >> 8) % len(COLLECTIONS)],
-            database=databases[number % len(databases)],
+            database=cluster.databases[number % len(cluster.databases)],
             files=_FILES[(bits >> 16) % len(_FILES)],
             total_rows=1000 * (1 + (bits >> 24) % 500),
             created=created,
             life=(created, life or chosen),
-            clock=clock,
+            clock=cluster.clock,
         )

@@ -63,12 +63,10 @@ class Life(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         phases: In order.
         vanishes_after: The age in seconds at which the server forgets the job.
-        kind: Its key in `LIVES`, or `custom`.
     """
 
     phases: tuple[Phase, ...]
     vanishes_after: float = FOREVER
-    kind: str = "custom"
 
     def at(self, age: float) -> Status:
         """Return the status at `age` seconds; its state is `vanished` once the server has forgotten the job."""
@@ -90,31 +88,30 @@ class Life(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def frozen(cls, state: str = State.IMPORTING, progress: int = 0, reason: str = "") -> Self:
         """Return a life in which nothing changes."""
-        return cls((Phase(state, FOREVER, progress, progress, reason),), kind="frozen")
+        return cls((Phase(state, FOREVER, progress, progress, reason),))
 
     @classmethod
     def completing(cls, seconds: float = 60.0) -> Self:
         """Return the life of a job that completes after `seconds`."""
-        return cls((*_importing(seconds), _COMPLETED), kind="completing")
+        return cls((*_importing(seconds), _COMPLETED))
 
     @classmethod
     def failing(cls, reason: str = REASONS["file_not_found"][0], after: float = 30.0, at: int = 60) -> Self:
         """Return the life of a job that fails after `after` seconds, at a progress of about `at` percent."""
-        return cls((*_up_to(at, after), Phase(State.FAILED, FOREVER, 0, 0, reason)), kind="failing")
+        return cls((*_up_to(at, after), Phase(State.FAILED, FOREVER, 0, 0, reason)))
 
     @classmethod
     def stalling(cls, at: int = 80, after: float = 30.0, fails_after: float = FOREVER) -> Self:
         """Return the life of a job that reaches `at` percent after `after` seconds and stays there (39348)."""
         stalled = Phase(State.IMPORTING, fails_after, at, at)
         failed = (Phase(State.FAILED, FOREVER, reason=REASONS["timeout"][0]),) if fails_after < FOREVER else ()
-        return cls((*_up_to(at, after), stalled, *failed), kind="stalling")
+        return cls((*_up_to(at, after), stalled, *failed))
 
     @classmethod
     def pending(cls, seconds: float = FOREVER, then: float = 60.0) -> Self:
         """Return the life of a job that waits `seconds` (31227) and then completes within `then` seconds."""
         waiting = Phase(State.PENDING, seconds)
-        phases = (waiting,) if seconds == FOREVER else (waiting, *_importing(then), _COMPLETED)
-        return cls(phases, kind="pending")
+        return cls((waiting,) if seconds == FOREVER else (waiting, *_importing(then), _COMPLETED))
 
     @classmethod
     def uncommitted(cls, after: float = 30.0, commit_after: float = FOREVER) -> Self:
@@ -122,12 +119,12 @@ class Life(msgspec.Struct, frozen=True, gc=False):
         phases = (*_importing(after), Phase(State.UNCOMMITTED, commit_after, 99, 99))
         if commit_after != FOREVER:
             phases = (*phases, Phase(State.COMMITTING, 2.0, 99, 99), _COMPLETED)
-        return cls(phases, kind="uncommitted")
+        return cls(phases)
 
     @classmethod
     def vanishing(cls, after: float = 30.0, at: int = 60) -> Self:
         """Return the life of a job that the server forgets after `after` seconds while it is importing (24939)."""
-        return cls((*_up_to(at, after), Phase(State.IMPORTING, FOREVER, at, at)), after, kind="vanishing")
+        return cls((*_up_to(at, after), Phase(State.IMPORTING, FOREVER, at, at)), after)
 
     @classmethod
     def completed_then_failed(
@@ -136,13 +133,13 @@ class Life(msgspec.Struct, frozen=True, gc=False):
         """Return the life of a job that fails `failed_after` seconds after it completed (45766, 38688)."""
         completed = Phase(State.COMPLETED, failed_after, 100, 100)
         failed = Phase(State.FAILED, FOREVER, 0, 0, reason)
-        return cls((*_importing(after), completed, failed), kind="completed_then_failed")
+        return cls((*_importing(after), completed, failed))
 
     @classmethod
     def jumping_back(cls, seconds: float = 60.0, at: int = 70, to: int = 30) -> Self:
         """Return the life of a job whose progress falls from `at` to `to` half-way before it completes."""
         again = Phase(State.IMPORTING, seconds / 2, to, 99)
-        return cls((*_up_to(at, seconds / 2), again, _COMPLETED), kind="jumping_back")
+        return cls((*_up_to(at, seconds / 2), again, _COMPLETED))
 
 
 _COMPLETED = Phase(State.COMPLETED, FOREVER, 100, 100)

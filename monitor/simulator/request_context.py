@@ -26,25 +26,17 @@ class RequestContext(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
     headers: Mapping[str, str]
 
-    def respond(self) -> Response:
-        """Return the correct response."""
+    def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
+        """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
         dialect = self.cluster.dialect
         error = dialect.check_access(self.cluster, self.headers)
         if error is not None:
             return error
-        if self.endpoint == "databases":
+        try:
+            if self.endpoint == "list":
+                return dialect.list_jobs(self.cluster, self.fields, self.cluster.jobs() if jobs is None else jobs)
+            if self.endpoint == "describe":
+                return dialect.describe_job(self.cluster, self.fields)
             return dialect.list_databases(self.cluster)
-        if self.endpoint == "list":
-            return self.list_jobs(self.cluster.jobs())
-        try:
-            return dialect.describe_job(self.cluster, self.fields)
-        except BadRequestError as bad:
-            return dialect.error(bad.code, bad.message)
-
-    def list_jobs(self, jobs: Sequence[JobStatus]) -> Response:
-        """Return these jobs as the list that was requested."""
-        dialect = self.cluster.dialect
-        try:
-            return dialect.list_jobs(self.cluster, self.fields, jobs)
         except BadRequestError as bad:
             return dialect.error(bad.code, bad.message)

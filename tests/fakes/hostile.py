@@ -260,7 +260,7 @@ def fake_job(
 
 def _with_more_jobs(kind: str, more: Callable[[RequestContext], list[JobStatus]]) -> Trouble:
     def respond(context: RequestContext) -> Response:
-        return context.list_jobs([*more(context), *context.cluster.jobs()])
+        return context.respond([*more(context), *context.cluster.jobs()])
 
     return Trouble(kind, respond, endpoint="list")
 

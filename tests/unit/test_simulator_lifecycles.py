@@ -42,7 +42,6 @@ def test_a_completing_job_is_pending_then_importing_then_completed() -> None:
         (Life.jumping_back(), ["pending", "importing", "completed"]),
         (Life.frozen("uncommitted", 99), ["uncommitted"]),
     ],
-    ids=lambda value: value.kind if isinstance(value, Life) else "",
 )
 def test_each_life_passes_through_its_states_in_order(life: Life, expected: list[str]) -> None:
     assert states(life) == expected

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from monitor.simulator import Life, SimulatedCluster, SimulatorServer, Trouble, World
-from monitor.simulator.factories import make
+from monitor.simulator.control import make
 from monitor.simulator.troubles import TROUBLES
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.dialects.base import of_collection, text
 from monitor.simulator.dialects.milvus import Milvus
 from monitor.simulator.job import JobStatus
-from monitor.simulator.lifecycles import TERMINAL, WRITTEN_AT, State
+from monitor.simulator.lifecycles import WRITTEN_AT, State
 from monitor.simulator.responses import json_response
 
 _FAILED, _STARTED, _PERSISTED, _COMPLETED = 1, 2, 5, 6
@@ -88,10 +88,7 @@ def _task(cluster: SimulatedCluster, listed: JobStatus) -> dict[str, Any]:
 
 
 def _state(state: str, highest: int) -> int | str:
-    if state == State.PENDING:
-        return 0
-    if state in TERMINAL:
-        return _FAILED if state == State.FAILED else _COMPLETED
     if state in (State.IMPORTING, State.UNCOMMITTED, State.COMMITTING):
         return _PERSISTED if highest >= WRITTEN_AT else _STARTED
-    return int(state) if state.isdecimal() else state
+    other = {str(State.PENDING): 0, str(State.FAILED): _FAILED, str(State.COMPLETED): _COMPLETED}
+    return other.get(state, int(state) if state.isdecimal() else state)
