@@ -6,10 +6,8 @@ It imports nothing of the monitor. `World` contains the clusters, `SimulatorServ
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import snippet
 from monitor.simulator.dialects import Generation
-from monitor.simulator.job import SimulatedJob
 from monitor.simulator.lifecycles import Life, Phase, State
 from monitor.simulator.reasons import REASONS
-from monitor.simulator.request_context import RequestContext
 from monitor.simulator.server import SimulatorServer
 from monitor.simulator.troubles import Trouble
 from monitor.simulator.world import World
@@ -19,9 +17,7 @@ __all__ = [
     "Generation",
     "Life",
     "Phase",
-    "RequestContext",
     "SimulatedCluster",
-    "SimulatedJob",
     "SimulatorServer",
     "State",
     "Trouble",

@@ -13,7 +13,6 @@ from monitor.simulator.account import account_routes, clusters_of_key
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import control_routes, error_handlers
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.dialects.base import BadRequestError
 from monitor.simulator.request_context import RequestContext
 from monitor.simulator.responses import not_found
 from monitor.simulator.world import World
@@ -22,7 +21,6 @@ _LARGEST_REQUEST = 1 << 20
 """Bytes; import requests are a few hundred."""
 _MANAGEMENT = ("/simulator", "/v2/clusters", "/v2/projects")
 _CLUSTER_PREFIX = "/clusters/"
-_ENDPOINTS = frozenset(endpoint for dialect in DIALECTS.values() for endpoint in dialect.endpoints)
 _HOSTED_ENDPOINTS = frozenset(
     endpoint for dialect in DIALECTS.values() if dialect.hosted for endpoint in dialect.endpoints
 )
@@ -56,18 +54,16 @@ class SimulatorApp:
             if cluster is None:
                 return not_found()
         route = f"{request.method} {path}"
-        if route not in _ENDPOINTS:
-            return not_found()
         try:
-            fields = {**request.query_params, **_json_fields(body)}
-        except BadRequestError as error:
-            return DIALECTS["zilliz"].error(error.code, error.message)
+            fields = {**request.query_params, **msgspec.json.decode(body or b"{}", type=dict[str, Any])}
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return DIALECTS["zilliz"].error(1801, f"can only accept json format request, error: {error}")
         cluster = cluster or self._requested_cluster(fields)
         if cluster is None:
             return self._unknown_cluster(request, fields) if route in _HOSTED_ENDPOINTS else not_found()
-        endpoint = cluster.dialect.endpoints.get(route)
-        if endpoint is None:
+        if route not in cluster.dialect.endpoints:
             return not_found()
+        endpoint = cluster.dialect.endpoints[route]
         context = RequestContext(cluster, endpoint, fields, request.headers)
         trouble = cluster.record_request(endpoint)
         return trouble.respond(context, **trouble.parameters) if trouble else context.respond()
@@ -98,15 +94,3 @@ async def _read_body(request: Request) -> bytes | None:
         if len(body) > _LARGEST_REQUEST:
             return None
     return body
-
-
-def _json_fields(body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(1801, f"can only accept json format request, error: {error}") from error
-    if not isinstance(fields, dict):
-        raise BadRequestError(1801, "can only accept json format request, error: not an object")
-    return fields

@@ -30,14 +30,9 @@ class SimulatedJob:
     """An import job, made by `SimulatedCluster.add_job`.
 
     Attributes:
-        id: The job id.
-        collection: The name of the collection it imports into.
-        database: The name of the database of that collection.
         files: The names of its files.
-        total_rows: How many rows they contain.
         created: When it was created, in seconds since the epoch.
         life: When its lifecycle began, and the lifecycle; replaced together, for other threads read it.
-        clock: Returns the time in seconds since the epoch.
     """
 
     id: str
@@ -56,12 +51,9 @@ class SimulatedJob:
         return msgspec.structs.replace(status, since=began + status.since)
 
     def set(self, state: str | None = None, progress: int | None = None, reason: str | None = None) -> None:
-        """Freeze the job in a state from now on; what is not given stays.
+        """Freeze the job from now on; what is not given stays, except that a completed job has 100 and a failed one 0.
 
-        Args:
-            state: A `State` in any case, or any other text, which the server then sends as it is.
-            progress: Percent, any number; by default 100 for a completed job and 0 for a failed one.
-            reason: Why it failed.
+        The state is a `State` in any case, or any other text, which the server then sends as it is.
         """
         current = self.status()
         new = current.state if state is None else _STATES.get(state.lower(), state)

@@ -58,12 +58,7 @@ class Phase(msgspec.Struct, frozen=True, gc=False):
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
-    """A sequence of phases; the last one has no end, unless the server forgets the job.
-
-    Attributes:
-        phases: In order.
-        vanishes_after: The age in seconds at which the server forgets the job.
-    """
+    """A sequence of phases; the last one has no end, unless the server forgets the job at an age in seconds."""
 
     phases: tuple[Phase, ...]
     vanishes_after: float = FOREVER

@@ -28,17 +28,11 @@ class SimulatorServer:
     It handles no signals: whoever runs it calls `stop`.
 
     Attributes:
-        world: What it serves.
-        port: The port it listens on.
         url: Its URL without a slash at the end.
     """
 
     def __init__(self, world: World, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen, so that the URL is known before the first request is served; port 0 is any free port.
-
-        Raises:
-            OSError: The address is in use, or not one of this machine.
-        """
+        """Listen, so that the URL is known before it serves; raise OSError where the address cannot be used."""
         self.world = world
         self._socket = _listen(host, port)
         self.port = int(self._socket.getsockname()[1])

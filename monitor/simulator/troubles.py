@@ -52,7 +52,7 @@ class Trouble(msgspec.Struct, frozen=True):
     @classmethod
     def code(cls, code: int = 1, message: str = "service unavailable") -> Self:
         """Respond with an error in the body of an HTTP 200."""
-        return cls("code", _code, {"code": code, "message": message})
+        return cls("code", _http, {"status": 200, "code": code, "message": message})
 
     @classmethod
     def hang(cls) -> Self:
@@ -87,7 +87,12 @@ TROUBLES: Mapping[str, Callable[..., Trouble]] = {
 
 
 def _http(
-    context: "RequestContext", *, status: int, retry_after: float | str | None, code: int | None, message: str | None
+    context: "RequestContext",
+    *,
+    status: int,
+    code: int | None,
+    message: str | None,
+    retry_after: float | str | None = None,
 ) -> Response:
     dialect = context.cluster.dialect
     if code is not None or message is not None:
@@ -100,10 +105,6 @@ def _http(
     if retry_after is not None:
         response.headers["retry-after"] = str(retry_after)
     return response
-
-
-def _code(context: "RequestContext", *, code: int, message: str) -> Response:
-    return context.cluster.dialect.error(code, message)
 
 
 async def _wait_for_disconnect(_scope: Scope, receive: Receive, _send: Send) -> None:

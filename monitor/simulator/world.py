@@ -60,12 +60,8 @@ class World:
     ) -> SimulatedCluster:
         """Add a cluster without jobs; self-hosted Milvus has its id in its path.
 
-        Args:
-            cluster_id: Its id.
-            generation: The generation of its API.
-            api_key: The only key it accepts; by default that of the world.
-            retention: For how many seconds it remembers finished jobs; by default as long as the real server.
-            databases: Its databases.
+        The key is by default that of the world, and the seconds for which it remembers finished jobs are those of
+        the real server.
         """
         dialect = DIALECTS[generation]
         with self._lock:

@@ -15,8 +15,9 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator import Life, RequestContext, SimulatedJob, State, Trouble
-from monitor.simulator.job import JobStatus
+from monitor.simulator import Life, State, Trouble
+from monitor.simulator.job import JobStatus, SimulatedJob
+from monitor.simulator.request_context import RequestContext
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30

@@ -29,12 +29,14 @@ class Dialect(ABC):
         hosted: Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request.
         retention: How many seconds the server remembers a finished job.
         endpoints: `list`, `describe` or `databases` by method and path.
+        unauthorized_error: Code and message for a wrong key.
     """
 
     api: ClassVar[str] = "v2"
     hosted: ClassVar[bool] = False
     retention: ClassVar[float]
     endpoints: ClassVar[Mapping[str, str]]
+    unauthorized_error: ClassVar[tuple[int, str]]
 
     @abstractmethod
     def job_id(self, seed: int, number: int) -> str:
@@ -48,9 +50,9 @@ class Dialect(ABC):
     def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
         """Return everything about the requested job."""
 
-    @abstractmethod
     def unauthorized(self) -> Response:
         """Return the response to a wrong key."""
+        return self.error(*self.unauthorized_error, 401)
 
     def error(self, code: int, message: str, status: int = 200) -> Response:
         """Return an error; nearly all errors have HTTP status 200."""

@@ -32,6 +32,7 @@ class Milvus(Dialect):
         "POST /v2/vectordb/jobs/import/get_progress": "describe",
         "POST /v2/vectordb/databases/list": "databases",
     }
+    unauthorized_error = (1800, "user hasn't authenticated")
 
     def job_id(self, seed: int, number: int) -> str:
         """Return 18 digits; each cluster has its own range."""
@@ -70,10 +71,6 @@ class Milvus(Dialect):
         del data["fileName"]
         data["details"] = [_file(file) for file in job.file_progress(status)]
         return json_response({"code": 0, "data": data})
-
-    def unauthorized(self) -> Response:
-        """Return 401 with code 1800."""
-        return self.error(1800, "user hasn't authenticated", 401)
 
 
 def _record(listed: JobStatus) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Zilliz(Dialect):
         "POST /v2/vectordb/jobs/import/getProgress": "describe",
         "POST /v2/vectordb/databases/list": "databases",
     }
+    unauthorized_error = (80001, "The token is illegal")
     page_size_error = (96008, "The parameter value for pageSize should be between 1 and 100.")
     page_error = (96009, "The parameter currentPage should have a value between 1 and the maximum value of Int.")
 
@@ -55,10 +56,6 @@ class Zilliz(Dialect):
         data = {"jobId": job.id, "collectionName": job.collection, **import_fields(job.progress(status))}
         data["details"] = [import_fields(file) for file in job.file_progress(status)]
         return json_response({"code": 0, "data": data})
-
-    def unauthorized(self) -> Response:
-        """Return 401 with code 80001."""
-        return self.error(80001, "The token is illegal", 401)
 
     def page(self, fields: Mapping[str, Any]) -> tuple[int, int]:
         """Return the number of the requested page, from 1, and its size."""
