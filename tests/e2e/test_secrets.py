@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.cli.commands import COMMANDS
 from tests.daemon import command, finished, started, write_config
-from tests.echo import KINDS, echo_server, paths
+from tests.fakes.echo import KINDS, echo_server, paths
 from tests.leaks import leaks
 from tests.postgres import running_postgres
 

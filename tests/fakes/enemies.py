@@ -1,7 +1,7 @@
-"""Every hostile upstream that we can think of, served by one process: each kind of trouble, and servers of our own.
+"""Every hostile upstream that we can think of, served by one process: each kind of trouble, and raw servers.
 
-Run as a program, ``python -m tests.hostile``: it prints one JSON array of `Enemy` objects and serves until its standard
-input is closed.
+Run as a program, ``python -m tests.fakes.enemies``: it prints one JSON array of `Enemy` objects and serves until its
+standard input is closed.
 """
 
 import gzip
@@ -16,7 +16,8 @@ from itertools import count, cycle
 from typing import Any
 
 from monitor.simulator import SimulatedCluster, SimulatorServer, Trouble, World
-from monitor.simulator.trouble import MEGABYTE, TROUBLES
+from tests.fakes import hostile
+from tests.fakes.hostile import MEGABYTE
 from tests.recorder import Answer, Recorder
 
 MARK = "forged"
@@ -41,27 +42,37 @@ FORGERIES = (
 )
 """Texts that end a label, a line or a string where nothing was built for them, and begin one of their own."""
 
-_KNOWN = [
-    ("http", {"status": 500}),
-    ("http", {"status": 429, "retry_after": 3600}),
-    ("http", {"status": 401, "message": FORGERIES[2]}),
-    ("hang", {}),
-    ("slow_drip", {"headers": True}),
-    ("truncated", {"promise": True}),
-    ("huge", {"announced": False}),
-    ("wrong_types", {"where": "top"}),
-    ("wrong_types", {"where": "data"}),
-    ("wrong_types", {"where": "code"}),
-    ("redirect", {"location": f"http://127.0.0.1:1/{FORGERIES[6]}"}),
-    ("body", {"body": b"[" * 4 * MEGABYTE}),
-]
-_MUST_HAVE: dict[str, dict[str, Any]] = {
-    "http": {"status": 503},
-    "redirect": {"location": "http://127.0.0.1:1/"},
-    "body": {"body": b'{"code":0,"data":' + b"9" * MEGABYTE},
-}
-_IN_DESCRIBE = ("http", "describe_error", "hang", "slow_drip", "truncated", "html", "wrong_types", "huge", "gzip_bomb")
-"""Kinds that also come in the describe of jobs that left the list."""
+_TROUBLES = (
+    Trouble.http(503),
+    Trouble.http(500),
+    Trouble.http(429, retry_after=3600),
+    Trouble.http(401, message=FORGERIES[2]),
+    Trouble.code(),
+    Trouble.hang(),
+    Trouble.slow(4),
+    Trouble.false_empty(),
+    Trouble.body(b'{"code":0,"data":' + b"9" * MEGABYTE),
+    Trouble.body(b"[" * 4 * MEGABYTE),
+    *(make() for make in hostile.KINDS.values()),
+    hostile.drip(headers=True),
+    hostile.huge(announced=False),
+    hostile.wrong_types("top"),
+    hostile.wrong_types("data"),
+    hostile.wrong_types("code"),
+    hostile.redirect(f"http://127.0.0.1:1/{FORGERIES[6]}"),
+)
+_IN_DESCRIBE = (
+    Trouble.http(503),
+    Trouble.code(2),
+    Trouble.hang(),
+    hostile.drip(),
+    hostile.truncated(),
+    hostile.html(),
+    hostile.wrong_types(),
+    hostile.huge(),
+    hostile.gzip_bomb(),
+)
+"""Troubles that also come in the describe of jobs that left the list."""
 
 _FLOOD = b"x" * MEGABYTE
 _FLOODED = 1024
@@ -211,24 +222,20 @@ def _simulated(world: World, url: str) -> Iterator[tuple[Enemy, SimulatedCluster
     The generations take turns, so that none is spared.
     """
     generations = cycle(("zilliz", "milvus", "v1", "milvus-2.3", "milvus"))
-    plain = [
-        (kind, _MUST_HAVE.get(kind, {}), later)
-        for later in (False, True)
-        for kind in (_IN_DESCRIBE if later else TROUBLES)
-    ]
-    for number, (kind, given, later) in enumerate([*plain, *((kind, given, False) for kind, given in _KNOWN)]):
+    troubles = [*((trouble, False) for trouble in _TROUBLES), *((trouble, True) for trouble in _IN_DESCRIBE)]
+    for number, (trouble, later) in enumerate(troubles):
         generation = next(generations)
         cluster = world.add_cluster(f"enemy-{number}", generation=generation)  # type: ignore[arg-type]
         cluster.populate(3, every=5.0)
-        hosted = generation in {"zilliz", "v1"}
+        hosted = cluster.dialect.hosted
         enemy = Enemy(
             cluster.id,
-            kind,
+            trouble.kind,
             url if hosted else f"{url}/clusters/{cluster.id}",
-            generation if generation in {"v1", "milvus-2.3"} else "v2",
-            1 if "retry_after" in given else 2,
+            cluster.dialect.api,
+            1 if trouble.parameters.get("retry_after") else 2,
         )
-        yield enemy, cluster, Trouble.of(kind, given), later
+        yield enemy, cluster, trouble, later
 
 
 def _turn(cluster: SimulatedCluster, trouble: Trouble) -> None:
