@@ -1,8 +1,9 @@
-"""The door on real sockets: TLS, passwords, bounds; asked by curl, by Prometheus, and by those who mean no good."""
+"""Basic auth, TLS and limits on real sockets, against curl, Prometheus and hostile clients."""
 
 import asyncio
-import contextlib
+import errno
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -19,14 +20,11 @@ import requests
 from starlette.responses import PlainTextResponse
 
 from monitor.config import WebConfig, parse
-from monitor.fleet import Fleet
-from monitor.web import AddressError, Server, bound_socket, create_app, is_loopback
-from monitor.web import connection as connection_module
-from monitor.web import door as door_module
-from monitor.web import server as server_module
-from monitor.web.names import names_of
+from monitor.web import AddressError, WebLimits, bound_socket, is_loopback
+from monitor.web.protocol import certificate_names
 from tests.daemon import finished, started, write_config
 from tests.prometheus import running_prometheus
+from tests.served_app import ServedApp, WatchedClusters
 from tests.venvs import missing
 
 COST = 8
@@ -69,70 +67,26 @@ def folder(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "web"))
 
 
-class Monitored:
-    """A daemon with nothing to do."""
+class Monitor(WatchedClusters):
+    """A daemon without clusters."""
 
-    def __init__(self):
-        self.fleet = Fleet(lambda _: None, lambda _: ())
-
-    reloads = 0
     body = b"up 1\n"
 
     def scrape(self, _accept, _now):
         return self.body, "text/plain"
 
-    def healthy(self):
-        return True
 
-    def ready(self):
-        return True
+class Served(ServedApp):
+    """Its server."""
 
-    async def reload(self):
-        self.reloads += 1
-
-    def files(self, cluster, job_id):
-        raise NotImplementedError
-
-
-class Served:
-    """A server in a thread of its own."""
-
-    def __init__(self, web=None, app=None):
-        self.monitored = Monitored()
-        self.sock = bound_socket("127.0.0.1", 0)
-        self.port = self.sock.getsockname()[1]
-        web = web or WebConfig()
-        self.url = f"{'https' if web.context else 'http'}://localhost:{self.port}"
-        self.server = Server(app or create_app(self.monitored), web)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self):
-        with contextlib.closing(self.loop):
-            self.loop.run_until_complete(self.server.serve(sockets=[self.sock]))
-
-    def __enter__(self):
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.001)
-        return self
-
-    def __exit__(self, *_):
-        self.server.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-    def take(self, web):
-        asyncio.run_coroutine_threadsafe(self.server.take(web), self.loop).result(10)
-        self.url = f"{'https' if web.context else 'http'}://localhost:{self.port}"
-
-    def ask(self, method="GET", path="/metrics", **arguments):
-        return requests.request(method, self.url + path, timeout=20, **arguments)
+    def __init__(self, web=None, app=None, **limits):
+        self.monitor = Monitor()
+        super().__init__(self.monitor, web or WebConfig(), app=app, **limits)
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def said(self, *parts):
+    def sent(self, *parts):
         """Send bytes and return everything that is answered until the end."""
         with self.connect() as connection:
             with suppress(BrokenPipeError, ConnectionResetError):
@@ -217,8 +171,8 @@ def test_a_client_certificate_needs_an_allowed_name(folder, name, status):
 def test_names_of_a_certificate():
     names = (("DNS", "a.b"), ("IP Address", "0:0:0:0:0:0:0:1\n"), ("URI", "spiffe://x"), ("IP Address", "<invalid>"))
 
-    assert names_of({"subjectAltName": names}) == {"a.b", "::1", "spiffe://x", "<invalid>"}
-    assert names_of(None) == frozenset()
+    assert certificate_names({"subjectAltName": names}) == {"a.b", "::1", "spiffe://x", "<invalid>"}
+    assert certificate_names(None) == frozenset()
 
 
 def test_a_real_prometheus_scrapes_over_tls_with_a_password(folder, tmp_path):
@@ -238,11 +192,11 @@ def test_a_real_prometheus_scrapes_over_tls_with_a_password(folder, tmp_path):
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/", "/nothing"])
 def test_nothing_is_told_without_a_password(folder, path):
     with Served(web_config(folder, users())) as served:
-        answer = served.ask(path=path)
+        answer = served.get(path=path)
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="milvus-import-monitor", charset="UTF-8"'
-    assert answer.text == "a user and a password are needed\n"
+    assert answer.text == "a user name and a password are required\n"
 
 
 @pytest.mark.parametrize(
@@ -251,15 +205,15 @@ def test_nothing_is_told_without_a_password(folder, path):
 def test_a_header_that_is_no_credential_is_refused_without_a_check(folder, monkeypatch, header):
     monkeypatch.setattr(bcrypt, "checkpw", None)
     with Served(web_config(folder, users())) as served:
-        assert served.ask(headers={"Authorization": header}).status_code == 401
+        assert served.get(headers={"Authorization": header}).status_code == 401
 
 
 def test_a_reload_needs_the_password(folder):
     with Served(web_config(folder, users())) as served:
-        refused = served.ask("POST", "/-/reload").status_code
-        taken = served.ask("POST", "/-/reload", auth=RIGHT).status_code
+        refused = served.request("POST", "/-/reload").status_code
+        taken = served.request("POST", "/-/reload", auth=RIGHT).status_code
 
-        assert (refused, taken, served.monitored.reloads) == (401, 200, 1)
+        assert (refused, taken, served.monitor.reloads) == (401, 200, 1)
 
 
 @pytest.mark.parametrize(
@@ -280,40 +234,18 @@ def test_no_page_of_another_site_reloads(headers, status):
     with Served() as served:
         own = {name: value.replace("PORT", str(served.port)) for name, value in headers.items()}
 
-        assert served.ask("POST", "/-/reload", headers=own).status_code == status
-        assert served.monitored.reloads == (status == 200)
-        assert served.ask("GET", "/metrics", headers=own).status_code == 200
+        assert served.request("POST", "/-/reload", headers=own).status_code == status
+        assert served.monitor.reloads == (status == 200)
+        assert served.request("GET", "/metrics", headers=own).status_code == 200
 
 
 def test_the_cost_of_bcrypt_is_paid_once_for_a_credential(folder, monkeypatch):
     calls = counted(monkeypatch)
     with Served(web_config(folder, users())) as served, ThreadPoolExecutor(10) as pool:
-        together = list(pool.map(lambda _: served.ask(auth=RIGHT).status_code, range(10)))
-        later = [served.ask(auth=RIGHT).status_code for _ in range(20)]
+        together = list(pool.map(lambda _: served.get(auth=RIGHT).status_code, range(10)))
+        later = [served.get(auth=RIGHT).status_code for _ in range(20)]
 
     assert set(together + later) == {200}
-    assert len(calls) == 1
-
-
-def test_who_asks_in_the_moment_in_which_a_check_ends_pays_for_none(monkeypatch):
-    calls = counted(monkeypatch)
-    door = door_module.Door(PlainTextResponse("in"), WebConfig(users=(("prometheus", hashed()),)))
-    credential = ("prometheus", PASSWORD.encode(), "127.0.0.1")
-    begin, second = door._begin, []
-
-    def begun(*asked):
-        check = begin(*asked)
-        check.add_done_callback(lambda _: second.append(asyncio.ensure_future(door._knows(*credential))))
-        return check
-
-    async def ask():
-        return await door._knows(*credential), await second[0]
-
-    monkeypatch.setattr(door, "_begin", begun)
-    known = asyncio.run(ask())
-    door.close()
-
-    assert known == (True, True)
     assert len(calls) == 1
 
 
@@ -329,26 +261,31 @@ def counted(monkeypatch):
     return calls
 
 
-def test_an_unknown_user_costs_what_a_known_one_does(folder, monkeypatch):
+def test_the_time_of_a_check_does_not_show_whether_a_user_exists(folder, monkeypatch):
     calls = counted(monkeypatch)
-    with Served(web_config(folder, users())) as served:
-        for name in ("prometheus", "nobody"):
-            assert served.ask(auth=(name, "wrong")).status_code == 401
+    both = users(prometheus=hashed(cost=4), admin=hashed(cost=6))
+    with Served(web_config(folder, both)) as served:
+        for _ in range(2):
+            for name in ("prometheus", "admin", *(f"user-{number}" for number in range(20))):
+                assert served.get(auth=(name, "wrong")).status_code == 401
+    costs = [call[4:6] for call in calls]
 
-    assert [call[4:6] for call in calls] == [b"08", b"08"]
+    assert costs[:2] == [b"04", b"06"]
+    assert set(costs[2:22]) == {b"04", b"06"}  # unknown names have either cost,
+    assert costs[:22] == costs[22:]  # and always the same
 
 
 @pytest.mark.parametrize("password", ["p" * 100, "", "ü:ö", "a\0b"])
 def test_passwords_of_every_kind(folder, password):
     hash_ = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$")
     with Served(web_config(folder, users(ann=hash_))) as served:
-        assert served.ask(auth=("ann", password.encode())).status_code == 200
-        assert served.ask(auth=("ann", b"x" + password.encode())).status_code == 401
+        assert served.get(auth=("ann", password.encode())).status_code == 200
+        assert served.get(auth=("ann", b"x" + password.encode())).status_code == 401
 
 
 def test_a_flood_of_wrong_passwords_stops_no_scrape(folder):
     with Served(web_config(folder, users(prometheus=hashed(cost=12)))) as served, ThreadPoolExecutor(40) as pool:
-        assert served.ask(auth=RIGHT).status_code == 200
+        assert served.get(auth=RIGHT).status_code == 200
         stop = threading.Event()
 
         def flood(number):
@@ -356,14 +293,14 @@ def test_a_flood_of_wrong_passwords_stops_no_scrape(folder):
             attempt = 0
             while not stop.is_set():
                 attempt += 1
-                statuses.add(served.ask(auth=("prometheus", f"{number}-{attempt}")).status_code)
+                statuses.add(served.get(auth=("prometheus", f"{number}-{attempt}")).status_code)
             return statuses
 
         floods = [pool.submit(flood, number) for number in range(40)]
         times = []
         for _ in range(30):
             begun = time.monotonic()
-            assert served.ask(auth=RIGHT).status_code == 200
+            assert served.get(auth=RIGHT).status_code == 200
             times.append(time.monotonic() - begun)
         stop.set()
         answers = set().union(*(one.result() for one in floods))
@@ -373,31 +310,30 @@ def test_a_flood_of_wrong_passwords_stops_no_scrape(folder):
     assert 503 in answers
 
 
-def test_whoever_is_not_let_in_for_want_of_room_is_told_when_to_try_again(folder, monkeypatch):
-    monkeypatch.setattr(door_module, "WAITING_OF_ONE", 0)
-    with Served(web_config(folder, users())) as served:
-        answer = served.ask(auth=RIGHT)
+def test_one_password_too_many_is_refused_with_a_time_to_try_again(folder):
+    with Served(web_config(folder, users()), waiting_passwords_per_address=0) as served:
+        answer = served.get(auth=RIGHT)
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
 
 
-def test_the_headers_are_on_every_answer(folder, monkeypatch):
-    monkeypatch.setattr(server_module, "CONNECTIONS", 20)
+def test_the_headers_are_on_every_answer(folder):
     headers = "http_server_config: {headers: {X-Frame-Options: deny, Content-Security-Policy: default-src x}}\n"
-    with Served(web_config(folder, users() + headers)) as served:
-        answers = [served.ask(), served.ask(auth=RIGHT), served.ask(path="/x", auth=RIGHT)]
-        page = served.ask(path="/", auth=RIGHT)
-        broken = served.said(b"\x00\r\n\r\n")
+    with Served(web_config(folder, users() + headers), connections=20) as served:
+        answers = [served.get(), served.get(auth=RIGHT), served.get("/x", auth=RIGHT)]
+        page = served.get("/", auth=RIGHT)
+        broken = served.sent(b"\x00\r\n\r\n")
         with ExitStack() as stack:
             for _ in range(20):
                 stack.enter_context(served.connect())
-            full = served.ask(auth=RIGHT)
+            full = served.sent()
 
     assert [answer.status_code for answer in answers] == [401, 200, 404]
     assert {answer.headers["X-Frame-Options"] for answer in answers} == {"deny"}
     assert broken.startswith(b"HTTP/1.1 400 ")
+    assert full.startswith(b"HTTP/1.1 503 ")
     assert b"x-frame-options: deny\r\n" in broken
-    assert (full.status_code, full.headers["X-Frame-Options"]) == (503, "deny")
+    assert b"x-frame-options: deny\r\n" in full
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")  # its own
 
 
@@ -405,20 +341,20 @@ def test_a_reload_takes_users_certificate_and_tls_without_a_restart(folder):
     with Served(web_config(folder, users())) as served:
         session = requests.Session()
         assert session.get(served.url, auth=RIGHT, timeout=20).status_code == 200
-        served.take(web_config(folder, users(prometheus=hashed("changed"))))
-        assert served.ask(auth=RIGHT).status_code == 401
-        assert served.ask(auth=("prometheus", "changed")).status_code == 200
-        served.take(web_config(folder, tls()))
-        first = served.ask(verify=folder / "tls.crt").status_code
-        served.take(web_config(folder, tls("renewed")))
+        served.apply_web_config(web_config(folder, users(prometheus=hashed("changed"))))
+        assert served.get(auth=RIGHT).status_code == 401
+        assert served.get(auth=("prometheus", "changed")).status_code == 200
+        served.apply_web_config(web_config(folder, tls()))
+        first = served.get(verify=folder / "tls.crt").status_code
+        served.apply_web_config(web_config(folder, tls("renewed")))
         with pytest.raises(requests.exceptions.SSLError):
-            served.ask(verify=folder / "tls.crt")
-        second = served.ask(verify=folder / "renewed.crt").status_code
-        served.take(web_config(folder, tls("renewed", MUTUAL)))
+            served.get(verify=folder / "tls.crt")
+        second = served.get(verify=folder / "renewed.crt").status_code
+        served.apply_web_config(web_config(folder, tls("renewed", MUTUAL)))
         with pytest.raises(requests.RequestException):
-            served.ask(verify=folder / "renewed.crt")
-        served.take(WebConfig())
-        last = served.ask().status_code
+            served.get(verify=folder / "renewed.crt")
+        served.apply_web_config(WebConfig())
+        last = served.get().status_code
         session.close()
 
     assert (first, second, last) == (200, 200, 200)
@@ -427,32 +363,34 @@ def test_a_reload_takes_users_certificate_and_tls_without_a_restart(folder):
 def test_a_reload_ends_what_was_open_when_something_changed_and_only_then(folder):
     web = web_config(folder, users())
     with Served(web) as served, served.connect() as idle:
-        served.take(web)
+        served.apply_web_config(web)
         idle.sendall(GET + b"\r\n")
         answer = b""
-        while not answer.endswith(b"needed\n"):
+        while not answer.endswith(b"required\n"):
             answer += idle.recv(65536)
         assert answer.startswith(b"HTTP/1.1 401 ")
-        served.take(WebConfig())
+        served.apply_web_config(WebConfig())
         assert everything(idle) == b""
 
 
-def test_where_it_cannot_listen_anew_the_old_config_stays(folder):
+def test_when_it_cannot_listen_again_the_previous_config_stays(folder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     with Served(web_config(folder, users())) as served:
-        for sock in served.server._own_sockets:  # what a process without a file to spare sees
-            sock.close()
-        with pytest.raises(AddressError, match=r"^cannot listen with the new web config: "):
-            served.take(WebConfig(fingerprint="other"))
+        monkeypatch.setattr(served.loop, "create_server", fail)
+        with pytest.raises(AddressError, match=r"^cannot listen with the new web config: Too many open files$"):
+            served.apply_web_config(WebConfig(fingerprint="other"))
 
-        assert served.ask().status_code == 401
-        assert served.ask(auth=RIGHT).status_code == 200
+        assert served.get().status_code == 401
+        assert served.get(auth=RIGHT).status_code == 200
 
 
-def test_a_config_that_comes_before_the_start_counts(folder):
+def test_a_config_that_is_applied_before_the_start_counts(folder):
     served = Served(web_config(folder, users()))
-    asyncio.run(served.server.take(WebConfig(fingerprint="other")))
+    asyncio.run(served.server.apply_web_config(WebConfig(fingerprint="other")))
     with served:
-        assert served.ask().status_code == 200
+        assert served.get().status_code == 200
 
 
 def test_nobody_is_turned_away_while_the_config_changes(folder):
@@ -471,7 +409,7 @@ def test_nobody_is_turned_away_while_the_config_changes(folder):
         thread = threading.Thread(target=connect)
         thread.start()
         for number in range(30):
-            served.take(webs[number % 3])
+            served.apply_web_config(webs[number % 3])
         stop.set()
         thread.join()
 
@@ -490,15 +428,15 @@ def test_nobody_is_turned_away_while_the_config_changes(folder):
 )
 def test_a_head_beyond_its_bound_is_refused(parts):
     with Served() as served:
-        answer = served.said(*parts)
+        answer = served.sent(*parts)
 
         assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # a reset can overtake the answer
-        assert served.ask().status_code == 200
+        assert served.get().status_code == 200
 
 
 def test_a_head_within_its_bound_is_taken():
     with Served() as served:
-        assert served.ask(headers={f"X-{number}": "x" * 1000 for number in range(30)}).status_code == 200
+        assert served.get(headers={f"X-{number}": "x" * 1000 for number in range(30)}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -510,8 +448,8 @@ def test_a_head_within_its_bound_is_taken():
 )
 def test_a_body_that_says_it_is_beyond_its_bound_is_refused(parts):
     with Served() as served:
-        assert served.said(*parts)[:13] in {b"HTTP/1.1 413 ", b"HTTP/1.1 400 "}
-        assert served.monitored.reloads == 0
+        assert served.sent(*parts)[:13] in {b"HTTP/1.1 413 ", b"HTTP/1.1 400 "}
+        assert served.monitor.reloads == 0
 
 
 def test_a_body_of_unknown_length_is_cut_at_its_bound():
@@ -527,12 +465,12 @@ def test_a_body_of_unknown_length_is_cut_at_its_bound():
 
     with Served(app=app) as served:
         head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        answer = served.said(head, *[b"2710\r\n" + b"x" * 10_000 + b"\r\n"] * 100)
-        small = served.ask("POST", "/", data=b"x" * 60_000)
+        answer = served.sent(head, *[b"2710\r\n" + b"x" * 10_000 + b"\r\n"] * 100)
+        small = served.request("POST", "/", data=b"x" * 60_000)
 
     assert answer.startswith(b"HTTP/1.1 413 ") or answer == b""
     assert small.text == "all of it\n"
-    assert max(received) <= connection_module.BODY_BYTES
+    assert max(received) <= WebLimits().body_bytes
 
 
 def test_a_body_that_comes_after_its_head_is_not_counted_as_a_head():
@@ -546,10 +484,9 @@ def test_a_body_that_comes_after_its_head_is_not_counted_as_a_head():
     assert answer.startswith(b"HTTP/1.1 404 ")
 
 
-def test_who_does_not_read_is_cut_off(monkeypatch):
-    monkeypatch.setattr(connection_module.Connection, "write_within", 0.5)
-    with Served() as served:
-        served.monitored.body = b"x" * 50_000_000
+def test_a_client_that_does_not_read_is_disconnected():
+    with Served(write_timeout=0.5) as served:
+        served.monitor.body = b"x" * 50_000_000
         with served.connect() as slow:
             slow.sendall(GET + b"\r\n")
             gone(served, 0)
@@ -560,10 +497,10 @@ def test_who_does_not_read_is_cut_off(monkeypatch):
             gone(served, 0)
 
 
-def gone(served, left, within=15.0):
+def gone(served, left, timeout=15.0):
     """Wait until a connection was made, and then until so many are left."""
     connections = served.server.server_state.connections
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + timeout
     while len(connections) <= left and time.monotonic() < deadline:
         time.sleep(0.01)
     while len(connections) > left and time.monotonic() < deadline:
@@ -571,9 +508,8 @@ def gone(served, left, within=15.0):
     assert len(connections) == left
 
 
-def test_who_sends_a_byte_now_and_then_is_cut_off(monkeypatch):
-    monkeypatch.setattr(server_module, "KEEP_ALIVE", 1)
-    with Served() as served:
+def test_a_client_that_sends_a_byte_now_and_then_is_disconnected():
+    with Served(keep_alive=1) as served:
         for begin, drop in (
             (GET, b"X"),
             (GET + b"\r\n", b"\r\n"),
@@ -599,7 +535,7 @@ def test_a_thousand_idle_tls_connections_stop_no_scrape(folder):
         times = []
         for _ in range(5):
             begun = time.monotonic()
-            assert served.ask(auth=RIGHT, verify=folder / "tls.crt").status_code == 200
+            assert served.get(auth=RIGHT, verify=folder / "tls.crt").status_code == 200
             times.append(time.monotonic() - begun)
 
     assert max(times) < 5, times

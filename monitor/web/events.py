@@ -1,0 +1,169 @@
+"""The stream of changes as server-sent events: a bounded queue per client; a slow one has to fetch everything again."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final, get_args
+
+import msgspec
+
+from monitor.web.context import Context
+from monitor.web.overview import StatusChange
+from monitor.web.params import EventName
+from monitor.web.views import cluster_view, job_view, transition_view
+
+EVENTS: Final[tuple[str, ...]] = get_args(EventName)
+_DEFAULT_EVENTS: Final = frozenset(EVENTS) - {"pulse"}
+
+
+class TooManyStreamsError(Exception):
+    """There are too many streams, in all or from one address."""
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """The events of one change, encoded once for all streams."""
+
+    version: int
+    cluster: str | None
+    events: tuple[tuple[str, bytes], ...]
+
+
+class Stream:
+    """The events that one client waits for."""
+
+    def __init__(self, cluster: str | None, events: frozenset[str], address: str, version: int) -> None:
+        self.cluster = cluster
+        self.events = events or _DEFAULT_EVENTS
+        self.address = address
+        self.version = version
+        self.queue: deque[_Batch] = deque()
+        self.dropped = self.pulse = self.ended = False
+        self.ready = asyncio.Event()
+
+    @property
+    def only_pulse(self) -> bool:
+        """Whether the client wants to know only that something has changed."""
+        return self.events == {"pulse"}
+
+    def put(self, batch: _Batch, limit: int) -> None:
+        """Queue a batch, unless it is about another cluster."""
+        if None not in {self.cluster, batch.cluster} and self.cluster != batch.cluster:
+            return
+        self.version, self.pulse = batch.version, "pulse" in self.events
+        if not self.only_pulse:
+            self.queue.append(batch)
+        if len(self.queue) > limit:
+            self.queue.clear()
+            self.dropped = True
+        self.ready.set()
+
+    def end(self) -> None:
+        """End the stream."""
+        self.ended = True
+        self.ready.set()
+
+
+class EventStreams:
+    """Passes the changes of the fleet, made in any thread, to the streams in the event loop."""
+
+    def __init__(self, context: Context) -> None:
+        self._fleet = context.fleet
+        self._clock = context.clock
+        self._limits = context.limits
+        self._streams: set[Stream] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fleet.subscribe(self._publish)
+
+    def open(self, cluster: str | None, events: frozenset[str], address: str) -> Stream:
+        """Return a stream of what changes from now on; `close` it.
+
+        Raises:
+            TooManyStreamsError: There are too many.
+        """
+        same = sum(stream.address == address for stream in self._streams)
+        if len(self._streams) >= self._limits.streams or same >= self._limits.streams_per_address:
+            raise TooManyStreamsError
+        self._loop = asyncio.get_running_loop()
+        stream = Stream(cluster, events, address, self._fleet.version)
+        self._streams.add(stream)
+        return stream
+
+    def close(self, stream: Stream) -> None:
+        """Forget a stream."""
+        self._streams.discard(stream)
+
+    def end(self) -> None:
+        """End every stream: the monitor stops, or other clients are allowed from now on."""
+        for stream in list(self._streams):
+            stream.end()
+
+    async def read(self, stream: Stream) -> AsyncIterator[bytes]:
+        """Yield the events of a stream until it is ended."""
+        yield encode_event("hello", {"version": stream.version})
+        next_pulse = 0.0
+        while not stream.ended:
+            wait = max(0.0, next_pulse - time.monotonic()) if stream.pulse else self._limits.heartbeat
+            try:
+                await asyncio.wait_for(stream.ready.wait(), wait)
+            except TimeoutError:
+                if not stream.pulse:
+                    yield b": still here\n\n"
+                    continue
+            stream.ready.clear()
+            if stream.dropped:
+                stream.dropped = False
+                yield encode_event("refetch", {"version": stream.version})
+            while stream.queue and not stream.ended:
+                batch = stream.queue.popleft()
+                wanted = b"".join(data for name, data in batch.events if name in stream.events or name == "refetch")
+                if wanted:
+                    yield wanted
+            if stream.pulse and time.monotonic() >= next_pulse and not stream.ended:
+                stream.pulse, next_pulse = False, time.monotonic() + self._limits.pulse_interval
+                yield encode_event("pulse", {"version": stream.version})
+        yield encode_event("end", {})
+
+    def _publish(self, change: StatusChange) -> None:
+        """Encode the events of a change in the thread of its poll, if anybody wants them."""
+        loop, streams = self._loop, list(self._streams)
+        if loop is None or not streams:
+            return
+        events = () if all(stream.only_pulse for stream in streams) else self._events(change)
+        batch = _Batch(change.version, change.status and change.status.cluster.name, events)
+        with suppress(RuntimeError):  # the loop has ended, and all streams with it
+            loop.call_soon_threadsafe(self._queue, batch)
+
+    def _queue(self, batch: _Batch) -> None:
+        for stream in self._streams:
+            stream.put(batch, self._limits.stream_queue)
+
+    def _events(self, change: StatusChange) -> tuple[tuple[str, bytes], ...]:
+        status, diff = change.status, change.diff
+        if status is None:
+            return (("refetch", encode_event("refetch", {"version": change.version})),)
+        name, now = status.cluster.name, self._clock()
+        events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
+        if diff is not None:
+            gone = _delisted(change)
+            if len(diff.changed) + len(gone) > self._limits.jobs_per_poll:
+                return (("refetch", encode_event("refetch", {"version": change.version})),)
+            events += [("job", job_view(name, job, now)) for job in diff.changed]
+            events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
+        events += [("transition", transition_view(recorded)) for recorded in change.transitions]
+        return tuple((event, encode_event(event, data)) for event, data in events)
+
+
+def _delisted(change: StatusChange) -> list[str]:
+    """Return the ids of jobs that are shown no more: not listed, and tracked no more."""
+    if change.diff is None:
+        return []
+    snapshot = change.diff.snapshot
+    ids = (*change.diff.removed_ids, *change.diff.delisted_ids, *(job.job_id for job in change.diff.changed))
+    return [job_id for job_id in ids if job_id not in snapshot.tracked and job_id not in snapshot.listing.records]
+
+
+def encode_event(name: str, data: object) -> bytes:
+    """Return a server-sent event; JSON has no line breaks of its own."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))
