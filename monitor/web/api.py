@@ -3,9 +3,8 @@
 import base64
 import binascii
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from http import HTTPStatus
 from importlib.metadata import version
 from itertools import islice
@@ -17,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from monitor.store import CursorError, JobFilter, StoreUnavailableError, TransitionFilter
-from monitor.web.context import Context
+from monitor.web.context import Context, UnknownClusterError
 from monitor.web.events import EventStreams, TooManyStreamsError
-from monitor.web.overview import ClusterJob, FleetStatus, finished_only
+from monitor.web.overview import ClusterJob, finished_only
 from monitor.web.params import (
     ClustersQuery,
     JobQuery,
@@ -115,6 +114,7 @@ class Api:
     """Handlers of the endpoints."""
 
     def __init__(self, context: Context, streams: EventStreams) -> None:
+        self._context = context
         self._fleet = context.fleet
         self._store = context.store
         self._clock = context.clock
@@ -136,13 +136,11 @@ class Api:
     async def _clusters(self, _: Request, query: ClustersQuery) -> Response:
         after = _decode_cursor(query.cursor, 1)[0] if query.cursor else ""
 
+        only = None if query.cluster is None else await self._context.find_cluster(query.cluster)
+
         def load() -> Response:
-            check_cluster(self._fleet, query.cluster)
-            statuses = (
-                status
-                for status in self._fleet.clusters(query.cluster or after)
-                if status.cluster.name > after and query.cluster in {None, status.cluster.name}
-            )
+            found = self._fleet.clusters(after) if only is None else [only]
+            statuses = (status for status in found if status.cluster.name > after)
             page, cursor = _page(statuses, query.limit, lambda status: (status.cluster.name,))
             return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
 
@@ -150,6 +148,8 @@ class Api:
 
     async def _jobs(self, _: Request, query: JobsQuery) -> Response:
         after = _decode_cursor(query.cursor, 2) if query.cursor else None
+        if query.cluster is not None:
+            await self._context.find_cluster(query.cluster)
         job_filter = JobFilter(
             cluster=query.cluster,
             database=query.database,
@@ -160,7 +160,6 @@ class Api:
         )
 
         def load() -> Response:
-            check_cluster(self._fleet, query.cluster)
             position = (after[0], after[1]) if after else None
             # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
             tracked = list(islice(self._fleet.tracked_jobs(job_filter, position), query.limit + 1))
@@ -194,17 +193,12 @@ class Api:
         return jobs
 
     async def _job(self, _: Request, query: JobQuery) -> Response:
-        await self._check_cluster(query.cluster)
+        await self._context.find_cluster(query.cluster)
         job = self._fleet.tracked_job(query.cluster, query.id)
         job = job or await self._store_pool.run(lambda: self._store.job(query.cluster, query.id))
         if job is None:
             raise ParameterError("no such job", f"its transitions may still be recorded: {PREFIX}/transitions", 404)
         return json_response(job_view(query.cluster, job, self._clock()))
-
-    async def _check_cluster(self, name: str | None) -> None:
-        """Raise ParameterError for an unknown cluster; the search for the nearest name is not for the event loop."""
-        if name is not None and self._fleet.cluster(name) is None:
-            await self._memory_pool.run(lambda: check_cluster(self._fleet, name))
 
     async def _transitions(self, _: Request, query: TransitionsQuery) -> Response:
         now = self._clock()
@@ -222,7 +216,8 @@ class Api:
         return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
 
     async def _stream(self, request: Request, query: StreamQuery) -> Response:
-        await self._check_cluster(query.cluster)
+        if query.cluster is not None:
+            await self._context.find_cluster(query.cluster)
         if request.method == "HEAD":
             return Response(headers=_STREAM_HEADERS, media_type=_EVENT_STREAM)  # nobody would read a stream to its end
         try:
@@ -231,14 +226,7 @@ class Api:
         except TooManyStreamsError:
             return problem(503, "too many streams are open", "close one, or poll instead")
 
-        async def events() -> AsyncIterator[bytes]:
-            try:
-                async for part in self._streams.read(stream):
-                    yield part
-            finally:
-                self._streams.close(stream)
-
-        return StreamingResponse(events(), media_type=_EVENT_STREAM, headers=_STREAM_HEADERS)
+        return StreamingResponse(self._streams.read(stream), media_type=_EVENT_STREAM, headers=_STREAM_HEADERS)
 
 
 def _handler(
@@ -249,6 +237,9 @@ def _handler(
             return await method(request, read_query(request.query_params, endpoint.query))
         except ParameterError as error:
             return problem(error.status, str(error), error.hint)
+        except UnknownClusterError as error:
+            hint = f"did you mean {error.nearest}?" if error.nearest else f"{PREFIX}/clusters lists them"
+            return problem(404, str(error), hint)
         except CursorError as error:
             return problem(400, str(error), "start again without a cursor")
         except BusyError:
@@ -257,15 +248,6 @@ def _handler(
             return problem(503, "the database is unavailable", "only unfinished jobs and recent failures are in memory")
 
     return handle
-
-
-def check_cluster(fleet: FleetStatus, name: str | None) -> None:
-    """Raise ParameterError if a cluster is not watched; its hint names the nearest one."""
-    if name is None or fleet.cluster(name) is not None:
-        return
-    nearest = get_close_matches(name, fleet.names()[:1000], 1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"{PREFIX}/clusters lists them"
-    raise ParameterError(f"no cluster is named {name!r}", hint, 404)
 
 
 def json_response(value: msgspec.Struct, status: int = 200) -> Response:

@@ -35,11 +35,6 @@ class BasicAuth:
 
     bcrypt takes a twentieth of a second to seconds, so it runs in one thread, and after a wrong password that thread
     sleeps for as long as the check took: guessing costs at most half a core, and no scrape waits for it.
-
-    Args:
-        app: The app.
-        web: The users.
-        limits: How many passwords may wait.
     """
 
     def __init__(self, app: ASGIApp, web: WebConfig, limits: WebLimits) -> None:
@@ -95,9 +90,8 @@ class BasicAuth:
             return True
         check = self._checks.get(digest)
         if check is None:
-            if len(self._checks) >= self._limits.waiting_passwords:
-                raise BusyError
-            if self._waiting[address] >= self._limits.waiting_passwords_per_address:
+            full = len(self._checks) >= self._limits.waiting_passwords
+            if full or self._waiting[address] >= self._limits.waiting_passwords_per_address:
                 raise BusyError
             check = asyncio.ensure_future(self._check(digest, name, hashed, password, address))
             self._checks[digest] = check

@@ -15,7 +15,7 @@ from monitor.web.params import EventName
 from monitor.web.views import cluster_view, job_view, transition_view
 
 EVENTS: Final[tuple[str, ...]] = get_args(EventName)
-_DEFAULT_EVENTS: Final = frozenset(EVENTS) - {"pulse"}
+_PULSE: Final = frozenset({"pulse"})
 
 
 class TooManyStreamsError(Exception):
@@ -35,33 +35,23 @@ class Stream:
 
     def __init__(self, cluster: str | None, events: frozenset[str], address: str, version: int) -> None:
         self.cluster = cluster
-        self.events = events or _DEFAULT_EVENTS
+        self.events = events or frozenset(EVENTS) - _PULSE
         self.address = address
         self.version = version
         self.queue: deque[_Batch] = deque()
         self.dropped = self.pulse = self.ended = False
         self.ready = asyncio.Event()
 
-    @property
-    def only_pulse(self) -> bool:
-        """Whether the client wants to know only that something has changed."""
-        return self.events == {"pulse"}
-
     def put(self, batch: _Batch, limit: int) -> None:
         """Queue a batch, unless it is about another cluster."""
         if None not in {self.cluster, batch.cluster} and self.cluster != batch.cluster:
             return
         self.version, self.pulse = batch.version, "pulse" in self.events
-        if not self.only_pulse:
+        if self.events != _PULSE:
             self.queue.append(batch)
         if len(self.queue) > limit:
             self.queue.clear()
             self.dropped = True
-        self.ready.set()
-
-    def end(self) -> None:
-        """End the stream."""
-        self.ended = True
         self.ready.set()
 
 
@@ -77,7 +67,7 @@ class EventStreams:
         self._fleet.subscribe(self._publish)
 
     def open(self, cluster: str | None, events: frozenset[str], address: str) -> Stream:
-        """Return a stream of what changes from now on; `close` it.
+        """Return a stream of what changes from now on; read it to its end, or close its generator.
 
         Raises:
             TooManyStreamsError: There are too many.
@@ -90,17 +80,21 @@ class EventStreams:
         self._streams.add(stream)
         return stream
 
-    def close(self, stream: Stream) -> None:
-        """Forget a stream."""
-        self._streams.discard(stream)
-
     def end(self) -> None:
         """End every stream: the monitor stops, or other clients are allowed from now on."""
         for stream in list(self._streams):
-            stream.end()
+            stream.ended = True
+            stream.ready.set()
 
     async def read(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield the events of a stream until it is ended."""
+        try:
+            async for part in self._read(stream):
+                yield part
+        finally:
+            self._streams.discard(stream)
+
+    async def _read(self, stream: Stream) -> AsyncIterator[bytes]:
         yield encode_event("hello", {"version": stream.version})
         next_pulse = 0.0
         while not stream.ended:
@@ -130,8 +124,9 @@ class EventStreams:
         loop, streams = self._loop, list(self._streams)
         if loop is None or not streams:
             return
-        events = () if all(stream.only_pulse for stream in streams) else self._events(change)
-        batch = _Batch(change.version, change.status and change.status.cluster.name, events)
+        events = () if all(stream.events == _PULSE for stream in streams) else self._events(change)
+        cluster = None if change.status is None else change.status.cluster.name
+        batch = _Batch(change.version, cluster, events)
         with suppress(RuntimeError):  # the loop has ended, and all streams with it
             loop.call_soon_threadsafe(self._queue, batch)
 

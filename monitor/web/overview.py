@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -45,6 +45,11 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     last_success: float | None = None
     last_poll: float | None = None
     snapshot: Snapshot | None = None
+
+    @property
+    def tracked(self) -> Collection[Job]:
+        """The tracked jobs."""
+        return () if self.snapshot is None else self.snapshot.tracked.values()
 
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
@@ -122,39 +127,32 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
     """Return an overview of some clusters."""
     totals: Counter[JobState] = Counter()
     statuses: Counter[str] = Counter()
-    attention: list[tuple[int, float, ClusterJob]] = []
+    attention: list[tuple[int, ClusterJob]] = []
     running: list[ClusterJob] = []
-    ranked: list[tuple[int, str, ClusterStatus]] = []
+    ranked: list[tuple[int, ClusterStatus]] = []
     stalled = 0
     for status in clusters:
         name, needs_attention = status.cluster.name, False
         oldest = now - status.cluster.failed_retention
         totals.update(status.count_states())
         statuses[status.status] += 1
-        for job in () if status.snapshot is None else status.snapshot.tracked.values():
+        for job in status.tracked:
             stalled += job.stalled
             urgency = _urgency(job, oldest)
             needs_attention |= urgency is not None
             if not matches(search, name, job):
                 continue
             if urgency is not None:
-                attention.append((urgency, -job.state_since, (name, job)))
+                attention.append((urgency, (name, job)))
             elif not job.finished:
                 running.append((name, job))
         rank = 0 if status.status == "down" else 1 if needs_attention else 3 if status.snapshot is None else 2
-        ranked.append((rank, name, status))
-    attention.sort(key=lambda entry: entry[:2])
+        ranked.append((rank, status))
+    attention.sort(key=lambda entry: (entry[0], -entry[1][1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
-    ranked.sort(key=lambda entry: entry[:2])
-    return FleetOverview(
-        version=version,
-        totals=totals,
-        stalled=stalled,
-        statuses=statuses,
-        clusters=[status for *_, status in ranked],
-        attention=[entry for *_, entry in attention],
-        running=running,
-    )
+    ranked.sort(key=lambda entry: (entry[0], entry[1].cluster.name))
+    shown = [status for _, status in ranked]
+    return FleetOverview(version, totals, stalled, statuses, shown, [entry for _, entry in attention], running)
 
 
 def _urgency(job: Job, oldest: float) -> int | None:
@@ -268,12 +266,12 @@ class FleetStatus:
         cluster, job_id = after or ("", "")
         for status in self.clusters(cluster):
             name = status.cluster.name
-            if status.snapshot is None or search.cluster not in {None, name}:
+            if search.cluster not in {None, name}:
                 continue
             oldest = self._clock() - status.cluster.failed_retention
             matching = [
                 (name, job)
-                for job in status.snapshot.tracked.values()
+                for job in status.tracked
                 if matches(search, name, job)
                 and (job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest)
                 and (after is None or name != cluster or job.job_id > job_id)

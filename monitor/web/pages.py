@@ -1,7 +1,6 @@
 """The pages, rendered on the server: complete without JavaScript."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
@@ -15,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from monitor.jobs import JobState
 from monitor.store import CursorError, JobFilter, JobPage, StoreUnavailableError, TransitionFilter, TransitionPage
 from monitor.web.api import RETRY_AFTER
-from monitor.web.context import Context
+from monitor.web.context import Context, UnknownClusterError
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, storable
@@ -64,6 +63,7 @@ class Pages:
     """Handlers of the pages."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._fleet = context.fleet
         self._store = context.store
         self._clock = context.clock
@@ -88,7 +88,7 @@ class Pages:
 
         async def show() -> Response:
             if search.cluster is not None:
-                await self._check_cluster(search.cluster)
+                await self._context.find_cluster(search.cluster)
             filtered = search != JobFilter()
             finished = await self._finished(search, request.query_params) if filtered else None
             return await self._render(
@@ -111,7 +111,7 @@ class Pages:
         name, job_id = _text(request.query_params, "cluster"), _text(request.query_params, "id")
 
         async def show() -> Response:
-            await self._check_cluster(name)
+            cluster = await self._context.find_cluster(name)
             if not job_id:
                 raise _PageError(404, "The address names no job.", _LINKS_HINT, name)
             job, known = self._fleet.tracked_job(name, job_id), True
@@ -132,7 +132,7 @@ class Pages:
                 request,
                 "job.html",
                 lambda: {
-                    "cluster": self._cluster(name),
+                    "cluster": cluster_view(cluster),
                     "job_id": job_id,
                     "job": None if job is None else job_view(name, job, self._clock()),
                     "file_list": file_list,
@@ -149,7 +149,7 @@ class Pages:
         search = JobFilter(cluster=name, database=database, collection=collection)
 
         async def show() -> Response:
-            await self._check_cluster(name)
+            cluster = await self._context.find_cluster(name)
             finished = await self._finished(search, query)
             transition_filter = TransitionFilter(cluster=name, database=database, collection=collection)
             history = await self._history(request, transition_filter)
@@ -160,7 +160,7 @@ class Pages:
                     what = f"No imports into {collection or 'this collection'} of {name}."
                     raise _PageError(404, what, "A collection has a page once something is imported into it.", name)
                 return {
-                    "cluster": self._cluster(name),
+                    "cluster": cluster_view(cluster),
                     "database": database,
                     "collection": collection,
                     **self._sections(found, query),
@@ -187,6 +187,11 @@ class Pages:
             response: Response = await show()
         except _PageError as error:
             return self.problem(*error.args)
+        except UnknownClusterError as error:
+            if not error.name:
+                return self.problem(404, "The address names no cluster.", _LINKS_HINT)
+            hint = "Did you mean this one?" if error.nearest else "Names are those of the config."
+            return self.problem(404, f"No cluster is named {error.name}.", hint, error.nearest)
         except CursorError as error:
             return self.problem(400, "This page of the history cannot be shown.", f"{error}.".capitalize())
         except BusyError:
@@ -201,22 +206,6 @@ class Pages:
             return HTMLResponse(self._templates.get_template(template).render(context), headers=HEADERS)
 
         return await self._memory_pool.run(render)
-
-    async def _check_cluster(self, name: str) -> None:
-        if self._fleet.cluster(name) is not None:
-            return
-        if not name:
-            raise _PageError(404, "The address names no cluster.", _LINKS_HINT)
-        names = self._fleet.names()[:1000]
-        nearest = await self._memory_pool.run(lambda: get_close_matches(name, names, 1))
-        hint = "Did you mean this one?" if nearest else "Names are those of the config."
-        raise _PageError(404, f"No cluster is named {name}.", hint, *nearest)
-
-    def _cluster(self, name: str) -> Any:
-        status = self._fleet.cluster(name)
-        if status is None:  # it was removed from the config meanwhile
-            raise _PageError(404, f"No cluster is named {name}.", "Names are those of the config.")
-        return cluster_view(status)
 
     async def _finished(self, search: JobFilter, query: QueryParams) -> Mapping[str, Any] | None:
         """Return the section of finished jobs, None if the search is for others; no pager without the database."""

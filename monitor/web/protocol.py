@@ -26,12 +26,6 @@ class LimitedProtocol(HttpToolsProtocol):
     """Closes a connection when a request does not arrive, or a response is not read, in time.
 
     Without the first, idle connections would use up the connection limit; without the second, clients that never read.
-
-    Args:
-        config: uvicorn's.
-        state: The server's connections.
-        web: TLS names and headers.
-        limits: The limits.
     """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, web: WebConfig, limits: WebLimits) -> None:
@@ -43,7 +37,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._status = HTTPStatus.BAD_REQUEST
         self._in_head = True
         self._parsed = False  # whether the latest data began or ended a request
-        self._head_bytes = self._unparsed_bytes = self._body_bytes = 0
+        self._head_bytes = self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a client unless there are too many, or its certificate has none of the allowed names."""
@@ -59,7 +53,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timers."""
-        self._cancel_timers()
+        self._cancel(self._read_timer)
+        self._cancel(self._write_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,33 +62,26 @@ class LimitedProtocol(HttpToolsProtocol):
         self._parsed = False
         super().data_received(data)
         if self._in_head and not self._parsed and not self.transport.is_closing():
-            # The parser buffers an incomplete header without a callback.
-            self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > self._limits.head_bytes:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Start counting bytes and time."""
         self._parsed = self._in_head = True
-        self._head_bytes = self._unparsed_bytes = self._body_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         self._start_read_timer()
         super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        """Count the URL."""
-        self._count_head(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header, and refuse a body that it declares too large."""
-        self._count_head(len(name) + len(value) + len(": \r\n"))
-        if name.lower() == b"content-length" and value.isdigit() and int(value[:20]) > self._limits.body_bytes:
-            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """Start the request."""
+        """Start the request, unless its head, or the length that it declares for its body, exceeds the limit."""
         self._in_head = False
+        head = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if head > self._limits.head_bytes:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if any(value.isdigit() and int(value[:20]) > self._limits.body_bytes for value in lengths):
+            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -106,7 +94,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Stop the read timer while the response is made."""
         self._parsed = self._in_head = True
-        self._unparsed_bytes = 0
+        self._head_bytes = 0
         self._cancel(self._read_timer)
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
@@ -146,14 +134,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(self._status, msg if self._status is HTTPStatus.BAD_REQUEST else "")
 
     def _too_many(self) -> bool:
-        address = self.client[0] if self.client else ""
-        same = sum(1 for other in self.connections if other.client and other.client[0] == address)
+        clients = [other.client for other in self.connections if isinstance(other, LimitedProtocol)]
+        same = sum(client is not None and self.client is not None and client[0] == self.client[0] for client in clients)
         return len(self.connections) > self._limits.connections or same > self._limits.connections_per_address
-
-    def _count_head(self, count: int) -> None:
-        self._head_bytes += count
-        if self._head_bytes > self._limits.head_bytes:
-            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _stop(self, status: HTTPStatus) -> None:
         """Stop the parser, which then calls ``send_400_response``."""
@@ -187,10 +170,6 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_write_timer(self) -> None:
         self._cancel(self._write_timer)
         self._write_timer = self.loop.call_later(self._limits.write_timeout, self.transport.abort)
-
-    def _cancel_timers(self) -> None:
-        self._cancel(self._read_timer)
-        self._cancel(self._write_timer)
 
     @staticmethod
     def _cancel(timer: asyncio.TimerHandle | None) -> None:

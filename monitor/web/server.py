@@ -32,14 +32,7 @@ class AddressError(Exception):
 
 
 class Server(uvicorn.Server):
-    """An HTTP server for one app.
-
-    Args:
-        app: The ASGI app.
-        web: TLS, users and headers.
-        end_streams: Ends the responses that have no end of their own.
-        limits: The limits.
-    """
+    """An HTTP server for one app; ``end_streams`` ends the responses that have no end of their own."""
 
     def __init__(
         self,
@@ -115,19 +108,23 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:
-        loop = asyncio.get_running_loop()
-        return [
-            await loop.create_server(
-                lambda: LimitedProtocol(self.config, self.server_state, web, self._limits),
-                # Each has a descriptor of its own, so that one can be closed while the next one already listens.
-                sock=sock.dup(),
-                backlog=BACKLOG,
-                ssl=web.context,
-                ssl_handshake_timeout=self._limits.handshake if web.context else None,
-                ssl_shutdown_timeout=TLS_SHUTDOWN if web.context else None,
-            )
-            for sock in self._own_sockets
-        ]
+        servers: list[asyncio.base_events.Server] = []
+        for own in self._own_sockets:
+            sock = own.dup()  # so that one can be closed while the next one already listens
+            try:
+                server = await asyncio.get_running_loop().create_server(
+                    lambda: LimitedProtocol(self.config, self.server_state, web, self._limits),
+                    sock=sock,
+                    backlog=BACKLOG,
+                    ssl=web.context,
+                    ssl_handshake_timeout=self._limits.handshake if web.context else None,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN if web.context else None,
+                )
+            except OSError:
+                sock.close()
+                raise
+            servers.append(server)
+        return servers
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._web.headers

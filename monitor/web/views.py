@@ -17,25 +17,19 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     """A watched cluster."""
 
     name: str
-    """Name in the config, and the label `milvus_cluster`."""
     api: str
-    """Generation of its import API: v2, v1 or milvus-2.3."""
     url: str
     cluster_id: str
-    """Id on Zilliz Cloud; empty for others."""
     status: str
     """`up`, `down`, or `not_polled` before its first poll."""
     why: str
-    """Why it is down; otherwise empty."""
     last_success: datetime | None
-    """When a poll last succeeded."""
     last_poll: datetime | None
     """When it was last polled, successfully or not."""
     interval_seconds: float
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""
     stalled: int
-    """How many of them are stalled."""
     missing: int
     """Unfinished jobs that the list is without, while the server has not said what became of them."""
 
@@ -58,24 +52,19 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     progress_per_minute: float | None
     """Progress per minute at its recent pace; null where that is unknown."""
     rows_per_second: float | None
-    """The same in rows, where the server reports their number."""
     eta_seconds: float | None
     """Estimated time left; null while it is unknown."""
     stalled: bool
     """Whether it has made no progress for longer than the limit of its state."""
     listed: bool
-    """Whether the latest list has it."""
     missing_since: datetime | None
     reason: str
-    """The server's text on a failure."""
     failure: str | None
     """The failure reason as one of a fixed set of classes."""
     first_seen: datetime
     state_since: datetime
     last_change: datetime
-    """When its state changed or it last made progress."""
     created_at: datetime | None
-    """When it was created, according to the server."""
     finished_at: datetime | None
 
 
@@ -89,14 +78,12 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     collection: str
     from_state: str
-    """`new` for a job first seen."""
     to_state: str
     at: datetime
     progress: float | None
     reason: str
     failure: str | None
     duration_seconds: float
-    """Since the job was first seen."""
     unexpected: bool
     """Whether jobs do not normally take this step."""
 
@@ -104,7 +91,6 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
 def cluster_view(status: ClusterStatus) -> ClusterView:
     """Return a cluster; it contains no secret."""
     cluster, counts = status.cluster, status.count_states()
-    tracked = () if status.snapshot is None else status.snapshot.tracked.values()
     return ClusterView(
         name=cluster.name,
         api=cluster.api,
@@ -116,8 +102,8 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
         last_poll=optional_time(status.last_poll),
         interval_seconds=cluster.interval,
         jobs={state.value: counts[state] for state in JobState},
-        stalled=sum(job.stalled for job in tracked),
-        missing=sum(job.missing_since is not None and not job.finished for job in tracked),
+        stalled=sum(job.stalled for job in status.tracked),
+        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked),
     )
 
 

@@ -296,7 +296,7 @@ def test_without_the_database_pages_show_what_is_tracked_and_say_so(served, watc
     assert "The database is unavailable." in page(served, "/job", 503, cluster="eu", id="2")
 
 
-@pytest.mark.parametrize(("number", "shown"), [("1", "1–25"), ("2", "26–30"), ("9", "26–30")])
+@pytest.mark.parametrize(("number", "shown"), [("1", "1 to 25"), ("2", "26 to 30"), ("9", "26 to 30")])
 def test_finished_imports_come_from_the_store_page_by_page(served, watched, number, shown):
     watched.poll("eu", *(record(f"j{number:02}", state=COMPLETED) for number in range(30)))
     watched.poll("eu")
@@ -508,8 +508,7 @@ def test_the_nearest_name_is_looked_for_beside_the_scrapes(served, monkeypatch, 
         threads.append(threading.current_thread().name)
         return get_close_matches(*given)
 
-    monkeypatch.setattr("monitor.web.pages.get_close_matches", nearest)
-    monkeypatch.setattr("monitor.web.api.get_close_matches", nearest)
+    monkeypatch.setattr("monitor.web.context.get_close_matches", nearest)
     answer = served.get(address)
 
     assert answer.status_code == 404
