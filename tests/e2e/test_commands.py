@@ -340,7 +340,6 @@ def test_the_daemon_does_without_what_it_never_uses_and_waits_with_what_it_may_n
         "charset_normalizer",
         "chardet",
         "greenlet",
-        "jinja2",
         "psycopg",
         "rich",
         "sqlalchemy.dialects.postgresql",

@@ -9,12 +9,11 @@ import requests
 from monitor.cli.bars import changes
 from monitor.cli.board import Board, Snapshot
 from monitor.cli.remote import remote
-from monitor.jobs import Job, JobState
 from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
+from tests.served_app import ServedApp, WatchedClusters, record
 from tests.terminal import terminal
-from tests.watched import Served, Watched
 
 
 @pytest.fixture
@@ -114,10 +113,10 @@ def many(monkeypatch):
     """A monitor of more clusters and jobs than are read."""
     monkeypatch.setattr("monitor.cli.remote._PAGE", 2)
     monkeypatch.setattr("monitor.cli.remote._PAGES", 2)
-    watched = Watched(*(f"c{number}" for number in range(5)))
-    watched.poll("c0", *(Job(str(number), "books", JobState.IMPORTING) for number in range(4)))
-    watched.poll("c4", Job("9", "books", JobState.FAILED))
-    with Served(watched) as served:
+    watched = WatchedClusters(*(f"c{number}" for number in range(5)))
+    watched.poll("c0", *(record(str(number)) for number in range(4)))
+    watched.poll("c4", record("9", state="Failed"))
+    with ServedApp(watched) as served:
         yield served.url
     watched.store.close()
 

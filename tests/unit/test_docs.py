@@ -9,9 +9,10 @@ import typer
 from monitor.cli import app
 from monitor.config import json_schema
 from monitor.metrics import FAMILIES, OwnMetrics
-from monitor.web import create_app
+from monitor.web import WebLimits, create_app
 from monitor.web.api import ENDPOINTS
-from monitor.web.parameters import EVENTS
+from monitor.web.events import EVENTS
+from tests.served_app import WatchedClusters
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -89,7 +90,7 @@ def test_the_log_events_are_documented():
 
 
 def test_the_endpoints_are_documented():
-    app_ = create_app(None)  # type: ignore[arg-type] # no endpoint is called
+    app_ = create_app(WatchedClusters())
     served = {f"{min(route.methods - {'HEAD'})} {route.path}" for route in app_.routes}
 
     assert set(first_cells("http.md", "Endpoints")) == served
@@ -97,11 +98,25 @@ def test_the_endpoints_are_documented():
 
 def test_the_parameters_and_the_events_of_the_api_are_documented():
     documented = {name for row in rows("http.md", "The API") for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
-    served = {parameter.name for endpoint in ENDPOINTS for parameter in endpoint.parameters}
+    served = {name for endpoint in ENDPOINTS for name in endpoint.query.__struct_fields__}
     section = (DOCS / "http.md").read_text(encoding="utf-8").split("### The stream\n", 1)[1].split("\n## ", 1)[0]
 
     assert documented >= served
     assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == {*EVENTS, "hello", "refetch", "end"}
+
+
+def test_the_limits_of_the_http_server_are_documented():
+    documented = [number for row in rows("http.md", "Limits") for number in re.findall(r"[\d,]+", row.split("|")[2])]
+    limits = WebLimits()
+    kib = 1024
+    expected = [
+        *(limits.connections, limits.connections_per_address, limits.keep_alive, limits.handshake),
+        *(limits.head_bytes // kib, limits.body_bytes // kib, limits.streams, limits.streams_per_address),
+        *(limits.stream_queue, limits.waiting_requests, limits.write_timeout),
+        *(limits.waiting_passwords, limits.waiting_passwords_per_address),
+    ]
+
+    assert [int(number.replace(",", "")) for number in documented] == expected
 
 
 def test_the_commands_and_their_options_are_documented():
