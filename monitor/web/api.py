@@ -155,7 +155,7 @@ class Api:
             database=query.database,
             collection=query.collection,
             states=frozenset(query.state),
-            stalled=query.stalled,
+            stalled=None if query.stalled is msgspec.UNSET else query.stalled == "true",
             text=query.q.casefold(),
         )
 
@@ -184,8 +184,9 @@ class Api:
         while wanted is not None and len(jobs) < count:
             page = self._store.jobs(wanted, count, after)
             for cluster, job in ((entry.cluster, entry.job) for entry in page.entries):
-                watched = self._fleet.cluster(cluster) is not None
-                if watched and (cluster, job.job_id) not in shown and not self._fleet.tracked_job(cluster, job.job_id):
+                status = self._fleet.cluster(cluster)
+                known = (cluster, job.job_id) in shown or self._fleet.tracked_job(cluster, job.job_id) is not None
+                if status is not None and status.may_list(job.job_id) and not known:
                     jobs.append((cluster, job))
             after = page.after
             if after is None:

@@ -51,6 +51,10 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
         """The tracked jobs."""
         return () if self.snapshot is None else self.snapshot.tracked.values()
 
+    def may_list(self, job_id: str) -> bool:
+        """Return whether a job is in the latest list, or no list is known since the start."""
+        return self.last_success is None or self.snapshot is None or job_id in self.snapshot.listing.records
+
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
         if self.snapshot is None:

@@ -126,7 +126,7 @@ class Pages:
                     raise _PageError(503, "The database is unavailable.", "Try again later.", name)
                 hint = "It may have finished long ago: old jobs are deleted after the retention time."
                 raise _PageError(404, f"There is no job {job_id} of {name}.", hint, name)
-            listed = job is not None and job.missing_since is None
+            listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
             file_list = await self._import_files.files(name, job_id) if listed else None
             return await self._render(
                 request,

@@ -25,16 +25,17 @@ TEXT_LIMIT: Final = 512
 EventName = Literal["cluster", "job", "gone", "transition", "pulse"]
 """The events of the stream that a client can select."""
 
-_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "state": tuple(state.value for state in JobState),
-    "event": get_args(EventName),
-    "stalled": ("true", "false"),
-}
 _AGO: Final = r"[1-9][0-9]{0,3}[smhd]"
 _AGO_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TIME_SCHEMA: Final = {"anyOf": [{"format": "date-time"}, {"pattern": f"^{_AGO}$"}]}
 _EXAMPLES: Final = "such as 2026-01-31T12:00:00Z, or 24h for 24 hours ago"
 
+_Boolean = Literal["true", "false"]
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "state": tuple(state.value for state in JobState),
+    "event": get_args(EventName),
+    "stalled": get_args(_Boolean),
+}
 _Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 _Time = Annotated[str, Meta(max_length=TEXT_LIMIT, extra_json_schema=_TIME_SCHEMA)]
 _Cluster = Annotated[_Text | None, Meta(description="Only this cluster.")]
@@ -68,7 +69,9 @@ class JobsQuery(msgspec.Struct, frozen=True):
     database: _Database = None
     collection: _Collection = None
     state: Annotated[tuple[JobState, ...], Meta(description="Only jobs in this state; can be repeated.")] = ()
-    stalled: Annotated[bool | None, Meta(description="Only jobs that are stalled, or only those that are not.")] = None
+    stalled: Annotated[
+        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
+    ] = msgspec.UNSET  # not None, which "null" would be read as
     q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
     limit: _Limit = PAGE
     cursor: _Cursor = ""
@@ -138,7 +141,7 @@ def read_query(query: QueryParams, kind: type[_Query]) -> _Query:
         choices = _CHOICES.get(name, ())
         given = values[name] if isinstance(values[name], list) else [values[name]]
         wrong = next((text for text in given if text not in choices), "")
-        problem = f"{name} is invalid: {problem[:1].lower()}{problem[1:]}".replace(" | null", "")
+        problem = f"{name} is invalid: {problem[:1].lower()}{problem[1:]}"
         raise ParameterError(problem, suggestion(wrong, choices) if choices else "see /api/v1/openapi.json") from None
 
 

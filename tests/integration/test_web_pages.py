@@ -241,6 +241,8 @@ def test_a_job_that_left_the_list_keeps_its_page_and_its_files_are_not_asked_for
     watched.poll("eu", record("1", "books", IMPORTING))
     watched.poll("eu", record("1", "books", COMPLETED))
     watched.poll("eu")
+    page(served, "/job", cluster="eu", id="1")
+    watched.store.maintain(lambda *_: None)  # writes what only left the list
     text = page(served, "/job", cluster="eu", id="1")
 
     assert "not listed" in text

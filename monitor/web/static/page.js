@@ -30,11 +30,11 @@
     return Number(main.dataset.version);
   }
 
-  // Fetch the page later, unless that is due already.
+  // Fetch the page when it is due: soon after a change, else only so that relative times stay true.
   function schedule(soon) {
-    if (timer || fetching || document.hidden) return;
-    const wait = Math.max(0, fetchedAt + (soon ? MIN_INTERVAL : MAX_INTERVAL) - Date.now());
-    timer = window.setTimeout(fetchPage, wait);
+    if (fetching || document.hidden) return;
+    window.clearTimeout(timer);
+    timer = window.setTimeout(fetchPage, Math.max(0, fetchedAt + (soon ? MIN_INTERVAL : MAX_INTERVAL) - Date.now()));
   }
 
   async function fetchPage() {
@@ -61,7 +61,6 @@
       // The monitor is away for a moment; the stream shows it, and reconnects by itself.
     }
     fetching = false;
-    if (timer) return;
     schedule(latest > shown());
   }
 
