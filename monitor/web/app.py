@@ -57,9 +57,7 @@ def create_app(
 
     handlers: Mapping[str, _Handler] = {
         **_process_handlers(monitor, clock),
-        "/": pages.overview,
-        "/job": pages.job,
-        "/collection": pages.collection,
+        **pages.handlers(),
         "/static/{name}": static,
         OPENAPI_PATH: openapi,
         **Api(context, streams).handlers(),

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, get_args
@@ -22,33 +21,29 @@ class TooManyStreamsError(Exception):
     """There are too many streams, in all or from one address."""
 
 
-class _Batch(msgspec.Struct, frozen=True):
-    """The events of one change, encoded once for all streams."""
-
-    version: int
-    cluster: str | None
-    events: tuple[tuple[str, bytes], ...]
+_Events = tuple[tuple[str, bytes], ...]
+"""Names of events, with the events as they are sent: encoded once for all streams."""
 
 
 class Stream:
     """The events that one client waits for."""
 
-    def __init__(self, cluster: str | None, events: frozenset[str], address: str, version: int) -> None:
+    def __init__(self, cluster: str | None, events: frozenset[str], address: str) -> None:
         self.cluster = cluster
         self.events = events or frozenset(EVENTS) - _PULSE
         self.address = address
-        self.version = version
-        self.queue: deque[_Batch] = deque()
+        self.version = 0
+        self.queue: list[bytes] = []
         self.dropped = self.pulse = self.ended = False
         self.ready = asyncio.Event()
 
-    def put(self, batch: _Batch, limit: int) -> None:
-        """Queue a batch, unless it is about another cluster."""
-        if None not in {self.cluster, batch.cluster} and self.cluster != batch.cluster:
+    def put(self, version: int, cluster: str | None, events: _Events, limit: int) -> None:
+        """Queue the events of a change, unless it is about another cluster."""
+        if None not in {self.cluster, cluster} and self.cluster != cluster:
             return
-        self.version, self.pulse = batch.version, "pulse" in self.events
+        self.version, self.pulse = version, "pulse" in self.events
         if self.events != _PULSE:
-            self.queue.append(batch)
+            self.queue += [data for name, data in events if name in self.events or name == "refetch"]
         if len(self.queue) > limit:
             self.queue.clear()
             self.dropped = True
@@ -67,7 +62,7 @@ class EventStreams:
         self._fleet.subscribe(self._publish)
 
     def open(self, cluster: str | None, events: frozenset[str], address: str) -> Stream:
-        """Return a stream of what changes from now on; read it to its end, or close its generator.
+        """Return a stream to read.
 
         Raises:
             TooManyStreamsError: There are too many.
@@ -75,10 +70,7 @@ class EventStreams:
         same = sum(stream.address == address for stream in self._streams)
         if len(self._streams) >= self._limits.streams or same >= self._limits.streams_per_address:
             raise TooManyStreamsError
-        self._loop = asyncio.get_running_loop()
-        stream = Stream(cluster, events, address, self._fleet.version)
-        self._streams.add(stream)
-        return stream
+        return Stream(cluster, events, address)
 
     def end(self) -> None:
         """End every stream: the monitor stops, or other clients are allowed from now on."""
@@ -87,7 +79,10 @@ class EventStreams:
             stream.ready.set()
 
     async def read(self, stream: Stream) -> AsyncIterator[bytes]:
-        """Yield the events of a stream until it is ended."""
+        """Yield what changes from now on until the stream is ended."""
+        self._loop = asyncio.get_running_loop()
+        self._streams.add(stream)  # not before: a client that leaves early never starts this generator
+        stream.version = self._fleet.version
         try:
             async for part in self._read(stream):
                 yield part
@@ -109,11 +104,10 @@ class EventStreams:
             if stream.dropped:
                 stream.dropped = False
                 yield encode_event("refetch", {"version": stream.version})
-            while stream.queue and not stream.ended:
-                batch = stream.queue.popleft()
-                wanted = b"".join(data for name, data in batch.events if name in stream.events or name == "refetch")
-                if wanted:
-                    yield wanted
+            if stream.queue:
+                part = b"".join(stream.queue)
+                stream.queue.clear()
+                yield part
             if stream.pulse and time.monotonic() >= next_pulse and not stream.ended:
                 stream.pulse, next_pulse = False, time.monotonic() + self._limits.pulse_interval
                 yield encode_event("pulse", {"version": stream.version})
@@ -126,15 +120,14 @@ class EventStreams:
             return
         events = () if all(stream.events == _PULSE for stream in streams) else self._events(change)
         cluster = None if change.status is None else change.status.cluster.name
-        batch = _Batch(change.version, cluster, events)
         with suppress(RuntimeError):  # the loop has ended, and all streams with it
-            loop.call_soon_threadsafe(self._queue, batch)
+            loop.call_soon_threadsafe(self._queue, change.version, cluster, events)
 
-    def _queue(self, batch: _Batch) -> None:
+    def _queue(self, version: int, cluster: str | None, events: _Events) -> None:
         for stream in self._streams:
-            stream.put(batch, self._limits.stream_queue)
+            stream.put(version, cluster, events, self._limits.stream_queue)
 
-    def _events(self, change: StatusChange) -> tuple[tuple[str, bytes], ...]:
+    def _events(self, change: StatusChange) -> _Events:
         status, diff = change.status, change.diff
         if status is None:
             return (("refetch", encode_event("refetch", {"version": change.version})),)

@@ -32,8 +32,8 @@ class WebLimits(msgspec.Struct, frozen=True):
     """Event streams at a time."""
     streams_per_address: int = 100
     """The same for one address."""
-    stream_queue: int = 500
-    """Polls whose events wait for a slow client; then it is told to fetch everything again."""
+    stream_queue: int = 2000
+    """Events that wait for a slow client, 1 kB each; then it is told to fetch everything again."""
     jobs_per_poll: int = 500
     """Job events of one poll; after a larger change clients are told to fetch everything again."""
     heartbeat: float = 15.0

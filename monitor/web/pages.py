@@ -1,6 +1,6 @@
 """The pages, rendered on the server: complete without JavaScript."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
@@ -81,96 +81,104 @@ class Pages:
         self._templates.globals.update(version=version("milvus-import-monitor"), state_names=states)
         self._templates.filters.update(FILTERS)
 
-    async def overview(self, request: Request) -> Response:
-        """Show all clusters, or what a search finds."""
+    def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+        """Return the handlers by path."""
+        methods = {"/": self._overview, "/job": self._job, "/collection": self._collection}
+        return {path: self._handler(method) for path, method in methods.items()}
+
+    def _handler(self, method: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            try:
+                return await method(request)
+            except _PageError as error:
+                return self.problem(*error.args)
+            except UnknownClusterError as error:
+                if not error.name:
+                    return self.problem(404, "The address names no cluster.", _LINKS_HINT)
+                hint = "Did you mean this one?" if error.nearest else "Names are those of the config."
+                return self.problem(404, f"No cluster is named {error.name}.", hint, error.nearest)
+            except CursorError as error:
+                return self.problem(400, "This page of the history cannot be shown.", f"{error}.".capitalize())
+            except BusyError:
+                return self.problem(503, "Too many requests are waiting.", "Try again in a moment.")
+
+        return handle
+
+    async def _overview(self, request: Request) -> Response:
         query = {name: _text(request.query_params, name).strip() for name in _FILTERS}
         search, wrong = _search(query)
+        if search.cluster is not None:
+            await self._context.find_cluster(search.cluster)
+        filtered = search != JobFilter()
+        finished = await self._finished(search, request.query_params) if filtered else None
+        return await self._render(
+            request,
+            "fleet.html",
+            lambda: {
+                **self._sections(self._fleet.overview(search), request.query_params),
+                "finished": finished,
+                "query": query,
+                "filtered": filtered,
+                "wrong": wrong,
+                "names": self._fleet.names()[:SUGGESTED_NAMES],
+            },
+        )
 
-        async def show() -> Response:
-            if search.cluster is not None:
-                await self._context.find_cluster(search.cluster)
-            filtered = search != JobFilter()
-            finished = await self._finished(search, request.query_params) if filtered else None
-            return await self._render(
-                request,
-                "fleet.html",
-                lambda: {
-                    **self._sections(self._fleet.overview(search), request.query_params),
-                    "finished": finished,
-                    "query": query,
-                    "filtered": filtered,
-                    "wrong": wrong,
-                    "names": self._fleet.names()[:SUGGESTED_NAMES],
-                },
-            )
-
-        return await self._answer(show)
-
-    async def job(self, request: Request) -> Response:
-        """Show one job: its facts, its files, and its history."""
+    async def _job(self, request: Request) -> Response:
         name, job_id = _text(request.query_params, "cluster"), _text(request.query_params, "id")
+        cluster = await self._context.find_cluster(name)
+        if not job_id:
+            raise _PageError(404, "The address names no job.", _LINKS_HINT, name)
+        job, known = self._fleet.tracked_job(name, job_id), True
+        if job is None:
+            try:
+                job = await self._store_pool.run(lambda: self._store.job(name, job_id))
+            except StoreUnavailableError:
+                known = False
+        history = await self._history(request, TransitionFilter(cluster=name, job_id=job_id))
+        if job is None and not history.entries:
+            if not known:
+                raise _PageError(503, "The database is unavailable.", "Try again later.", name)
+            hint = "It may have finished long ago: old jobs are deleted after the retention time."
+            raise _PageError(404, f"There is no job {job_id} of {name}.", hint, name)
+        listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
+        file_list = await self._import_files.files(name, job_id) if listed else None
+        return await self._render(
+            request,
+            "job.html",
+            lambda: {
+                "cluster": cluster_view(cluster),
+                "job_id": job_id,
+                "job": None if job is None else job_view(name, job, self._clock()),
+                "file_list": file_list,
+                **self._history_section(request, history),
+            },
+        )
 
-        async def show() -> Response:
-            cluster = await self._context.find_cluster(name)
-            if not job_id:
-                raise _PageError(404, "The address names no job.", _LINKS_HINT, name)
-            job, known = self._fleet.tracked_job(name, job_id), True
-            if job is None:
-                try:
-                    job = await self._store_pool.run(lambda: self._store.job(name, job_id))
-                except StoreUnavailableError:
-                    known = False
-            history = await self._history(request, TransitionFilter(cluster=name, job_id=job_id))
-            if job is None and not history.entries:
-                if not known:
-                    raise _PageError(503, "The database is unavailable.", "Try again later.", name)
-                hint = "It may have finished long ago: old jobs are deleted after the retention time."
-                raise _PageError(404, f"There is no job {job_id} of {name}.", hint, name)
-            listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
-            file_list = await self._import_files.files(name, job_id) if listed else None
-            return await self._render(
-                request,
-                "job.html",
-                lambda: {
-                    "cluster": cluster_view(cluster),
-                    "job_id": job_id,
-                    "job": None if job is None else job_view(name, job, self._clock()),
-                    "file_list": file_list,
-                    **self._history_section(request, history),
-                },
-            )
-
-        return await self._answer(show)
-
-    async def collection(self, request: Request) -> Response:
-        """Show one collection: its jobs and their history."""
+    async def _collection(self, request: Request) -> Response:
         query = request.query_params
         name, database, collection = (_text(query, part) for part in ("cluster", "database", "collection"))
         search = JobFilter(cluster=name, database=database, collection=collection)
+        cluster = await self._context.find_cluster(name)
+        finished = await self._finished(search, query)
+        transition_filter = TransitionFilter(cluster=name, database=database, collection=collection)
+        history = await self._history(request, transition_filter)
 
-        async def show() -> Response:
-            cluster = await self._context.find_cluster(name)
-            finished = await self._finished(search, query)
-            transition_filter = TransitionFilter(cluster=name, database=database, collection=collection)
-            history = await self._history(request, transition_filter)
+        def values() -> Mapping[str, Any]:
+            found = self._fleet.overview(search)
+            if not (found.attention or found.running or (finished and finished["jobs"]) or history.entries):
+                what = f"No imports into {collection or 'this collection'} of {name}."
+                raise _PageError(404, what, "A collection has a page once something is imported into it.", name)
+            return {
+                "cluster": cluster_view(cluster),
+                "database": database,
+                "collection": collection,
+                **self._sections(found, query),
+                "finished": finished,
+                **self._history_section(request, history),
+            }
 
-            def values() -> Mapping[str, Any]:
-                found = self._fleet.overview(search)
-                if not (found.attention or found.running or (finished and finished["jobs"]) or history.entries):
-                    what = f"No imports into {collection or 'this collection'} of {name}."
-                    raise _PageError(404, what, "A collection has a page once something is imported into it.", name)
-                return {
-                    "cluster": cluster_view(cluster),
-                    "database": database,
-                    "collection": collection,
-                    **self._sections(found, query),
-                    "finished": finished,
-                    **self._history_section(request, history),
-                }
-
-            return await self._render(request, "collection.html", values)
-
-        return await self._answer(show)
+        return await self._render(request, "collection.html", values)
 
     def problem(self, status: int, what: str, hint: str, cluster: str = "") -> Response:
         """Return a page that says what is wrong, with a link to a cluster, or to all of them."""
@@ -180,22 +188,6 @@ class Pages:
         response = HTMLResponse(page, status, HEADERS)
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = RETRY_AFTER
-        return response
-
-    async def _answer(self, show: Callable[[], Any]) -> Response:
-        try:
-            response: Response = await show()
-        except _PageError as error:
-            return self.problem(*error.args)
-        except UnknownClusterError as error:
-            if not error.name:
-                return self.problem(404, "The address names no cluster.", _LINKS_HINT)
-            hint = "Did you mean this one?" if error.nearest else "Names are those of the config."
-            return self.problem(404, f"No cluster is named {error.name}.", hint, error.nearest)
-        except CursorError as error:
-            return self.problem(400, "This page of the history cannot be shown.", f"{error}.".capitalize())
-        except BusyError:
-            return self.problem(503, "Too many requests are waiting.", "Try again in a moment.")
         return response
 
     async def _render(self, request: Request, template: str, values: Callable[[], Mapping[str, Any]]) -> Response:

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Template filters: numbers and times for people."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,19 +10,16 @@ _THOUSAND: Final = 1000
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration by its two greatest units: ``2 h 5 min``."""
+    """Return a duration in its two largest units: ``2 h 5 min``."""
     if seconds is None:
         return ""
-    whole = max(0, round(seconds))
-    for position, (size, unit) in enumerate(_UNITS):
-        if whole >= size:
-            count, rest = divmod(whole, size)
-            if position + 1 == len(_UNITS):
-                return f"{count} {unit}"
-            next_size, next_unit = _UNITS[position + 1]
-            part = rest // next_size
-            return f"{count} {unit} {part} {next_unit}" if part else f"{count} {unit}"
-    return "0 s"
+    rest = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count} {unit}" if count else "")
+    return " ".join(filter(None, parts[:2])) or "0 s"
 
 
 def ago(moment: datetime | None, now: float) -> str:
@@ -51,12 +48,11 @@ def size(count: int | None) -> str:
     """Return a number of bytes."""
     if count is None:
         return ""
-    value = float(count)
-    for unit in _SIZES:
-        if value < _THOUSAND or unit == _SIZES[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    value, units = float(count), list(_SIZES)
+    while value >= _THOUSAND and len(units) > 1:
         value /= _THOUSAND
-    raise AssertionError("the last unit takes everything")
+        del units[0]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
 def iso(moment: datetime | None) -> str:
@@ -69,18 +65,11 @@ def clock(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def spoken(word: str) -> str:
-    """Return one of our names as words."""
-    return word.replace("_", " ")
+def spaced(name: str) -> str:
+    """Return a name with spaces instead of underscores."""
+    return name.replace("_", " ")
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    "ago": ago,
-    "clock": clock,
-    "duration": duration,
-    "iso": iso,
-    "number": number,
-    "percent": percent,
-    "size": size,
-    "spoken": spoken,
+    function.__name__: function for function in (ago, clock, duration, iso, number, percent, size, spaced)
 }
