@@ -1,12 +1,9 @@
-"""The JSON API under ``/api/v1``, and the OpenAPI document that describes it."""
+"""The JSON API under ``/api/v1``."""
 
-import base64
-import binascii
 import heapq
-from collections.abc import Awaitable, Callable, Container, Iterator
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from itertools import islice
 from typing import Any, Final
 
@@ -19,6 +16,7 @@ from monitor.store import CursorError, JobFilter, StoreUnavailableError, Transit
 from monitor.web.context import Context, UnknownClusterError
 from monitor.web.events import EventStreams, TooManyStreamsError
 from monitor.web.overview import ClusterJob, finished_only
+from monitor.web.pagination import cursor_page, decode_cursor
 from monitor.web.params import (
     ClustersQuery,
     JobQuery,
@@ -33,15 +31,13 @@ from monitor.web.views import ClusterView, JobView, TransitionView, cluster_view
 from monitor.web.workers import BusyError
 
 PREFIX: Final = "/api/v1"
-OPENAPI_PATH: Final = f"{PREFIX}/openapi.json"
 
 RETRY_AFTER: Final = "1"
 """Seconds after which a client that was refused because others wait may try again."""
 
-_EVENT_STREAM: Final = "text/event-stream"
+EVENT_STREAM: Final = "text/event-stream"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
-_SCHEMAS: Final = "#/components/schemas/{name}"
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,20 +130,20 @@ class Api:
         return {endpoint.path: _handler(endpoint, methods[endpoint.name]) for endpoint in ENDPOINTS}
 
     async def _clusters(self, _: Request, query: ClustersQuery) -> Response:
-        after = _decode_cursor(query.cursor, 1)[0] if query.cursor else ""
+        after = decode_cursor(query.cursor, 1)[0] if query.cursor else ""
 
         only = None if query.cluster is None else await self._context.find_cluster(query.cluster)
 
         def load() -> Response:
             found = self._fleet.clusters(after) if only is None else [only]
             statuses = (status for status in found if status.cluster.name > after)
-            page, cursor = _page(statuses, query.limit, lambda status: (status.cluster.name,))
+            page, cursor = cursor_page(statuses, query.limit, lambda status: (status.cluster.name,))
             return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
 
         return await self._memory_pool.run(load)
 
     async def _jobs(self, _: Request, query: JobsQuery) -> Response:
-        after = _decode_cursor(query.cursor, 2) if query.cursor else None
+        after = decode_cursor(query.cursor, 2) if query.cursor else None
         if query.cluster is not None:
             await self._context.find_cluster(query.cluster)
         job_filter = JobFilter(
@@ -168,7 +164,7 @@ class Api:
                 finished = self._finished_jobs(job_filter, query.limit + 1, position, set(map(_position, tracked)))
             except StoreUnavailableError:
                 complete = False
-            page, cursor = _page(heapq.merge(tracked, finished, key=_position), query.limit, _position)
+            page, cursor = cursor_page(heapq.merge(tracked, finished, key=_position), query.limit, _position)
             now = self._clock()
             views = [job_view(cluster, job, now) for cluster, job in page]
             return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
@@ -220,14 +216,14 @@ class Api:
         if query.cluster is not None:
             await self._context.find_cluster(query.cluster)
         if request.method == "HEAD":
-            return Response(headers=_STREAM_HEADERS, media_type=_EVENT_STREAM)  # nobody would read a stream to its end
+            return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
         try:
             address = request.client.host if request.client else ""
             stream = self._streams.open(query.cluster, frozenset(query.event), address)
         except TooManyStreamsError:
             return problem(503, "too many streams are open", "close one, or poll instead")
 
-        return StreamingResponse(self._streams.read(stream), media_type=_EVENT_STREAM, headers=_STREAM_HEADERS)
+        return StreamingResponse(self._streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
 
 
 def _handler(
@@ -266,76 +262,3 @@ def problem(status: int, error: str, hint: str = "") -> Response:
 
 def _position(entry: ClusterJob) -> tuple[str, str]:
     return entry[0], entry[1].job_id
-
-
-def _page(
-    entries: Iterator[Any], limit: int, position: Callable[[Any], tuple[str, ...]]
-) -> tuple[list[Any], str | None]:
-    """Return the first entries, and the cursor of the next page if there are more."""
-    page = list(islice(entries, limit + 1))
-    if len(page) <= limit:
-        return page, None
-    text = msgspec.json.encode(position(page[limit - 1]))
-    return page[:limit], base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
-def _decode_cursor(cursor: str, count: int) -> list[str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        parts = msgspec.json.decode(text, type=list[str])
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
-        parts = []
-    if len(parts) != count:
-        raise CursorError("this cursor is not from a page of this endpoint")
-    return parts
-
-
-def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document, made from the same Structs that read requests and write responses."""
-    responses = [Problem, *(endpoint.response for endpoint in ENDPOINTS if endpoint.response is not None)]
-    queries = [endpoint.query for endpoint in ENDPOINTS]
-    _, schemas = msgspec.json.schema_components([*responses, *queries], ref_template=_SCHEMAS)
-    operations = {endpoint.path: _operation(endpoint, schemas[endpoint.query.__name__]) for endpoint in ENDPOINTS}
-    for query in queries:
-        del schemas[query.__name__]
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "milvus-import-monitor",
-            "version": version("milvus-import-monitor"),
-            "summary": "Clusters, their import jobs, and what happened to them.",
-        },
-        "paths": {path: {"get": operation} for path, operation in operations.items()},
-        "components": {"schemas": schemas},
-    }
-
-
-def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
-    parameters = []
-    for name, schema in query["properties"].items():
-        description, default = schema.pop("description"), schema.pop("default", None)
-        if "anyOf" in schema and {"type": "null"} in schema["anyOf"]:  # left out, not null
-            schema = next(choice for choice in schema["anyOf"] if choice != {"type": "null"})  # noqa: PLW2901
-        if default:
-            schema["default"] = default
-        required = name in query.get("required", ())
-        parameters.append(
-            {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
-        )
-    responses = {
-        str(status): {"description": HTTPStatus(status).phrase, "content": _content(Problem)}
-        for status in endpoint.statuses
-    }
-    responses["200"] = {"description": endpoint.summary, "content": _content(endpoint.response)}
-    return {
-        "operationId": endpoint.name,
-        "summary": endpoint.summary,
-        "parameters": parameters,
-        "responses": responses,
-    }
-
-
-def _content(response: type[msgspec.Struct] | None) -> dict[str, Any]:
-    if response is None:
-        return {_EVENT_STREAM: {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": {"$ref": _SCHEMAS.format(name=response.__name__)}}}

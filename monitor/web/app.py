@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web.api import ENDPOINTS, OPENAPI_PATH, PREFIX, Api, openapi_document, problem
+from monitor.web.api import ENDPOINTS, PREFIX, Api, problem
 from monitor.web.context import Context, MonitoredDaemon
 from monitor.web.events import EventStreams
 from monitor.web.limits import WebLimits
+from monitor.web.openapi import OPENAPI_PATH, openapi_document
 from monitor.web.pages import Pages, static
 from monitor.web.params import suggestion
 

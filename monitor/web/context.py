@@ -73,7 +73,7 @@ class Context:
         """Return a cluster; raises ``UnknownClusterError``, ``BusyError``."""
         status = self.fleet.cluster(name)
         if status is None:
-            names = self.fleet.names()[:NAMES_COMPARED]
+            names = self.fleet.names[:NAMES_COMPARED]
             nearest = await self.memory_pool.run(lambda: get_close_matches(name, names, 1))
             raise UnknownClusterError(name, "".join(nearest))
         return status

@@ -170,7 +170,7 @@ def _urgency(job: Job, oldest: float) -> int | None:
 
 
 class FleetStatus:
-    """The status of every watched cluster. Safe to use from the threads of polls and of requests.
+    """The status of every watched cluster, and their sorted ``names``. Safe to use from several threads.
 
     Args:
         snapshot: Returns the current snapshot of a cluster by its name, or None.
@@ -183,7 +183,7 @@ class FleetStatus:
         self._clock = clock
         self._lock = Lock()
         self._clusters: dict[str, ClusterStatus] = {}
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._overviews: dict[JobFilter, tuple[float, FleetOverview]] = {}
         self._subscribers: list[Callable[[StatusChange], None]] = []
 
@@ -197,7 +197,7 @@ class FleetStatus:
                 if status is None or status.cluster.identity() != cluster.identity():
                     status = ClusterStatus(cluster)
                 self._clusters[name] = replace(status, cluster=cluster, snapshot=self._snapshot(name))
-            self._names = sorted(self._clusters)
+            self.names = sorted(self._clusters)
             self.version += 1
             change = StatusChange(self.version)
         self._publish(change)
@@ -247,15 +247,11 @@ class FleetStatus:
 
     def clusters(self, first: str = "") -> Iterator[ClusterStatus]:
         """Yield the clusters by name, from a name on."""
-        names = self._names
+        names = self.names
         for name in names[bisect_left(names, first) :]:
             status = self._clusters.get(name)
             if status is not None:
                 yield status
-
-    def names(self) -> list[str]:
-        """Return the names of all clusters, sorted."""
-        return self._names
 
     def tracked_job(self, cluster: str, job_id: str) -> Job | None:
         """Return a job that is in memory; finished ones are in the store."""

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import QueryParams
@@ -17,6 +16,7 @@ from monitor.web.api import RETRY_AFTER
 from monitor.web.context import Context, UnknownClusterError
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import FleetOverview, finished_only
+from monitor.web.pagination import changed_url, page_number, section_page, url
 from monitor.web.params import TEXT_LIMIT, storable
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import cluster_view, job_view, transition_view
@@ -120,7 +120,7 @@ class Pages:
                 "query": query,
                 "filtered": filtered,
                 "wrong": wrong,
-                "names": self._fleet.names()[:SUGGESTED_NAMES],
+                "names": self._fleet.names[:SUGGESTED_NAMES],
             },
         )
 
@@ -182,7 +182,7 @@ class Pages:
 
     def problem(self, status: int, what: str, hint: str, cluster: str = "") -> Response:
         """Return a page that says what is wrong, with a link to a cluster, or to all of them."""
-        link, text = (_url("/", cluster=cluster), cluster) if cluster else ("/", "all clusters")
+        link, text = (url("/", cluster=cluster), cluster) if cluster else ("/", "all clusters")
         values = {"status": status, "what": what, "hint": hint, "link": link, "link_text": text, "now": self._clock()}
         page = self._templates.get_template("problem.html").render(values, fragment=False, fleet_version=0)
         response = HTMLResponse(page, status, HEADERS)
@@ -206,8 +206,8 @@ class Pages:
             return None
 
         def load() -> tuple[JobPage, Mapping[str, Any]]:
-            page = self._store.finished(wanted, SECTION_SIZE, (_page_number(query, "finished") - 1) * SECTION_SIZE)
-            first, pager = _pager(query, "finished", page.total or 0, SECTION_SIZE)
+            page = self._store.finished(wanted, SECTION_SIZE, (page_number(query, "finished") - 1) * SECTION_SIZE)
+            first, pager = section_page(query, "finished", page.total or 0, SECTION_SIZE)
             if not page.entries and first:  # a page beyond the last one
                 page = self._store.finished(wanted, SECTION_SIZE, first)
             return page, pager
@@ -227,8 +227,8 @@ class Pages:
         return {
             "steps": [transition_view(recorded) for recorded in history.entries],
             "complete": history.complete,
-            "older": _with(query, path, before=history.next_cursor) if history.next_cursor else "",
-            "newest": _with(query, path, before="") if query.get("before") else "",
+            "older": changed_url(query, path, before=history.next_cursor) if history.next_cursor else "",
+            "newest": changed_url(query, path, before="") if query.get("before") else "",
         }
 
     def _sections(self, found: FleetOverview, query: QueryParams) -> Mapping[str, Any]:
@@ -238,7 +238,7 @@ class Pages:
             ("attention", found.attention, ATTENTION_SIZE),
             ("running", found.running, SECTION_SIZE),
         ):
-            first, pager = _pager(query, name, len(jobs), size)
+            first, pager = section_page(query, name, len(jobs), size)
             views = [job_view(cluster, job, now) for cluster, job in jobs[first : first + size]]
             sections[name] = {"jobs": views, "pager": pager}
         down = [status for status in found.clusters if status.status == "down"]
@@ -246,7 +246,7 @@ class Pages:
             ("clusters", found.clusters, CLUSTERS_SIZE),
             ("unreachable", down, SECTION_SIZE),
         ):
-            first, pager = _pager(query, name, len(statuses), size)
+            first, pager = section_page(query, name, len(statuses), size)
             shown = [cluster_view(status) for status in statuses[first : first + size]]
             sections[name] = {"clusters": shown, "pager": pager}
         return sections | {"overview": found, "fleet_version": found.version, "tiles": _tiles(found)}
@@ -291,34 +291,3 @@ def _search(query: Mapping[str, str]) -> tuple[JobFilter, str]:
         text=query["q"].casefold(),
     )
     return search, wrong
-
-
-def _page_number(query: QueryParams, section: str) -> int:
-    text = query.get(f"{section}_page", "1")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= 6 else 1  # noqa: PLR2004
-
-
-def _pager(query: QueryParams, section: str, count: int, size: int) -> tuple[int, Mapping[str, Any]]:
-    """Return the index of the first entry of a section's page, and the links to the pages around it."""
-    last = max(1, -(-count // size))
-    page = min(_page_number(query, section), last)
-    first = (page - 1) * size
-    links = {
-        number: _with(query, "", **{f"{section}_page": str(number)}) + f"#{section}" for number in (page - 1, page + 1)
-    }
-    return first, {
-        "count": count,
-        "first": first + 1 if count else 0,
-        "last": min(first + size, count),
-        "previous": links[page - 1] if page > 1 else "",
-        "next": links[page + 1] if page < last else "",
-    }
-
-
-def _with(query: QueryParams, path: str, **changed: str) -> str:
-    """Return an address with some parameters changed; empty ones are left out."""
-    return _url(path, **({name: value for name, value in query.items() if value} | changed))
-
-
-def _url(path: str, **values: str) -> str:
-    return f"{path}?{urlencode({name: value for name, value in values.items() if value})}"

@@ -9,7 +9,8 @@ import requests
 
 from monitor.jobs import JobState, eta_seconds
 from monitor.store import StoreUnavailableError
-from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions, openapi_document
+from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions
+from monitor.web.openapi import openapi_document
 from tests.served_app import ServedApp, WatchedClusters, record
 from tests.venvs import environment
 
