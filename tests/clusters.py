@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from monitor.api import ImportApi, Network, connect
+from monitor.client import ImportApi, Network, connect
 from monitor.config import Cluster, Tls
 
 _DEFAULTS = Cluster(
