@@ -11,7 +11,7 @@ import requests
 from monitor.client.decoding import decode, envelope, refusal
 from monitor.client.errors import ApiError
 from monitor.client.network_errors import NETWORK_ERRORS, translate_error
-from monitor.config import Masking
+from monitor.redaction import SecretMask
 
 _TIMEOUT: Final = 20.0
 _OK: Final = 200
@@ -100,6 +100,6 @@ def _post(
         envelope(decode(response.content, url))
     except (ApiError, *NETWORK_ERRORS) as error:
         refused = error if isinstance(error, ApiError) else translate_error(error, url, seconds, seconds)
-        refused.hide(Masking([api_key.strip()]))
+        refused.hide(SecretMask([api_key.strip()]))
         raise refused from None
     return response

@@ -14,7 +14,7 @@ from monitor.client import lenient_json
 from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.client.records import text
 from monitor.client.transport import BODY_LIMIT, AnswerTooLargeError
-from monitor.config import Masking
+from monitor.redaction import SecretMask
 
 VALUE_LIMIT: Final = 2**19
 """Values in a body: some 100,000 jobs. Three bytes of text can become 70 in memory, and decoding holds up every thread,
@@ -26,7 +26,7 @@ _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
 _CODE_DIGITS: Final = 10
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's: 31 is gzip, 15 zlib
-_NO_SECRETS: Final = Masking()
+_NO_SECRETS: Final = SecretMask()
 
 Answer = TypeVar("Answer")
 
@@ -57,7 +57,7 @@ def decompress(body: bytes, coding: str) -> bytes:
     return content
 
 
-def decode(content: bytes, host: str, masking: Masking = _NO_SECRETS) -> Any:
+def decode(content: bytes, host: str, masking: SecretMask = _NO_SECRETS) -> Any:
     """Return a body's JSON, its secrets masked; ``BadResponseError`` where it is none or has too many values."""
     _check_values(content, host)
     try:
@@ -69,7 +69,7 @@ def decode(content: bytes, host: str, masking: Masking = _NO_SECRETS) -> Any:
 
 
 def decode_typed(
-    content: bytes, host: str, decoder: msgspec.json.Decoder[Answer], masking: Masking = _NO_SECRETS
+    content: bytes, host: str, decoder: msgspec.json.Decoder[Answer], masking: SecretMask = _NO_SECRETS
 ) -> Answer | None:
     """Return a body in the decoder's type; None where it does not fit, or where a secret may be in it."""
     _check_values(content, host)

@@ -30,7 +30,8 @@ from monitor.client.errors import (
 from monitor.client.network_errors import NETWORK_ERRORS, translate_error
 from monitor.client.rate_limit import RateLimiter
 from monitor.client.transport import BODY_LIMIT, bound_answers
-from monitor.config import Cluster, Masking, passwords_in
+from monitor.config import Cluster
+from monitor.redaction import SecretMask, passwords_in
 
 ATTEMPTS: Final = 3
 """How often one request is sent while its error is temporary."""
@@ -120,13 +121,13 @@ class Session:
             "Connection": "keep-alive",
         }
         key = cluster.api_key.get_secret_value()
-        self._masking = Masking({*cluster.secrets(), *passwords_in(os.environ)})
+        self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._rate_key = key or cluster.url
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
         self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)
-        self._until = self._bytes_left = float("inf")
+        self.begin_poll()  # a session may be used at once, for one page
 
     def begin_poll(self) -> None:
         """Begin a poll: its time and its bytes are counted from here."""

@@ -89,7 +89,7 @@ def test_a_job_that_was_forgotten_is_gone_and_one_that_never_was_too(simulated: 
 
 def test_a_describe_in_trouble_is_no_verdict(simulated: Simulated) -> None:
     job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, 60))
-    simulated.cluster.trouble(Trouble.describe_error())
+    simulated.cluster.trouble(Trouble.code(2), endpoint="describe")
     with pytest.raises(ApiError) as caught:
         simulated.describe(job.id)
     assert caught.value.kind is ErrorKind.TRANSIENT

@@ -30,6 +30,7 @@ from monitor.client.transport import BODY_LIMIT
 from monitor.jobs import JobList
 from monitor.simulator import Life, SimulatedCluster, SimulatorServer, State, Trouble, World
 from tests.clusters import cluster, connected
+from tests.fakes import hostile
 from tests.recorder import Answer, Recorder
 
 KEY = "key-0123456789abcdef"
@@ -61,6 +62,10 @@ def ask(simulated: Simulated, **changes: Any) -> JobList:
         return api.list_jobs(JobList())
 
 
+def trouble_id(value: object) -> str:
+    return f"{value.kind}{dict(value.parameters)}"[:40] if isinstance(value, Trouble) else ""
+
+
 def refused(simulated: Simulated, trouble: Trouble, **changes: Any) -> ApiError:
     """The error of a list in trouble, after a look at its message."""
     simulated.cluster.trouble(trouble)
@@ -82,19 +87,19 @@ def refused(simulated: Simulated, trouble: Trouble, **changes: Any) -> ApiError:
         (Trouble.http(400), ErrorKind.BAD_REQUEST, "(HTTP 400)"),
         (Trouble.code(65535, "out of luck"), ErrorKind.OTHER, "out of luck (code 65535)"),
         (Trouble.code(96025, "no such cluster"), ErrorKind.NOT_FOUND, "no such cluster (code 96025)"),
-        (Trouble.html(), ErrorKind.BAD_RESPONSE, "is not JSON"),
-        (Trouble.truncated(), ErrorKind.BAD_RESPONSE, "is not JSON"),
-        (Trouble.wrong_types("top"), ErrorKind.BAD_RESPONSE, "JSON but no object"),
-        (Trouble.wrong_types("data"), ErrorKind.BAD_RESPONSE, "no list of jobs in its data"),
-        (Trouble.wrong_types("code"), ErrorKind.BAD_RESPONSE, "has no code"),
-        (Trouble.huge(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
-        (Trouble.huge(announced=False), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
-        (Trouble.gzip_bomb(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
-        (Trouble.million_jobs(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
+        (hostile.html(), ErrorKind.BAD_RESPONSE, "is not JSON"),
+        (hostile.truncated(), ErrorKind.BAD_RESPONSE, "is not JSON"),
+        (hostile.wrong_types("top"), ErrorKind.BAD_RESPONSE, "JSON but no object"),
+        (hostile.wrong_types("data"), ErrorKind.BAD_RESPONSE, "no list of jobs in its data"),
+        (hostile.wrong_types("code"), ErrorKind.BAD_RESPONSE, "has no code"),
+        (hostile.huge(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
+        (hostile.huge(announced=False), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
+        (hostile.gzip_bomb(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
+        (hostile.million_jobs(), ErrorKind.BAD_RESPONSE, "larger than 16 MiB"),
         (Trouble.body(b"", status=204), ErrorKind.BAD_RESPONSE, "it is empty"),
         (Trouble.body(b"[" * 200_000), ErrorKind.BAD_RESPONSE, "is not JSON"),
     ],
-    ids=lambda value: f"{value.kind}{dict(value.parameters)}"[:40] if isinstance(value, Trouble) else "",
+    ids=trouble_id,
 )
 def test_a_lasting_trouble_is_told_after_one_request(
     simulated: Simulated, trouble: Trouble, kind: ErrorKind, message: str
@@ -114,10 +119,10 @@ def test_a_lasting_trouble_is_told_after_one_request(
         (Trouble.http(429), ErrorKind.THROTTLED),
         (Trouble.code(1), ErrorKind.TRANSIENT),
         (Trouble.code(8, "slow down"), ErrorKind.THROTTLED),
-        (Trouble.reset(), ErrorKind.CONNECTION),
-        (Trouble.truncated(promise=True), ErrorKind.CONNECTION),
+        (hostile.reset(), ErrorKind.CONNECTION),
+        (hostile.cut(), ErrorKind.CONNECTION),
     ],
-    ids=str,
+    ids=trouble_id,
 )
 def test_a_passing_trouble_is_tried_again_and_told_when_it_lasts(
     simulated: Simulated, trouble: Trouble, kind: ErrorKind
@@ -128,14 +133,14 @@ def test_a_passing_trouble_is_tried_again_and_told_when_it_lasts(
     assert simulated.cluster.requests["list"] == 2 * ATTEMPTS
 
 
-@pytest.mark.parametrize("trouble", [Trouble.content_type("text/plain"), Trouble.not_utf8()], ids=str)
+@pytest.mark.parametrize("trouble", [hostile.content_type("text/plain"), hostile.not_utf8()], ids=trouble_id)
 def test_a_blemish_costs_nothing(simulated: Simulated, trouble: Trouble) -> None:
     simulated.cluster.trouble(trouble)
     assert len(ask(simulated).records) == 3
 
 
 @pytest.mark.parametrize(
-    ("trouble", "rejected"), [(Trouble.wrong_types(), 7), (Trouble.long_id(), 1), (Trouble.control_characters(), 0)]
+    ("trouble", "rejected"), [(hostile.wrong_types(), 7), (hostile.long_id(), 1), (hostile.control_characters(), 0)]
 )
 def test_bad_records_cost_only_themselves(simulated: Simulated, trouble: Trouble, rejected: int) -> None:
     simulated.cluster.trouble(trouble)
@@ -145,10 +150,9 @@ def test_bad_records_cost_only_themselves(simulated: Simulated, trouble: Trouble
 
 
 def test_negative_progress_is_no_progress(simulated: Simulated) -> None:
-    simulated.cluster.trouble(Trouble.progress_back(80), endpoint="describe")
-    (job_id, *_) = ask(simulated).records
+    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, -30))
     with connected(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY) as api:
-        assert api.describe(job_id).progress is None
+        assert api.describe(job.id).progress is None
 
 
 # --- time
@@ -156,7 +160,7 @@ def test_negative_progress_is_no_progress(simulated: Simulated) -> None:
 
 @pytest.mark.parametrize(
     "trouble",
-    [Trouble.hang(), Trouble.slow_drip(0.02), Trouble.slow_drip(0.02, headers=True)],
+    [Trouble.hang(), hostile.drip(0.02), hostile.drip(0.02, headers=True)],
     ids=["hang", "body drips", "headers drip"],
 )
 def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(simulated: Simulated, trouble: Trouble) -> None:
@@ -170,7 +174,7 @@ def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(simulated: Sim
 
 
 def test_an_answer_that_comes_slowly_but_in_time_is_taken(simulated: Simulated) -> None:
-    simulated.cluster.trouble(Trouble.slow_drip(0.0001))
+    simulated.cluster.trouble(hostile.drip(0.0001))
     assert len(ask(simulated, timeout=20.0).records) == 3
 
 
@@ -232,7 +236,7 @@ def test_a_port_where_nobody_listens_is_a_connection_that_fails() -> None:
 
 def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: Simulated) -> None:
     now = 0.0
-    simulated.cluster.trouble(Trouble.endless_pages())
+    simulated.cluster.trouble(hostile.endless_pages())
     with closing(Network(clock=lambda: now)) as network:
         api = connect(cluster(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY, timeout=5.0), network)
         api.session.begin_poll()
@@ -249,7 +253,7 @@ def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: Simul
 
 @pytest.mark.parametrize(
     "trouble",
-    [Trouble.huge(), Trouble.huge(announced=False), Trouble.gzip_bomb()],
+    [hostile.huge(), hostile.huge(announced=False), hostile.gzip_bomb()],
     ids=["huge", "huge, unannounced", "gzip bomb"],
 )
 def test_a_body_costs_no_more_memory_than_its_limit(simulated: Simulated, trouble: Trouble) -> None:
@@ -267,8 +271,8 @@ def test_a_body_costs_no_more_memory_than_its_limit(simulated: Simulated, troubl
 
 
 def test_pages_without_end_are_given_up(simulated: Simulated) -> None:
-    simulated.cluster.trouble(Trouble.endless_pages())
-    error = refused(simulated, Trouble.endless_pages(), page_size=1)
+    simulated.cluster.trouble(hostile.endless_pages())
+    error = refused(simulated, hostile.endless_pages(), page_size=1)
     assert error.kind is ErrorKind.BAD_RESPONSE
     assert f"more than {PAGE_LIMIT} pages" in str(error)
     assert simulated.cluster.requests["list"] == PAGE_LIMIT
@@ -296,7 +300,7 @@ def test_the_answers_of_a_poll_are_bounded_together() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_told_and_never_followed(simulated: Simulated, status: int) -> None:
     with Recorder({"code": 0, "data": []}) as elsewhere:
-        error = refused(simulated, Trouble.redirect(f"{elsewhere.url}/v2/vectordb/jobs/import/list", status))
+        error = refused(simulated, hostile.redirect(f"{elsewhere.url}/v2/vectordb/jobs/import/list", status))
     assert error.kind is ErrorKind.BAD_RESPONSE
     assert f"redirects to '{elsewhere.url}/v2" in str(error)
     assert (elsewhere.requests, elsewhere.connections) == ([], 0)
