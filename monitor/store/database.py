@@ -1,288 +1,314 @@
-"""The store's database: each poll that changes something is in one transaction, which several polls can share."""
+"""Transactions in the store's database, and what is written in them."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
+from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, delete, inspect, select
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DatabaseError, NoResultFound
+from sqlalchemy import Connection, Engine, StaticPool, bindparam, delete, insert, select, update
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
-from monitor.jobs import CollectionOutcome, Difference, Failure, Jobs, JobState, Picture, TrackedJob, Transition
-from monitor.store.driving import Driver
-from monitor.store.history import History, Recorded, Wanted
-from monitor.store.recording import Recording
-from monitor.store.statements import Statements
-from monitor.store.tables import check_version, migrate, schema, transitions
-from monitor.store.together import Together
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
+from monitor.store.engines import BUSY_TIMEOUT, TRANSACTION_TIMEOUT, Deadlines
+from monitor.store.migrations import migrate
+from monitor.store.pages import ClusterRef
+from monitor.store.schema import clusters, jobs, outcomes, transitions
 
-_AT_ONCE: Final = 500
-"""Rows that one statement names."""
+CHECKED_SIZE: Final = 64 * 1024 * 1024
+"""Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
 
-_FEW: Final = 200
-"""Jobs that a poll may change to share its transaction with others; more would keep another monitor waiting."""
+_CONFLICTS: Final = ("40001", "40P01")
+"""What PostgreSQL calls a serialization failure and a deadlock."""
 
-_decode: Final = msgspec.json.Decoder(TrackedJob).decode
+_encode: Final = msgspec.json.Encoder().encode
 
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """Of which cluster a row is.
-
-    Attributes:
-        name: The cluster's name.
-        identity: What makes it the same cluster: a name can come to stand for another one.
-        cluster_id: Its id on Zilliz Cloud, for the log.
-    """
-
-    name: str
-    identity: str
-    cluster_id: str = ""
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A cluster as it is stored.
+class StaleError(Exception):
+    """Another monitor has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
+
+
+class ClusterChanges(msgspec.Struct, frozen=True):
+    """What is to be written of one cluster.
 
     Attributes:
-        revision: How often it was recorded.
-        picture: Its picture after the last time.
+        ref: The cluster.
+        revision: The stored revision on which the changes are based; 0 for a baseline.
+        next_revision: The revision afterwards; the same one for mere progress.
+        baseline_at: When the cluster had its baseline.
+        jobs: Jobs by id; None for one to delete.
+        delisted: When finished jobs left the list, by id.
+        outcomes: Outcomes by collection; None for one to delete.
+        transitions: Transitions to be logged by whoever writes them.
+        logged: Transitions that were logged before they could be written.
+        present: Ids in the list or tracked, after which every other stored job has left the list; None to check none.
+        at: The time, in seconds since the epoch.
     """
 
+    ref: ClusterRef
     revision: int
-    picture: Picture
+    next_revision: int
+    at: float
+    baseline_at: float | None = None
+    jobs: Mapping[str, Job | None] = {}
+    delisted: Mapping[str, float] = {}
+    outcomes: Mapping[CollectionKey, CollectionOutcome | None] = {}
+    transitions: Collection[Transition] = ()
+    logged: Collection[Transition] = ()
+    present: Collection[str] | None = None
 
 
 class Database:
-    """Pictures and transitions in SQLite or PostgreSQL. Every method is one transaction; SQLAlchemy's errors come out.
+    """Transactions in SQLite or PostgreSQL. Its errors come out as they are.
 
     Args:
         engine: The database.
+        file: SQLite's file; None for another database.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: str | None = None) -> None:
+        self.file = file
         self._engine = engine
-        self._driver = Driver(engine)
-        self._is_file = engine.dialect.name == "sqlite"
-        self._one_writer: AbstractContextManager[object] = Lock() if self._is_file else nullcontext()
-        self._statements = Statements(engine.dialect)
-        self._together = Together(self._recording)
+        self._in_memory = isinstance(engine.pool, StaticPool)
+        self._deadlines = Deadlines() if engine.dialect.name == "postgresql" else None
+        self._lock = Lock()
+        self._writer: Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        make = import_module(f"sqlalchemy.dialects.{engine.dialect.name}").insert  # the other dialect is large
+        self._put_job, self._put_outcome = _upsert(make, jobs), _upsert(make, outcomes)
+        self._add_cluster = make(clusters).on_conflict_do_nothing()
 
-    @property
-    def file(self) -> str | None:
-        """The file of SQLite's; None for a server."""
-        return self._engine.url.database if self._is_file else None
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what is read in one transaction."""
+        if self._deadlines is not None:
+            return self._run_in_postgres(self._deadlines, work, TRANSACTION_TIMEOUT)
+        if self._in_memory:
+            return self.write(work)
+        with self._engine.connect() as connection, connection.begin():
+            return work(connection)
 
-    def migrate(self) -> None:
-        """Make or update the tables."""
-        with self._writing() as connection:
-            migrate(connection)
+    def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
+        """Do something in one transaction.
 
-    def check_schema(self) -> None:
-        """Look for tables that we know; raises ``NewerSchemaError``, or ``NoResultFound`` where there are none."""
-        with self._engine.connect() as connection:
-            if not inspect(connection).has_table(schema.name):
-                raise NoResultFound
-            check_version(connection)
+        Writers of SQLite queue for the one connection that writes. A conflict in PostgreSQL is retried once.
+        """
+        if self._deadlines is not None:
+            return self._run_in_postgres(self._deadlines, work, timeout)
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
+            raise TimeoutError("another thread has been writing into the store for too long")
+        try:
+            if self._writer is None:
+                self._writer = self._engine.connect().execution_options(begin="BEGIN IMMEDIATE")
+            with self._writer.begin():
+                return work(self._writer)
+        except BaseException:
+            self._close_writer()
+            raise
+        finally:
+            self._lock.release()
 
-    def check(self) -> None:
-        """Look for damage in a SQLite file; raises ``DatabaseError`` where there is some."""
-        if not self._is_file:
+    def prepare(self, timeout: float) -> None:
+        """Make or migrate the tables, and look for damage in a SQLite file.
+
+        Raises:
+            DatabaseError: The file is damaged.
+        """
+        self.write(migrate, timeout)
+        if self.file is None:
             return
-        with self._engine.connect() as connection:
-            result = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
-        if result != "ok":
-            raise DatabaseError(None, None, sqlite3.DatabaseError(result))
+        status = Path(self.file).stat()
+        self._inode = (status.st_dev, status.st_ino)
+        if status.st_size < CHECKED_SIZE:
+            result = self.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+            if result != "ok":
+                raise DatabaseError(None, None, sqlite3.DatabaseError(result))
+
+    def is_replaced(self) -> bool:
+        """Say whether the file of SQLite was deleted, moved or replaced since it was opened."""
+        if self.file is None or self._inode is None:
+            return False
+        try:
+            status = Path(self.file).stat()
+        except OSError:
+            return True
+        return self._inode != (status.st_dev, status.st_ino)
+
+    def disconnect(self) -> None:
+        """Close the connections that nobody uses; the next ones are made anew, to whichever host can write by then."""
+        if not self._in_memory and self._lock.acquire(timeout=BUSY_TIMEOUT):
+            self._close_writer()
+            self._engine.dispose()
+            self._lock.release()
 
     def close(self) -> None:
         """Close the connections."""
-        self._driver.close()
+        self._close_writer()
+        self._engine.dispose()
+        if self._deadlines is not None:
+            self._deadlines.close()
 
-    def load(self, whose: Whose) -> Stored | None:
-        """Return a cluster; None where it has had no baseline, or its name stood for another one."""
-        of_it, ask = (whose.name,), self._statements
-        with self._driver.reading() as cursor:
-            cursor.execute(ask.cluster, of_it)
-            found = cursor.fetchone()
-            if found is None or found[0] != whose.identity:
-                return None
-            cursor.execute(ask.jobs, of_it)
-            followed = Jobs().with_changes(_decode(facts) for (facts,) in cursor.fetchall())
-            cursor.execute(ask.outcomes, of_it)
-            ended = {(row[0], row[1]): CollectionOutcome(_flag(row[2]), *row[3:]) for row in cursor.fetchall()}
-        _, revision, baseline_at = found
-        return Stored(revision, Picture(followed, ended, baseline_at))
+    def _close_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
-    def record(self, whose: Whose, revision: int, stored: Picture, difference: Difference) -> list[int]:
-        """Record what a poll changed, as the next revision, and return the ids of its transitions.
+    def write_changes(self, connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
+        """Write what has changed of clusters.
 
-        Args:
-            whose: The cluster.
-            revision: The one that the poll was compared with; 0 for a baseline.
-            stored: The picture at that revision; an empty one for a baseline.
-            difference: What the poll changed.
-
-        Raises:
-            StaleError: There is another revision by now; nothing is recorded.
+        Returns:
+            The names of the clusters that have another revision by now, of which nothing is written; and the ids of
+            ``transitions``, in their order.
         """
-
-        def work(cursor: DBAPICursor) -> list[int]:
-            write = self._next(cursor, whose, revision, difference.picture)
-            write.put_jobs(difference.changed)
-            write.forget_jobs(difference.removed)
-            if difference.outcomes_changed:
-                write.put_outcomes(stored.outcomes, difference.picture.outcomes)
-            return write.add_transitions(whose.cluster_id, difference.transitions)
-
-        if self._is_file and len(difference.changed) + len(difference.removed) <= _FEW:
-            return self._together.write(work)
-        with self._recording() as cursor:
-            return work(cursor)
-
-    def replace(self, whose: Whose, revision: int, picture: Picture, told: Iterable[Transition]) -> None:
-        """Put a whole picture in place of the stored one, with transitions that were logged while nothing was stored.
-
-        Raises:
-            StaleError: There is another revision by now; nothing is recorded.
-        """
-        with self._recording() as cursor:
-            write = self._next(cursor, whose, revision, picture)
-            write.clear()
-            write.put_jobs(picture.jobs.values())
-            write.put_outcomes({}, picture.outcomes)
-            write.add_told(whose.cluster_id, told)
-
-    def forget(self, name: str) -> None:
-        """Forget a cluster; its transitions stay until they are pruned."""
-        with self._recording() as cursor:
-            Recording(self._statements, cursor, name).forget()
-
-    def mark_told(self, ids: Iterable[int]) -> None:
-        """Note that the log has these transitions."""
-        with self._writing() as connection:
-            _mark_told(connection, ids)
-
-    def tell_untold(
-        self, before: float, but: set[int], tell: Callable[[str, str, Transition], None], limit: int
-    ) -> int:
-        """Tell what was recorded and not logged, oldest first, and note it; return how many there were.
-
-        The rows are locked meanwhile, so that of two monitors only one tells them.
-
-        Args:
-            before: Only those from before this time.
-            but: Ids of those that somebody is about to log.
-            tell: Gets the cluster's name, its id, and the transition.
-            limit: How many at most.
-        """
-        untold = select(transitions).where(transitions.c.told.is_(False), transitions.c.at <= before)
-        untold = untold.order_by(transitions.c.id).limit(limit + len(but)).with_for_update(skip_locked=True)
-        with self._engine.connect() as connection:
-            if connection.execute(untold.limit(1)).first() is None:
-                return 0
-        with self._writing() as connection:
-            rows = [row for row in connection.execute(untold) if row.id not in but][:limit]
-            for row in rows:
-                tell(row.cluster, row.cluster_id, _transition(row))
-            _mark_told(connection, [row.id for row in rows])
-            return len(rows)
-
-    def history(self, wanted: Wanted, before: int | None, limit: int) -> History:
-        """Return the newest of the wanted transitions.
-
-        Args:
-            wanted: Which.
-            before: Only those with a lesser id than this one.
-            limit: How many at most.
-        """
-        columns = transitions.c
-        query = select(transitions).order_by(columns.id.desc()).limit(limit + 1)
-        pairs = (
-            (columns.cluster, wanted.cluster),
-            (columns.database, wanted.database),
-            (columns.collection, wanted.collection),
-            (columns.job_id, wanted.job_id),
+        stale = self._lock_revisions(connection, changes)
+        current = [change for change in changes if change.ref.name not in stale]
+        for change in current:
+            if change.present is not None:
+                gone = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}.difference(
+                    change.present
+                )
+                _execute(connection, _DELIST, [_delisted(change, job_id, change.at) for job_id in gone])
+        _execute(
+            connection, self._put_job, [_job_row(c.ref.name, job) for c in current for job in c.jobs.values() if job]
         )
-        query = query.where(*(column == value for column, value in pairs if value is not None))
-        if wanted.states:
-            query = query.where(columns.to_state.in_([state.value for state in wanted.states]))
-        if wanted.since is not None:
-            query = query.where(columns.at >= wanted.since)
-        if wanted.until is not None:
-            query = query.where(columns.at < wanted.until)
-        if before is not None:
-            query = query.where(columns.id < before)
-        with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        shown = rows[:limit]
-        entries = tuple(Recorded(str(row.id), row.cluster, _transition(row)) for row in shown)
-        return History(entries, str(shown[-1].id) if len(rows) > limit else None, whole=True)
+        keys = [{"of": c.ref.name, "id": job_id} for c in current for job_id, job in c.jobs.items() if job is None]
+        _execute(connection, _DELETE_JOB, keys)
+        _execute(connection, _DELIST, [_delisted(c, job_id, at) for c in current for job_id, at in c.delisted.items()])
+        put = [_outcome_row(c, key, ended) for c in current for key, ended in c.outcomes.items() if ended]
+        _execute(connection, self._put_outcome, put)
+        gone_keys = [(c.ref.name, *key) for c in current for key, ended in c.outcomes.items() if ended is None]
+        _execute(connection, _DELETE_OUTCOME, [dict(zip(("of", "in", "into"), key, strict=True)) for key in gone_keys])
+        logged = [_transition_row(c, step, logged=True) for c in current for step in c.logged]
+        _execute(connection, _ADD_LOGGED, logged)
+        rows = [_transition_row(c, step, logged=False) for c in current for step in c.transitions]
+        return stale, list(connection.execute(_ADD_TRANSITIONS, rows).scalars()) if rows else []
 
-    def prune(self, before: float) -> None:
-        """Forget the transitions from before a time."""
-        with self._writing() as connection:
-            connection.execute(delete(transitions).where(transitions.c.at < before, transitions.c.told.is_(True)))
+    def _lock_revisions(self, connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
+        """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
+        stale = set()
+        progress = [change for change in changes if change.next_revision == change.revision]
+        if progress:
+            names = [change.ref.name for change in progress]
+            stored = {row[0]: (row[1], row[2]) for row in connection.execute(_LOCK, {"names": names})}
+            stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
+        for change in changes:
+            if change.next_revision == change.revision:
+                continue
+            if not change.revision:
+                self._begin(connection, change)
+            ref, seen, following = change.ref, change.revision, change.next_revision
+            values = {"of": ref.name, "whose": ref.identity, "seen": seen, "next": following}
+            if connection.execute(_ADVANCE, values).rowcount != 1:
+                stale.add(change.ref.name)
+        return stale
 
-    def _next(self, cursor: DBAPICursor, whose: Whose, revision: int, picture: Picture) -> Recording:
-        """Take a cluster from a revision to the next, and return what writes it."""
-        write = Recording(self._statements, cursor, whose.name)
-        if revision:
-            write.advance(whose.identity, revision)
-        else:
-            write.begin(whose.identity, picture.baseline_at)
-        return write
+    def _begin(self, connection: Connection, change: ClusterChanges) -> None:
+        """Make the row of a cluster, with revision 0; nothing is left of another cluster of that name."""
+        name = change.ref.name
+        identity = connection.execute(select(clusters.c.identity).where(clusters.c.name == name)).scalar()
+        if identity == change.ref.identity:
+            return
+        delete_cluster(connection, name)
+        connection.execute(delete(jobs).where(jobs.c.cluster == name))
+        row = {"name": name, "identity": change.ref.identity, "revision": 0, "baseline_at": change.baseline_at}
+        connection.execute(self._add_cluster, row)
 
-    @contextmanager
-    def _recording(self) -> Iterator[DBAPICursor]:
-        """One transaction with the driver's own cursor."""
-        with self._one_writer, self._driver.writing() as cursor:
-            yield cursor
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """One transaction; of SQLite's writers one at a time, so that none waits in the dark."""
-        with self._one_writer, self._engine.connect() as connection:
-            if not self._is_file:
-                with connection.begin():
-                    yield connection
-                return
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _run_in_postgres(self, deadlines: Deadlines, work: Callable[[Connection], T], timeout: float) -> T:
+        """Run a transaction; once more after a conflict, and if the server has closed a pooled connection meanwhile."""
+        for is_last in (False, True):
+            begun = False
             try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+                with self._engine.connect() as connection, deadlines.limit(connection, timeout), connection.begin():
+                    begun = True
+                    return work(connection)
+            except DBAPIError as error:
+                conflict = getattr(error.orig, "sqlstate", None) in _CONFLICTS
+                if is_last or not (conflict or (error.connection_invalidated and not begun)):
+                    raise
+        raise AssertionError  # not reached
 
 
-def _transition(row: Row[Any]) -> Transition:
-    return Transition(
-        job_id=row.job_id,
-        database=row.database,
-        collection=row.collection,
-        from_state=None if row.from_state is None else JobState(row.from_state),
-        to_state=JobState(row.to_state),
-        at=row.at,
-        progress=row.progress,
-        reason=row.reason,
-        failure=None if row.failure is None else Failure(row.failure),
-        duration=row.duration,
-        unexpected=row.unexpected,
+def delete_cluster(connection: Connection, name: str) -> None:
+    """Forget a cluster, but not its jobs, which can be many."""
+    connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
+    connection.execute(delete(clusters).where(clusters.c.name == name))
+
+
+_ADVANCE: Final = (
+    update(clusters)
+    .where(
+        clusters.c.name == bindparam("of"),
+        clusters.c.identity == bindparam("whose"),
+        clusters.c.revision == bindparam("seen"),
     )
+    .values(revision=bindparam("next"))
+)
+_LOCK: Final = (
+    select(clusters.c.name, clusters.c.identity, clusters.c.revision)
+    .where(clusters.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(clusters.c.name)
+    .with_for_update()
+)
+_LISTED: Final = select(jobs.c.job_id).where(
+    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at > 0
+)
+_DELETE_JOB: Final = delete(jobs).where(jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
+_DELIST: Final = (
+    update(jobs)
+    .where(jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
+    .values(missing_since=bindparam("since"))
+)
+_DELETE_OUTCOME: Final = delete(outcomes).where(
+    outcomes.c.cluster == bindparam("of"),
+    outcomes.c.database == bindparam("in"),
+    outcomes.c.collection == bindparam("into"),
+)
+_ADD_LOGGED: Final = insert(transitions).inline()
+_ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_by_parameter_order=True)
 
 
-def _flag(stored: Any) -> bool | None:
-    """Return a stored yes or no, for which SQLite has numbers."""
-    return None if stored is None else bool(stored)
+def _upsert(make: Any, table: Any) -> Any:
+    statement = make(table)
+    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
-def _mark_told(connection: Connection, ids: Iterable[int]) -> None:
-    """Note that the log has these transitions. Every second there are as many as polls: their ids stand in the text."""
-    rest = list(ids)
-    for start in range(0, len(rest), _AT_ONCE):
-        named = ",".join(map(str, rest[start : start + _AT_ONCE]))
-        connection.exec_driver_sql(f"UPDATE transitions SET told = true WHERE id IN ({named})")  # noqa: S608 - numbers
+def _execute(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _job_row(cluster: str, job: Job) -> dict[str, Any]:
+    return {
+        "cluster": cluster,
+        "job_id": job.job_id,
+        "facts": _encode(job).decode(),
+        "database": job.database,
+        "collection": job.collection,
+        "state": job.state.value,
+        "reason": job.reason,
+        "stalled": job.stalled,
+        "finished_at": (job.finished_at or job.state_since) if job.finished else None,
+        "missing_since": job.missing_since,
+    }
+
+
+def _outcome_row(change: ClusterChanges, key: CollectionKey, outcome: CollectionOutcome) -> dict[str, Any]:
+    names = {"cluster": change.ref.name, "database": key[0], "collection": key[1]}
+    return names | msgspec.structs.asdict(outcome)
+
+
+def _delisted(change: ClusterChanges, job_id: str, at: float) -> dict[str, Any]:
+    return {"of": change.ref.name, "id": job_id, "since": at}
+
+
+def _transition_row(change: ClusterChanges, step: Transition, *, logged: bool) -> dict[str, Any]:
+    row = msgspec.structs.asdict(step)
+    row["from_state"] = None if step.from_state is None else step.from_state.value
+    row["to_state"] = step.to_state.value
+    row["failure"] = None if step.failure is None else step.failure.value
+    cluster = {"cluster": change.ref.name, "cluster_id": change.ref.cluster_id}
+    return row | cluster | {"logged": logged, "recorded_at": change.at}
