@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,12 +14,15 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
 from monitor.store.engines import BUSY_TIMEOUT, TRANSACTION_TIMEOUT, Deadlines
-from monitor.store.migrations import migrate
+from monitor.store.migrations import check_version, migrate
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, jobs, outcomes, transitions
+from monitor.store.schema import VERSION, clusters, jobs, outcomes, transitions
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
+
+MIGRATION_TIMEOUT: Final = 600.0
+"""Seconds that making or migrating the tables may take."""
 
 _CONFLICTS: Final = ("40001", "40P01")
 """What PostgreSQL calls a serialization failure and a deadlock."""
@@ -111,13 +115,14 @@ class Database:
         finally:
             self._lock.release()
 
-    def prepare(self, timeout: float) -> None:
+    def prepare(self) -> None:
         """Make or migrate the tables, and look for damage in a SQLite file.
 
         Raises:
             DatabaseError: The file is damaged.
         """
-        self.write(migrate, timeout)
+        if self.read(check_version) != VERSION:
+            self.write(migrate, MIGRATION_TIMEOUT)
         if self.file is None:
             return
         status = Path(self.file).stat()
@@ -218,15 +223,16 @@ class Database:
 
     def _run_in_postgres(self, deadlines: Deadlines, work: Callable[[Connection], T], timeout: float) -> T:
         """Run a transaction; once more after a conflict, and if the server has closed a pooled connection meanwhile."""
+        started, begun = monotonic(), False
         for is_last in (False, True):
-            begun = False
             try:
                 with self._engine.connect() as connection, deadlines.limit(connection, timeout), connection.begin():
                     begun = True
                     return work(connection)
             except DBAPIError as error:
                 conflict = getattr(error.orig, "sqlstate", None) in _CONFLICTS
-                if is_last or not (conflict or (error.connection_invalidated and not begun)):
+                closed_meanwhile = error.connection_invalidated and not begun and monotonic() < started + 0.5
+                if is_last or not (conflict or closed_meanwhile):
                     raise
         raise AssertionError  # not reached
 
@@ -253,7 +259,7 @@ _LOCK: Final = (
     .with_for_update()
 )
 _LISTED: Final = select(jobs.c.job_id).where(
-    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at > 0
+    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
 )
 _DELETE_JOB: Final = delete(jobs).where(jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
 _DELIST: Final = (

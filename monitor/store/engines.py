@@ -20,10 +20,10 @@ BUSY_TIMEOUT: Final = 2.0
 CONNECT_TIMEOUT: Final = 2
 """Seconds to wait for a connection to one host of PostgreSQL."""
 
-STATEMENT_TIMEOUT: Final = 5.0
+STATEMENT_TIMEOUT: Final = 4.0
 """Seconds that PostgreSQL may take for a statement."""
 
-TRANSACTION_TIMEOUT: Final = 8.0
+TRANSACTION_TIMEOUT: Final = 5.0
 """Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
 
 CHECKPOINT_PAGES: Final = 4000

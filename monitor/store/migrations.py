@@ -34,7 +34,7 @@ def migrate(connection: Connection) -> None:
         ForeignTablesError: They are another program's; nothing is changed.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_STARTUP_LOCK})")
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_STARTUP_LOCK})")
     version = check_version(connection)
     if version is None:
         metadata.create_all(connection)
@@ -105,7 +105,7 @@ _INDEXES_3: Final = (
     "jobs_of_collection_by_end ON jobs (cluster, database, collection, finished_at) WHERE finished_at IS NOT NULL",
     "jobs_listed ON jobs (cluster, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
     "jobs_by_missing ON jobs (missing_since) WHERE missing_since IS NOT NULL",
-    "transitions_not_logged ON transitions (logged, recorded_at)",
+    "transitions_not_logged ON transitions (recorded_at) WHERE NOT logged",
 )
 
 
@@ -128,7 +128,7 @@ def _flatten_facts(connection: Connection) -> None:
         for row in rows:
             try:
                 flat.append({"cluster": row.cluster, "job_id": row.job_id, **_flat(msgspec.json.decode(row.facts))})
-            except (msgspec.DecodeError, TypeError, KeyError, ValueError):
+            except (msgspec.DecodeError, AttributeError, TypeError, KeyError, ValueError):
                 unreadable += 1
         if flat:
             connection.execute(update, flat)

@@ -124,7 +124,7 @@ class StoreReader:
 
     def __init__(self, database: Database) -> None:
         self.decoder = RowDecoder()
-        self._database = database
+        self.database = database
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
         """Return a page of the recorded transitions, newest first.
@@ -149,7 +149,7 @@ class StoreReader:
             query = query.where(columns.at < wanted.until)
         if (before := parse_cursor(cursor, memory=False)) is not None:
             query = query.where(columns.id < before)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        rows = self.database.read(lambda connection: connection.execute(query).all())
         entries = [
             RecordedTransition(str(row.id), row.cluster, step)
             for row in rows[:limit]
@@ -171,7 +171,7 @@ class StoreReader:
         query = _filter_jobs(select(*_JOB).order_by(jobs.c.cluster, jobs.c.job_id), wanted, hidden)
         if after is not None:
             query = query.where(tuple_(jobs.c.cluster, jobs.c.job_id) > tuple_(*after))
-        rows = self._database.read(lambda connection: connection.execute(query.limit(limit + 1)).all())
+        rows = self.database.read(lambda connection: connection.execute(query.limit(limit + 1)).all())
         last = (rows[limit - 1].cluster, rows[limit - 1].job_id) if len(rows) > limit else None
         return JobPage(tuple(self._stored_jobs(rows[:limit])), last)
 
@@ -192,7 +192,7 @@ class StoreReader:
             rows = connection.execute(ordered.limit(limit).offset(offset))
             return JobPage(tuple(self._stored_jobs(rows)), total=total)
 
-        return self._database.read(ask)
+        return self.database.read(ask)
 
     def jobs_by_id(self, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""
@@ -203,12 +203,12 @@ class StoreReader:
             parts = [connection.execute(query.where(jobs.c.job_id.in_(some))) for some in chunks([*ids], ROWS_AT_ONCE)]
             return revision or 0, {entry.job.job_id: entry.job for rows in parts for entry in self._stored_jobs(rows)}
 
-        return self._database.read(ask)
+        return self.database.read(ask)
 
     def cluster_revisions(self) -> dict[str, tuple[str, int]]:
         """Return identity and revision of every cluster by its name."""
         query = select(clusters.c.name, clusters.c.identity, clusters.c.revision)
-        return self._database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
+        return self.database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
 
     def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
         """Return clusters as they are stored, by name.
@@ -221,7 +221,7 @@ class StoreReader:
         """
         loaded: dict[str, StoredCluster] = {}
         for some in chunks([*refs], ROWS_AT_ONCE):
-            loaded.update(self._database.read(partial(self._load, refs=some, finished_since=finished_since)))
+            loaded.update(self.database.read(partial(self._load, refs=some, finished_since=finished_since)))
         return loaded
 
     def _load(self, connection: Connection, refs: list[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:

@@ -93,7 +93,7 @@ transitions: Final = Table(
     Column("recorded_at", Float),
     Index("transitions_by_time", "at"),
     Index("transitions_by_job", "cluster", "job_id"),
-    Index("transitions_not_logged", "logged", "recorded_at"),
+    _partial_index("transitions_not_logged", "recorded_at", where="NOT logged"),
     sqlite_autoincrement=True,
 )
 """Every recorded transition; ``at`` is when its poll began, ``recorded_at`` when it was written."""

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, false, not_, select, true, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text, true, update
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition
 from monitor.store.cluster_state import ClusterState
@@ -53,9 +53,6 @@ MISSING_RETENTION: Final = 30 * 86_400.0
 
 FAILED_RETENTION: Final = 30 * 86_400.0
 """Seconds for which failed and vanished jobs are loaded at a start; the diff drops those that need not be tracked."""
-
-START_TIMEOUT: Final = 600.0
-"""Seconds that making or migrating the tables may take."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
@@ -117,7 +114,7 @@ class Store:
 
     def prepare(self) -> None:
         """Make or migrate the tables; raises what goes wrong."""
-        self._database.prepare(START_TIMEOUT)
+        self._database.prepare()
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
@@ -428,8 +425,8 @@ class Store:
         with self._lock:
             skipped = set(self._being_logged)
         columns = transitions.c
-        query = select(transitions).where(columns.logged.is_(false()), columns.recorded_at <= before)
-        query = query.order_by(columns.id).limit(LOGGED_AT_ONCE + len(skipped)).with_for_update(skip_locked=True)
+        query = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
+        query = query.order_by(columns.recorded_at, columns.id).limit(LOGGED_AT_ONCE + len(skipped)).with_for_update(skip_locked=True)
 
         def log_some(connection: Connection) -> int:
             rows = [row for row in connection.execute(query) if row.id not in skipped][:LOGGED_AT_ONCE]
@@ -450,9 +447,9 @@ class Store:
         self._prune_rows(jobs, missing < now - FINISHED_RETENTION, jobs.c.finished_at > 0)
         self._prune_rows(jobs, missing < now - MISSING_RETENTION)
         self._prune_rows(jobs, not_(exists().where(clusters.c.name == jobs.c.cluster)))
-        self._prune_rows(transitions, transitions.c.at < now - self._retention, transitions.c.logged.is_(true()))
+        self._prune_rows(transitions, transitions.c.at < now - self._retention, text("logged"))
 
-    def _prune_rows(self, table: Table, *conditions: ColumnElement[bool]) -> None:
+    def _prune_rows(self, table: Table, *conditions: Any) -> None:
         """Delete rows a few at a time, found without keeping others from writing."""
         key = [*table.primary_key]
         query = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(PRUNED_AT_ONCE)

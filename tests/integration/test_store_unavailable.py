@@ -1,64 +1,24 @@
-"""A database that refuses a poll, for whatever reason, is illness and no end; what it refused is written afterwards."""
+"""While the database is away, everything goes on from memory; what was missed is written when it is back."""
 
+import os
+import shutil
+import signal
 import sqlite3
-from contextlib import closing
+import subprocess
+import time
+from contextlib import closing, contextmanager
+from threading import Thread
 
 import psycopg
 import pytest
-from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.testing import capture_logs
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
-from monitor.store import Whose, open_store
-from monitor.store.database import Database
-from monitor.store.engines import engine_of
+from monitor.jobs import JobState
+from monitor.store import ClusterRef, StoreError, open_store
 from tests.postgres import running_postgres
+from tests.stored import Stored, break_tables, close_all, count, record, run
 
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
-LONG = "x" * 4000
-
-
-class Watched:
-    """A store that watches one cluster."""
-
-    def __init__(self, url):
-        self.now = 1000.0
-        self.url = url
-        self.store = open_store(url, retention=86400.0, connections=4, clock=lambda: self.now)
-        self.store.watch(Whose("prod", "prod"))
-
-    @property
-    def picture(self):
-        return self.store.picture("prod")
-
-    def poll(self, *jobs):
-        self.now += 30
-        seen = Observation({job.job_id: job for job in jobs})
-        difference = diff(self.picture, seen, self.now, StallLimits())
-        ids = self.store.record("prod", difference)
-        self.store.told(ids)
-        return ids, [(step.job_id, step.to_state) for step in difference.transitions]
-
-    def maintain(self):
-        self.store.maintain(lambda *_: pytest.fail("all of it was told"))
-
-    def pragma(self, text):
-        """Say something to the connection that writes."""
-        driver = self.store._database._driver
-        if driver._kept is not None:
-            driver._kept.close()  # the pool has it again, and gives it to whoever asks next
-            driver._kept = None
-        with self.store._database._engine.connect() as connection:
-            result = connection.exec_driver_sql(f"PRAGMA {text}")
-            return result.scalar() if result.returns_rows else None
-
-
-@pytest.fixture
-def watched(tmp_path):
-    watched = Watched(f"sqlite:///{tmp_path}/state.db")
-    watched.poll(*(Job(str(number), "books", IMPORTING) for number in range(50)))
-    yield watched
-    watched.store.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,158 +27,408 @@ def postgres():
         yield server
 
 
-def full(watched):
-    """No room is left."""
-    pages = watched.pragma("page_count")
-    watched.pragma(f"max_page_count = {pages}")
-    return lambda: watched.pragma("max_page_count = 1000000")
+@pytest.fixture
+def server(postgres):
+    run(postgres.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return postgres
 
 
-def read_only(watched):
-    """Nothing can be written."""
-    watched.pragma("query_only = 1")
-    return lambda: watched.pragma("query_only = 0")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/state.db" if request.param == "sqlite" else request.getfixturevalue("server").url
 
 
-def without_a_table(watched):
-    """Somebody has taken a table away; it comes back."""
-    with closing(sqlite3.connect(watched.store._database._engine.url.database)) as beside:
-        beside.execute("ALTER TABLE transitions RENAME TO stolen")
-
-    def cure():
-        with closing(sqlite3.connect(watched.store._database._engine.url.database)) as beside:
-            beside.execute("ALTER TABLE stolen RENAME TO transitions")
-
-    return cure
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    close_all()
 
 
-@pytest.mark.parametrize(
-    ("ail", "message"),
-    [(full, "full"), (read_only, "readonly"), (without_a_table, "no such table")],
-    ids=["full", "read-only", "without a table"],
-)
-def test_a_poll_that_the_database_refuses_is_kept_and_written_when_it_is_well(watched, ail, message):
-    cure = ail(watched)
+def events(logged):
+    return [line["event"] for line in logged]
+
+
+def test_while_it_is_away_everything_goes_on_and_what_was_missed_is_written_afterwards(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    repair = break_tables(url)
     with capture_logs() as logged:
-        refused = watched.poll(*(Job(str(number), "books", FAILED, reason=LONG) for number in range(50)))
-        sick = watched.store.up
-        cure()
-        watched.maintain()
-    ids, steps = watched.poll(
-        *(Job(str(number), "books", FAILED, reason=LONG) for number in range(50)), Job("x", "n", FAILED)
+        story = [first.poll(record("1", progress=50)), first.poll(record("1", "Completed")), first.poll(record("2"))]
+        first.maintain()
+        was_up = first.store.up
+        repair()
+        assert first.maintain() == []
+
+    assert story == [[], [("1", IMPORTING, COMPLETED)], [("2", None, IMPORTING)]]
+    assert events(logged) == ["store_unavailable", "store_recovered"]
+    assert (was_up, first.store.up) == (False, True)
+    assert first.store.failures >= 2
+    assert count(url) == 2
+    second = first.reopened(now=9000)
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.maintain() == []
+    assert second.poll(record("1", "Completed"), record("2")) == []
+
+
+def test_it_is_tried_once_and_not_by_every_cluster(tmp_path):
+    names = [f"c{number}" for number in range(20)]
+    fleet = Stored(f"sqlite:///{tmp_path}/state.db", *(ClusterRef(name, name) for name in names))
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        for name in names:
+            fleet.poll(record("1"), cluster=name)
+        took = time.monotonic() - started
+        other.execute("ROLLBACK")
+    fleet.maintain()
+
+    assert took < 5
+    assert fleet.store.failures == 1
+    assert count(fleet.url, "jobs") == 20
+
+
+def test_one_clusters_slow_write_keeps_no_thread_waiting_for_long(tmp_path):
+    names = [f"c{number}" for number in range(8)]
+    fleet = Stored(f"sqlite:///{tmp_path}/state.db", *(ClusterRef(name, name) for name in names))
+    threads = [Thread(target=fleet.poll, args=(record("1"),), kwargs={"cluster": name}) for name in names]
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - started
+        other.execute("ROLLBACK")
+    with capture_logs() as logged:
+        fleet.maintain()
+
+    assert took < 5
+    assert events(logged) == ["store_recovered"]
+    assert count(fleet.url, "clusters") == 8
+
+
+def test_what_waits_is_bounded(url):
+    first = Stored(url)
+    first.poll()
+    repair = break_tables(url)
+    first.poll(*(record(str(number)) for number in range(11_000)))
+    repair()
+    first.maintain()
+
+    assert count(url) == 10_000
+    assert count(url, "jobs") == 11_000
+
+
+def test_a_poll_is_recorded_whole_or_not_at_all(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    run(url, "ALTER TABLE transitions RENAME TO stolen")
+    first.poll(record("1", "Failed"))
+
+    assert run(url, "SELECT revision FROM clusters") == [(1,)]
+    assert run(url, "SELECT state FROM jobs") == [("importing",)]
+    run(url, "ALTER TABLE stolen RENAME TO transitions")
+
+
+@pytest.mark.parametrize("way", ["full", "file damaged"])
+def test_whatever_sqlite_refuses_is_unavailability_and_names_the_file(tmp_path, way):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(*(record(str(number)) for number in range(50)))
+    file = tmp_path / "state.db"
+    if way == "full":
+        limit_pages(file)
+        first = first.reopened()
+    else:
+        first = first.reopened()
+        with file.open("r+b") as opened:
+            opened.seek(4096)
+            opened.write(b"\xff" * 4096 * 30)
+    with capture_logs() as logged:
+        steps = first.poll(*(record(str(number), "Failed", reason="x" * 4000) for number in range(50)))
+
+    assert len(steps) in {50, 0} or first.snapshot is None
+    assert [(line["event"], line.get("file")) for line in logged][:1] == [("store_unavailable", str(file))]
+    assert not first.store.up
+
+
+def limit_pages(file):
+    """Fill the file system as far as SQLite can see: a trigger that always fails stands for a full disk."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON transitions BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+        connection.commit()
+
+
+def test_a_cluster_that_is_forgotten_while_it_is_away_stays_forgotten(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    repair = break_tables(url)
+    first.poll(record("1", "Failed"))
+    first.store.forget("prod")
+    repair()
+    first.maintain()
+
+    assert first.store.snapshot("prod") is None
+    assert count(url) == 0
+
+
+# At the start
+
+
+def test_a_database_that_is_away_at_the_start_costs_no_transition(server):
+    first = Stored(server.url)
+    first.poll(record("1"), record("2"), record("3", "Completed"))
+    first.store.close()
+    server.stop()
+    try:
+        with capture_logs() as logged:
+            second = Stored(server.url, now=2000)
+            steps = [
+                second.poll(record("1", "Completed"), record("2"), record("3", "Completed")),
+                second.poll(record("1", "Completed"), record("2", "Failed"), record("4")),
+            ]
+    finally:
+        server.start()
+    second.maintain()
+
+    assert events(logged) == ["store_unavailable"]
+    assert steps == [[], [("2", IMPORTING, FAILED), ("4", None, IMPORTING)]]
+    assert second.store.up
+    assert [row[0] for row in run(server.url, "SELECT job_id FROM transitions WHERE logged")] == ["2", "4"]
+    assert second.poll(record("1", "Completed"), record("2", "Failed"), record("4")) == [("1", IMPORTING, COMPLETED)]
+    assert second.snapshot.outcomes["", "books"].last_failed is False
+    assert second.reopened(now=9000).maintain() == []
+
+
+def test_the_first_baseline_of_all_is_stored_when_the_database_comes(server):
+    server.stop()
+    try:
+        first = Stored(server.url)
+        first.poll(record("1"), record("2", "Completed"))
+        first.poll(record("1", "Failed"), record("2", "Completed"))
+    finally:
+        server.start()
+    first.maintain()
+    second = first.reopened(now=2000)
+
+    assert second.snapshot.baseline_at == 1030
+    assert second.poll(record("1", "Failed"), record("2", "Completed")) == []
+    assert count(server.url) == 1
+
+
+def test_a_poll_that_began_before_the_stored_snapshot_could_be_read_counts_no_more(server):
+    first = Stored(server.url)
+    first.poll(record("1"))
+    first.store.close()
+    server.stop()
+    try:
+        second = Stored(server.url)
+        baseline = second.compare(record("1", "Failed"))
+    finally:
+        server.start()
+    second.maintain()
+
+    assert baseline.baseline
+    assert second.store.record("prod", baseline) is None
+    assert second.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+
+
+def test_two_that_start_on_an_empty_database_do_not_collide(server):
+    stores = []
+    with capture_logs() as logged:
+        threads = [Thread(target=lambda: stores.append(Stored(server.url))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert events(logged) == []
+    assert [one.store.up for one in stores] == [True] * 4
+
+
+# What comes back is not what went away
+
+
+@pytest.mark.parametrize("gone", ["deleted", "replaced by an older copy"])
+def test_a_file_that_is_deleted_or_replaced_is_noticed_and_written_anew(tmp_path, gone):
+    file = tmp_path / "state.db"
+    first = Stored(f"sqlite:///{file}")
+    first.poll(record("1"), record("2", "Completed"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    first.poll(record("1", "Failed"), record("2", "Completed"), record("3", "Completed"))
+    first.maintain()
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"state.db{ending}").unlink()
+    if gone != "deleted":
+        shutil.move(tmp_path / "copy.db", file)
+    with capture_logs() as logged:
+        first.maintain()
+    second = first.reopened(now=5000)
+
+    assert events(logged) == ["store_unavailable", "store_recovered"]
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.snapshot.baseline_at == first.snapshot.baseline_at
+    assert second.poll(record("1", "Failed"), record("2", "Completed"), record("3", "Completed")) == []
+
+
+def test_a_database_that_went_back_in_time_is_brought_up_to_date(server):
+    first = Stored(server.url)
+    first.poll(record("1"), record("2"))
+    run(server.url, "CREATE TABLE saved AS SELECT * FROM jobs")
+    first.poll(record("1", "Completed"), record("2"))
+    first.poll(record("1", "Completed"), record("2", "Failed"))
+    run(
+        server.url,
+        "DELETE FROM jobs",
+        "INSERT INTO jobs SELECT * FROM saved",
+        "UPDATE clusters SET revision = 1",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
     )
-    before = watched.picture
-    watched.store.close()
+    first.store.mark_unavailable(ConnectionError("the primary is gone"))
+    first.maintain()
+    second = first.reopened(now=5000)
 
-    assert refused == ([], [(str(number), FAILED) for number in range(50)])
-    assert [line["event"] for line in logged] == ["store_unavailable", "store_recovered"]
-    assert message in logged[0]["message"]
-    assert logged[0]["file"] == watched.store._database._engine.url.database
-    assert (sick, watched.store.up) == (False, True)
-    assert (len(ids), steps) == (1, [("x", FAILED)])
-    assert Watched(watched.url).picture == before
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.poll(record("1", "Completed"), record("2", "Failed")) == []
 
 
-def test_a_poll_is_recorded_whole_or_not_at_all(watched):
-    database = watched.store._database
-    cure = without_a_table(watched)
-    difference = diff(watched.picture, Observation({"1": Job("1", "books", FAILED)}), 2000.0, StallLimits())
-    with pytest.raises(OperationalError):
-        database.record(Whose("prod", "prod"), 1, watched.picture, difference)
-    cure()
-    stored = database.load(Whose("prod", "prod"))
-
-    assert stored.revision == 1
-    assert stored.picture == watched.picture
+# PostgreSQL
 
 
-def test_a_file_that_goes_bad_while_it_is_used_is_illness(watched, tmp_path):
-    watched.store.close()
-    watched = Watched(watched.url)
-    watched.pragma("shrink_memory")  # or it would go on with the pages that it has in memory
-    with (tmp_path / "state.db").open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * 4096 * 30)
+def test_connections_that_the_server_has_closed_meanwhile_are_no_unavailability(server):
+    first = Stored(server.url)
+    first.poll()
+    close = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    )
+    run(server.url, close)
     with capture_logs() as logged:
-        refused = watched.poll(Job("1", "books", FAILED))
-    watched.store.close()
+        first.poll(record("1"))
 
-    assert refused == ([], [("1", FAILED)])
-    assert "store_unavailable" in [line["event"] for line in logged]
-    assert not watched.store.up
-    assert watched.picture.jobs["1"].job.state is FAILED
+    assert events(logged) == []
+    assert count(server.url) == 1
 
 
-def test_the_outcome_of_a_collection_is_replaced_and_the_others_stay(watched):
-    watched.poll(Job("1", "books", COMPLETED), Job("2", "films", FAILED), Job("3", "songs", IMPORTING))
-    watched.poll(Job("1", "books", COMPLETED), Job("2", "films", FAILED), Job("3", "songs", COMPLETED))
-    watched.poll(Job("1", "books", FAILED), Job("2", "films", FAILED), Job("3", "songs", COMPLETED))
-    outcomes = watched.picture.outcomes
-    watched.store.close()
-    after = Watched(watched.url).picture.outcomes
+def test_a_lock_of_somebody_else_ends_the_wait(server):
+    first = Stored(server.url)
+    first.poll()
+    with psycopg.connect(server.url) as other:
+        other.execute("LOCK TABLE clusters")
+        started = time.monotonic()
+        steps = first.poll(record("1"))
+        took = time.monotonic() - started
 
-    assert after == outcomes
-    assert {name: one.last_failed for (_, name), one in after.items()} == {"books": True, "films": True, "songs": False}
-
-
-def test_a_connection_that_is_cut_in_a_transaction_is_sqlalchemys_error_and_not_used_again(postgres, caplog):
-    database = Database(engine_of(postgres.url, 2))
-    database.migrate()
-    whose = Whose("prod", "prod")
-    first = diff(None, Observation({"1": Job("1", "books", IMPORTING)}), 1000.0, StallLimits())
-    second = diff(first.picture, Observation({"1": Job("1", "books", FAILED)}), 1030.0, StallLimits())
-    database.record(whose, 0, first.picture, first)
-
-    def cut_within():
-        with database._driver.writing() as cursor:
-            write = database._next(cursor, whose, 1, second.picture)
-            with psycopg.connect(postgres.url, autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
-            write.put_jobs(second.changed)
-
-    with pytest.raises(DBAPIError):
-        cut_within()
-    assert [record for record in caplog.records if record.name.startswith("sqlalchemy")] == []
-    numbers = database.record(whose, 1, first.picture, second)
-    stored = database.load(whose)
-    database.close()
-
-    assert len(numbers) == 1
-    assert (stored.revision, stored.picture) == (2, second.picture)
+    first.maintain()
+    assert steps == [("1", None, IMPORTING)]
+    assert took < 4
+    assert first.store.up
+    assert count(server.url) == 1
 
 
-def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(watched):
-    watched.store.close()
+@contextmanager
+def frozen(server):
+    """Stop every process of the server, as a host does that hangs."""
+    main = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    listed = subprocess.run(["ps", "--ppid", str(main), "-o", "pid="], capture_output=True, text=True, check=True)
+    processes = [main, *map(int, listed.stdout.split())]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
-    ids, _ = watched.poll(*(Job(str(number), "books", COMPLETED) for number in range(50)))
 
-    assert len(ids) == 50
+def test_a_server_that_freezes_keeps_no_poll_waiting_for_long(server):
+    first = Stored(server.url)
+    first.poll()
+    with frozen(server):
+        started = time.monotonic()
+        steps = first.poll(record("1"))
+        took = time.monotonic() - started
+        again = time.monotonic()
+        first.poll(record("1"), record("2"))
+        took_again = time.monotonic() - again
+    first.maintain()
+
+    assert steps == [("1", None, IMPORTING)]
+    assert took < 10
+    assert took_again < 0.1
+    assert first.store.up
+    assert count(server.url) == 2
 
 
-def test_a_cluster_that_is_forgotten_just_before_its_baseline_is_written_stays_forgotten(watched):
-    store, whose = watched.store, Whose("new", "new")
-    store.watch(whose)
-    store.up = False
-    store.record("new", diff(None, Observation({"x": Job("x", "books", IMPORTING)}), watched.now, StallLimits()))
-    held = store._held["new"]
+def test_the_stop_does_not_wait_for_a_frozen_server(server):
+    first = Stored(server.url)
+    first.poll(record("1", progress=10))
+    first.poll(record("1", progress=20))
+    with frozen(server):
+        started = time.monotonic()
+        first.store.close()
+        took = time.monotonic() - started
 
-    class Late:
-        """A lock that is given only once the cluster has been forgotten."""
+    assert took < 2
 
-        def __init__(self):
-            self.lock, self.asked = held.lock, 0
 
-        def __enter__(self):
-            self.asked += 1
-            if self.asked == 1:
-                store.forget("new")
-            self.lock.acquire()
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+def test_conflicts_are_no_unavailability(server, isolation):
+    run(server.url, f"ALTER ROLE postgres SET default_transaction_isolation = '{isolation}'")
+    try:
+        with capture_logs() as logged:
+            one, two = Stored(server.url), Stored(server.url)
+            one.poll(), two.poll()
+            for number in range(10):
+                records = [record(str(other)) for other in range(number)]
+                threads = [Thread(target=store.poll, args=records) for store in (one, two)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+    finally:
+        run(server.url, "ALTER ROLE postgres RESET default_transaction_isolation")
 
-        def __exit__(self, *_):
-            self.lock.release()
+    assert events(logged) == []
+    assert count(server.url) == run(server.url, "SELECT count(DISTINCT (job_id, to_state)) FROM transitions")[0][0] > 5
 
-    held.lock = Late()
-    watched.maintain()
 
-    assert held.lock.asked == 2
-    assert store._database.load(whose) is None
+def test_options_of_the_url_are_kept(server):
+    run(server.url, "CREATE SCHEMA imports")
+    try:
+        first = Stored(f"{server.url}&options=-csearch_path%3Dimports&application_name=mine")
+        first.poll(record("1"))
+        names = run(server.url, "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname IS NOT NULL")
+
+        assert count(server.url, "imports.jobs") == 1
+        assert ("mine",) in names
+    finally:
+        close_all()
+        run(server.url, "DROP SCHEMA imports CASCADE")
+
+
+def test_of_several_hosts_the_one_that_answers_is_used(server):
+    first = Stored(f"postgresql://postgres@/postgres?host=/nowhere,{server.folder}&target_session_attrs=read-write")
+    first.poll(record("1"))
+
+    assert first.store.up
+    assert count(server.url, "jobs") == 1
+
+
+def test_a_url_that_cannot_be_understood_is_one_sentence_without_the_password():
+    with pytest.raises(StoreError) as refused:
+        open_store("postgresql://me:sec%zzret@host/db", retention=1, connections=1)
+
+    assert str(refused.value) == "the URL of PostgreSQL cannot be understood: write special characters as %XX"
+
+
+def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(tmp_path):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(record("1"))
+    first.store.close()
+
+    assert first.poll(record("1", "Completed")) == [("1", IMPORTING, COMPLETED)]
+    assert count(first.url) == 1
+    first.store.close()
