@@ -103,7 +103,7 @@ _INDEXES_3: Final = (
     "jobs_of_cluster_by_end ON jobs (cluster, finished_at) WHERE finished_at IS NOT NULL",
     "jobs_of_cluster_by_state ON jobs (cluster, state, finished_at) WHERE finished_at IS NOT NULL",
     "jobs_of_collection_by_end ON jobs (cluster, database, collection, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_listed ON jobs (cluster, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
+    "jobs_listed ON jobs (cluster, finished_at, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
     "jobs_by_missing ON jobs (missing_since) WHERE missing_since IS NOT NULL",
     "transitions_not_logged ON transitions (recorded_at) WHERE NOT logged",
 )

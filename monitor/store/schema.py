@@ -52,7 +52,7 @@ jobs: Final = Table(
     _partial_index("jobs_of_cluster_by_end", "cluster", "finished_at"),
     _partial_index("jobs_of_cluster_by_state", "cluster", "state", "finished_at"),
     _partial_index("jobs_of_collection_by_end", "cluster", "database", "collection", "finished_at"),
-    _partial_index("jobs_listed", "cluster", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"),
+    _partial_index("jobs_listed", "cluster", "finished_at", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"),
     _partial_index("jobs_by_missing", "missing_since", where="missing_since IS NOT NULL"),
 )
 """Every job: ``facts`` is the `monitor.jobs.Job` as JSON without defaults, the other columns are what queries need.
