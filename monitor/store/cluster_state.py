@@ -7,9 +7,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, JobState, Snapshot, SnapshotDiff, Transition, first_seen
-from monitor.store.database import ClusterChanges
 from monitor.store.pages import ClusterRef, RecordedTransition
 from monitor.store.queries import StoredCluster
+from monitor.store.recording import ClusterChanges
 
 LOGGED_LIMIT: Final = 10_000
 """Transitions of one cluster that wait for an unavailable database; the oldest go first."""

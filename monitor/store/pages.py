@@ -15,9 +15,6 @@ PAGE_LIMIT: Final = 1000
 RECENT_LIMIT: Final = 10_000
 """Transitions that are remembered for when the database is away; the oldest go first."""
 
-_MEMORY: Final = "m"
-"""What the id of a transition begins with that only this process knows, for the database has not given it one."""
-
 
 class CursorError(ValueError):
     """The cursor comes from no page, or from one that cannot be continued; ask again without it."""
@@ -38,12 +35,9 @@ class ClusterRef(msgspec.Struct, frozen=True):
 
 
 class RecordedTransition(msgspec.Struct, frozen=True, gc=False):
-    """A recorded transition.
+    """A transition with the name of its cluster, and an id that is a greater number for what was recorded later.
 
-    Attributes:
-        id: A number, greater for what was recorded later. With ``m`` before it, it counts only in this process.
-        cluster: The cluster's name.
-        transition: What happened.
+    With ``m`` before it, the id counts only in this process.
     """
 
     id: str
@@ -52,16 +46,9 @@ class RecordedTransition(msgspec.Struct, frozen=True, gc=False):
 
 
 class TransitionFilter(msgspec.Struct, frozen=True):
-    """Which transitions are wanted; what is None or empty excludes none.
+    """Which transitions are wanted: into one of ``states``, from ``since`` until before ``until`` (epoch seconds).
 
-    Attributes:
-        cluster: Of this cluster.
-        database: In this database; empty for APIs that do not report it.
-        collection: In this collection.
-        job_id: Of this job.
-        states: Into one of these states.
-        since: Not before this time, in seconds since the epoch.
-        until: Before this time.
+    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it.
     """
 
     cluster: str | None = None
@@ -86,12 +73,10 @@ class TransitionFilter(msgspec.Struct, frozen=True):
 
 
 class TransitionPage(msgspec.Struct, frozen=True):
-    """One page of transitions.
+    """One page of transitions, the one recorded last first; a poll has the time of its begin.
 
-    Attributes:
-        entries: The one recorded last first. Their times can be out of that order: a poll has the time of its begin.
-        next_cursor: What to ask for the next page with; None where this is the last one.
-        complete: Whether the database was asked. While it is away, the page holds what this process remembers.
+    ``next_cursor`` asks for the next page, and is None on the last one. The page is not ``complete`` while the database
+    is away: then it holds what this process remembers.
     """
 
     entries: tuple[RecordedTransition, ...]
@@ -100,16 +85,9 @@ class TransitionPage(msgspec.Struct, frozen=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs are wanted; what is None or empty excludes none.
+    """Which jobs are wanted: stalled or not, in the latest list or not, with a text in a name, the id or the reason.
 
-    Attributes:
-        cluster: Of this cluster.
-        database: In this database; empty for APIs that do not report it.
-        collection: In this collection.
-        states: In one of these states.
-        stalled: Stalled, or not.
-        listed: In the latest list, or not.
-        text: With this text, in whatever case, in the cluster, database, collection, id or reason.
+    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it.
     """
 
     cluster: str | None = None
@@ -131,10 +109,8 @@ class StoredJob(msgspec.Struct, frozen=True):
 class JobPage(msgspec.Struct, frozen=True):
     """One page of jobs.
 
-    Attributes:
-        entries: The jobs.
-        after: What to ask for the next page with, cluster and job id; None where this is the last one.
-        total: How many there are in all, up to ``COUNT_LIMIT``; None where it was not asked for.
+    ``after`` asks for the next page, and is None on the last one. ``total`` is how many there are, up to a bound, or
+    None where that was not asked for.
     """
 
     entries: tuple[StoredJob, ...]
@@ -156,7 +132,7 @@ class RecentTransitions:
             added = []
             for step in steps:
                 self._number += 1
-                added.append(RecordedTransition(f"{_MEMORY}{self._number}", cluster, step))
+                added.append(RecordedTransition(f"m{self._number}", cluster, step))
                 self._entries.append((self._number, added[-1]))
             return added
 
@@ -170,25 +146,20 @@ class RecentTransitions:
             for number, entry in reversed(entries)
             if (before is None or number < before) and entry.transition.at >= oldest and wanted.matches(entry)
         ]
-        cursor_after = matching[limit - 1].id if len(matching) > limit else None
-        return TransitionPage(tuple(matching[:limit]), cursor_after, complete=False)
+        return TransitionPage(tuple(matching[:limit]), matching[limit - 1].id if matching[limit:] else None, False)
 
 
 def parse_cursor(cursor: str, *, memory: bool) -> int | None:
-    """Return the number in a cursor, or None for an empty one.
-
-    Args:
-        cursor: The cursor.
-        memory: Whether the page comes from the memory of this process, so that the cursor has to.
+    """Return the number in a cursor, None for an empty one.
 
     Raises:
-        CursorError: No page gave it, or one from the other source.
+        CursorError: No page gave it, or one from the other source: of a database where ``memory`` is meant, or reverse.
     """
     if not cursor:
         return None
-    digits = cursor.removeprefix(_MEMORY)
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(2**63 - 1)) - 1):
+    digits = cursor.removeprefix("m")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < len(str(2**63))):
         raise CursorError("this cursor was given by no page")
-    if cursor.startswith(_MEMORY) is not memory:
+    if cursor.startswith("m") is not memory:
         raise CursorError("the history comes from another source by now: begin again without a cursor")
     return int(digits)

@@ -15,6 +15,10 @@ _Flag: Final = Boolean().with_variant(Integer, "sqlite")
 """A boolean. SQLite's number is not converted, for an unexpected one would fail the whole query."""
 
 
+def _texts(*names: str, default: str | None = None) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False, server_default=default) for name in names]
+
+
 def _partial_index(name: str, *columns: str, where: str = "finished_at IS NOT NULL") -> Index:
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
@@ -38,10 +42,7 @@ jobs: Final = Table(
     Column("cluster", Text, primary_key=True),
     Column("job_id", Text, primary_key=True),
     Column("facts", Text, nullable=False),
-    Column("database", Text, nullable=False, server_default=""),
-    Column("collection", Text, nullable=False, server_default=""),
-    Column("state", Text, nullable=False, server_default=""),
-    Column("reason", Text, nullable=False, server_default=""),
+    *_texts("database", "collection", "state", "reason", default=""),
     Column("stalled", _Flag, nullable=False, server_default=false()),
     Column("finished_at", Float),
     Column("missing_since", Float),
@@ -52,7 +53,9 @@ jobs: Final = Table(
     _partial_index("jobs_of_cluster_by_end", "cluster", "finished_at"),
     _partial_index("jobs_of_cluster_by_state", "cluster", "state", "finished_at"),
     _partial_index("jobs_of_collection_by_end", "cluster", "database", "collection", "finished_at"),
-    _partial_index("jobs_listed", "cluster", "finished_at", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"),
+    _partial_index(
+        "jobs_listed", "cluster", "finished_at", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"
+    ),
     _partial_index("jobs_by_missing", "missing_since", where="missing_since IS NOT NULL"),
 )
 """Every job: ``facts`` is the `monitor.jobs.Job` as JSON without defaults, the other columns are what queries need.
@@ -63,9 +66,7 @@ jobs: Final = Table(
 outcomes: Final = Table(
     "outcomes",
     metadata,
-    Column("cluster", Text, primary_key=True),
-    Column("database", Text, primary_key=True),
-    Column("collection", Text, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("cluster", "database", "collection")),
     Column("last_failed", _Flag),
     Column("last_completed_at", Float),
     Column("last_finished_at", Float),
@@ -76,16 +77,10 @@ transitions: Final = Table(
     "transitions",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("cluster", Text, nullable=False),
-    Column("cluster_id", Text, nullable=False),
-    Column("database", Text, nullable=False),
-    Column("collection", Text, nullable=False),
-    Column("job_id", Text, nullable=False),
+    *_texts("cluster", "cluster_id", "database", "collection", "job_id", "to_state", "reason"),
     Column("from_state", Text),
-    Column("to_state", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("progress", Float),
-    Column("reason", Text, nullable=False),
     Column("failure", Text),
     Column("duration", Float, nullable=False),
     Column("unexpected", _Flag, nullable=False),

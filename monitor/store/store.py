@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, selec
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import ClusterChanges, Database, StaleError, delete_cluster
+from monitor.store.database import Database
 from monitor.store.engines import TRANSACTION_TIMEOUT
 from monitor.store.pages import (
     PAGE_LIMIT,
@@ -31,6 +31,7 @@ from monitor.store.pages import (
     parse_cursor,
 )
 from monitor.store.queries import ROWS_AT_ONCE, StoredCluster, StoreReader, chunks
+from monitor.store.recording import ClusterChanges, Recorder, delete_cluster
 from monitor.store.schema import clusters, jobs, transitions
 
 FLUSH_INTERVAL: Final = 5.0
@@ -68,6 +69,10 @@ LogTransition = Callable[[str, str, Transition], None]
 """Logs a transition of a cluster: its name, its id, the transition."""
 
 
+class StaleError(Exception):
+    """Another monitor has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
+
+
 class StoreUnavailableError(Exception):
     """The database is away: only what is in memory can be shown."""
 
@@ -99,6 +104,7 @@ class Store:
         self.failures = 0
         self._database = database
         self._reader = StoreReader(database)
+        self._recorder = Recorder(database.dialect)
         self._retention = retention
         self._log_after = log_after
         self._clock = clock
@@ -341,7 +347,7 @@ class Store:
 
     def _write(self, changes: ClusterChanges) -> list[int]:
         def work(connection: Connection) -> list[int]:
-            stale, ids = self._database.write_changes(connection, [changes])
+            stale, ids = self._recorder.write(connection, [changes])
             if stale:
                 raise StaleError(changes.ref.name)
             return ids
@@ -360,7 +366,7 @@ class Store:
                     state.lock.release()
             if not batch:
                 continue
-            write = partial(self._database.write_changes, changes=batch.values())
+            write = partial(self._recorder.write, changes=batch.values())
             stale, _ = self._database.write(write, timeout)
             for state, changes in batch.items():
                 with state.lock:
@@ -426,7 +432,11 @@ class Store:
             skipped = set(self._being_logged)
         columns = transitions.c
         query = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
-        query = query.order_by(columns.recorded_at, columns.id).limit(LOGGED_AT_ONCE + len(skipped)).with_for_update(skip_locked=True)
+        query = (
+            query.order_by(columns.recorded_at, columns.id)
+            .limit(LOGGED_AT_ONCE + len(skipped))
+            .with_for_update(skip_locked=True)
+        )
 
         def log_some(connection: Connection) -> int:
             rows = [row for row in connection.execute(query) if row.id not in skipped][:LOGGED_AT_ONCE]

@@ -1,0 +1,185 @@
+"""Writes what has changed of clusters, many rows in a statement."""
+
+from collections.abc import Collection, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
+from monitor.store.pages import ClusterRef
+from monitor.store.schema import clusters, jobs, outcomes, transitions
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class ClusterChanges(msgspec.Struct, frozen=True):
+    """What is to be written of one cluster.
+
+    Attributes:
+        revision: The stored revision on which the changes are based; 0 for a baseline.
+        next_revision: The revision afterwards; the same one for mere progress.
+        at: The time, in seconds since the epoch.
+        jobs: Jobs by id; None for one to delete.
+        delisted: When finished jobs left the list, by id.
+        outcomes: Outcomes by collection; None for one to delete.
+        transitions: Transitions to be logged by whoever writes them.
+        logged: Transitions that were logged before they could be written.
+        present: Ids that are listed or tracked; every other job has left the list. None where that need not be checked.
+    """
+
+    ref: ClusterRef
+    revision: int
+    next_revision: int
+    at: float
+    baseline_at: float | None
+    jobs: Mapping[str, Job | None]
+    delisted: Mapping[str, float]
+    outcomes: Mapping[CollectionKey, CollectionOutcome | None]
+    transitions: Collection[Transition]
+    logged: Collection[Transition]
+    present: Collection[str] | None
+
+
+class Recorder:
+    """Writes into a database of one dialect: ``sqlite`` or ``postgresql``."""
+
+    def __init__(self, dialect: str) -> None:
+        make = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect is large
+        self._put_job, self._put_outcome = _upsert(make, jobs), _upsert(make, outcomes)
+        self._add_cluster = make(clusters).on_conflict_do_nothing()
+
+    def write(self, connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
+        """Write changes, in a transaction.
+
+        Returns:
+            The names of the clusters that have another revision by now, of which nothing is written; and the ids of
+            ``transitions``, in their order.
+        """
+        stale = self._lock_revisions(connection, changes)
+        current = [change for change in changes if change.ref.name not in stale]
+        left: list[dict[str, Any]] = []
+        for change in current:
+            left += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
+            if change.present is not None:
+                listed = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}
+                left += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
+        put = [(change, key, job) for change in current for key, job in change.jobs.items()]
+        ended = [(change, key, outcome) for change in current for key, outcome in change.outcomes.items()]
+        added = [_transition_row(change, step, logged=False) for change in current for step in change.transitions]
+        for statement, rows in (
+            (self._put_job, [_job_row(change, job) for change, _, job in put if job]),
+            (_DELETE_JOB, [_key(change, key) for change, key, job in put if job is None]),
+            (_DELIST, left),
+            (self._put_outcome, [_outcome_row(change, key, it) for change, key, it in ended if it]),
+            (_DELETE_OUTCOME, [_key(change, key[1], db=key[0]) for change, key, it in ended if it is None]),
+            (_ADD_LOGGED, [_transition_row(change, step, logged=True) for change in current for step in change.logged]),
+        ):
+            if rows:
+                connection.execute(statement, rows)
+        return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
+
+    def _lock_revisions(self, connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
+        """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
+        stale = set()
+        progress = [change for change in changes if change.next_revision == change.revision]
+        if progress:
+            rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
+            stored = {name: (identity, revision) for name, identity, revision in rows}
+            stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
+        for change in changes:
+            if change.next_revision != change.revision:
+                ref = change.ref
+                if not change.revision:
+                    self._begin(connection, change)
+                values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
+                if connection.execute(_ADVANCE, values).rowcount != 1:
+                    stale.add(ref.name)
+        return stale
+
+    def _begin(self, connection: Connection, change: ClusterChanges) -> None:
+        """Make the row of a cluster, with revision 0; nothing is left of another cluster of that name."""
+        ref = change.ref
+        if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
+            return
+        delete_cluster(connection, ref.name)
+        connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": change.baseline_at}
+        connection.execute(self._add_cluster, row)
+
+
+def delete_cluster(connection: Connection, name: str) -> None:
+    """Forget a cluster, but not its jobs, which can be many."""
+    connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
+    connection.execute(delete(clusters).where(clusters.c.name == name))
+
+
+_OF_CLUSTER: Final = clusters.c.name == bindparam("of")
+_ADVANCE: Final = (
+    update(clusters)
+    .where(_OF_CLUSTER, clusters.c.identity == bindparam("whose"), clusters.c.revision == bindparam("seen"))
+    .values(revision=bindparam("next"))
+)
+_LOCK: Final = (
+    select(clusters.c.name, clusters.c.identity, clusters.c.revision)
+    .where(clusters.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(clusters.c.name)
+    .with_for_update()
+)
+_LISTED: Final = select(jobs.c.job_id).where(
+    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
+)
+_ONE_JOB: Final = (jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
+_DELETE_JOB: Final = delete(jobs).where(*_ONE_JOB)
+_DELIST: Final = update(jobs).where(*_ONE_JOB).values(missing_since=bindparam("since"))
+_DELETE_OUTCOME: Final = delete(outcomes).where(
+    outcomes.c.cluster == bindparam("of"),
+    outcomes.c.database == bindparam("db"),
+    outcomes.c.collection == bindparam("id"),
+)
+_ADD_LOGGED: Final = insert(transitions).inline()
+_ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_by_parameter_order=True)
+
+
+def _upsert(make: Any, table: Any) -> Any:
+    statement = make(table)
+    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+
+def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
+    return {"of": change.ref.name, "id": key, **values}
+
+
+def _job_row(change: ClusterChanges, job: Job) -> dict[str, Any]:
+    return {
+        "cluster": change.ref.name,
+        "job_id": job.job_id,
+        "facts": _encode(job).decode(),
+        "database": job.database,
+        "collection": job.collection,
+        "state": job.state.value,
+        "reason": job.reason,
+        "stalled": job.stalled,
+        "finished_at": (job.finished_at or job.state_since) if job.finished else None,
+        "missing_since": job.missing_since,
+    }
+
+
+def _outcome_row(change: ClusterChanges, key: CollectionKey, outcome: CollectionOutcome) -> dict[str, Any]:
+    names = {"cluster": change.ref.name, "database": key[0], "collection": key[1]}
+    return names | msgspec.structs.asdict(outcome)
+
+
+def _transition_row(change: ClusterChanges, step: Transition, *, logged: bool) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(step),
+        "cluster": change.ref.name,
+        "cluster_id": change.ref.cluster_id,
+        "from_state": None if step.from_state is None else step.from_state.value,
+        "to_state": step.to_state.value,
+        "failure": None if step.failure is None else step.failure.value,
+        "logged": logged,
+        "recorded_at": change.at,
+    }
