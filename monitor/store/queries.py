@@ -6,9 +6,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, or_, select, tuple_, union_all
 
-from monitor.jobs import UNSUCCESSFUL, CollectionOutcome, Failure, Job, JobState, Snapshot, Transition
+from monitor.jobs import UNSUCCESSFUL, CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.database import Database
 from monitor.store.pages import (
     ClusterRef,
@@ -32,7 +32,7 @@ ROWS_AT_ONCE: Final = 500
 """Ids or names in one statement."""
 
 UNREADABLE_LIMIT: Final = 10_000
-"""Rows of which it is remembered that they were reported as unreadable."""
+"""Rows of which it is remembered that they cannot be read."""
 
 _JOB: Final = (jobs.c.cluster, jobs.c.job_id, jobs.c.facts, jobs.c.missing_since)
 
@@ -45,6 +45,7 @@ _decode: Final = msgspec.json.Decoder(Job).decode
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
 T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 class StoredCluster(msgspec.Struct, frozen=True):
@@ -54,131 +55,82 @@ class StoredCluster(msgspec.Struct, frozen=True):
     snapshot: Snapshot
 
 
-class RowDecoder:
-    """Makes jobs, outcomes and transitions of rows. A row that cannot be read is skipped, and reported once."""
-
-    def __init__(self) -> None:
-        self._reported: set[tuple[Any, ...]] = set()
-        self._unreadable: dict[tuple[Any, ...], str] = {}
-
-    def job(self, row: Row[Any]) -> Job | None:
-        """Return the job of a row; the column counts where it has another ``missing_since`` than the facts."""
-        try:
-            job = _decode(row.facts)
-            if job.missing_since == row.missing_since:
-                return job
-            return msgspec.structs.replace(job, missing_since=_number(row.missing_since))
-        except (msgspec.DecodeError, TypeError) as error:
-            self._skip(("jobs", row.cluster, row.job_id), error)
-            return None
-
-    def outcome(self, row: Row[Any]) -> CollectionOutcome | None:
-        """Return the outcome of a row."""
-        try:
-            failed = None if row.last_failed is None else bool(_number(row.last_failed))
-            return CollectionOutcome(failed, _number(row.last_completed_at), _number(row.last_finished_at))
-        except TypeError as error:
-            self._skip(("outcomes", row.cluster, row.database, row.collection), error)
-            return None
-
-    def transition(self, row: Row[Any]) -> Transition | None:
-        """Return the transition of a row."""
-        try:
-            return Transition(
-                job_id=row.job_id,
-                database=row.database,
-                collection=row.collection,
-                from_state=None if row.from_state is None else JobState(row.from_state),
-                to_state=JobState(row.to_state),
-                at=row.at + 0.0,
-                progress=_number(row.progress),
-                reason=row.reason,
-                failure=None if row.failure is None else Failure(row.failure),
-                duration=row.duration + 0.0,
-                unexpected=bool(row.unexpected),
-            )
-        except (TypeError, ValueError) as error:
-            self._skip(("transitions", row.cluster, row.id), error)
-            return None
-
-    def report(self) -> None:
-        """Log how many rows could not be read, those that were not reported before."""
-        unreadable, self._unreadable = self._unreadable, {}
-        if unreadable:
-            self._reported.update(unreadable)
-            where, message = next(iter(unreadable.items()))
-            row = " ".join(map(str, where))
-            _log.warning("store_rows_skipped", rows=len(unreadable), first=row, message=message)
-
-    def _skip(self, row: tuple[Any, ...], error: Exception) -> None:
-        if row not in self._reported and len(self._reported) + len(self._unreadable) < UNREADABLE_LIMIT:
-            self._unreadable[row] = " ".join(str(error).split())[:200]
-
-
 class StoreReader:
     """Answers what is asked of a database. Its errors come out as they are.
 
-    Args:
-        database: The database.
+    A row that cannot be read is skipped. Any column of SQLite can hold anything.
     """
 
     def __init__(self, database: Database) -> None:
-        self.decoder = RowDecoder()
         self.database = database
+        self._skipped: dict[tuple[Any, ...], str] = {}
+        self._reported = 0
+
+    def report_skipped(self) -> None:
+        """Log how many rows could not be read, if there are more than were reported before."""
+        if len(self._skipped) > self._reported:
+            self._reported = len(self._skipped)
+            where, message = list(self._skipped.items())[-1]
+            _log.warning("store_rows_skipped", rows=self._reported, row=" ".join(map(str, where)), message=message)
+
+    def read_transition(self, row: RowMapping) -> Transition | None:
+        """Return the transition of a row, None where it cannot be read."""
+        return self._read("transitions", row, Transition)
+
+    def _read(self, table: str, row: RowMapping, kind: type[StructT]) -> StructT | None:
+        try:
+            fields = {name: row[name] for name in kind.__struct_fields__}
+            return msgspec.convert(fields, kind, strict=False)  # not strict: SQLite has numbers for booleans
+        except msgspec.ValidationError as error:
+            self._skip(table, row, error)
+        return None
+
+    def _read_job(self, row: RowMapping) -> Job | None:
+        try:
+            job, missing_since = _decode(row["facts"]), row["missing_since"]
+            if job.missing_since == missing_since:
+                return job
+            return msgspec.structs.replace(job, missing_since=msgspec.convert(missing_since, float | None))
+        except (msgspec.DecodeError, TypeError) as error:
+            self._skip("jobs", row, error)
+        return None
+
+    def _skip(self, table: str, row: RowMapping, error: Exception) -> None:
+        if len(self._skipped) < UNREADABLE_LIMIT:
+            names = ("cluster", "id", "database", "collection", "job_id")
+            self._skipped[table, *(str(row[name]) for name in names if name in row)] = str(error)
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
-        """Return a page of the recorded transitions, newest first.
-
-        Args:
-            wanted: Which transitions.
-            limit: How many at most, up to ``PAGE_LIMIT``.
-            cursor: The ``next_cursor`` of the page before; empty for the first page.
-
-        Raises:
-            CursorError: The cursor comes from no page.
-        """
+        """Return the newest of the wanted transitions, beginning with a cursor; raises ``CursorError``."""
         columns = transitions.c
-        query = _equal(select(transitions).order_by(columns.id.desc()).limit(limit + 1), columns, wanted)
-        if wanted.job_id is not None:
-            query = query.where(columns.job_id == wanted.job_id)
-        if wanted.states:
-            query = query.where(columns.to_state.in_([state.value for state in wanted.states]))
+        conditions = [*_conditions(columns, columns.to_state, wanted)]
         if wanted.since is not None:
-            query = query.where(columns.at >= wanted.since)
+            conditions.append(columns.at >= wanted.since)
         if wanted.until is not None:
-            query = query.where(columns.at < wanted.until)
+            conditions.append(columns.at < wanted.until)
         if (before := parse_cursor(cursor, memory=False)) is not None:
-            query = query.where(columns.id < before)
-        rows = self.database.read(lambda connection: connection.execute(query).all())
-        entries = [
-            RecordedTransition(str(row.id), row.cluster, step)
-            for row in rows[:limit]
-            if (step := self.decoder.transition(row)) is not None
-        ]
-        return TransitionPage(tuple(entries), str(rows[limit - 1].id) if len(rows) > limit else None, complete=True)
+            conditions.append(columns.id < before)
+        query = select(transitions).where(*conditions).order_by(columns.id.desc()).limit(limit + 1)
+        rows = self.database.read(lambda connection: connection.execute(query).mappings().all())
+        steps = [(row, self.read_transition(row)) for row in rows[:limit]]
+        entries = tuple(RecordedTransition(str(row["id"]), row["cluster"], step) for row, step in steps if step)
+        return TransitionPage(entries, str(rows[limit - 1]["id"]) if len(rows) > limit else None, complete=True)
 
     def jobs(
         self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None, hidden: Iterable[str] = ()
     ) -> JobPage:
-        """Return stored jobs in the order of cluster and id.
-
-        Args:
-            wanted: Which jobs.
-            limit: How many at most.
-            after: Cluster and id after which the page begins; None for the first one.
-            hidden: Names of clusters that are left out.
-        """
-        query = _filter_jobs(select(*_JOB).order_by(jobs.c.cluster, jobs.c.job_id), wanted, hidden)
+        """Return stored jobs in the order of cluster and id, those after one; without those of hidden clusters."""
+        query = _wanted_jobs(select(*_JOB), wanted, hidden).order_by(jobs.c.cluster, jobs.c.job_id).limit(limit + 1)
         if after is not None:
             query = query.where(tuple_(jobs.c.cluster, jobs.c.job_id) > tuple_(*after))
-        rows = self.database.read(lambda connection: connection.execute(query.limit(limit + 1)).all())
-        last = (rows[limit - 1].cluster, rows[limit - 1].job_id) if len(rows) > limit else None
+        rows = self.database.read(lambda connection: connection.execute(query).mappings().all())
+        last = (rows[limit - 1]["cluster"], rows[limit - 1]["job_id"]) if len(rows) > limit else None
         return JobPage(tuple(self._stored_jobs(rows[:limit])), last)
 
     def finished(self, wanted: JobFilter, limit: int, offset: int = 0, hidden: Iterable[str] = ()) -> JobPage:
         """Return finished jobs, the latest first, and how many there are. A text is searched for in the latest ones."""
         latest = select(*_JOB, jobs.c.finished_at).where(jobs.c.finished_at > 0)
-        query = _filter_jobs(latest, msgspec.structs.replace(wanted, text=""), hidden)
+        query = _wanted_jobs(latest, msgspec.structs.replace(wanted, text=""), hidden)
         if wanted.text:
             query = query.add_columns(jobs.c.database, jobs.c.collection, jobs.c.reason)
             newest = query.order_by(jobs.c.finished_at.desc()).limit(SEARCH_LIMIT).subquery()
@@ -189,7 +141,7 @@ class StoreReader:
 
         def ask(connection: Connection) -> JobPage:
             total = connection.execute(select(func.count()).select_from(counted)).scalar_one()
-            rows = connection.execute(ordered.limit(limit).offset(offset))
+            rows = connection.execute(ordered.limit(limit).offset(offset)).mappings()
             return JobPage(tuple(self._stored_jobs(rows)), total=total)
 
         return self.database.read(ask)
@@ -200,8 +152,11 @@ class StoreReader:
 
         def ask(connection: Connection) -> tuple[int, dict[str, Job]]:
             revision = connection.execute(_REVISION, {"of": ref.name, "whose": ref.identity}).scalar()
-            parts = [connection.execute(query.where(jobs.c.job_id.in_(some))) for some in chunks([*ids], ROWS_AT_ONCE)]
-            return revision or 0, {entry.job.job_id: entry.job for rows in parts for entry in self._stored_jobs(rows)}
+            stored: dict[str, Job] = {}
+            for some in chunks([*ids], ROWS_AT_ONCE):
+                rows = connection.execute(query.where(jobs.c.job_id.in_(some))).mappings()
+                stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
+            return revision or 0, stored
 
         return self.database.read(ask)
 
@@ -211,13 +166,9 @@ class StoreReader:
         return self.database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
 
     def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
-        """Return clusters as they are stored, by name.
+        """Return clusters as they are stored, by name, but not those whose name meant another one.
 
-        Those that had no baseline are left out, and those of which the name meant another one.
-
-        Args:
-            refs: The clusters.
-            finished_since: Failed and vanished jobs are tracked if they finished after this time.
+        Failed and vanished jobs are tracked if they finished after ``finished_since``.
         """
         loaded: dict[str, StoredCluster] = {}
         for some in chunks([*refs], ROWS_AT_ONCE):
@@ -227,31 +178,25 @@ class StoreReader:
     def _load(self, connection: Connection, refs: list[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
         # Revisions first: what another monitor records meanwhile makes them outdated, which is noticed.
         identities = {ref.name: ref.identity for ref in refs}
-        rows = connection.execute(select(clusters).where(clusters.c.name.in_(identities))).all()
-        stored = {
-            row.name: row for row in rows if row.identity == identities[row.name] and isinstance(row.revision, int)
-        }
+        query = select(clusters).where(clusters.c.name.in_(identities))
+        rows = [row for row in connection.execute(query) if row.identity == identities[row.name]]
+        stored = {row.name: row for row in rows if isinstance(row.revision, int)}
         tracked: dict[str, dict[str, Job]] = {name: {} for name in stored}
-        for entry in self._stored_jobs(connection.execute(tracked_query([*stored], finished_since))):
+        for entry in self._stored_jobs(connection.execute(tracked_query([*stored], finished_since)).mappings()):
             tracked[entry.cluster][entry.job.job_id] = entry.job
-        ended: dict[str, dict[tuple[str, str], CollectionOutcome]] = {name: {} for name in stored}
-        for row in connection.execute(select(outcomes).where(outcomes.c.cluster.in_(stored))):
-            if (outcome := self.decoder.outcome(row)) is not None:
-                ended[row.cluster][row.database, row.collection] = outcome
-        return {
-            name: StoredCluster(
-                row.revision,
-                Snapshot(
-                    tracked=tracked[name],
-                    outcomes=ended[name],
-                    baseline_at=row.baseline_at if isinstance(row.baseline_at, float) else None,
-                ),
-            )
-            for name, row in stored.items()
-        }
+        ended: dict[str, dict[CollectionKey, CollectionOutcome]] = {name: {} for name in stored}
+        for row in connection.execute(select(outcomes).where(outcomes.c.cluster.in_(stored))).mappings():
+            if (outcome := self._read("outcomes", row, CollectionOutcome)) is not None:
+                ended[row["cluster"]][row["database"], row["collection"]] = outcome
+        loaded = {}
+        for name, cluster in stored.items():
+            at = cluster.baseline_at if isinstance(cluster.baseline_at, float) else None
+            snapshot = Snapshot(tracked=tracked[name], outcomes=ended[name], baseline_at=at)
+            loaded[name] = StoredCluster(cluster.revision, snapshot)
+        return loaded
 
-    def _stored_jobs(self, rows: Iterable[Any]) -> Iterator[StoredJob]:
-        return (StoredJob(row.cluster, job) for row in rows if (job := self.decoder.job(row)) is not None)
+    def _stored_jobs(self, rows: Iterable[RowMapping]) -> Iterator[StoredJob]:
+        return (StoredJob(row["cluster"], job) for row in rows if (job := self._read_job(row)) is not None)
 
 
 def tracked_query(names: list[str], finished_since: float) -> Any:
@@ -269,35 +214,28 @@ def chunks(items: list[T], size: int) -> Iterator[list[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _equal(query: Select[Any], columns: Any, wanted: TransitionFilter | JobFilter) -> Select[Any]:
-    for name in ("cluster", "database", "collection"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(columns[name] == value)
-    return query
-
-
-def _filter_jobs(query: Select[Any], wanted: JobFilter, hidden: Iterable[str]) -> Select[Any]:
-    query = _equal(query, jobs.c, wanted)
+def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) -> Iterator[ColumnElement[bool]]:
+    for name in ("cluster", "database", "collection", "job_id"):
+        if (value := getattr(wanted, name, None)) is not None:
+            yield columns[name] == value
     if wanted.states:
-        query = query.where(jobs.c.state.in_([state.value for state in wanted.states]))
+        yield state.in_([one.value for one in wanted.states])
+
+
+def _wanted_jobs(query: Select[Any], wanted: JobFilter, hidden: Iterable[str]) -> Select[Any]:
+    columns = jobs.c
+    query = query.where(*_conditions(columns, columns.state, wanted))
     if wanted.stalled is not None:
-        query = query.where(jobs.c.stalled.is_(wanted.stalled))
+        query = query.where(columns.stalled.is_(wanted.stalled))
     if wanted.listed is not None:
-        missing = jobs.c.missing_since
+        missing = columns.missing_since
         query = query.where(missing.is_(None) if wanted.listed else missing.is_not(None))
     if wanted.text:
-        query = query.where(_contains(jobs.c, wanted.text))
-    if names := [*hidden]:
-        query = query.where(jobs.c.cluster.not_in(names))
-    return query
+        query = query.where(_contains(columns, wanted.text))
+    names = [*hidden]
+    return query.where(columns.cluster.not_in(names)) if names else query
 
 
 def _contains(columns: Any, text: str) -> ColumnElement[bool]:
     names = ("cluster", "database", "collection", "job_id", "reason")
     return or_(*(columns[name].icontains(text, autoescape=True) for name in names))
-
-
-def _number(value: Any) -> float | None:
-    """Return a number of a row; raises TypeError for anything else, which SQLite can hold in any column."""
-    return None if value is None else value + 0.0

@@ -244,7 +244,7 @@ class Store:
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
             self.mark_unavailable(error)
             return
-        self._reader.decoder.report()
+        self._reader.report_skipped()
         if not self.up:
             self.up = True
             _log.info("store_recovered")
@@ -338,7 +338,7 @@ class Store:
 
     def _load(self, states: Iterable[ClusterState]) -> dict[str, StoredCluster]:
         loaded = self._reader.load([state.ref for state in states], self._clock() - FAILED_RETENTION)
-        self._reader.decoder.report()
+        self._reader.report_skipped()
         return loaded
 
     def _hide_unwatched(self, watched: set[str]) -> None:
@@ -439,11 +439,11 @@ class Store:
         )
 
         def log_some(connection: Connection) -> int:
-            rows = [row for row in connection.execute(query) if row.id not in skipped][:LOGGED_AT_ONCE]
+            rows = [row for row in connection.execute(query).mappings() if row["id"] not in skipped][:LOGGED_AT_ONCE]
             for row in rows:
-                if (step := self._reader.decoder.transition(row)) is not None:
-                    log_transition(row.cluster, row.cluster_id, step)
-            mark_rows_logged(connection, [row.id for row in rows])
+                if (step := self._reader.read_transition(row)) is not None:
+                    log_transition(row["cluster"], row["cluster_id"], step)
+            mark_rows_logged(connection, [row["id"] for row in rows])
             return len(rows)
 
         while self._database.read(lambda connection: connection.execute(query.limit(1)).first()) is not None:
