@@ -117,19 +117,22 @@ class ClusterState:
         listed = () if self.snapshot is None else self.snapshot.listing.records
         return list({*listed, *(step.job_id for step in self._logged)})
 
-    def adopt(self, stored: StoredCluster | None, theirs: Mapping[str, Job] | None = None) -> None:
+    def adopt(self, stored: StoredCluster | None, theirs: Mapping[str, Job] | None = None) -> list[Transition]:
         """Take what is stored as the snapshot. What was logged meanwhile, and is newer, is written on top of it.
 
         Args:
             stored: The cluster as it is stored; None where it is not.
             theirs: What is stored of `ids_to_compare`.
+
+        Returns:
+            What was logged and is not newer: it is stored, perhaps by us.
         """
         logged, ours, before, stored_jobs = self._logged, self._jobs, self.snapshot, theirs or {}
         self.discard()
         self.loaded, self._polled, self._compare_list = True, False, stored is not None
         if stored is None:
             self.snapshot, self.revision = None, 0
-            return
+            return []
         newer: dict[str, Job] = {}
         for step in reversed(logged):  # the first step of a job decides
             job, their_job = ours.get(step.job_id), stored_jobs.get(step.job_id)
@@ -149,6 +152,7 @@ class ClusterState:
         self.snapshot = replace(stored.snapshot, tracked=tracked, outcomes=outcomes)
         self.revision = self._highest_revision = stored.revision
         self._polled = bool(newer)
+        return [step for step in logged if step.job_id not in newer]
 
     def rewrite(self, stored_revision: int, theirs: Mapping[str, Job], now: float) -> None:
         """Prepare to write all that is in memory, for the database has less: it was restored, emptied, or is new."""

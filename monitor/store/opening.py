@@ -15,10 +15,11 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from monitor.store.database import Database
 from monitor.store.engines import create_reading_engine, create_store_engine, sqlite_file
+from monitor.store.maintenance import describe_error
 from monitor.store.migrations import ForeignTablesError, NewerSchemaError, check_version
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
-from monitor.store.store import Store, describe_error
+from monitor.store.store import Store
 
 LOG_AFTER: Final = 10.0
 """Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
@@ -104,15 +105,12 @@ def reading(url: str) -> Iterator[StoreReader]:
         raise StoreError(str(error)) from None
     try:
         version = database.read(check_version)
-        if version is None:
-            raise StoreError(f"{where} holds no state of a monitor")
-        if version < VERSION:
-            raise StoreError(f"{where} was written by an older version; `run` brings it up to this one")
+        if version != VERSION:
+            older = f"{where} was written by an older version: `run` brings it up to this one"
+            raise StoreError(f"{where} holds no state of a monitor" if version is None else older)
         yield StoreReader(database)
-    except ForeignTablesError:
-        raise StoreError(f"{where} holds no state of a monitor") from None
-    except NewerSchemaError as error:
-        raise StoreError(f"{where}: {error}") from None
+    except (ForeignTablesError, NewerSchemaError) as error:
+        raise StoreError(f"{where} cannot be read: {error}") from None
     except SQLAlchemyError as error:
         copy = "; its folder cannot be written: copy it and its -wal, where there is one, to a folder that can"
         hint = "" if file is None or os.access(file.parent, os.W_OK) else copy

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text, true, update
+from sqlalchemy import Connection
 
-from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition
+from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import Database
 from monitor.store.engines import TRANSACTION_TIMEOUT
+from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.pages import (
     PAGE_LIMIT,
     ClusterRef,
@@ -32,25 +33,12 @@ from monitor.store.pages import (
 )
 from monitor.store.queries import ROWS_AT_ONCE, StoredCluster, StoreReader, chunks
 from monitor.store.recording import ClusterChanges, Recorder, delete_cluster
-from monitor.store.schema import clusters, jobs, transitions
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""
 
-LOGGED_AT_ONCE: Final = 1000
-"""Transitions that are logged after the fact in one transaction."""
-
 PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
-
-PRUNED_AT_ONCE: Final = 1000
-"""Rows that one transaction prunes, so that nobody waits long for it."""
-
-FINISHED_RETENTION: Final = 7 * 86_400.0
-"""Seconds for which a finished job that has left the list stays in the store, so that its return is no news."""
-
-MISSING_RETENTION: Final = 30 * 86_400.0
-"""Seconds for which an unfinished job stays in the store after it was last listed."""
 
 FAILED_RETENTION: Final = 30 * 86_400.0
 """Seconds for which failed and vanished jobs are loaded at a start; the diff drops those that need not be tracked."""
@@ -58,15 +46,9 @@ FAILED_RETENTION: Final = 30 * 86_400.0
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
 
-_MESSAGE_LIMIT: Final = 300
-"""Characters of an error's message."""
-
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
 T = TypeVar("T")
-
-LogTransition = Callable[[str, str, Transition], None]
-"""Logs a transition of a cluster: its name, its id, the transition."""
 
 
 class StaleError(Exception):
@@ -86,8 +68,6 @@ class Store:
         log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
             than 0 where another monitor may be about to log it.
         clock: Seconds since the epoch.
-        flush_interval: Seconds for which mere progress may wait to be written.
-        prune_interval: Seconds from one pruning to the next.
     """
 
     def __init__(
@@ -97,8 +77,6 @@ class Store:
         retention: float = 30 * 86_400.0,
         log_after: float = 0.0,
         clock: Callable[[], float] = time.time,
-        flush_interval: float = FLUSH_INTERVAL,
-        prune_interval: float = PRUNE_INTERVAL,
     ) -> None:
         self.up = True
         self.failures = 0
@@ -108,8 +86,7 @@ class Store:
         self._retention = retention
         self._log_after = log_after
         self._clock = clock
-        self._flush_interval, self._flush_at = flush_interval, 0.0
-        self._prune_interval, self._prune_at = prune_interval, 0.0
+        self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
         self._hidden: frozenset[str] = frozenset()
         self._recent = RecentTransitions()
@@ -223,11 +200,7 @@ class Store:
                 self.mark_unavailable(error)
 
     def maintain(self, log_transition: LogTransition) -> None:
-        """Do what is due: write progress and what was missed, log what nobody logged, prune.
-
-        Args:
-            log_transition: Logs a transition that was recorded before a crash, or by a monitor that is gone.
-        """
+        """Do what is due: write progress and what was missed, log what was recorded and nobody logged, prune."""
         try:
             if self.up and self._database.is_replaced():
                 self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
@@ -235,12 +208,13 @@ class Store:
                 self._recover()
             if not self.up or time.monotonic() >= self._flush_at:
                 self._flush()
-                self._flush_at = time.monotonic() + self._flush_interval
+                self._flush_at = time.monotonic() + FLUSH_INTERVAL
             self._write_logged()
             self._log_pending(log_transition)
             if time.monotonic() >= self._prune_at:
-                self._prune_at = time.monotonic() + self._prune_interval
-                self._prune()
+                self._prune_at = time.monotonic() + PRUNE_INTERVAL
+                self._hide_unwatched({*self._states})
+                prune(self._database, self._clock(), self._retention)
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
             self.mark_unavailable(error)
             return
@@ -259,12 +233,7 @@ class Store:
         self._database.close()
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
-        """Return a page of the recorded transitions, newest first; of this process' memory while the database is away.
-
-        Args:
-            wanted: Which transitions.
-            limit: How many at most, up to ``PAGE_LIMIT``.
-            cursor: The ``next_cursor`` of the page before; empty for the first page.
+        """Return recorded transitions, newest first; while the database is away, those that this process remembers.
 
         Raises:
             CursorError: The cursor comes from no page, or from the other one of database and memory.
@@ -279,12 +248,7 @@ class Store:
         return self._recent.page(wanted, limit, cursor, self._clock() - self._retention)
 
     def jobs(self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None) -> JobPage:
-        """Return a page of jobs, unfinished and finished, in the order of cluster and id.
-
-        Args:
-            wanted: Which jobs.
-            limit: How many at most, up to ``PAGE_LIMIT``.
-            after: The ``after`` of the page before; None for the first page.
+        """Return jobs, unfinished and finished, in the order of cluster and id, those after a cluster and id.
 
         Raises:
             StoreUnavailableError: The database is away.
@@ -294,20 +258,12 @@ class Store:
         return JobPage(tuple(self._with_progress(entry) for entry in page.entries), page.after)
 
     def finished(self, wanted: JobFilter, limit: int, offset: int = 0) -> JobPage:
-        """Return a page of finished jobs, the latest first, with the number of all up to a bound.
-
-        Raises:
-            StoreUnavailableError: The database is away.
-        """
+        """Return finished jobs, the latest first, and how many there are; raises ``StoreUnavailableError``."""
         limit = max(1, min(limit, PAGE_LIMIT))
         return self._ask(lambda: self._reader.finished(wanted, limit, offset, self._hidden))
 
     def job(self, cluster: str, job_id: str) -> Job | None:
-        """Return a job, None where it is not known.
-
-        Raises:
-            StoreUnavailableError: The database is away, and the job is not tracked.
-        """
+        """Return a job, None where it is not known; raises ``StoreUnavailableError`` if it is not tracked."""
         snapshot = self.snapshot(cluster)
         if snapshot is not None and (job := snapshot.tracked.get(job_id)) is not None:
             return job
@@ -391,8 +347,7 @@ class Store:
                 self._reconcile(state, loaded.get(state.ref.name))
 
     def _reload(self, state: ClusterState) -> None:
-        """Take what another monitor has recorded, and drop what was not written; with the cluster's lock."""
-        state.discard()
+        """Take what another monitor has recorded; with the cluster's lock."""
         try:
             self._reconcile(state, self._load([state]).get(state.ref.name))
         except Exception as error:  # noqa: BLE001 - logged and counted; loaded when the store has recovered
@@ -403,7 +358,8 @@ class Store:
         compared = state.ids_to_compare() if stored is not None else []
         theirs = self._reader.jobs_by_id(state.ref, compared)[1] if compared else {}
         if stored is not None and (not state.loaded or stored.revision >= state.revision):
-            state.adopt(stored, theirs)
+            if already := state.adopt(stored, theirs):
+                self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=already))
         else:  # the database has lost what was recorded
             state.rewrite(0 if stored is None else stored.revision, theirs, self._clock())
 
@@ -413,7 +369,7 @@ class Store:
         if not logged:
             return
         try:
-            self._database.write(lambda connection: mark_rows_logged(connection, logged), timeout)
+            self._database.write(partial(mark_logged, ids=logged), timeout)
         except Exception:
             self.mark_logged(logged)
             raise
@@ -421,62 +377,11 @@ class Store:
             self._being_logged.difference_update(logged)
 
     def _log_pending(self, log_transition: LogTransition) -> None:
-        """Log what was recorded and nobody logged, oldest first, locked so that of two monitors only one does.
-
-        Where nobody else writes, that can only be from before the start: one look is enough.
-        """
+        """Log what was recorded and nobody logged: without other writers, only what is from before the start."""
         if self._looked_back and not self._log_after:
             return
         before = self._clock() - self._log_after if self._log_after else math.inf
         with self._lock:
             skipped = set(self._being_logged)
-        columns = transitions.c
-        query = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
-        query = (
-            query.order_by(columns.recorded_at, columns.id)
-            .limit(LOGGED_AT_ONCE + len(skipped))
-            .with_for_update(skip_locked=True)
-        )
-
-        def log_some(connection: Connection) -> int:
-            rows = [row for row in connection.execute(query).mappings() if row["id"] not in skipped][:LOGGED_AT_ONCE]
-            for row in rows:
-                if (step := self._reader.read_transition(row)) is not None:
-                    log_transition(row["cluster"], row["cluster_id"], step)
-            mark_rows_logged(connection, [row["id"] for row in rows])
-            return len(rows)
-
-        while self._database.read(lambda connection: connection.execute(query.limit(1)).first()) is not None:
-            if self._database.write(log_some) < LOGGED_AT_ONCE:
-                break
+        log_pending(self._database, self._reader, before, skipped, log_transition)
         self._looked_back = True
-
-    def _prune(self) -> None:
-        self._hide_unwatched({*self._states})
-        now, missing = self._clock(), jobs.c.missing_since
-        self._prune_rows(jobs, missing < now - FINISHED_RETENTION, jobs.c.finished_at > 0)
-        self._prune_rows(jobs, missing < now - MISSING_RETENTION)
-        self._prune_rows(jobs, not_(exists().where(clusters.c.name == jobs.c.cluster)))
-        self._prune_rows(transitions, transitions.c.at < now - self._retention, text("logged"))
-
-    def _prune_rows(self, table: Table, *conditions: Any) -> None:
-        """Delete rows a few at a time, found without keeping others from writing."""
-        key = [*table.primary_key]
-        query = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(PRUNED_AT_ONCE)
-        one = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
-        while rows := self._database.read(lambda connection: connection.execute(query).mappings().all()):
-            self._database.write(partial(Connection.execute, statement=one, parameters=[dict(row) for row in rows]))
-
-
-def mark_rows_logged(connection: Connection, ids: list[int]) -> None:
-    """Note that the log has these transitions."""
-    if ids:
-        connection.execute(_MARK_LOGGED, [{"number": number} for number in ids])
-
-
-def describe_error(error: Exception) -> str:
-    """Return the message of an error in one line; without the statement, which can be long."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:_MESSAGE_LIMIT]
-
-
-_MARK_LOGGED: Final = update(transitions).where(transitions.c.id == bindparam("number")).values(logged=true())

@@ -296,7 +296,7 @@ def test_what_is_stored_can_be_read_without_a_monitor(url):
         assert len(store.transitions(TransitionFilter(), 10).entries) == 5
         assert store.load([EU])["eu"].snapshot.tracked == past.store.snapshot("eu").tracked
         assert store.load([ClusterRef("eu", "another")]) == {}
-        with pytest.raises(Exception, match="read.?only"):
+        with pytest.raises(Exception, match=r"read.?only"):
             run_in(store, "DELETE FROM jobs")
     past.store.close()
 

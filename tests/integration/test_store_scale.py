@@ -40,7 +40,7 @@ def url(tmp_path_factory):
 
 
 @pytest.fixture
-def plans(url, monkeypatch):
+def plans(monkeypatch):
     """How SQLite finds what each query asks for, by the text of the query."""
     found = {}
     engines = []
@@ -68,7 +68,8 @@ def scans(plans):
         for statement, steps in plans.items()
         for step in steps
         if "FROM jobs" in statement and not statement.startswith("SELECT anon_1")
-        if step.startswith("USE TEMP B-TREE FOR ORDER BY") or (step.startswith(("SCAN jobs", "SCAN transitions")) and "INDEX" not in step)
+        if step.startswith("USE TEMP B-TREE FOR ORDER BY")
+        or (step.startswith(("SCAN jobs", "SCAN transitions")) and "INDEX" not in step)
     }
 
 

@@ -157,7 +157,7 @@ def limit_pages(file):
     """Fill the file system as far as SQLite can see: a trigger that always fails stands for a full disk."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON transitions BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            "CREATE TRIGGER full BEFORE INSERT ON transitions BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
         )
         connection.commit()
 
@@ -311,6 +311,27 @@ def test_connections_that_the_server_has_closed_meanwhile_are_no_unavailability(
 
     assert events(logged) == []
     assert count(server.url) == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_recognised(server, monkeypatch):
+    first = Stored(server.url)
+    first.poll(record("1"))
+    commit = psycopg.Connection.commit
+
+    def commit_and_lose_the_answer(connection):
+        commit(connection)
+        raise psycopg.OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Connection, "commit", commit_and_lose_the_answer)
+        steps = first.poll(record("1", "Failed"))
+    first.maintain()
+    first.now += 60
+
+    assert steps == [("1", IMPORTING, FAILED)]
+    assert first.poll(record("1", "Failed")) == []
+    assert first.maintain() == []
+    assert run(server.url, "SELECT to_state, logged FROM transitions") == [("failed", True)]
 
 
 def test_a_lock_of_somebody_else_ends_the_wait(server):
