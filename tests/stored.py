@@ -20,10 +20,10 @@ def record(job_id="1", state="Importing", progress=None, collection="books", **f
 class Stored:
     """A store, and polls of the clusters in it, half a minute apart."""
 
-    def __init__(self, url, *refs, now=1000.0, retention=86400.0, store=None):
+    def __init__(self, url, *refs, now=1000.0, **options):
         self.now = now
         self.url = url
-        self.store = store or open_store(url, retention=retention, connections=4, clock=lambda: self.now)
+        self.store = open_store(url, **{"retention": 86400.0, "connections": 4, "clock": lambda: self.now, **options})
         OPENED.append(self.store)
         self.refs = refs or (PROD,)
         self.store.watch(self.refs)

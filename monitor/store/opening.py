@@ -19,7 +19,7 @@ from monitor.store.maintenance import describe_error
 from monitor.store.migrations import ForeignTablesError, NewerSchemaError, check_version
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
-from monitor.store.store import Store
+from monitor.store.store import FLUSH_INTERVAL, Store
 
 LOG_AFTER: Final = 10.0
 """Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
@@ -41,7 +41,14 @@ class StoreError(Exception):
     """The store cannot be used at all; the message says why."""
 
 
-def open_store(url: str, *, retention: float, connections: int, clock: Callable[[], float] = time.time) -> Store:
+def open_store(
+    url: str,
+    *,
+    retention: float,
+    connections: int,
+    clock: Callable[[], float] = time.time,
+    flush_interval: float = FLUSH_INTERVAL,
+) -> Store:
     """Return the store of a URL, its tables made.
 
     A SQLite file that is corrupt is set aside under a new name, and a fresh one begun; a file of another kind is left
@@ -52,6 +59,7 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
         retention: Seconds for which transitions are kept.
         connections: How many threads may use it at a time.
         clock: Seconds since the epoch.
+        flush_interval: Seconds for which mere progress may wait to be written.
 
     Raises:
         StoreError: The folder of a SQLite file does not exist or cannot be written, or the file cannot, or is none of
@@ -66,9 +74,10 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
     except ValueError as error:
         raise StoreError(str(error)) from None
     shared = url.startswith("postgres")
-    store = Store(database, retention=retention, log_after=LOG_AFTER if shared else 0.0, clock=clock)
+    log_after = LOG_AFTER if shared else 0.0
+    store = Store(database, retention=retention, log_after=log_after, clock=clock, flush_interval=flush_interval)
     try:
-        store.prepare()
+        database.prepare()
     except NewerSchemaError:
         database.close()
         raise
@@ -81,7 +90,9 @@ def open_store(url: str, *, retention: float, connections: int, clock: Callable[
             database.close()
             aside = _set_aside(file)
             _log.error("store_set_aside", file=str(file), kept_as=str(aside), message=describe_error(error))
-            return open_store(url, retention=retention, connections=connections, clock=clock)
+            return open_store(
+                url, retention=retention, connections=connections, clock=clock, flush_interval=flush_interval
+            )
         store.mark_unavailable(error)
     return store
 

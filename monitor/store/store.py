@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
@@ -32,7 +31,7 @@ from monitor.store.pages import (
     parse_cursor,
 )
 from monitor.store.queries import ROWS_AT_ONCE, StoredCluster, StoreReader, chunks
-from monitor.store.recording import ClusterChanges, Recorder, delete_cluster
+from monitor.store.recording import Recorder, delete_cluster
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""
@@ -51,10 +50,6 @@ _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store"
 T = TypeVar("T")
 
 
-class StaleError(Exception):
-    """Another monitor has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
-
-
 class StoreUnavailableError(Exception):
     """The database is away: only what is in memory can be shown."""
 
@@ -68,6 +63,7 @@ class Store:
         log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
             than 0 where another monitor may be about to log it.
         clock: Seconds since the epoch.
+        flush_interval: Seconds for which mere progress may wait to be written.
     """
 
     def __init__(
@@ -77,6 +73,7 @@ class Store:
         retention: float = 30 * 86_400.0,
         log_after: float = 0.0,
         clock: Callable[[], float] = time.time,
+        flush_interval: float = FLUSH_INTERVAL,
     ) -> None:
         self.up = True
         self.failures = 0
@@ -86,6 +83,7 @@ class Store:
         self._retention = retention
         self._log_after = log_after
         self._clock = clock
+        self._flush_interval = flush_interval
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
         self._hidden: frozenset[str] = frozenset()
@@ -94,10 +92,6 @@ class Store:
         self._being_logged: set[int] = set()
         self._logged: list[int] = []
         self._looked_back = False
-
-    def prepare(self) -> None:
-        """Make or migrate the tables; raises what goes wrong."""
-        self._database.prepare()
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
@@ -156,15 +150,15 @@ class Store:
             if diff.must_be_recorded and self.up and state.loaded:
                 changes = state.changes(now, diff)
                 try:
-                    ids = self._write(changes)
-                except StaleError:
-                    state.discard()
-                    self._reload(state)
-                    return None
+                    stale, ids = self._database.write(partial(self._recorder.write, changes=[changes]))
                 except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
                     self.mark_unavailable(error)
                     state.keep_logged(diff.transitions)
                 else:
+                    if stale:
+                        state.discard()
+                        self._reload(state)
+                        return None
                     state.confirm(changes)
             else:
                 state.keep_logged(diff.transitions)
@@ -208,7 +202,7 @@ class Store:
                 self._recover()
             if not self.up or time.monotonic() >= self._flush_at:
                 self._flush()
-                self._flush_at = time.monotonic() + FLUSH_INTERVAL
+                self._flush_at = time.monotonic() + self._flush_interval
             self._write_logged()
             self._log_pending(log_transition)
             if time.monotonic() >= self._prune_at:
@@ -301,15 +295,6 @@ class Store:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""
         self._hidden = frozenset(self._reader.cluster_revisions().keys() - watched)
 
-    def _write(self, changes: ClusterChanges) -> list[int]:
-        def work(connection: Connection) -> list[int]:
-            stale, ids = self._recorder.write(connection, [changes])
-            if stale:
-                raise StaleError(changes.ref.name)
-            return ids
-
-        return self._database.write(work)
-
     def _flush(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
         """Write what waits, of many clusters in one transaction; what another monitor has recorded since counts."""
         now = self._clock()
@@ -334,7 +319,7 @@ class Store:
     def _recover(self) -> None:
         """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
         self._database.disconnect()
-        self.prepare()
+        self._database.prepare()
         stored = self._reader.cluster_revisions()
         different = [
             state

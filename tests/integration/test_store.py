@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from random import Random
 from threading import Thread
 
 import pytest
@@ -313,6 +314,44 @@ def test_many_threads_record_into_memory_and_nothing_is_lost():
 
     assert fleet.store.up
     assert all(len(fleet.store.snapshot(name).tracked) == 19 for name in names)
+
+
+def test_polls_and_maintenance_at_the_same_time_lose_nothing(url):
+    names = [f"c{number}" for number in range(6)]
+    fleet = Stored(url, *(ClusterRef(name, name) for name in names), flush_interval=0.0)
+    chance = Random(7)
+    stories = {name: [story(chance) for _ in range(40)] for name in names}
+
+    def poll_often(name):
+        for records in stories[name]:
+            fleet.poll(*records, cluster=name)
+
+    threads = [Thread(target=poll_often, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        fleet.maintain()
+    for thread in threads:
+        thread.join()
+    later = fleet.reopened(now=9000)
+
+    assert fleet.store.failures == 0
+    for name in names:
+        assert later.store.snapshot(name) == without_list(fleet.store.snapshot(name))
+        assert later.poll(*stories[name][-1], cluster=name) == []
+    later.store.close()
+    assert {(row[0], row[1]) for row in run(url, "SELECT cluster, job_id FROM jobs WHERE missing_since IS NULL")} == {
+        (name, one.job_id) for name in names for one in stories[name][-1]
+    }
+
+
+def story(chance):
+    """Return a list of jobs, of which some move, some finish, some are not listed, and some come back."""
+    numbers = chance.sample(range(12), 8)
+    return [
+        record(str(number), chance.choice(["Importing", "Importing", "Completed", "Failed"]), chance.randrange(100))
+        for number in numbers
+    ]
 
 
 # Files
