@@ -165,11 +165,12 @@ class StoreReader:
         query = select(clusters.c.name, clusters.c.identity, clusters.c.revision)
         return self.database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
 
-    def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
-        """Return clusters as they are stored, by name, but not those whose name meant another one.
+    def load(self, ref: ClusterRef) -> StoredCluster | None:
+        """Return a cluster as it is stored; None where it had no baseline, or its name meant another cluster."""
+        return self.load_clusters([ref], 0.0).get(ref.name)
 
-        Failed and vanished jobs are tracked if they finished after ``finished_since``.
-        """
+    def load_clusters(self, refs: Iterable[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
+        """Return clusters as they are stored by name; of failed and vanished jobs those finished since a time."""
         loaded: dict[str, StoredCluster] = {}
         for some in chunks([*refs], ROWS_AT_ONCE):
             loaded.update(self.database.read(partial(self._load, refs=some, finished_since=finished_since)))

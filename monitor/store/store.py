@@ -287,7 +287,7 @@ class Store:
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
 
     def _load(self, states: Iterable[ClusterState]) -> dict[str, StoredCluster]:
-        loaded = self._reader.load([state.ref for state in states], self._clock() - FAILED_RETENTION)
+        loaded = self._reader.load_clusters([state.ref for state in states], self._clock() - FAILED_RETENTION)
         self._reader.report_skipped()
         return loaded
 

@@ -137,7 +137,7 @@ def test_whatever_sqlite_refuses_is_unavailability_and_names_the_file(tmp_path, 
     first.poll(*(record(str(number)) for number in range(50)))
     file = tmp_path / "state.db"
     if way == "full":
-        limit_pages(file)
+        refuse_transitions(file)
         first = first.reopened()
     else:
         first = first.reopened()
@@ -153,8 +153,8 @@ def test_whatever_sqlite_refuses_is_unavailability_and_names_the_file(tmp_path, 
     assert not first.store.up
 
 
-def limit_pages(file):
-    """Fill the file system as far as SQLite can see: a trigger that always fails stands for a full disk."""
+def refuse_transitions(file):
+    """Let every write of a transition fail, as a full disk does."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute(
             "CREATE TRIGGER full BEFORE INSERT ON transitions BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
