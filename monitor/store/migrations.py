@@ -20,8 +20,8 @@ class NewerSchemaError(Exception):
     """The tables were made by a newer version of the monitor."""
 
 
-class ForeignTablesError(Exception):
-    """The database holds tables of another program."""
+class UnusableDatabaseError(Exception):
+    """The database holds tables of another program, or cannot hold ours."""
 
 
 def migrate(connection: Connection) -> None:
@@ -31,7 +31,7 @@ def migrate(connection: Connection) -> None:
 
     Raises:
         NewerSchemaError: They are of a newer version; nothing is changed.
-        ForeignTablesError: They are another program's; nothing is changed.
+        UnusableDatabaseError: They are another program's; nothing is changed.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_STARTUP_LOCK})")
@@ -51,22 +51,27 @@ def check_version(connection: Connection) -> int | None:
 
     Raises:
         NewerSchemaError: They are of a newer version.
-        ForeignTablesError: They are another program's. PostgreSQL can hold those too, under other names.
+        UnusableDatabaseError: They are another program's, which PostgreSQL can hold too, but under other names; or the
+            database has an encoding that lacks characters.
     """
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding not in {"UTF8", "SQL_ASCII"}:
+            raise UnusableDatabaseError(f"its encoding {encoding} has not every character; create it with UTF8")
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
     ours = tables & set(metadata.tables)
     if schema.name not in tables:
         foreign = tables if connection.dialect.name == "sqlite" else ours
         if foreign:
-            raise ForeignTablesError(f"it holds tables of another program ({', '.join(sorted(foreign)[:3])})")
+            raise UnusableDatabaseError(f"it holds tables of another program ({', '.join(sorted(foreign)[:3])})")
         return None
     columns = [column["name"] for column in inspector.get_columns(schema.name)]
     if columns != ["version"] or ours != set(metadata.tables):
-        raise ForeignTablesError("it has a table named schema that the monitor did not make")
+        raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
     version = connection.execute(select(schema.c.version)).scalar()
     if not isinstance(version, int) or version < 1:
-        raise ForeignTablesError("its table named schema gives no version")
+        raise UnusableDatabaseError("its table named schema gives no version")
     if version > VERSION:
         raise NewerSchemaError(
             f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"

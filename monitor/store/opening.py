@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from monitor.store.database import Database
 from monitor.store.engines import create_reading_engine, create_store_engine, sqlite_file
 from monitor.store.maintenance import describe_error
-from monitor.store.migrations import ForeignTablesError, NewerSchemaError, check_version
+from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
 from monitor.store.store import FLUSH_INTERVAL, Store
@@ -81,7 +81,7 @@ def open_store(
     except NewerSchemaError:
         database.close()
         raise
-    except ForeignTablesError as error:
+    except UnusableDatabaseError as error:
         database.close()
         where = "the database" if file is None else str(file)
         raise StoreError(f"{where} is left as it is, for {error}: {_ELSEWHERE}") from None
@@ -120,7 +120,7 @@ def reading(url: str) -> Iterator[StoreReader]:
             older = f"{where} was written by an older version: `run` brings it up to this one"
             raise StoreError(f"{where} holds no state of a monitor" if version is None else older)
         yield StoreReader(database)
-    except (ForeignTablesError, NewerSchemaError) as error:
+    except (UnusableDatabaseError, NewerSchemaError) as error:
         raise StoreError(f"{where} cannot be read: {error}") from None
     except SQLAlchemyError as error:
         copy = "; its folder cannot be written: copy it and its -wal, where there is one, to a folder that can"

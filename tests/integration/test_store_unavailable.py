@@ -439,6 +439,23 @@ def test_of_several_hosts_the_one_that_answers_is_used(server):
     assert count(server.url, "jobs") == 1
 
 
+@pytest.mark.parametrize(("encoding", "usable"), [("LATIN1", False), ("SQL_ASCII", True), ("UTF8", True)])
+def test_a_database_whose_encoding_lacks_characters_is_refused(server, encoding, usable):
+    run(server.url, f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = server.url.replace("/postgres?", "/other?")
+    try:
+        if usable:
+            first = Stored(url)
+            first.poll(record("1", "Failed", reason="文件不存在"))
+            assert first.reopened().snapshot.tracked["1"].reason == "文件不存在"
+        else:
+            with pytest.raises(StoreError, match="its encoding LATIN1 has not every character; create it with UTF8"):
+                Stored(url)
+    finally:
+        close_all()
+        run(server.url, "DROP DATABASE other WITH (FORCE)")
+
+
 def test_a_url_that_cannot_be_understood_is_one_sentence_without_the_password():
     with pytest.raises(StoreError) as refused:
         open_store("postgresql://me:sec%zzret@host/db", retention=1, connections=1)
