@@ -47,7 +47,8 @@ class ClusterState:
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
         waiting = self._jobs or self._delisted or self._outcomes or self._logged
-        return self._polled and bool(waiting or self._compare_list or not self.revision)
+        is_new = self.snapshot is not None and not self.revision
+        return bool(waiting or is_new or (self._compare_list and self._polled))
 
     def add(self, diff: SnapshotDiff, now: float) -> None:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
@@ -63,10 +64,10 @@ class ClusterState:
             del self._delisted[job_id]
         self._delisted |= dict.fromkeys(diff.delisted_ids, now)
         if diff.outcomes_changed:
-            before = {} if diff.previous is None else diff.previous.outcomes
-            after = diff.snapshot.outcomes
-            self._outcomes |= {key: outcome for key, outcome in after.items() if before.get(key) != outcome}
-            self._outcomes |= dict.fromkeys(before.keys() - after.keys())
+            previous = {} if diff.previous is None else diff.previous.outcomes
+            current = diff.snapshot.outcomes
+            self._outcomes |= {key: outcome for key, outcome in current.items() if previous.get(key) != outcome}
+            self._outcomes |= dict.fromkeys(previous.keys() - current.keys())
         if len(self._jobs) > len(tracked) + max(FINISHED_LIMIT, len(listed)):
             finished = [job_id for job_id in self._jobs if job_id not in tracked]
             for job_id in finished[: len(self._jobs) - len(tracked) - max(FINISHED_LIMIT, len(listed))]:
@@ -85,6 +86,7 @@ class ClusterState:
     def changes(self, now: float, diff: SnapshotDiff | None = None) -> ClusterChanges:
         """Return what is to be written: with a poll's transitions as the next revision, else often in the same one."""
         snapshot = self.snapshot or Snapshot() if diff is None else diff.snapshot
+        listed = snapshot.listing.records.keys()
         is_progress = diff is None and self.revision and not self._logged and not self._outcomes
         return ClusterChanges(
             ref=self.ref,
@@ -97,7 +99,7 @@ class ClusterState:
             outcomes=dict(self._outcomes),
             transitions=() if diff is None else diff.transitions,
             logged=tuple(self._logged),
-            present=snapshot.listing.records.keys() | snapshot.tracked.keys() if self._compare_list else None,
+            present=listed | snapshot.tracked.keys() if self._compare_list and self._polled else None,
         )
 
     def confirm(self, changes: ClusterChanges) -> None:
@@ -117,17 +119,17 @@ class ClusterState:
         listed = () if self.snapshot is None else self.snapshot.listing.records
         return list({*listed, *(step.job_id for step in self._logged)})
 
-    def adopt(self, stored: StoredCluster | None, theirs: Mapping[str, Job] | None = None) -> list[Transition]:
+    def adopt(self, stored: StoredCluster | None, stored_jobs: Mapping[str, Job] | None = None) -> list[Transition]:
         """Take what is stored as the snapshot. What was logged meanwhile, and is newer, is written on top of it.
 
         Args:
             stored: The cluster as it is stored; None where it is not.
-            theirs: What is stored of `ids_to_compare`.
+            stored_jobs: What is stored of `ids_to_compare`.
 
         Returns:
             What was logged and is not newer: it is stored, perhaps by us.
         """
-        logged, ours, before, stored_jobs = self._logged, self._jobs, self.snapshot, theirs or {}
+        logged, pending, previous = self._logged, self._jobs, self.snapshot
         self.discard()
         self.loaded, self._polled, self._compare_list = True, False, stored is not None
         if stored is None:
@@ -135,36 +137,32 @@ class ClusterState:
             return []
         newer: dict[str, Job] = {}
         for step in reversed(logged):  # the first step of a job decides
-            job, their_job = ours.get(step.job_id), stored_jobs.get(step.job_id)
+            job, stored_job = pending.get(step.job_id), (stored_jobs or {}).get(step.job_id)
             newer.pop(step.job_id, None)
-            if job and (not their_job or (their_job.state is not job.state and their_job.state_since < step.at)):
+            if job and (not stored_job or (stored_job.state is not job.state and stored_job.state_since < step.at)):
                 newer[step.job_id] = job
         self._jobs |= newer
         self._logged = [step for step in logged if step.job_id in newer]
-        tracked = dict(stored.snapshot.tracked)
+        tracked = {**stored.snapshot.tracked, **newer}
+        outcomes = dict(stored.snapshot.outcomes)
         for job_id, job in newer.items():
-            tracked[job_id] = job
             if job.state is JobState.COMPLETED:
                 del tracked[job_id]
-        keys = {(job.database, job.collection) for job in newer.values() if job.finished}
-        self._outcomes |= {key: before.outcomes[key] for key in keys if before and key in before.outcomes}
-        outcomes = stored.snapshot.outcomes | {key: it for key, it in self._outcomes.items() if it}  # type: ignore[operator]
+            outcome = previous and previous.outcomes.get((job.database, job.collection))
+            if job.finished and outcome:
+                outcomes[job.database, job.collection] = self._outcomes[job.database, job.collection] = outcome
         self.snapshot = replace(stored.snapshot, tracked=tracked, outcomes=outcomes)
         self.revision = self._highest_revision = stored.revision
-        self._polled = bool(newer)
         return [step for step in logged if step.job_id not in newer]
 
-    def rewrite(self, stored_revision: int, theirs: Mapping[str, Job], now: float) -> None:
+    def rewrite(self, stored_revision: int, stored_jobs: Mapping[str, Job], now: float) -> None:
         """Prepare to write all that is in memory, for the database has less: it was restored, emptied, or is new."""
         self.loaded, self.revision = True, stored_revision
-        if self.snapshot is None:
-            return
-        self._polled = True
-        listed, tracked = self.snapshot.listing.records, self.snapshot.tracked
-        finished = {
-            job_id: first_seen(record, now)
-            for job_id, record in listed.items()
-            if job_id not in tracked and not (job_id in theirs and theirs[job_id].finished)
-        }
-        self._jobs = {**finished, **tracked, **self._jobs}
-        self._outcomes = {**self.snapshot.outcomes}
+        if self.snapshot is not None:
+            stored_ids = {*self.snapshot.tracked, *(job.job_id for job in stored_jobs.values() if job.finished)}
+            listed = self.snapshot.listing.records
+            finished = {
+                job_id: first_seen(record, now) for job_id, record in listed.items() if job_id not in stored_ids
+            }
+            self._jobs = {**finished, **self.snapshot.tracked, **self._jobs}
+            self._outcomes = {**self.snapshot.outcomes}

@@ -90,17 +90,20 @@ class Database:
 
     def disconnect(self) -> None:
         """Close the connections that nobody uses; the next ones are made anew, to whichever host can write by then."""
-        if not self._in_memory and self._lock.acquire(timeout=BUSY_TIMEOUT):
-            self._close_writer()
-            self._engine.dispose()
-            self._lock.release()
+        if not self._in_memory:
+            self._close_connections()
 
     def close(self) -> None:
         """Close the connections."""
-        self._close_writer()
-        self._engine.dispose()
+        self._close_connections()
         if self._deadlines is not None:
             self._deadlines.close()
+
+    def _close_connections(self) -> None:
+        if self._lock.acquire(timeout=BUSY_TIMEOUT):
+            self._close_writer()
+            self._lock.release()
+        self._engine.dispose()
 
     def _close_writer(self) -> None:
         writer, self._writer = self._writer, None

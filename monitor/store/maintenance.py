@@ -90,9 +90,9 @@ def describe_error(error: Exception) -> str:
 def _prune(database: Database, table: Table, *conditions: Any) -> None:
     key = [*table.primary_key]
     some = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(PRUNED_AT_ONCE)
-    one = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
+    deletion = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
     while rows := database.read(lambda connection: connection.execute(some).mappings().all()):
-        database.write(partial(Connection.execute, statement=one, parameters=[dict(row) for row in rows]))
+        database.write(partial(Connection.execute, statement=deletion, parameters=[dict(row) for row in rows]))
 
 
 _MARK_LOGGED: Final = update(transitions).where(transitions.c.id == bindparam("number")).values(logged=true())

@@ -220,7 +220,7 @@ def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) 
         if (value := getattr(wanted, name, None)) is not None:
             yield columns[name] == value
     if wanted.states:
-        yield state.in_([one.value for one in wanted.states])
+        yield state.in_([value.value for value in wanted.states])
 
 
 def _wanted_jobs(query: Select[Any], wanted: JobFilter, hidden: Iterable[str]) -> Select[Any]:

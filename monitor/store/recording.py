@@ -59,19 +59,19 @@ class Recorder:
         """
         stale = self._lock_revisions(connection, changes)
         current = [change for change in changes if change.ref.name not in stale]
-        left: list[dict[str, Any]] = []
+        delisted: list[dict[str, Any]] = []
         for change in current:
-            left += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
+            delisted += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
             if change.present is not None:
                 listed = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}
-                left += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
+                delisted += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
         put = [(change, key, job) for change in current for key, job in change.jobs.items()]
         ended = [(change, key, outcome) for change in current for key, outcome in change.outcomes.items()]
         added = [_transition_row(change, step, logged=False) for change in current for step in change.transitions]
         for statement, rows in (
             (self._put_job, [_job_row(change, job) for change, _, job in put if job]),
             (_DELETE_JOB, [_key(change, key) for change, key, job in put if job is None]),
-            (_DELIST, left),
+            (_DELIST, delisted),
             (self._put_outcome, [_outcome_row(change, key, it) for change, key, it in ended if it]),
             (_DELETE_OUTCOME, [_key(change, key[1], db=key[0]) for change, key, it in ended if it is None]),
             (_ADD_LOGGED, [_transition_row(change, step, logged=True) for change in current for step in change.logged]),
@@ -99,7 +99,7 @@ class Recorder:
         return stale
 
     def _begin(self, connection: Connection, change: ClusterChanges) -> None:
-        """Make the row of a cluster, with revision 0; nothing is left of another cluster of that name."""
+        """Make the row of a cluster, with revision 0; nothing is delisted of another cluster of that name."""
         ref = change.ref
         if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
             return

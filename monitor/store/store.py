@@ -126,8 +126,8 @@ class Store:
                         self._reload(state)
         except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
             self.mark_unavailable(error)
-        found = stored | state.pending_jobs(wanted)
-        return {job_id: job for job_id, job in found.items() if job.finished}
+        newest = stored | state.pending_jobs(wanted)
+        return {job_id: job for job_id, job in newest.items() if job.finished}
 
     def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
         """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
@@ -341,12 +341,12 @@ class Store:
 
     def _reconcile(self, state: ClusterState, stored: StoredCluster | None) -> None:
         compared = state.ids_to_compare() if stored is not None else []
-        theirs = self._reader.jobs_by_id(state.ref, compared)[1] if compared else {}
+        stored_jobs = self._reader.jobs_by_id(state.ref, compared)[1] if compared else {}
         if stored is not None and (not state.loaded or stored.revision >= state.revision):
-            if already := state.adopt(stored, theirs):
-                self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=already))
+            if recorded := state.adopt(stored, stored_jobs):
+                self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
         else:  # the database has lost what was recorded
-            state.rewrite(0 if stored is None else stored.revision, theirs, self._clock())
+            state.rewrite(0 if stored is None else stored.revision, stored_jobs, self._clock())
 
     def _write_logged(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
         with self._lock:

@@ -195,6 +195,7 @@ def test_a_database_that_is_away_at_the_start_costs_no_transition(server):
     second.maintain()
 
     assert events(logged) == ["store_unavailable"]
+    assert run(server.url, "SELECT missing_since FROM jobs WHERE job_id = '3'") == [(None,)]
     assert steps == [[], [("2", IMPORTING, FAILED), ("4", None, IMPORTING)]]
     assert second.store.up
     assert [row[0] for row in run(server.url, "SELECT job_id FROM transitions WHERE logged")] == ["2", "4"]
