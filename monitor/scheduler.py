@@ -1,48 +1,45 @@
-"""Which cluster is polled when; what becomes of polls that are late or overlap, and of clusters that keep failing."""
+"""Schedules polls on a fixed grid with bounded concurrency and backoff."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from threading import Condition, Lock
 from typing import Final, Protocol
 from uuid import uuid4
 
 from apscheduler.executors.debug import DebugExecutor
-from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.executors.pool import ThreadPoolExecutor as BackgroundExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
 
-FIRST_POLL_WITHIN: Final = 5.0
-"""Seconds within which a new cluster is polled for the first time, however long its interval is."""
+from monitor.grid import SLOT, GridTrigger, hash_fraction, slot_offset
+
+FIRST_POLL_LIMIT: Final = 5.0
+"""Seconds after which a new cluster has been polled for the first time, however long its interval is."""
 
 BACKOFF_LIMIT: Final = 10
 """Intervals from one poll to the next of a cluster that keeps failing, at most."""
 
 RETRY_AFTER_LIMIT: Final = 3600.0
-"""Seconds for which a server can ask to be left alone."""
+"""Seconds for which a server can ask not to be polled."""
 
 CLOCK_TOLERANCE: Final = 1.0
-"""Seconds by which the clock may be set back without further ado."""
+"""Seconds by which the clock may be set back without rescheduling."""
 
-SLOT: Final = 0.25
-"""Seconds: clusters whose points lie so near to each other are polled together, at the first of them."""
+HEARTBEAT_INTERVAL: Final = 1.0
+"""Seconds."""
 
-BEAT_EVERY: Final = 1.0
-STANDS_STILL_AFTER: Final = 15.0
-"""Seconds without a beat after which the scheduler counts as standing still."""
+HEARTBEAT_TIMEOUT: Final = 15.0
+"""Seconds without a heartbeat after which the scheduler counts as standing still."""
 
-_faults: Final = logging.getLogger(__name__)
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_log: Final = logging.getLogger(__name__)
 
 
 class PollOutcome(Protocol):
-    """What a poll tells of its end."""
+    """How a poll ended."""
 
     @property
     def ok(self) -> bool:
@@ -50,61 +47,30 @@ class PollOutcome(Protocol):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds for which the server wants to be left alone."""
+        """Seconds for which the server asks not to be polled."""
 
 
-class GridTrigger(BaseTrigger):  # type: ignore[misc]
-    """Fires at fixed points in time, ``offset + k * interval`` since the epoch: no drift, the same after a restart.
+class _Schedule:
+    """When one cluster is polled, and how its polls went."""
 
-    Args:
-        interval: Seconds between the points.
-        offset: Seconds of the first point after the epoch.
-    """
-
-    def __init__(self, interval: float, offset: float) -> None:
-        # Whole microseconds, as in a datetime: with fractions, a point could round to itself and be fired for ever.
-        self._interval = max(1, round(interval * 1e6))
-        self._offset = round(offset * 1e6)
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """Return the first point after both times: points that have passed are not caught up one by one."""
-        after = (max(now, previous_fire_time or now) - _EPOCH) // _MICROSECOND
-        steps = (after - self._offset) // self._interval + 1
-        return _EPOCH + (self._offset + steps * self._interval) * _MICROSECOND
-
-    def point(self, now: float) -> int:
-        """Return the number of the last point up to a time, in seconds since the epoch."""
-        return (round(now * 1e6) - self._offset) // self._interval
-
-
-class _PoolExecutor(BasePoolExecutor):  # type: ignore[misc]
-    """Runs work in a pool that others may use too."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        super().__init__(pool)
-
-
-class _Watch:
-    """One cluster's place in the schedule."""
-
-    def __init__(self, interval: float, poll: Callable[[], PollOutcome], missed: Callable[[int], None]) -> None:
+    def __init__(self, interval: float, poll: Callable[[], PollOutcome], count_missed: Callable[[int], None]) -> None:
         self.interval = interval
         self.poll = poll
-        self.missed = missed
+        self.count_missed = count_missed
         self.failures = 0
         self.not_before = 0.0
         self.attempted = False
         self.slot: _Slot | None = None
-        self.begun_at = 0.0
-        self.last_point: int | None = None
+        self.first_poll_at = 0.0
+        self.last_tick: int | None = None
         self.generation = 0
 
 
 class _Slot:
-    """Clusters of one interval whose points in time are so near to each other that one job begins all their polls."""
+    """Clusters with one interval and nearly the same ticks: one scheduled job submits the polls of all of them."""
 
     def __init__(self, interval: float, offset: float) -> None:
-        self.place = (interval, offset)
+        self.key = (interval, offset)
         self.trigger = GridTrigger(interval, offset)
         self.names: dict[str, None] = {}
         self.job_id = uuid4().hex
@@ -113,251 +79,262 @@ class _Slot:
 class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
 
-    APScheduler fires one job for each slot, and a slot begins the polls of its clusters: a job for each cluster would
-    cost more than the poll. Clusters that keep failing have at most half of the threads at a time: they may hang until
-    their timeout, and the others need somebody to poll them.
+    APScheduler fires one job for each slot, which submits the polls of its clusters: a scheduled job for each cluster
+    would cost more than the poll. Clusters that keep failing have at most half of the threads at a time: they may hang
+    until their timeout, and the others need to be polled too.
 
     Args:
         concurrency: Polls that run at the same time, at most.
         clock: Seconds since the epoch.
+        heartbeat_interval: Seconds from one heartbeat to the next.
+        heartbeat_timeout: Seconds without a heartbeat after which the scheduler counts as standing still.
     """
 
-    def __init__(self, concurrency: int, clock: Callable[[], float] = time.time) -> None:
-        self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
+    def __init__(
+        self,
+        concurrency: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        heartbeat_interval: float = HEARTBEAT_INTERVAL,
+        heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+    ) -> None:
+        self._heartbeat_interval = heartbeat_interval
+        self._heartbeat_timeout = heartbeat_timeout
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
-        self._watches: dict[str, _Watch] = {}
+        self._schedules: dict[str, _Schedule] = {}
         self._slots: dict[tuple[float, float], _Slot] = {}
-        self._newcomers: dict[str, float] = {}
-        self._placing = Lock()
-        self._busy: set[str] = set()
+        self._pending_first_polls: dict[str, float] = {}
+        self._slots_lock = Lock()
+        self._submitted: set[str] = set()
         self._running = 0
         self._running_failing = 0
-        self._most_failing = max(1, concurrency // 2)
+        self._failing_limit = max(1, concurrency // 2)
         self._idle = Condition()
         self._stopping = False
         self._ready = False
-        self._beat = time.monotonic()
-        self._ahead = clock() - time.monotonic()
+        self._last_heartbeat = time.monotonic()
+        self._clock_offset = clock() - time.monotonic()
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": _PoolExecutor(self.pool), "clockwork": DebugExecutor()},
+            executors={"default": BackgroundExecutor(2), "inline": DebugExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
-    def every(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do something else again and again, in the same pool; one that is still running is not begun again."""
-        self._scheduler.add_job(work, GridTrigger(seconds, 0.0))
+    def run_every(self, seconds: float, task: Callable[[], None]) -> None:
+        """Run a background task periodically; one that is still running is not started again."""
+        self._scheduler.add_job(task, GridTrigger(seconds, 0.0))
 
     def start(self) -> None:
-        """Start the clockwork."""
+        """Start scheduling."""
         self._scheduler.start()
-        self._scheduler.add_job(self._heartbeat, GridTrigger(BEAT_EVERY, 0.0), executor="clockwork")
-        self._scheduler.add_job(self._begin, GridTrigger(SLOT, 0.0), executor="clockwork")
+        self._scheduler.add_job(self._heartbeat, GridTrigger(self._heartbeat_interval, 0.0), executor="inline")
+        self._scheduler.add_job(self.start_first_polls, GridTrigger(SLOT, 0.0), executor="inline")
 
-    def stop(self, within: float) -> int:
-        """Start no poll any more, wait for those that run, and return how many still do.
+    def stop(self, timeout: float) -> int:
+        """Start no more polls, wait for running ones, and return how many still run.
 
         Args:
-            within: The longest wait, in seconds.
+            timeout: The longest wait, in seconds.
         """
         with self._idle:
             self._stopping = True
-        self._scheduler.shutdown(wait=False)
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         with self._idle:
-            self._idle.wait_for(lambda: self._running == 0, within)
+            self._idle.wait_for(lambda: self._running == 0, timeout)
             return self._running
 
-    def watch(self, name: str, interval: float, poll: Callable[[], PollOutcome], missed: Callable[[int], None]) -> None:
-        """Poll a cluster from now on; one that is watched already gets the new interval and keeps its state.
+    def schedule(
+        self, name: str, interval: float, poll: Callable[[], PollOutcome], count_missed: Callable[[int], None]
+    ) -> None:
+        """Poll a cluster from now on; one that is scheduled already gets the new interval and keeps its ticks.
 
         Args:
             name: The cluster's name; its hash spreads the polls of many clusters over the interval.
             interval: Seconds from one poll to the next.
             poll: Polls once, raises nothing.
-            missed: Is told how many polls did not run because the previous one was still running or time jumped.
+            count_missed: Takes the number of polls that did not run because the previous one was still running.
         """
-        with self._placing:
-            watch = self._watches.get(name)
-            if watch is None:
-                self._watches[name] = _Watch(interval, poll, missed)
-                self._newcomers[name] = self._clock() + _share(name) * min(interval, FIRST_POLL_WITHIN)
+        with self._slots_lock:
+            schedule = self._schedules.get(name)
+            if schedule is None:
+                self._schedules[name] = _Schedule(interval, poll, count_missed)
+                self._pending_first_polls[name] = self._clock() + hash_fraction(name) * min(interval, FIRST_POLL_LIMIT)
                 return
-            changed = watch.interval != interval
-            watch.interval, watch.poll, watch.missed = interval, poll, missed
-            watch.generation, watch.failures, watch.not_before = watch.generation + 1, 0, 0.0
-            if not changed or watch.slot is None:
+            changed = schedule.interval != interval
+            schedule.interval, schedule.poll, schedule.count_missed = interval, poll, count_missed
+            schedule.generation, schedule.failures, schedule.not_before = schedule.generation + 1, 0, 0.0
+            if not changed or schedule.slot is None:
                 return
-            empty, new = self._leave_slot(name, watch), self._enter_slot(name, watch)
-        self._drop(empty)
-        self._plan_slot(new)
+            emptied, created = self._leave_slot(name, schedule), self._enter_slot(name, schedule)
+        self._remove_slot_job(emptied)
+        self._add_slot_job(created)
 
-    def unwatch(self, name: str) -> None:
-        """Poll a cluster no more; a poll that runs is not cut short."""
-        with self._placing:
-            watch = self._watches.pop(name, None)
-            self._newcomers.pop(name, None)
-            empty = None if watch is None else self._leave_slot(name, watch)
-        self._drop(empty)
+    def unschedule(self, name: str) -> None:
+        """Stop polling a cluster; a poll that runs is not cut short."""
+        with self._slots_lock:
+            schedule = self._schedules.pop(name, None)
+            self._pending_first_polls.pop(name, None)
+            emptied = None if schedule is None else self._leave_slot(name, schedule)
+        self._remove_slot_job(emptied)
 
-    def follow_clock(self) -> float:
-        """Plan anew where the clock was set back, for what was planned would come much too late.
+    def handle_clock_change(self) -> float:
+        """Reschedule everything where the clock was set back, for what was scheduled would run much too late.
 
-        To be called again and again from outside the clockwork.
+        To be called periodically from outside the scheduler's threads.
 
         Returns:
             By how many seconds it was set back; 0 where it was not.
         """
-        ahead = self._clock() - time.monotonic()
-        jump, self._ahead = ahead - self._ahead, ahead
+        offset = self._clock() - time.monotonic()
+        jump, self._clock_offset = offset - self._clock_offset, offset
         if jump > -CLOCK_TOLERANCE:
             return 0.0
-        for watch in list(self._watches.values()):
-            watch.last_point = None
+        for schedule in list(self._schedules.values()):
+            schedule.last_tick = None
         for job in self._scheduler.get_jobs():
-            with suppress(JobLookupError):  # it was removed meanwhile
+            with suppress(JobLookupError):  # removed meanwhile
                 job.reschedule(job.trigger)
-        with self._placing:
-            self._newcomers = dict.fromkeys(self._newcomers, self._clock())
+        with self._slots_lock:
+            self._pending_first_polls = dict.fromkeys(self._pending_first_polls, self._clock())
         return -jump
 
     def healthy(self) -> bool:
-        """Say whether the clockwork turns."""
-        return time.monotonic() - self._beat < STANDS_STILL_AFTER
+        """Say whether the scheduler is alive."""
+        return time.monotonic() - self._last_heartbeat < self._heartbeat_timeout
 
     def ready(self) -> bool:
         """Say whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
-        self._ready = self._ready or all(watch.attempted for watch in list(self._watches.values()))
+        self._ready = self._ready or all(schedule.attempted for schedule in list(self._schedules.values()))
         return self._ready
 
-    def _begin(self) -> None:
-        """Poll the newcomers whose time has come for the first time, and at their points from now on."""
+    @property
+    def slots(self) -> int:
+        """The number of slots: one scheduled job each."""
+        return len(self._slots)
+
+    def first_poll_at(self, name: str) -> float | None:
+        """Return when a cluster's first poll is due, in seconds since the epoch; None once it has been submitted."""
+        return self._pending_first_polls.get(name)
+
+    def start_first_polls(self) -> None:
+        """Submit the first polls that are due, and schedule their clusters at their ticks from now on."""
         now = self._clock()
-        with self._placing:
-            due = [name for name, at in self._newcomers.items() if at <= now]
-            new = []
+        with self._slots_lock:
+            due = [name for name, at in self._pending_first_polls.items() if at <= now]
+            created = []
             for name in due:
-                del self._newcomers[name]
-                watch = self._watches[name]
-                new.append(self._enter_slot(name, watch))
-                watch.begun_at = now
-                watch.last_point = None if watch.slot is None else watch.slot.trigger.point(now)
-        for slot in new:
-            self._plan_slot(slot)
+                del self._pending_first_polls[name]
+                schedule = self._schedules[name]
+                created.append(self._enter_slot(name, schedule))
+                schedule.first_poll_at = now
+                schedule.last_tick = None if schedule.slot is None else schedule.slot.trigger.tick(now)
+        for slot in created:
+            self._add_slot_job(slot)
         for name in due:
             self._submit(name)
 
-    def _enter_slot(self, name: str, watch: _Watch) -> _Slot | None:
-        """Put a cluster into its slot; return the slot where it is a new one."""
-        slot = _Slot(watch.interval, slot_offset(name, watch.interval))
-        slot = watch.slot = self._slots.setdefault(slot.place, slot)
-        watch.last_point = None
+    def _enter_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
+        """Put a cluster into its slot; return the slot where it was created."""
+        slot = _Slot(schedule.interval, slot_offset(name, schedule.interval))
+        slot = schedule.slot = self._slots.setdefault(slot.key, slot)
+        schedule.last_tick = None
         slot.names[name] = None
         return slot if len(slot.names) == 1 else None
 
-    def _leave_slot(self, name: str, watch: _Watch) -> _Slot | None:
-        """Take a cluster out of its slot; return the slot where it was the last one."""
-        slot, watch.slot = watch.slot, None
+    def _leave_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
+        """Take a cluster out of its slot; return the slot where it is empty now."""
+        slot, schedule.slot = schedule.slot, None
         if slot is None:
             return None
         del slot.names[name]
-        if slot.names:
-            return None
-        return self._slots.pop(slot.place)
+        return None if slot.names else self._slots.pop(slot.key)
 
-    # APScheduler fires while it holds a lock of its own: it is never called while `_placing` is held.
+    # APScheduler fires while it holds a lock of its own: it is never called while `_slots_lock` is held.
 
-    def _plan_slot(self, slot: _Slot | None) -> None:
+    def _add_slot_job(self, slot: _Slot | None) -> None:
         if slot is not None:
-            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.job_id, executor="clockwork")
+            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.job_id, executor="inline")
 
-    def _drop(self, slot: _Slot | None) -> None:
+    def _remove_slot_job(self, slot: _Slot | None) -> None:
         if slot is not None:
             with suppress(JobLookupError):  # the monitor stops
                 self._scheduler.remove_job(slot.job_id)
 
     def _fire(self, slot: _Slot) -> None:
-        """Begin the polls of a slot, and count the points at which a cluster should have been polled and was not."""
+        """Submit the polls of a slot, and count the ticks at which a cluster should have been polled and was not."""
         now = self._clock()
-        point = slot.trigger.point(now)
+        tick = slot.trigger.tick(now)
         for name in list(slot.names):
-            watch = self._watches.get(name)
-            if watch is None:
+            schedule = self._schedules.get(name)
+            if schedule is None:
                 continue
-            if 0 <= now - watch.begun_at < watch.interval / 2:
-                watch.last_point = point  # its first poll was only just begun, and counts for this point
+            if 0 <= now - schedule.first_poll_at < schedule.interval / 2:
+                schedule.last_tick = tick  # the first poll has only just been submitted, and counts for this tick
                 continue
-            missed = 0 if watch.last_point is None else max(0, point - watch.last_point - 1)
-            watch.last_point = point
+            missed = 0 if schedule.last_tick is None else max(0, tick - schedule.last_tick - 1)
+            schedule.last_tick = tick
             missed += not self._submit(name)
             if missed:
                 try:
-                    watch.missed(missed)
-                except Exception:  # noqa: BLE001 - who counts must not stop the clockwork: it is told
-                    _faults.exception("the count of missed polls of %s was not taken", name)
+                    schedule.count_missed(missed)
+                except Exception:  # noqa: BLE001 - a fault in counting must not stop the scheduler: it is logged
+                    _log.exception("counting the missed polls of %s failed", name)
 
     def _submit(self, name: str) -> bool:
-        """Give a poll to the pool; return False where the previous one of the cluster has not ended."""
-        if name in self._busy:
+        """Submit a poll to the pool; return False where the cluster's previous poll has not ended."""
+        if name in self._submitted:
             return False
-        self._busy.add(name)
+        self._submitted.add(name)
         with suppress(RuntimeError):  # the pool was shut down: the monitor stops
-            self.pool.submit(self._run, name)
+            self._pool.submit(self.run_poll, name)
         return True
 
-    def _run(self, name: str) -> None:
-        """Poll a cluster, unless it is to be left alone for a while."""
+    def run_poll(self, name: str) -> None:
+        """Poll a cluster, unless it backs off; the pool does this at each tick."""
         try:
-            watch = self._watches.get(name)
-            if watch is not None and time.monotonic() >= watch.not_before:
-                self._poll(watch)
-        except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is told, and the cluster polled again
-            _faults.exception("a poll of %s crashed", name)
+            schedule = self._schedules.get(name)
+            if schedule is not None and time.monotonic() >= schedule.not_before:
+                self._poll(schedule)
+        except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is logged, and the cluster polled again
+            _log.exception("a poll of %s crashed", name)
         finally:
-            self._busy.discard(name)
+            self._submitted.discard(name)
 
-    def _poll(self, watch: _Watch) -> None:
-        failing = watch.failures > 0
+    def _poll(self, schedule: _Schedule) -> None:
+        failing = schedule.failures > 0
         with self._idle:
-            if self._stopping or (failing and self._running_failing >= self._most_failing):
+            if self._stopping or (failing and self._running_failing >= self._failing_limit):
                 return
             self._running += 1
             self._running_failing += failing
-        generation = watch.generation
+        generation = schedule.generation
         try:
-            outcome = watch.poll()
-            if watch.generation == generation:
-                self._plan(watch, outcome)
+            outcome = schedule.poll()
+            if schedule.generation == generation:
+                _back_off(schedule, outcome)
         finally:
-            watch.attempted = True
+            schedule.attempted = True
             with self._idle:
                 self._running -= 1
                 self._running_failing -= failing
                 if not self._running:
                     self._idle.notify_all()
 
-    def _plan(self, watch: _Watch, outcome: PollOutcome) -> None:
-        """Decide when a cluster may be polled again: at its next point, or later while it keeps failing."""
-        if outcome.ok:
-            watch.failures, watch.not_before = 0, 0.0
-            return
-        watch.failures += 1
-        pause = min(2 ** min(watch.failures - 1, BACKOFF_LIMIT), BACKOFF_LIMIT) * watch.interval
-        asked_for = min(outcome.retry_after or 0.0, RETRY_AFTER_LIMIT)
-        # Half an interval less than the pause: the point that it means must not be missed by a hair.
-        watch.not_before = time.monotonic() + max(pause - watch.interval / 2, asked_for)
-
     def _heartbeat(self) -> None:
-        self._beat = time.monotonic()
+        self._last_heartbeat = time.monotonic()
 
 
-def slot_offset(name: str, interval: float) -> float:
-    """Return how many seconds after each multiple of its interval a cluster's polls begin: where its slot does."""
-    width = min(SLOT, interval)
-    return int(_share(name) * interval / width) * width
-
-
-def _share(name: str) -> float:
-    """Return a number from 0 to 1 that is always the same for a name."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
+def _back_off(schedule: _Schedule, outcome: PollOutcome) -> None:
+    """Decide when a cluster may be polled again: at its next tick, or later while it keeps failing."""
+    if outcome.ok:
+        schedule.failures, schedule.not_before = 0, 0.0
+        return
+    schedule.failures += 1
+    pause = min(2 ** min(schedule.failures - 1, BACKOFF_LIMIT), BACKOFF_LIMIT) * schedule.interval
+    retry_after = min(outcome.retry_after or 0.0, RETRY_AFTER_LIMIT)
+    # Half an interval less than the pause: the tick that it means must not be missed by a hair.
+    schedule.not_before = time.monotonic() + max(pause - schedule.interval / 2, retry_after)

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from dataclasses import replace
 
 import requests
 from prometheus_client import CollectorRegistry, Gauge
@@ -61,7 +60,7 @@ class WatchedClusters:
         self.fleet.poll_finished(name, ok=False, why=why)
 
     def rename(self, old, new):
-        self.configs = [replace(config, name=new if config.name == old else config.name) for config in self.configs]
+        self.configs = [cluster(config.url, name=new if config.name == old else config.name) for config in self.configs]
         self.store.forget(old)
         self.store.watch([ClusterRef(new, new)])
         self.fleet.apply_config(self.configs)

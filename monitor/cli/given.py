@@ -1,14 +1,13 @@
 """The config that a command goes by: the file, and what the command line or the environment says instead."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
 from monitor.cli.options import fail, given_as, one_of, wrong
-from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
+from monitor.config import Address, Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
 
 _NAMED: Final = 10
 
@@ -18,7 +17,7 @@ def loaded(path: Path) -> Config:
     try:
         return load(path, os.environ)
     except ConfigError as error:
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where the folder cannot be searched
             where = given_as("--config", path)
             fail(str(error) if where == "--config" else f"{where}: {error}")
         fail(str(error))
@@ -28,16 +27,17 @@ def overridden(
     config: Config, listen: str | None, log_format: str | None, log_level: str | None, state: str | None = None
 ) -> Config:
     """Return a config with what the command line or the environment says instead."""
+    updates: dict[str, dict[str, object]] = {"state": {}, "log": {}}
     if state is not None:
-        config = replace(config, state_url=state_url("--state", state))
-    if listen is not None:
-        host, port = address(listen)
-        config = replace(config, listen_host=host, listen_port=port)
+        updates["state"]["url"] = state_url("--state", state)
     if log_format is not None:
-        config = replace(config, log_format=one_of("--log-format", log_format, ("auto", "json", "console")))
+        updates["log"]["format"] = one_of("--log-format", log_format, ("auto", "json", "console"))
     if log_level is not None:
-        config = replace(config, log_level=one_of("--log-level", log_level, ("debug", "info", "warning", "error")))
-    return config
+        updates["log"]["level"] = one_of("--log-level", log_level, ("debug", "info", "warning", "error"))
+    sections = {name: getattr(config, name).model_copy(update=update) for name, update in updates.items()}
+    if listen is not None:
+        sections["listen"] = address(listen)
+    return config.model_copy(update=sections)
 
 
 def state_url(option: str, value: str) -> SecretStr:
@@ -48,14 +48,13 @@ def state_url(option: str, value: str) -> SecretStr:
         wrong(option, value, str(error), variable="MILVUS_IMPORT_MONITOR_STATE")
 
 
-def address(listen: str, variable: str = "") -> tuple[str, int]:
+def address(listen: str, variable: str = "") -> Address:
     """Return host and port of ``HOST:PORT``, where an IPv6 address stands in brackets and no host means every one."""
     try:
-        found = parse_listen(listen)
+        return parse_listen(listen)
     except ValueError:
         expected = "expected HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:19595 or [::1]:19595"
         wrong("--listen", listen, f"{expected}, not {listen!r}", variable=variable)
-    return found.host, found.port
 
 
 def seconds(option: str, value: str | None) -> float | None:

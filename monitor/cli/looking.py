@@ -43,8 +43,8 @@ def look(config: Config, clusters: Iterable[Cluster], pictures: Mapping[str, Pic
         clusters: Which.
         pictures: What is known of them from before, by name: what they lack now, they are asked about.
     """
-    network = Network(connections=config.concurrency)
-    pool = ThreadPoolExecutor(config.concurrency)
+    network = Network(connections=config.poll.concurrency)
+    pool = ThreadPoolExecutor(config.poll.concurrency)
     try:
         return list(pool.map(partial(_look, network, pictures or {}), clusters))
     finally:

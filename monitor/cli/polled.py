@@ -17,10 +17,10 @@ from monitor.jobs import JobState, Picture, TrackedJob, eta_seconds
 @contextmanager
 def polled(config: Config, clusters: tuple[Cluster, ...], board: Board) -> Iterator[None]:
     """Keep a board, as many polls at a time as the config allows, until the block is left."""
-    network = Network(connections=config.concurrency)
+    network = Network(connections=config.poll.concurrency)
     turns = _Turns([Follower(cluster, network) for cluster in clusters])
     board.show_clusters({cluster.name: None for cluster in clusters})
-    for _ in range(min(config.concurrency, len(clusters))):
+    for _ in range(min(config.poll.concurrency, len(clusters))):
         # Daemons: at the end nobody waits for a server that does not answer.
         threading.Thread(target=_poll, args=(turns, board, network), name="watch", daemon=True).start()
     try:

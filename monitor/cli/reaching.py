@@ -1,5 +1,6 @@
 """How a command reaches a running monitor: its URL, who asks, and whom to trust."""
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from monitor.causes import in_words, root
 from monitor.cli.options import option, wrong
 
 if TYPE_CHECKING:
-    from monitor.config import Masking
+    from monitor.redaction import SecretMask
 
 TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for an answer to begin."""
@@ -30,7 +31,7 @@ PasswordFile = Annotated[Path | None, option("--password-file", "The file with t
 CaFile = Annotated[
     Path | None, option("--ca-file", "PEM file with the certificates to trust instead of the usual ones.", "FILE")
 ]
-Insecure = Annotated[bool, option("--insecure", "Take any certificate of it for good.")]
+Insecure = Annotated[bool, option("--insecure", "Skip TLS certificate verification (insecure).")]
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def reaching(
         wrong("--url", url, "must not contain credentials (@); use --username and --password-file")
     if not _is_url(url):
         wrong("--url", url, f"expected http://HOST:PORT, not {url!r}")
-    if ca_file is not None and not ca_file.is_file():
+    if ca_file is not None and not os.path.isfile(ca_file):  # noqa: PTH113 - Path.is_file raises in a folder that cannot be searched
         wrong("--ca-file", ca_file, f"{ca_file} is not a file")
     if insecure and ca_file is not None:
         wrong("--ca-file", ca_file, "is of no use beside --insecure; keep one of them")
@@ -81,14 +82,14 @@ def refused(session: requests.Session, url: str, status: int, says: str) -> str:
     return f"{url}: {what} (HTTP {status})"
 
 
-def masking_of(session: requests.Session) -> "Masking":
+def masking_of(session: requests.Session) -> "SecretMask":
     """Return what keeps the password out of what an answer makes us say, alone and beside its user."""
-    from monitor.config import Masking  # noqa: PLC0415 - a health check that goes well starts without it
+    from monitor.redaction import SecretMask  # noqa: PLC0415 - a health check that goes well starts without it
 
     if not isinstance(session.auth, tuple):
-        return Masking()
+        return SecretMask()
     username, password = (part.encode("latin-1").decode("utf-8", "replace") for part in session.auth)
-    return Masking([password, f"{username}:{password}"])
+    return SecretMask([password, f"{username}:{password}"])
 
 
 def _is_url(url: str) -> bool:

@@ -33,4 +33,4 @@ def recorded_transitions(config: Config, store: str | None, wanted: Wanted, limi
 
 
 def _where(config: Config, store: str | None) -> str:
-    return (config.state_url if store is None else state_url("--store", store)).get_secret_value()
+    return (config.state.url if store is None else state_url("--store", store)).get_secret_value()

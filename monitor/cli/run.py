@@ -15,7 +15,8 @@ from monitor.cli.memory import keep_little, loading
 from monitor.cli.options import ConfigFile, Listen, LogFormat, LogLevel, State, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
-from monitor.log import Redactor, configure
+from monitor.log import configure
+from monitor.redaction import Redactor
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
@@ -48,7 +49,7 @@ def run_daemon(
     """Run the daemon on a config, to its end and to that of the process."""
     keep_little()
     redactor = Redactor()
-    configure(config.log_format, config.log_level, redactor)
+    configure(config.log.format, config.log.level, redactor)
     try:
         with loading():
             daemon = Daemon(config, load_again, redactor)

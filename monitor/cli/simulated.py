@@ -38,7 +38,6 @@ def demo(
     Everything is embedded. Jobs run, stall, fail and vanish.
     """
     with closing(SimulatorServer(World(clusters, seed=seed))) as server:
-        server.bind()
         text = _DEMO.format(clusters="".join(_snippets(server)))
         config = overridden(parse(text, source="demo", directory=Path(), environ={}), listen, log_format, log_level)
 
@@ -69,9 +68,8 @@ def simulate(
 
 
 async def _simulate(world: World, host: str, port: int, stop_after: float | None) -> None:
-    server = SimulatorServer(world, host, port)
     try:
-        url = server.bind()
+        server = SimulatorServer(world, host, port)
     except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error.strerror or error}; --listen says where", code=1)
     loop = asyncio.get_running_loop()
@@ -79,6 +77,6 @@ async def _simulate(world: World, host: str, port: int, stop_after: float | None
         loop.add_signal_handler(number, server.stop)
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
-    typer.echo(f"The simulated import API is at {url}; {url}/simulator tells how to script it.", err=True)
+    typer.echo(f"The simulated import API is at {server.url}; {server.url}/simulator shows how to script it.", err=True)
     typer.echo("clusters:\n" + "".join(_snippets(server)))
     await server.serve()

@@ -227,7 +227,7 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
         (("demo", "--listen", "[::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
         (("demo", "--listen", "::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
         (("demo", "--listen", "a b:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
-        (("demo", "--for", "5"), "--for: a number without a unit is no duration; write 5s"),
+        (("demo", "--for", "5"), "--for: missing unit: write 5s"),
         (("demo", "--log-format", "xml"), "--log-format: expected one of auto, json, console, not 'xml'"),
         (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
         (("demo", "--clusters", "0"), "--clusters: should be greater than or equal to 1, not '0'; see "),
@@ -241,7 +241,7 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
         (("jobs", "-c", "x", "--state", "bogus"), "--state: expected one of pending, importing, uncommitted,"),
         (("jobs", "-c", "x", "--fail-on", "bogus"), "--fail-on: expected one of pending, importing, uncommitted,"),
         (("jobs", "-c", "x", "-o", "xml"), "--output: expected one of table, json, csv, not 'xml'"),
-        (("history", "-c", "x", "--since", "5"), "--since: a number without a unit is no duration; write 5s"),
+        (("history", "-c", "x", "--since", "5"), "--since: missing unit: write 5s"),
         (("jbos",), "No such command 'jbos'. Did you mean 'jobs'?"),
         (
             ("bogus",),

@@ -5,8 +5,8 @@ import time
 
 from monitor.config import load
 from monitor.daemon import Daemon
-from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics
+from monitor.redaction import Redactor
 from monitor.simulator import Life, SimulatorServer, World
 from tests.daemon import Metrics, finished, started, write_config
 
@@ -44,9 +44,11 @@ def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_wa
         config = write_config(tmp_path, *entries, state="{url: 'sqlite:///state.db'}")
         with started("run", "-c", config) as first:
             first.wait_for("cluster_baseline", 2)
-        restored = ClusterMetrics.restored
+        restore = ClusterMetrics.restore
         monkeypatch.setattr(
-            ClusterMetrics, "restored", lambda one, *known: 1 / 0 if "bad" in one._who else restored(one, *known)
+            ClusterMetrics,
+            "restore",
+            lambda metrics, *stored: 1 / 0 if b'"bad"' in b"".join(metrics.text.stale) else restore(metrics, *stored),
         )
         second = Daemon(load(config, {}), None, Redactor())
         second.start()

@@ -3,20 +3,20 @@
 import json
 import logging
 from contextlib import closing
-from dataclasses import replace
 from threading import Thread
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.api import ErrorKind, Network, connect
-from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
+from monitor.client import ErrorKind, Network, connect
+from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
 from monitor.simulator import Life, SimulatorServer, Trouble, World
-from monitor.store import Store, Whose
+from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
 from tests.daemon import Metrics
+from tests.fakes import hostile
 
 
 class Watched:
@@ -25,17 +25,17 @@ class Watched:
     def __init__(self, url, network, generation, world):
         self.server = world.add_cluster("prod", generation=generation)
         self.now = 1_000_000.0
-        self.store = Store(None)
-        self.store.watch(Whose("prod", ""))
-        own = OwnMetrics()
+        self.store = open_store("memory://", retention=86_400.0, connections=2)
+        self.store.watch([ClusterRef("prod", "")])
+        process = ProcessMetrics()
         if generation in ("zilliz", "v1"):
             settings = cluster(url, name="prod", cluster_id="prod", api="v1" if generation == "v1" else "v2")
         else:
             api = "milvus-2.3" if generation == "milvus-2.3" else "v2"
             settings = cluster(f"{url}/clusters/prod", name="prod", api=api)
         self.metrics = ClusterMetrics(settings, [kind.value for kind in ErrorKind])
-        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, own, lambda: self.now)
-        self._exposition = Exposition(own.registry)
+        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, process, lambda: self.now)
+        self._exposition = Exposition(process.registry)
         self._exposition.show([self.metrics])
 
     def poll(self, after=30.0):
@@ -103,7 +103,7 @@ def test_a_describe_that_fails_is_no_verdict_and_costs_the_poll_nothing(watch):
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
     watched.poll()
     watched.server.forget(job.id)
-    watched.server.trouble(Trouble.describe_error(65535, "something else"), endpoint="describe", times=2)
+    watched.server.trouble(Trouble.code(65535, "something else"), endpoint="describe", times=2)
 
     assert watched.steps() == []
     assert watched.outcome.ok
@@ -136,20 +136,20 @@ def test_a_server_whose_describe_hangs_costs_one_timeout_a_poll(watch):
 
 
 def reconnected(watched, **changes):
-    settings = replace(watched.poller.cluster, **changes)
+    settings = watched.poller.cluster.model_copy(update=changes)
     return settings, connect(settings, Network(), watched.poller.usage)
 
 
-def test_a_failed_poll_keeps_the_previous_picture(watch):
+def test_a_failed_poll_keeps_the_previous_snapshot(watch):
     watched = watch("zilliz")
     for _ in range(150):
         watched.server.add_job(collection="books", life=Life.frozen("Completed", 100))
     watched.poll()
-    before = watched.store.picture("prod")
-    watched.server.trouble(Trouble.html(), endpoint="list", times=1)
+    before = watched.store.snapshot("prod")
+    watched.server.trouble(hostile.html(), endpoint="list", times=1)
 
     assert events(watched.poll()) == ["cluster_unreachable"]
-    assert watched.store.picture("prod") is before
+    assert watched.store.snapshot("prod") is before
     assert not watched.outcome.ok
     assert events(watched.poll()) == ["cluster_recovered"]
 
@@ -187,6 +187,17 @@ def test_a_bad_record_costs_only_itself_and_is_told_once(watch):
     assert watched.shown().named("milvus_import_job_progress_ratio", job_id="1")
 
 
+def test_of_several_records_of_a_job_the_most_final_one_counts_and_this_is_logged_once(watch):
+    watched = watch("milvus")
+    watched.poll()
+    records = [{"jobId": "1", "state": state, "progress": 5} for state in ("Importing", "Completed", "Pending")]
+    body = json.dumps({"code": 0, "data": {"records": records}})
+    watched.server.trouble(Trouble.body(body), endpoint="list")
+
+    assert events(watched.poll()) == ["import_job_transition", "import_record_repeated"]
+    assert events(watched.poll()) == []
+
+
 def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
     watched = watch("milvus")
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
@@ -205,7 +216,7 @@ def test_a_reason_that_the_server_gives_later_is_told_and_shown(watch):
     watched = watch("v1")
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
     watched.poll()
-    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=3)
+    watched.server.trouble(Trouble.code(2), endpoint="describe", times=3)
     job.set(state="Failed", reason="disk quota exceeded")
     (first,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
     shown = watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="other")
@@ -231,26 +242,25 @@ def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_
     watched.poll()
     job = watched.server.add_job(collection="books", life=Life.frozen("Failed", 40, reason="no such file"))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.jobs._lost", lambda *_: 1 / 0)
-        watched.metrics._rendered = None  # so that rows are made by what stands there now
-        told = events(watched.poll())
+        patch.setattr("monitor.metrics.cluster.recent_pace", lambda *_: 1 / 0)
+        logged = events(watched.poll())
     silent = events(watched.poll())
 
-    assert told == ["import_job_transition", "poll_crashed", "cluster_unreachable"]
+    assert logged == ["import_job_transition", "poll_crashed", "cluster_unreachable"]
     assert silent == ["cluster_recovered"]
     assert watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="file_not_found") == 1
 
 
 def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched = watch("milvus")
-    watched.server.trouble(Trouble.slow_drip(0.05), endpoint="list")
+    watched.server.trouble(hostile.drip(0.05), endpoint="list")
     polling = Thread(target=watched.poll)
     polling.start()
     assert watched.server.wait_for_requests("list", 1)
     watched.poller.retire()
     polling.join(timeout=10)
 
-    assert "prod" not in watched.store._held  # the poll is over, and nothing of it was kept
+    assert watched.store.snapshot("prod") is None  # the poll is over, and nothing of it was kept
 
 
 def test_stopping_is_no_failure_of_the_cluster(watch):
@@ -292,7 +302,7 @@ def test_a_list_that_lags_behind_describe_invents_no_step(watch):
     record = {"jobId": job.id, "collectionName": "books", "state": "Importing"}
     lagging = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
     watched.server.trouble(Trouble.body(lagging), endpoint="list", times=4)
-    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=4)
+    watched.server.trouble(Trouble.code(2), endpoint="describe", times=4)
 
     assert [watched.steps() for _ in range(4)] == [[]] * 4
     assert watched.steps() == [(job.id, "importing", "completed")]
@@ -339,5 +349,5 @@ def test_a_key_that_a_server_repeats_is_in_no_name_and_no_message(watch):
     )
     watched.poll()
 
-    assert "very-secret" not in str(told) + watched.poller.trouble()
+    assert "very-secret" not in str(told) + watched.poller.error
     assert "very-secret" not in watched._exposition.scrape("", watched.now)[0].decode()

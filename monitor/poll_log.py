@@ -1,0 +1,75 @@
+"""The log events of a poll: transitions, stalls and late reasons."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from monitor.jobs import Job, JobState, SnapshotDiff, Transition
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
+
+
+def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, str]) -> None:
+    """Log what a poll changed, each change once.
+
+    Args:
+        changes: What it changed.
+        now: When it was made.
+        labels: ``milvus_cluster`` and ``cluster_id``.
+    """
+    if changes.baseline:
+        states = changes.snapshot.count_states()
+        by_name = {state.value: count for state, count in sorted(states.items())}
+        _log.info("cluster_baseline", **labels, jobs=states.total(), **by_name)
+    for transition in changes.transitions:
+        log_transition(transition, **labels)
+    for job in changes.stalled:
+        _log.warning("import_job_stalled", **labels, **_job_fields(job, now))
+    for job in changes.resumed:
+        _log.info("import_job_resumed", **labels, **_job_fields(job, now))
+    for job in changes.explained:
+        _log.warning("import_job_explained", **labels, **_job_fields(job, now))
+    for job in changes.describe_paused:
+        _log.warning("import_job_describe_paused", **labels, **_job_fields(job, now))
+    if changes.dropped:
+        _log.warning("missing_jobs_dropped", **labels, jobs=changes.dropped)
+
+
+def log_transition(transition: Transition, milvus_cluster: str, cluster_id: str) -> None:
+    """Log a transition, at the level at which somebody has to hear of it."""
+    if transition.to_state is JobState.FAILED:
+        level = logging.ERROR
+    elif transition.to_state is JobState.VANISHED or transition.unexpected:
+        level = logging.WARNING
+    else:
+        level = logging.INFO
+    _log.log(
+        level,
+        "import_job_transition",
+        milvus_cluster=milvus_cluster,
+        cluster_id=cluster_id,
+        database=transition.database,
+        collection=transition.collection,
+        job_id=transition.job_id,
+        from_state="new" if transition.from_state is None else transition.from_state.value,
+        to_state=transition.to_state.value,
+        progress=transition.progress,
+        reason=transition.reason,
+        failure=None if transition.failure is None else transition.failure.value,
+        duration_seconds=round(transition.duration, 3),
+    )
+
+
+def _job_fields(job: Job, now: float) -> dict[str, object]:
+    return {
+        "database": job.database,
+        "collection": job.collection,
+        "job_id": job.job_id,
+        "state": job.state.value,
+        "progress": job.progress,
+        "reason": job.reason,
+        "failure": None if job.failure is None else job.failure.value,
+        "unchanged_seconds": round(now - job.last_change, 3),
+    }
