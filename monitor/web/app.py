@@ -107,7 +107,8 @@ def _refusal(request: Request, status: int, pages: Pages) -> Response:
     if path.startswith(PREFIX):
         if status == _METHOD_NOT_ALLOWED:
             return problem(status, f"{path} does not support {request.method}", "use GET")
-        known = [one.removeprefix(PREFIX) for one in (OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS))]
+        paths = (OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS))
+        known = [known_path.removeprefix(PREFIX) for known_path in paths]
         return problem(status, "no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
     if status == _METHOD_NOT_ALLOWED or path.startswith(("/-/", "/static/", "/metrics")):
         return PlainTextResponse("Method Not Allowed\n" if status == _METHOD_NOT_ALLOWED else "Not Found\n", status)
