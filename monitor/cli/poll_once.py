@@ -46,9 +46,7 @@ def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mappin
 
 def configure_log(config: Config) -> None:
     """Log only errors, with secrets masked: the command itself prints what its polls report."""
-    redactor = Redactor()
-    redactor.set_secrets(config.secrets())
-    configure(config.log.format, "error", redactor)
+    configure(config.log.format, "error", Redactor(config.secrets()))
 
 
 def _poll(network: Network, snapshots: Mapping[str, Snapshot], cluster: Cluster) -> ClusterPoll:

@@ -52,8 +52,7 @@ def run_daemon(
 
     Exits with 1 where it cannot start, and with 1 and ``monitor_crashed`` in the log after an internal error.
     """
-    redactor = Redactor()
-    redactor.set_secrets(config.secrets())
+    redactor = Redactor(config.secrets())
     configure(config.log.format, config.log.level, redactor)
     try:
         daemon = Daemon(config, reload, redactor)
