@@ -2,21 +2,24 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test reliability bench lint format dashboards screenshots clean
+.PHONY: demo test newest reliability bench lint format dashboards screenshots clean
 
-demo: $(UV)  ## the monitor on simulated clusters: nothing to configure
+demo: $(UV)  ## run the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
-test: $(UV)  ## all tests, two files at a time, with branch coverage
-	$(UV) run --frozen --group test pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+test: $(UV)  ## run all tests with branch coverage; make test ARGS=tests/unit/test_config.py runs one file without
+	$(UV) run --frozen --group test pytest $(or $(ARGS),-n 2 --dist loadfile --cov --cov-report=term)
 
-reliability: $(UV)  ## kills, lies and cuts in full, counted into docs/reliability.md
+newest: $(UV)  ## run the unit tests with the newest versions of all dependencies, not the locked ones
+	tests/newest.sh $(UV)
+
+reliability: $(UV)  ## run the kills, lies and cuts in full, and count them in docs/reliability.md
 	$(UV) run --frozen --group test python -m tests.bench.reliability
 
-bench: $(UV)  ## what everything costs, beside what it could cost: docs/performance.md
+bench: $(UV)  ## measure what everything costs: docs/performance.md
 	$(UV) run --frozen --group test python -m tests.bench $(ARGS)
 
-lint: $(UV)  ## format, lint, types, import rules
+lint: $(UV)  ## check format, lint, types and import rules
 	$(UV) run --frozen --group lint ruff format --check .
 	$(UV) run --frozen --group lint ruff check .
 	$(UV) run --frozen --group lint mypy
@@ -26,10 +29,10 @@ format: $(UV)
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
 
-dashboards: $(UV)  ## deploy/grafana/dashboards, from deploy/grafana/source
+dashboards: $(UV)  ## generate deploy/grafana/dashboards from deploy/grafana/source
 	$(UV) run --frozen --group dashboards python -m deploy.grafana.source
 
-screenshots: $(UV)  ## docs/images, from the demo; takes Debian's chromium
+screenshots: $(UV)  ## make docs/images from the demo; needs Debian's chromium
 	$(UV) run --frozen --group test python -m tests.screenshots docs/images
 
 clean:

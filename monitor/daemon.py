@@ -20,7 +20,7 @@ from monitor.config import Cluster, Config, ConfigError, WebConfig
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
 from monitor.poller import Poller, PollOutcome
-from monitor.redaction import Redactor, proxy_passwords
+from monitor.redaction import Redactor, passwords_in
 from monitor.scheduler import PollScheduler
 from monitor.store import ClusterRef, open_store
 from monitor.web import AddressError, FleetStatus, Server, bound_socket, create_app, is_loopback
@@ -67,7 +67,7 @@ class Daemon:
         self._redactor = redactor
         self._reload_lock = Lock()
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # a reload waits for no poll
-        self._redactor.set_secrets(_secrets(config))  # before the first thing that could name one
+        self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
         self.store = open_store(
             config.state.url.get_secret_value(),
@@ -171,7 +171,7 @@ class Daemon:
         Whatever can fail comes first, and changes nothing that is in use.
         """
         previous = self.config
-        self._redactor.set_secrets(_secrets(config) | _secrets(previous))
+        self._redactor.learn(_secrets(config) | _secrets(previous))
         clusters = {cluster.name: cluster for cluster in config.clusters}
         changed = {
             name: connect(clusters[name], self._network, poller.usage)
@@ -233,7 +233,7 @@ class Daemon:
 
 def _secrets(config: Config) -> frozenset[str]:
     """Return what must not be shown: the config's secrets, and those of the proxies on the way to its clusters."""
-    return config.secrets() | proxy_passwords(os.environ)
+    return config.secrets() | passwords_in(os.environ)
 
 
 def _changed_settings(old: Config, new: Config) -> list[str]:

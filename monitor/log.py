@@ -1,60 +1,128 @@
-"""Sets up the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
+"""Configures the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
 
-import json
 import logging
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, partial
+from threading import RLock
 from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.config import Masking
+from monitor.redaction import Redactor
+
+LINE_LIMIT: Final = 64 * 1024
+"""Bytes of a line, its end included: what is longer, collectors of logs split or drop."""
+
+_VALUE_LIMITS: Final = (16_384, 1_024, 64)
+"""Characters that a line that is too long keeps of each value, tried in turn."""
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_UNMASKED: Final = ("level", "timestamp")
-"""What no text of anybody else gets into, and what a secret that is a common word would only spoil."""
-
-_HALF: Final = re.compile("[\ud800-\udfff]")
+_MULTILINE: Final = ("exception", "stack")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal obeys or takes for the end of a line, and what turns the direction of writing."""
 
-_SEVERAL_LINES: Final = ("exception", "stack")
-_UNWRITTEN: Final = "a line of the logger %s could not be written"
+_MAX_DEPTH: Final = 4
+_MAX_BITS: Final = 64
+_MAX_BYTES: Final = 12  # of a character: one beyond U+FFFF in ASCII
+_TRACEBACK: Final = {"exc_info", "stack_info"}
+_stamp: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_render_stack: Final = structlog.processors.StackInfoRenderer()
 _encode: Final = msgspec.json.Encoder().encode
-_DEPTH: Final = 4
-_BITS: Final = 64
 
 
-class Redactor:
-    """Makes plain values of everything that is logged, and masks the secrets, wherever in an event they stand."""
+def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
+    """Write every log line and warning of the process, ours and the libraries', to a stream.
 
-    def __init__(self) -> None:
-        self._masking = Masking()
+    Args:
+        log_format: ``json``, ``console``, or ``auto``: console where the stream is a terminal.
+        level: ``debug``, ``info``, ``warning`` or ``error``; of libraries nothing below ``warning`` is logged.
+        redactor: Masks the secrets.
+        stream: Standard error by default.
+    """
+    output = _Output(sys.stderr if stream is None else stream, log_format, redactor)
+    structlog.configure(
+        processors=[output.line],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=cache(partial(_Logger, output)),
+        cache_logger_on_first_use=False,  # a module's logger has to follow the next call of this
+    )
+    root = logging.getLogger()
+    root.handlers = [_LibraryHandler(output)]
+    root.setLevel(max(logging.WARNING, _LEVELS[level]))
+    logging.getLogger("monitor").setLevel(_LEVELS[level])
+    logging.captureWarnings(capture=True)
 
-    def learn(self, secrets: Iterable[str]) -> None:
-        """Mask these secrets from now on, and only these."""
-        self._masking = Masking(secrets)
 
-    def masked(self, text: str) -> str:
-        """Return a text with its secrets masked."""
-        return self._masking.text(text)
+class _Output:
+    """Makes lines of events and writes them.
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Return the event with values that JSON knows; a structlog processor."""
-        return {
-            key: value if value is None or key in _UNMASKED else self._plain(value, _DEPTH)
-            for key, value in event.items()
-        }
+    Where a line cannot be made or written, another says so, without its values: there may be secrets in them.
+    """
+
+    def __init__(self, stream: TextIO, log_format: str, redactor: Redactor) -> None:
+        self._stream = stream
+        self._encoding = stream.encoding or "utf-8"
+        self._redactor = redactor
+        self._lock = RLock()  # a signal handler may log while its thread writes
+        self._render: Processor = structlog.processors.JSONRenderer()  # ASCII, for a stream that knows no more
+        if log_format == "console" or (log_format == "auto" and stream.isatty()):
+            self._render = _console(colors=stream.isatty())
+        elif self._encoding.lower().replace("-", "") == "utf8":
+            self._render = structlog.processors.JSONRenderer(serializer=_json)
+
+    def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
+        """Return the line of an event; a structlog processor."""
+        try:
+            if not event.keys().isdisjoint(_TRACEBACK):
+                event = structlog.processors.format_exc_info(logger, level, _render_stack(logger, level, event))
+            plain = _head(level)
+            for name, value in event.items():
+                plain[name] = self._plain(value, _MAX_DEPTH)
+            return self._fitting(level, plain)
+        except Exception:  # noqa: BLE001 - the values may be anybody's, and must not stop who logs them: a line says so
+            return self.unwritten(logger.name, level)
+
+    def write(self, line: str, name: str) -> None:
+        """Write a line of the logger with this name."""
+        with self._lock:
+            try:
+                self._put(line)
+            except Exception:  # noqa: BLE001 - no fault of a stream may stop who logs; a line says so where it can
+                with suppress(Exception):
+                    self._put(self.unwritten(name, "error"))
+
+    def _put(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def unwritten(self, name: str, level: str) -> str:
+        """Return the line that says that one of a logger could not be made or written."""
+        event = _head(level)
+        event["event"] = f"a line of the logger {name} could not be written"
+        return str(self._render(None, level, event))
+
+    def _fitting(self, level: str, event: EventDict) -> str:
+        """Return the line of plain values, cut where it would be longer than ``LINE_LIMIT``."""
+        line = str(self._render(None, level, event))
+        if len(line) * _MAX_BYTES < LINE_LIMIT:
+            return line
+        for limit in _VALUE_LIMITS:
+            if len(line.encode(self._encoding, "backslashreplace")) < LINE_LIMIT:
+                return line
+            line = str(self._render(None, level, {key: _cut(value, limit) for key, value in event.items()}))
+        return line
 
     def _plain(self, value: Any, depth: int) -> Any:
+        """Return a value as JSON knows it, with the secrets masked."""
         kind = type(value)
-        if kind is str:  # most values are: asking what else they could be takes longer than masking them
+        if kind is str:  # most are; the rest is checked one after the other
             return self._clean(value)
         if value is None or kind is bool:
             return value
@@ -69,147 +137,96 @@ class Redactor:
     def _text(self, value: Any) -> str:
         try:
             text = str(value)
-        except Exception as error:  # noqa: BLE001 - the text of any object may come from anybody's code, and a line is due
+        except Exception as error:  # noqa: BLE001 - the text of an object may be anybody's code; the line says so
             text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
         return self._clean(text)
 
     def _clean(self, text: str) -> str:
-        masked = self.masked(text)
-        return masked if masked.isascii() else _HALF.sub("\N{REPLACEMENT CHARACTER}", masked)
+        masked = self._redactor.text(text)
+        return masked if masked.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", masked)
 
 
-def _is_plain(number: float) -> bool:
-    """Say whether every reader of JSON can be expected to take a number."""
-    return number.bit_length() <= _BITS if isinstance(number, int) else math.isfinite(number)
+def _head(level: str) -> EventDict:
+    """Return the fields with which a line begins; the event is to be filled in."""
+    head = _stamp(None, level, {})
+    head["level"], head["event"] = level, ""
+    return head
 
 
-class _Lines(logging.StreamHandler[TextIO]):
-    """Writes lines; one that cannot be formatted or written is never dumped, for secrets may be in it."""
+class _Logger:
+    """Passes structlog's lines on to an output."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Tell of a line that could not be formatted; where nothing can be written, there is nobody to tell."""
-        message = _UNWRITTEN % record.name
-        told = logging.LogRecord(record.name, record.levelno, record.pathname, record.lineno, message, None, None)
-        if record.msg != message:
-            self.emit(told)
-
-
-class _Ours:
-    """Where a logger of ours writes: lines that are ready, without the record that the standard library would make.
-
-    Args:
-        lines: Where lines go.
-        name: The logger's name; by it the standard library says what is logged.
-    """
-
-    def __init__(self, lines: _Lines, name: str) -> None:
+    def __init__(self, output: _Output, name: str = "monitor") -> None:
         self.name = name
-        self.takes = logging.getLogger(name).isEnabledFor
-        self._lines = lines
+        self._output = output
 
     def write(self, line: str) -> None:
         """Write a line."""
-        lines = self._lines
-        with lines.lock or nullcontext():
-            try:
-                lines.stream.write(line + lines.terminator)
-                lines.flush()
-            except Exception:  # noqa: BLE001 - whatever keeps a line from being written must stop nobody: it is told
-                lines.handleError(logging.LogRecord(self.name, logging.ERROR, "", 0, line, None, None))
+        self._output.write(line, self.name)
+
+    debug = info = warning = error = critical = write
 
 
-class _Events(structlog.stdlib.BoundLogger):
-    """Writes a line of each event at or above its logger's level; of one that no line can be made of, it tells."""
+class _LibraryHandler(logging.Handler):
+    """Logs what libraries log with the standard library."""
 
-    _logger: _Ours  # type: ignore[assignment]
+    def __init__(self, output: _Output) -> None:
+        super().__init__()
+        self._output = output
 
-    def _proxy_to_logger(self, method_name: str, event: str | None = None, *event_args: str, **event_kw: Any) -> None:
-        logger, level = self._logger, _LEVELS.get(method_name, logging.ERROR)
-        if not logger.takes(level):
-            return
-        made: Any = {**self._context, **event_kw, "event": event}
-        if event_args:
-            made["positional_args"] = event_args
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of a record."""
+        level = record.levelname.lower()
         try:
-            for processor in self._processors:
-                made = processor(logger, method_name, made)
-        except structlog.DropEvent:
-            return
-        except Exception:  # noqa: BLE001 - the values come from anywhere, and who logs them must not be stopped
-            logging.getLogger(logger.name).log(level, _UNWRITTEN, logger.name)
-            return
-        logger.write(made)
+            event: EventDict = {"event": record.getMessage(), "exc_info": record.exc_info}
+        except Exception:  # noqa: BLE001 - the arguments may not fit the format, and must not stop who logs: a line says so
+            line = self._output.unwritten(record.name, level)
+        else:
+            if record.stack_info:
+                event["stack"] = record.stack_info
+            line = self._output.line(record, level, event)
+        self._output.write(line, record.name)
 
 
-def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
-    """Send every log line and warning of the process, ours and the libraries', to a stream.
+def _console(*, colors: bool) -> Processor:
+    """Return what makes a readable line of an event, with control characters shown as what they are.
 
-    Args:
-        log_format: ``json``, ``console``, or ``auto``: console where the stream is a terminal.
-        level: ``debug``, ``info``, ``warning`` or ``error``; of libraries nothing below ``warning`` is logged.
-        redactor: Masks the secrets.
-        stream: Standard error by default.
+    The lines of a traceback are indented, so that none of them can pass for an event.
     """
-    stream = sys.stderr if stream is None else stream
-    terminal = stream.isatty()
-    console = log_format == "console" or (log_format == "auto" and terminal)
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    tail: list[Processor] = [structlog.processors.format_exc_info, redactor]
-    if console:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=terminal, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24, sort_keys=False
-        )
-        tail += [_without_nothing, _on_one_line, renderer]
-    else:
-        utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
-        tail += [_as_json if utf_8 else _as_ascii]
-    handler = _Lines(stream)
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, *tail], foreign_pre_chain=shared))
-    structlog.configure(
-        processors=[*shared, *tail],
-        logger_factory=cache(partial(_Ours, handler)),
-        wrapper_class=_Events,
-        cache_logger_on_first_use=False,
+    render = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24, sort_keys=False
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(max(logging.WARNING, _LEVELS[level]))
-    logging.getLogger("monitor").setLevel(_LEVELS[level])
-    logging.captureWarnings(capture=True)
+
+    def line(logger: WrappedLogger, level: str, event: EventDict) -> str:
+        shown = {}
+        for key, value in event.items():
+            if key in _MULTILINE and isinstance(value, str):
+                shown[key] = "\n".join(f"    {_visible(text)}" for text in value.split("\n"))
+            elif value not in (None, ""):
+                shown[key] = _visible(value) if isinstance(value, str) else value
+        return render(logger, level, shown)
+
+    return line
 
 
-def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """Return an event as JSON, with a space after each comma and colon; every value is plain by then."""
+def _visible(text: str) -> str:
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def _is_plain(number: float) -> bool:
+    """Return whether every reader of JSON can be expected to take a number."""
+    return number.bit_length() <= _MAX_BITS if isinstance(number, int) else math.isfinite(number)
+
+
+def _json(event: EventDict, **_: Any) -> str:
+    """Return an event as JSON, with a space after each comma and colon."""
     return msgspec.json.format(_encode(event), indent=0).decode()
 
 
-def _as_ascii(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """Return the same in ASCII, for a stream that knows no more."""
-    return json.dumps(event)
-
-
-def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leave out what is empty: a person reads this line."""
-    return {key: value for key, value in event.items() if value not in (None, "")}
-
-
-def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Show control characters as what they are, so that no text can write a line of its own.
-
-    The lines of a traceback are set in, so that none of them can pass for an event.
-    """
-    for key, value in event.items():
-        if key in _SEVERAL_LINES:
-            event[key] = "\n".join(f"    {_shown(line)}" for line in value.split("\n"))
-        elif isinstance(value, str):
-            event[key] = _shown(value)
-    return event
-
-
-def _shown(text: str) -> str:
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+def _cut(value: Any, limit: int) -> Any:
+    """Return a plain value, or of a long one its text with the middle cut out, and a mark that says so."""
+    text = value if isinstance(value, str) else _json(value)
+    if len(text) <= limit:
+        return value
+    half = limit // 2
+    return f"{text[:half]} [{len(text) - 2 * half} characters cut] {text[-half:]}"

@@ -32,6 +32,9 @@ DESCRIBES_PER_POLL: Final = 20
 BAD_RECORDS_LOGGED: Final = 100
 """Different faults of records that are logged, each once, for one cluster."""
 
+_HARMFUL_FAILURES: Final = (ErrorKind.TIMEOUT, ErrorKind.CONNECTION)
+"""Kinds of a describe's failure after which the job is described with growing pauses: it may crash the server."""
+
 _SHARED_FAILURES: Final = (
     ErrorKind.TIMEOUT,
     ErrorKind.CONNECTION,
@@ -250,6 +253,7 @@ def fetch(
     described: dict[str, JobRecord] = {}
     absent: set[str] = set()
     sent: set[str] = set()
+    harmful: set[str] = set()
     for job_id in describe_queue(previous, result, now, DESCRIBES_PER_POLL):
         sent.add(job_id)
         try:
@@ -258,8 +262,14 @@ def fetch(
             absent.add(job_id)
         except ApiError as error:
             _log.debug("describe_failed", **labels, job_id=job_id, kind=error.kind.value, message=str(error))
+            if error.kind in _HARMFUL_FAILURES:
+                harmful.add(job_id)
             if error.kind in _SHARED_FAILURES:
                 break
     return msgspec.structs.replace(
-        result, described=described, confirmed_absent=frozenset(absent), describes_sent=frozenset(sent)
+        result,
+        described=described,
+        confirmed_absent=frozenset(absent),
+        describes_sent=frozenset(sent),
+        harmful_describes=frozenset(harmful),
     )

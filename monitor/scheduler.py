@@ -30,6 +30,8 @@ CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clock may be set back without rescheduling."""
 
 HEARTBEAT_INTERVAL: Final = 1.0
+"""Seconds."""
+
 HEARTBEAT_TIMEOUT: Final = 15.0
 """Seconds without a heartbeat after which the scheduler counts as standing still."""
 
@@ -84,9 +86,20 @@ class PollScheduler:
     Args:
         concurrency: Polls that run at the same time, at most.
         clock: Seconds since the epoch.
+        heartbeat_interval: Seconds from one heartbeat to the next.
+        heartbeat_timeout: Seconds without a heartbeat after which the scheduler counts as standing still.
     """
 
-    def __init__(self, concurrency: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        heartbeat_interval: float = HEARTBEAT_INTERVAL,
+        heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+    ) -> None:
+        self._heartbeat_interval = heartbeat_interval
+        self._heartbeat_timeout = heartbeat_timeout
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._schedules: dict[str, _Schedule] = {}
@@ -116,8 +129,8 @@ class PollScheduler:
     def start(self) -> None:
         """Start scheduling."""
         self._scheduler.start()
-        self._scheduler.add_job(self._heartbeat, GridTrigger(HEARTBEAT_INTERVAL, 0.0), executor="inline")
-        self._scheduler.add_job(self._start_first_polls, GridTrigger(SLOT, 0.0), executor="inline")
+        self._scheduler.add_job(self._heartbeat, GridTrigger(self._heartbeat_interval, 0.0), executor="inline")
+        self._scheduler.add_job(self.start_first_polls, GridTrigger(SLOT, 0.0), executor="inline")
 
     def stop(self, timeout: float) -> int:
         """Start no more polls, wait for running ones, and return how many still run.
@@ -191,14 +204,23 @@ class PollScheduler:
 
     def healthy(self) -> bool:
         """Say whether the scheduler is alive."""
-        return time.monotonic() - self._last_heartbeat < HEARTBEAT_TIMEOUT
+        return time.monotonic() - self._last_heartbeat < self._heartbeat_timeout
 
     def ready(self) -> bool:
         """Say whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
         self._ready = self._ready or all(schedule.attempted for schedule in list(self._schedules.values()))
         return self._ready
 
-    def _start_first_polls(self) -> None:
+    @property
+    def slots(self) -> int:
+        """The number of slots: one scheduled job each."""
+        return len(self._slots)
+
+    def first_poll_at(self, name: str) -> float | None:
+        """Return when a cluster's first poll is due, in seconds since the epoch; None once it has been submitted."""
+        return self._pending_first_polls.get(name)
+
+    def start_first_polls(self) -> None:
         """Submit the first polls that are due, and schedule their clusters at their ticks from now on."""
         now = self._clock()
         with self._slots_lock:
@@ -268,11 +290,11 @@ class PollScheduler:
             return False
         self._submitted.add(name)
         with suppress(RuntimeError):  # the pool was shut down: the monitor stops
-            self._pool.submit(self._run, name)
+            self._pool.submit(self.run_poll, name)
         return True
 
-    def _run(self, name: str) -> None:
-        """Poll a cluster, unless it backs off."""
+    def run_poll(self, name: str) -> None:
+        """Poll a cluster, unless it backs off; the pool does this at each tick."""
         try:
             schedule = self._schedules.get(name)
             if schedule is not None and time.monotonic() >= schedule.not_before:

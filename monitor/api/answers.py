@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from monitor.api.errors import ApiError, ApiMissingError, BadResponseError, OtherError, by_code, by_status
 from monitor.api.records import text
 from monitor.api.values import value_of
-from monitor.config import Masking
+from monitor.redaction import SecretMask
 
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, decompressed: some 120,000 jobs."""
@@ -28,7 +28,7 @@ _FINE: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = 404
 _CODE_DIGITS: Final = 10
-_NOTHING_TO_MASK: Final = Masking()
+_NOTHING_TO_MASK: Final = SecretMask()
 
 
 def envelope(payload: Any) -> Any:
@@ -80,7 +80,7 @@ def read(response: urllib3.BaseHTTPResponse, host: str, left: float = BODY_LIMIT
 
 
 def decoded(
-    content: bytes | bytearray, host: str, masking: Masking = _NOTHING_TO_MASK, *, is_list: bool = False
+    content: bytes | bytearray, host: str, masking: SecretMask = _NOTHING_TO_MASK, *, is_list: bool = False
 ) -> Any:
     """Return a body's JSON, its secrets masked.
 

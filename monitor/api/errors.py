@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from monitor.config import Masking
+from monitor.redaction import SecretMask
 
 MESSAGE_LIMIT: Final = 1000
 """Characters of an error's message."""
@@ -43,7 +43,7 @@ class ApiError(Exception):
     def __str__(self) -> str:
         return str(self.args[0])[:MESSAGE_LIMIT]
 
-    def hide(self, masking: Masking) -> None:
+    def hide(self, masking: SecretMask) -> None:
         """Take secrets out of the message: servers repeat the key that they refuse."""
         self.args = (masking.text(str(self.args[0])),)
 

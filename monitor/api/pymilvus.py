@@ -11,7 +11,7 @@ import requests
 from monitor.api.answers import decoded, envelope, refusal
 from monitor.api.errors import ApiError
 from monitor.api.faults import FAULTS, plain_error
-from monitor.config import Masking
+from monitor.redaction import SecretMask
 
 _TIMEOUT: Final = 20.0
 _OK: Final = 200
@@ -119,6 +119,6 @@ def _post(
         envelope(decoded(response.content, url))
     except (ApiError, *FAULTS) as error:
         refused = error if isinstance(error, ApiError) else plain_error(error, url, seconds, seconds)
-        refused.hide(Masking([api_key.strip()]))
+        refused.hide(SecretMask([api_key.strip()]))
         raise refused from None
     return response

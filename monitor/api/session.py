@@ -28,7 +28,8 @@ from monitor.api.faults import FAULTS, plain_error
 from monitor.api.kept import Kept, Made
 from monitor.api.rate import RateLimiter
 from monitor.api.transport import KeepingPool, ReadyHeaders, TimedAdapter
-from monitor.config import Cluster, Masking, passwords_in
+from monitor.config import Cluster
+from monitor.redaction import SecretMask, passwords_in
 
 ATTEMPTS: Final = 3
 """How often one request is sent while its error is of a passing kind."""
@@ -160,7 +161,7 @@ class Session:
             "Connection": "keep-alive",
         }
         key = cluster.api_key.get_secret_value()
-        self._masking = Masking({*cluster.secrets(), *passwords_in(os.environ)})
+        self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._bucket = key or cluster.url

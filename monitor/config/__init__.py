@@ -8,20 +8,17 @@ may be a secret.
 from monitor.config.addresses import parse_listen, parse_state_url
 from monitor.config.duration import format_duration, parse_duration
 from monitor.config.loader import load, parse
-from monitor.config.masking import MASK, Masking, passwords_in
 from monitor.config.problems import ConfigError
 from monitor.config.schema import json_schema
 from monitor.config.settings import Api, Cluster, Config, LogFormat, LogLevel, Tls, WebConfig
 
 __all__ = [
-    "MASK",
     "Api",
     "Cluster",
     "Config",
     "ConfigError",
     "LogFormat",
     "LogLevel",
-    "Masking",
     "Tls",
     "WebConfig",
     "format_duration",
@@ -31,5 +28,4 @@ __all__ = [
     "parse_duration",
     "parse_listen",
     "parse_state_url",
-    "passwords_in",
 ]

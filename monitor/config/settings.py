@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from monitor.config.masking import MIN_REDACTED, password_of
+from monitor.redaction import MIN_REDACTED, password_of
 
 if TYPE_CHECKING:
     import ssl

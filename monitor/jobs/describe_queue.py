@@ -6,6 +6,15 @@ from typing import Final
 from monitor.jobs.model import TERMINAL, Job, JobRecord, JobState, normalize_state
 from monitor.jobs.snapshot import PollResult, Snapshot
 
+HARMFUL_DESCRIBES: Final = 2
+"""Describes in a row that cut the connection or timed out, after which a job is described more and more rarely."""
+
+FIRST_PAUSE: Final = 60.0
+"""Seconds until a job is described again after that; doubled each time."""
+
+LONGEST_PAUSE: Final = 3600.0
+"""Seconds until a job is described again, at most."""
+
 _NO_JOBS: Final[Mapping[str, Job]] = {}
 
 
@@ -38,8 +47,17 @@ def describe_queue(previous: Snapshot | None, result: PollResult, now: float, li
                 waiting.append((not just_failed, *_waiting_since(job, now), job_id))
         elif record.progress is None and state not in TERMINAL:
             waiting.append((True, *_waiting_since(job, now), job_id))
+    waiting = [entry for entry in waiting if not _is_paused(tracked.get(entry[-1]), now)]
     waiting.sort()
     return [job_id for *_, job_id in waiting[:limit]]
+
+
+def _is_paused(job: Job | None, now: float) -> bool:
+    """Say whether describing a job does harm and has to wait: it makes some servers crash (Milvus issue 33671)."""
+    if job is None or job.harmful_describes < HARMFUL_DESCRIBES:
+        return False
+    pause = min(FIRST_PAUSE * 2.0 ** min(job.harmful_describes - HARMFUL_DESCRIBES, 10), LONGEST_PAUSE)
+    return now < (job.describe_sent_at or 0.0) + pause
 
 
 def _lacks_reason(job: Job | None, record: JobRecord) -> bool:

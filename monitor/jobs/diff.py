@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from monitor.jobs.describe_queue import HARMFUL_DESCRIBES
 from monitor.jobs.model import (
     STATE_ORDER,
     TERMINAL,
@@ -83,6 +84,9 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         stalled=tuple(job for old, job in known_changes if job.stalled and not old.stalled),
         resumed=tuple(job for old, job in known_changes if old.stalled and not job.stalled),
         explained=tuple(job for old, job in known_changes if _is_explained(old, job)),
+        describe_paused=tuple(
+            job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
+        ),
         progressed=sum(gain > 0 for gain in moves),
         regressed=sum(gain < 0 for gain in moves),
         missing=sum(job.missing_since is not None and not job.finished for job in tracked.values()),
@@ -144,7 +148,7 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
             record = merge(record, answer)  # noqa: PLW2901 - from here on the record is what both say together
         current = first_seen(record, now) if job is None else follow(job, record, now, policy)
         if sent:
-            current = note_describe(current, now, answered=answer is not None or job_id in result.confirmed_absent)
+            current = _note_describe(current, result, now)
             if job is not None and is_stalled_in_silence(job, current, now, policy):
                 current = replace(current, stalled=True)
         pairs.append((job, current))
@@ -166,10 +170,14 @@ def _missing(before: Snapshot, result: PollResult, now: float, policy: Policy) -
             stalled = is_stalled_while_missing(job, since, now, policy)
             current = replace(job, missing_since=since, stalled=stalled)
         if job_id in result.describes_sent:
-            answered = answer is not None or job_id in result.confirmed_absent
-            current = note_describe(current, now, answered=answered)
+            current = _note_describe(current, result, now)
         pairs.append((job, current))
     return pairs
+
+
+def _note_describe(job: Job, result: PollResult, now: float) -> Job:
+    answered = job.job_id in result.described or job.job_id in result.confirmed_absent
+    return note_describe(job, now, answered=answered, harmful=job.job_id in result.harmful_describes)
 
 
 def _is_step(old: Job | None, job: Job) -> bool:

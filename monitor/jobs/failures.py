@@ -1,4 +1,9 @@
-"""Why a job failed, as one of a small set of classes, read from the server's text."""
+"""Why a job failed, as one of a small set of classes, read from the server's own words.
+
+A reason quotes what users have named: values, paths, fields, collections. Whatever is quoted is removed first, so that
+a field named ``aborted`` or a folder named ``quota`` decides nothing. Texts are those of Milvus
+(internal/datacoord/import_*.go, internal/util/importutilv2, pkg/util/merr), of S3, GCS and Azure, and of Zilliz Cloud.
+"""
 
 import re
 from enum import StrEnum
@@ -20,120 +25,136 @@ class Failure(StrEnum):
     OTHER = "other"
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+_READ_LIMIT: Final = 4096
+"""Characters of the text that are read."""
+
+_ABORTED: Final = "aborted by user"
+"""The whole text of a job that its user aborted (Milvus 3.x); any other "abort" or "cancel" is something else."""
+
+_QUOTED: Final = re.compile(
+    r"(?<![a-z0-9])'[^']*'(?![a-z0-9])"  # an apostrophe within a word begins no quotation
+    r'|"[^"]*"'
+    r"|`[^`]*`"
+    r"|\[\[?[^\[\]]*=[^\[\]]*\]",  # details of merr, such as [database=default][collection=books]
+    re.ASCII,
+)
+"""What a reason quotes."""
+
+_NAMED: Final = re.compile(
+    r"\b(?:path|file|files|key|bucket|field|collection|partition|database|db|name)=\S+"
+    r"|(?<!\S)\S*[/\\]\S*"  # paths and URLs
+    r"|(?<!\S)\S+\.(?:parquet|json|jsonl|npy|csv|txt)\b",
+    re.ASCII,
+)
+"""What a reason names without quotes."""
+
+_APPENDED: Final = re.compile(r"(?<=\S); (?:the import task has timed out|task marked failed as service restarted).*")
+"""What Milvus 2.2 and 2.3 append to a reason later: the first reason is the true one."""
+
+_CLAUSE: Final = re.compile(r"[:;,\n]|\.(?=\s|$)|\berr(?:or)?=")
+"""What ends a clause; the words of a rule have to stand in one clause."""
+
+_CLAUSES: Final = 50
+"""Clauses that are read, so that a text of nothing but colons costs no time."""
+
+_CLAUSE_LENGTH: Final = 3
+"""Characters; anything shorter fits no rule."""
 
 
-# The order decides where a text fits several: what the user did first, then what the storage said, then what is wrong
-# with the files, and the server's own trouble last. Texts are those of Milvus (internal/datacoord/import_*.go,
-# internal/util/importutilv2, pkg/util/merr), of S3, GCS and Azure, and of Zilliz Cloud's error codes.
-_CLASSES: Final = (
-    (
-        Failure.ABORTED,
-        _any(r"\babort(ed)?\b", r"\bcancel(l?ed)?\b (by|on) ", r"job (was |is )?cancel(l)?ed", r"by (the )?user\b"),
-    ),
+def _rule(*words: str) -> tuple[re.Pattern[str], ...]:
+    """Return the parts of a rule: expressions of which each has to follow the one before in the same clause."""
+    return tuple(re.compile(rf"\b(?:{part})", re.ASCII) for part in words)
+
+
+# The order decides where a text fits several classes: what the user did first, then what the storage answered, then
+# what is wrong with the files, and the server's own trouble last. No expression may repeat a group or nest repetitions:
+# what users name is part of the text, and must not choose how long this takes.
+_RULES: Final = (
     (
         Failure.COLLECTION_DROPPED,
-        _any(
-            r"(collection|partition|database)\b.{0,120}\b(dropped|has been (dropped|deleted|removed))",
-            r"(collection|partition|database) ?(id)?\b.{0,120}\b(not found|does ?n[o']t exist|not exist)",
-            r"can('|no)t find (the )?(collection|partition|database)",
-            r"failed to find (the )?(collection|partition|database)",
-        ),
+        _rule(r"(?:collection|partition|database)\b", r"dropped|(?:has been |was |is )?(?:deleted|removed)"),
+        _rule(r"(?:collection|partition|database)\b", r"not found|does ?n[o']t exist|not exist"),
+        _rule(r"(?:can't|cannot|can not|failed to) find (?:the )?(?:collection|partition|database)"),
     ),
     (
         Failure.QUOTA_EXCEEDED,
-        _any(
-            r"quota",
-            r"(exceed\w*|over|reach\w*)\b.{0,60}\b(max\w*|limit)\b.{0,60}\b(size|number|count|jobs|files|storage|disk)",
-            r"(size|number|count|jobs|files|storage|disk)\b.{0,80}\b(exceed\w*|reach\w*)\b.{0,60}\b(limit|max)",
-            r"no space left on device",
-            r"entity ?too ?large",
-        ),
+        _rule(r"quota"),
+        _rule(r"exceed|over\b|reach", r"max|limit", r"size|number|count|jobs|files|storage|disk"),
+        _rule(r"size|number|count|jobs|files|storage|disk", r"exceed|reach", r"limit|max"),
+        _rule(r"no space left on device"),
+        _rule(r"entity ?too ?large"),
     ),
     (
         Failure.PERMISSION_DENIED,
-        _any(
-            r"access ?denied",
-            r"permission ?denied",
-            r"not authori[sz]ed",
-            r"unauthori[sz]ed",
-            r"\bforbidden\b",
-            r"signature ?does ?not ?match",
-            r"invalid ?access ?key",
-            r"access key id you provided does not exist",
-            r"(expired|invalid) ?(security ?)?token",
-            r"authoriz?ation ?(permission ?mismatch|failure)",
-            r"authentication ?failed",
-            r"(invalid|wrong) credentials?",
-            r"public access is not permitted",
-        ),
+        _rule(r"access ?denied|permission ?denied|forbidden\b|public access is not permitted"),
+        _rule(r"(?:not |un)authori[sz]ed"),
+        _rule(r"signature ?does ?not ?match|invalid ?access ?key|access key id you provided does not exist"),
+        _rule(r"(?:expired|invalid) ?(?:security ?)?token"),
+        _rule(r"authori[sz]ation ?(?:permission ?mismatch|failure)|authentication ?failed"),
+        _rule(r"(?:invalid|wrong) credential"),
     ),
     (
         Failure.FILE_NOT_FOUND,
-        _any(
-            r"no such (file|key|bucket|object)",
-            r"(file|key|object|blob|bucket|path)\b.{0,120}\b(does ?n[o']t exist|not exist|not found)",
-            r"specified (key|bucket|blob|container) does not exist",
-            r"nosuch(key|bucket)",
-            r"(blob|container|object|key) ?not ?found",
-            r"failed to get file size",
-            r"file (is )?(missing|not found)",
-        ),
+        _rule(r"no such (?:file|key|bucket|object)"),
+        _rule(r"(?:file|key|object|blob|bucket|path|container)s?\b", r"does ?n[o']t exist|not exist|not found|missing"),
+        _rule(r"nosuch(?:key|bucket)|(?:blob|container|object|key) ?not ?found"),
+        _rule(r"failed to get file size"),
+        _rule(r"no binlog to import"),
     ),
     (
         Failure.TIMEOUT,
-        _any(r"\btime[d ]? ?out\b", r"deadline exceeded"),
+        _rule(r"time(?:d )? ?out\b|deadline exceeded"),
     ),
     (
         Failure.SCHEMA_MISMATCH,
-        _any(
-            r"\bschema\b",
-            r"value of field '.*' is (missed|missing)",
-            r"field\b.{0,120}\b(is not defined|not defined|is missed|is missing|not provided|not in|duplicated)",
-            r"expected (element )?(type|dim) '",
-            r"\bdim(ension)?\b.{0,80}\b(mismatch|not equal|not match|invalid|illegal|got dim)",
-            r"(data ?type|field type|column type|type)\b.{0,60}\b(mismatch|not match|inconsistent)",
-            r"primary key '.*' is auto-generated",
-            r"(column|field)s?\b.{0,60}\b(number|count)\b.{0,60}\b(mismatch|not equal|not match)",
-        ),
+        _rule(r"schema\b"),
+        _rule(r"value of field", r"missed|missing"),
+        _rule(r"field\b", r"is not defined|not defined|is missed|is missing|not provided|not in\b|duplicated"),
+        _rule(r"expect(?:ed)? (?:element )?(?:type|dim)\b"),
+        _rule(r"expect", r"type for field"),
+        _rule(r"dim(?:ension)?\b", r"mismatch|not equal|n't equal|not match|invalid|illegal|got dim"),
+        _rule(r"(?:doesn't|not) equal", r"dim"),
+        _rule(r"elements but dim is|not aligned"),
+        _rule(r"(?:data ?type|field type|column type|type)\b", r"mismatch|not match|inconsistent"),
+        _rule(r"unsupported data ?type"),
+        _rule(r"primary key", r"auto-generated"),
+        _rule(r"(?:column|field)s?\b", r"number|count", r"mismatch|not equal|not match"),
     ),
     (
         Failure.BAD_DATA,
-        _any(
-            r"\b(parse|parsing|decode|decoding|unmarshal|deserializ\w*)\b",
-            r"\b(invalid|illegal|malformed|corrupt\w*)\b.{0,80}"
-            r"\b(json|parquet|numpy|npy|csv|utf-?8|character|format|value|data|row|file|magic)",
-            r"\b(not a (valid )?json|invalid character|unexpected (eof|end of json)|wrong number of fields)",
-            r"(length|capacity)\b.{0,80}\bexceeds? (the )?max",
-            r"row count of field",
-            r"(rows?|row count)\b.{0,60}\b(not equal|mismatch|inconsistent)",
-            r"duplicated? (primary )?key",
-            r"out of range",
-            r"(no|unsupported|unexpected|invalid) file (type|format|extension)",
-            r"\bNaN\b|infinity",
+        _rule(r"pars(?:e|ing)\b|decod(?:e|ing)\b|unmarshal\b|deserializ"),
+        _rule(
+            r"(?:invalid|illegal|malformed|corrupt)",
+            r"json|parquet|numpy|npy|csv|utf-?8|character|format|value|data\b|row|file|magic",
         ),
+        _rule(r"not a (?:valid )?json|unexpected (?:eof|end of json)|wrong number of fields"),
+        _rule(r"(?:length|capacity)\b", r"exceeds? (?:the )?max"),
+        _rule(r"length of data is not equal"),
+        _rule(r"not nullable", r"null value"),
+        _rule(r"has null value"),
+        _rule(r"row count of field"),
+        _rule(r"rows?\b", r"not equal|mismatch|inconsistent"),
+        _rule(r"duplicated? (?:primary )?key"),
+        _rule(r"out of range"),
+        _rule(r"(?:no|unsupported|unexpected|invalid) file (?:type|format|extension)"),
+        _rule(r"nan\b|infinity"),
     ),
     (
         Failure.INTERNAL,
-        _any(
-            r"internal",
-            r"\bpanic\b",
-            r"rpc error",
-            r"service (not ready|unavailable)",
-            r"\b(node|channel|segment|task|index|etcd|broker)\b.{0,80}"
-            r"\b(not found|not available|unavailable|offline|lost|failed|lack)",
-            r"out of memory|\boom\b",
-            r"connection (refused|reset)",
-            r"(build|building) index",
-            r"\b(allocate|alloc)\b.{0,40}\bfail",
-            r"server is (busy|starting|stopping)",
+        _rule(r"internal|panic\b|rpc error|stack ?trace"),
+        _rule(r"service (?:not ready|unavailable)|server is (?:busy|starting|stopping)"),
+        _rule(
+            r"(?:node|channel|segment|task|index|etcd|broker)s?\b",
+            r"not found|not available|unavailable|offline|lost|failed|lack|canceled",
         ),
+        _rule(r"no candidate segment"),
+        _rule(r"out of memory|oom\b"),
+        _rule(r"connection (?:refused|reset)"),
+        _rule(r"(?:build|building) index"),
+        _rule(r"alloc(?:ate)?\b", r"fail"),
+        _rule(r"file ranges but the job has"),
     ),
 )
-
-_READ_LIMIT: Final = 4096
-"""Characters of the text that are looked at, so that a hostile one costs no time."""
 
 
 def classify(text: str) -> Failure:
@@ -142,8 +163,23 @@ def classify(text: str) -> Failure:
     A disk full of other people's data is the quota's fault and not the file's, an aborted job is the user's own doing
     (Milvus issue 50483), and a missing file is no trouble of the server: hence the order of the classes.
     """
-    head = text[:_READ_LIMIT]
-    for failure, pattern in _CLASSES:
-        if pattern.search(head):
+    words = text[:_READ_LIMIT].strip().lower()
+    if words.removesuffix(": importing data failed") == _ABORTED:
+        return Failure.ABORTED
+    own_words = _NAMED.sub(" ", _QUOTED.sub(" ", _APPENDED.sub("", words)))
+    clauses = [clause for clause in _CLAUSE.split(own_words) if len(clause) >= _CLAUSE_LENGTH][:_CLAUSES]
+    for failure, *rules in _RULES:
+        if any(_fits(rule, clause) for clause in clauses for rule in rules):
             return failure
     return Failure.OTHER
+
+
+def _fits(rule: tuple[re.Pattern[str], ...], clause: str) -> bool:
+    """Say whether the parts of a rule stand in a clause, one after the other."""
+    position = 0
+    for part in rule:
+        match = part.search(clause, position)
+        if match is None:
+            return False
+        position = match.end()
+    return True

@@ -134,11 +134,13 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         completed_at: When the server says the job ended, or None.
         peak_progress: The most progress seen in the current state; going back and forth below it is no progress.
         peak_rows: The same for imported rows.
+        retried: Whether progress has fallen in the current state and risen steadily since: the server began anew.
         finished_at: When it finished (as seen, or as the server says for a job first seen finished), or None.
         stalled: Whether it has made no progress for longer than the limit of its state.
         missing_since: Since when the list has been without it, or None while it is listed.
         describe_sent_at: When a describe was last sent for it, or None.
         described_at: When a describe of it was last answered, or None.
+        harmful_describes: Describes in a row that cut the connection or timed out.
         samples: Latest distinct (time, progress) points of the current state, oldest first.
     """
 
@@ -159,11 +161,13 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     completed_at: float | None = None
     peak_progress: float = 0.0
     peak_rows: int = 0
+    retried: bool = False
     finished_at: float | None = None
     stalled: bool = False
     missing_since: float | None = None
     describe_sent_at: float | None = None
     described_at: float | None = None
+    harmful_describes: int = 0
     samples: tuple[tuple[float, float], ...] = ()
 
     @property

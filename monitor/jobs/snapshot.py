@@ -36,6 +36,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
         described: Answers to describes by job id, of jobs in the list and of jobs that it is without.
         confirmed_absent: Ids of which the server said that no such job exists.
         describes_sent: Ids for which a describe was sent, answered or not.
+        harmful_describes: Ids whose describe cut the connection or timed out.
         finished: What the store has of finished jobs whose records are new or have changed, by job id.
     """
 
@@ -44,6 +45,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
     described: Mapping[str, JobRecord] = msgspec.field(default_factory=dict)
     confirmed_absent: frozenset[str] = frozenset()
     describes_sent: frozenset[str] = frozenset()
+    harmful_describes: frozenset[str] = frozenset()
     finished: Mapping[str, Job] = msgspec.field(default_factory=dict)
 
 
@@ -87,6 +89,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         stalled: Jobs that have just become stalled.
         resumed: Jobs that have just stopped being stalled.
         explained: Failed jobs whose reason came only now, after their transition was logged.
+        describe_paused: Jobs that are described more and more rarely from now on, because describing them does harm.
         progressed: Number of jobs that went forward in their state.
         regressed: Number of jobs whose progress went back in their state.
         missing: Number of unfinished jobs that the list is without and on which there is no verdict yet.
@@ -103,6 +106,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     stalled: tuple[Job, ...] = ()
     resumed: tuple[Job, ...] = ()
     explained: tuple[Job, ...] = ()
+    describe_paused: tuple[Job, ...] = ()
     progressed: int = 0
     regressed: int = 0
     missing: int = 0

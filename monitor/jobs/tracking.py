@@ -1,15 +1,19 @@
 """One job from poll to poll: what is known of it after an answer of the server, or without one."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from msgspec.structs import replace
 
-from monitor.jobs.eta import add_sample
+from monitor.jobs.eta import Samples, add_sample
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import TERMINAL, WAITING, Job, JobRecord, JobState, Policy, normalize_state
 from monitor.jobs.stalls import is_stalled
 
-_YEAR_10000 = 253_402_300_800.0
+_STEADY_RISES: Final = 2
+"""Rises in a row after a fall that make progress of it."""
+
+_YEAR_10000: Final = 253_402_300_800.0
 
 
 def first_seen(record: JobRecord, now: float) -> Job:
@@ -55,7 +59,9 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
     if completed_at is None and not changed:
         completed_at = job.completed_at
     rows = job.imported_rows if record.imported_rows is None else record.imported_rows
-    further = changed or (progress or 0.0) > job.peak_progress
+    samples = add_sample(() if changed else job.samples, state, progress, now)
+    retried = not changed and (job.retried or _rises_after_a_fall(job, samples))
+    further = changed or (progress or 0.0) > job.peak_progress or retried is not job.retried
     more_rows = changed or (rows or 0) > job.peak_rows
     moved = further or more_rows
     return Job(
@@ -76,12 +82,14 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
         completed_at=completed_at,
         peak_progress=(progress or 0.0) if further else job.peak_progress,
         peak_rows=(rows or 0) if more_rows else job.peak_rows,
+        retried=retried,
         finished_at=_finished_at(job, completed_at, now, changed=changed) if state in TERMINAL else None,
         stalled=False if moved else _stalled(job, record, now, policy),
         missing_since=missing_since,
         describe_sent_at=job.describe_sent_at,
         described_at=job.described_at,
-        samples=add_sample(() if changed else job.samples, state, progress, now),
+        harmful_describes=job.harmful_describes,
+        samples=samples,
     )
 
 
@@ -99,9 +107,14 @@ def vanish(job: Job, now: float, missing_since: float) -> Job:
     )
 
 
-def note_describe(job: Job, now: float, *, answered: bool) -> Job:
-    """Return a job with the time of a describe that was sent for it, and of its answer."""
-    return replace(job, describe_sent_at=now, described_at=now if answered else job.described_at)
+def note_describe(job: Job, now: float, *, answered: bool, harmful: bool) -> Job:
+    """Return a job with the time of a describe that was sent for it, of its answer, and of the harm that it did."""
+    return replace(
+        job,
+        describe_sent_at=now,
+        described_at=now if answered else job.described_at,
+        harmful_describes=0 if answered else job.harmful_describes + harmful,
+    )
 
 
 def merge(listed: JobRecord, described: JobRecord) -> JobRecord:
@@ -143,6 +156,14 @@ def parse_time(text: str) -> float | None:
         except (ValueError, OverflowError):
             return None
     return seconds if 0 < seconds < _YEAR_10000 else None
+
+
+def _rises_after_a_fall(job: Job, samples: Samples) -> bool:
+    """Say whether progress that had fallen has risen twice since: the server retries the import on another node.
+
+    It counts once in a state, so that a crash loop is still a stall.
+    """
+    return len(samples) > _STEADY_RISES and samples is not job.samples and samples[-1][1] < job.peak_progress
 
 
 def _ratio(percent: float | None) -> float | None:

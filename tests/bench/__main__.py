@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 BENCHES: Final[dict[str, Callable[..., Iterator[Row]]]] = {
     "poll-still": poll.still,
     "poll-moving": poll.moving,
+    "poll-finished": poll.finished,
+    "poll-secrets": poll.secrets,
     "scrape": scrape.run,
     "contention": contention.run,
     "memory": memory.run,
+    "memory-over-time": memory.over_time,
     "growth-clusters": growth.clusters,
     "growth-jobs": growth.jobs,
     "start": start.fresh,

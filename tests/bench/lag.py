@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.scheduler import slot_offset
+from monitor.grid import slot_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

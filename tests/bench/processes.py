@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -148,6 +149,8 @@ def write_config(
     state: str = "state.db",
     interval: float,
     series: int | None = None,
+    own_keys: bool = False,
+    idle: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write a config and return its path.
 
@@ -158,7 +161,13 @@ def write_config(
         state: File of the SQLite store.
         interval: Seconds from poll to poll.
         series: Series of jobs that each cluster may have, where it is not the usual number.
+        own_keys: Whether each cluster has a key of its own; else all have the same.
+        idle: Names and URLs of clusters that are polled once.
     """
+
+    def key(name: str) -> str:
+        return hashlib.sha256((name if own_keys else "").encode()).hexdigest()
+
     poll = f"interval: {round(interval * 1000)}ms, timeout: 10s, concurrency: 32, requests_per_second: 1000"
     lines = [
         f"listen: {listen}",
@@ -167,7 +176,8 @@ def write_config(
         f"poll: {{{poll}}}",
         *([] if series is None else [f"jobs: {{series_per_cluster: {series}}}"]),
         "clusters:",
-        *(f"  - {{name: {name}, url: '{url}'}}" for name, url in clusters),
+        *(f"  - {{name: {name}, url: '{url}', api_key: {key(name)}}}" for name, url in clusters),
+        *(f"  - {{name: {name}, url: '{url}', api_key: {key(name)}, interval: 1d}}" for name, url in idle),
     ]
     path = folder / "bench.yml"
     path.write_text("\n".join(lines) + "\n")

@@ -1,9 +1,8 @@
 """An import API that answers in as few instructions as possible, so that a bench measures who asks.
 
-Every cluster has the same number of jobs. They stand still, or with each list that is asked for some of those that are
-importing move on by one percent, and now and then one job takes the next step of its life: the oldest unfinished one
-completes, a new one comes in the place of the oldest completed one, the new one begins to import. So the number of
-unfinished jobs stays what it was.
+Every cluster has the same number of jobs. They stand still, or with each list that is asked for some of the importing
+jobs progress by one percent, and with every few lists the oldest unfinished job completes and a new one takes the place
+of the oldest completed one. So the number of unfinished jobs stays what it was.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-PENDING, IMPORTING, COMPLETED, FAILED = "Pending", "Importing", "Completed", "Failed"
+IMPORTING, COMPLETED, FAILED = "Importing", "Completed", "Failed"
 REASON: Final = "file not found: part-7.parquet"
 COLLECTIONS: Final = 10
 _PERCENT: Final = 100
@@ -32,7 +31,7 @@ class Plan:
         jobs: How many it has.
         unfinished: How many of them are importing; the others are completed.
         progressing: How many move on with each list.
-        step_every: With every how manieth list one job takes a step of its life; 0 for never.
+        step_every: Lists from one job that completes, and one that is new, to the next; 0 for never.
     """
 
     jobs: int
@@ -58,7 +57,6 @@ class Jobs:
         self._records = [self._record(index) for index in range(plan.jobs)]
         self._importing = deque(range(plan.unfinished))
         self._completed = deque(range(plan.unfinished, plan.jobs))
-        self._pending: int | None = None
         self._lists = 0
         self.answer = self._whole()
 
@@ -82,18 +80,14 @@ class Jobs:
         return str(number)
 
     def _step(self) -> None:
-        if self._pending is not None:
-            self._change(self._pending, self._facts[self._pending][0], IMPORTING, 0)
-            self._importing.append(self._pending)
-            self._pending = None
-        elif len(self._importing) >= self._plan.unfinished:
-            oldest = min(self._importing, key=lambda index: self._facts[index][0])
-            self._importing.remove(oldest)
-            self._completed.append(oldest)
-            self._change(oldest, self._facts[oldest][0], COMPLETED, _PERCENT)
-        else:
-            self._pending = self._completed.popleft()
-            self._change(self._pending, self._new_id(), PENDING, 0)
+        """Complete the oldest unfinished job, and replace the oldest completed one by a new job."""
+        oldest = min(self._importing, key=lambda index: self._facts[index][0])
+        self._importing.remove(oldest)
+        self._completed.append(oldest)
+        self._change(oldest, self._facts[oldest][0], COMPLETED, _PERCENT)
+        replaced = self._completed.popleft()
+        self._change(replaced, self._new_id(), IMPORTING, 0)
+        self._importing.append(replaced)
 
     def _new_id(self) -> int:
         self._next_id += 1

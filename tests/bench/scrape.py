@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+import urllib3
+from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_http_server
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
+from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
 from monitor.metrics import FAMILIES, ClusterMetrics, Exposition
-from tests.bench.processes import printed
+from tests.bench.processes import PATIENCE, cpu_seconds, monitor, pinned, printed, replay, write_config
+from tests.bench.replay import Plan
 from tests.bench.rows import Row
 from tests.clusters import cluster
+from tests.venvs import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,23 +36,20 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def filled(clusters: int) -> list[ClusterMetrics]:
-    """Return the metrics of clusters whose first poll has found their jobs."""
-    found = []
+    """Return the metrics of clusters whose first poll has brought their jobs."""
+    rendered = []
     for number in range(clusters):
-        jobs = {
-            str(449_000_000_000_000_000 + index): Job(
-                str(449_000_000_000_000_000 + index),
-                f"collection_{index % 10}",
-                JobState.IMPORTING,
-                progress=index % 100 / 100,
-            )
-            for index in range(JOBS)
+        ids = [str(449_000_000_000_000_000 + index) for index in range(JOBS)]
+        records = {
+            job_id: JobRecord(job_id, "Importing", f"collection_{index % 10}", index % 100)
+            for index, job_id in enumerate(ids)
         }
         metrics = ClusterMetrics(cluster("http://127.0.0.1:1", name=f"c{number:05}"), ())
-        difference = diff(None, Observation(jobs), NOW, StallLimits(1800.0, 3600.0, 3600.0))
-        metrics.polled(difference, now=NOW, duration=0.1, bad_records=0)
-        found.append(metrics)
-    return found
+        listing, new_ids = compare_lists(None, JobList(records))
+        changes = diff(None, PollResult(listing, new_ids), NOW, Policy())
+        metrics.poll_succeeded(changes, now=NOW, duration=0.1, bad_records=0)
+        rendered.append(metrics)
+    return rendered
 
 
 def gauges(text: str) -> CollectorRegistry:
@@ -95,16 +98,60 @@ def measure(clusters: int, rounds: int) -> dict[str, float]:
 def run(*, quick: bool) -> Iterator[Row]:
     """Scrapes of many jobs."""
     for clusters in (2,) if quick else (100, 1000):
-        line = (sys.executable, "-m", "tests.bench.scrape", clusters, 1 if quick else 3)
-        found = json.loads(printed(*line))
+        found = json.loads(printed(sys.executable, "-m", "tests.bench.scrape", clusters, 1 if quick else 3))
         what = f"a scrape of {found['job series']:,} job series"
         millis = {name: 1000 * found[name] for name in ("scrape", "pieces", "lines", "client")}
-        yield Row(what, millis["scrape"], "ms CPU", "prometheus-client", millis["client"], 1 / 50)
-        yield Row(what, millis["scrape"], "ms CPU", "joining the pieces that are kept ready", millis["pieces"], 3.0)
+        yield Row(what, millis["scrape"], "ms CPU", "generate_latest of prometheus-client", millis["client"], 1 / 50)
+        yield Row(what, millis["scrape"], "ms CPU", "joining the pieces that are ready", millis["pieces"])
         yield Row(what, millis["scrape"], "ms CPU", "joining the same bytes line by line", millis["lines"])
-        if clusters == 1000:
-            yield Row(what, millis["scrape"] / 1000, "s CPU", goal=1.0)
+    yield from _over_http(quick=quick)
+
+
+def _over_http(*, quick: bool) -> Iterator[Row]:
+    """Scrapes as Prometheus makes them: over HTTP, compressed."""
+    clusters, scrapes, client_scrapes = (2, 3, 1) if quick else (100, 40, 4)
+    with replay(Plan(JOBS, unfinished=JOBS)) as server, tempfile.TemporaryDirectory() as folder:
+        config = write_config(Path(folder), server.clusters(clusters), interval=3600.0)
+        with monitor(config) as running:
+            running.wait_until_ready()
+            text = running.scrape()
+            ours = _scrape_cost(running.pid, running.port, scrapes)
+        saved = Path(folder) / "metrics.txt"
+        saved.write_bytes(text)
+        line = pinned(sys.executable, "-m", "tests.bench.scrape", "--serve", saved)
+        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            try:
+                port = int(process.stdout.readline())
+                client = _scrape_cost(process.pid, port, client_scrapes)
+            finally:
+                process.kill()
+    series = text.count(b"\nmilvus_import_job_")
+    what = f"a scrape of {series:,} job series over HTTP, compressed"
+    yield Row(what, 1000 * ours, "ms CPU", "prometheus-client's own server", 1000 * client, 1 / 20)
+
+
+def _scrape_cost(pid: int, port: int, scrapes: int) -> float:
+    """Return the CPU seconds of a process for one compressed scrape."""
+    with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
+        headers = {"Accept": "application/openmetrics-text;q=0.5,text/plain;q=0.9", "Accept-Encoding": "gzip"}
+        before = cpu_seconds(pid)
+        for _ in range(scrapes):
+            response = http.request("GET", "/metrics", headers=headers, decode_content=False)
+            assert response.headers["Content-Encoding"] == "gzip"
+        return (cpu_seconds(pid) - before) / scrapes
+
+
+def serve(path: Path) -> None:
+    """Serve the series of a text with prometheus-client, until the process is killed; the port is printed first."""
+    server, thread = start_http_server(0, "127.0.0.1", gauges(path.read_text()))
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    thread.join()
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
+    if sys.argv[1] == "--serve":
+        serve(Path(sys.argv[2]))
+    else:
+        sys.stdout.write(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))

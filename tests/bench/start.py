@@ -11,14 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
-from monitor.store import Whose, open_store
+from tests.bench.poll import store_finished_jobs
 from tests.bench.processes import PATIENCE, printed, replay, started, write_config
 from tests.bench.replay import COLLECTIONS, Plan
 from tests.bench.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 IMPORTS: Final = "import requests, apscheduler, structlog, prometheus_client, starlette, uvicorn, pydantic, sqlalchemy"
 _RESTORED: Final = b"\nmilvus_import_collection_last_completed_timestamp_seconds{"
@@ -53,37 +52,20 @@ def fresh(*, quick: bool) -> Iterator[Row]:
 
 
 def restart(*, quick: bool) -> Iterator[Row]:
-    """A start with many stored jobs."""
+    """A start with many finished jobs in the store."""
     clusters, jobs, rounds = (10, 100, 1) if quick else (1000, 1000, 3)
-    with replay(Plan(jobs, unfinished=jobs // 100)) as server, tempfile.TemporaryDirectory() as folder:
+    with replay(Plan(100)) as server, tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         places = server.clusters(clusters)
         config = write_config(Path(folder), places, interval=30.0, listen=f"127.0.0.1:{port}")
-        _store(f"sqlite:///{folder}/state.db", places, jobs)
+        store_finished_jobs(f"sqlite:///{folder}/state.db", places, jobs)
         starts = []
         for _ in range(rounds):
             seconds, scraped = until_scraped(config, port)
             assert scraped.count(_RESTORED) == clusters * min(COLLECTIONS, jobs), "what was stored was not restored"
             starts.append(seconds)
-    yield Row(f"restart with {clusters * jobs:,} stored jobs to first scrape", median(starts), "s", goal=10.0)
-
-
-def _store(url: str, places: Sequence[tuple[str, str]], jobs: int) -> None:
-    """Store clusters as a monitor does, one in a hundred jobs unfinished."""
-    store = open_store(url, retention=86_400.0, connections=1)
-    now = time.time()
-    for name, place in places:
-        store.watch(Whose(name, place))
-        listed = {str(number): _job(number, jobs) for number in range(jobs)}
-        store.record(name, diff(None, Observation(listed), now, StallLimits(1800.0, 3600.0, 3600.0)))
-    store.close()
-
-
-def _job(number: int, jobs: int) -> Job:
-    collection = f"collection_{number % COLLECTIONS}"
-    if number < jobs // 100:
-        return Job(str(number), collection, JobState.IMPORTING, progress=0.5)
-    return Job(str(number), collection, JobState.COMPLETED, progress=1.0, completed_at=1_700_000_000.0)
+    what = f"restart with {clusters * jobs:,} finished jobs in the store to first scrape"
+    yield Row(what, median(starts), "s", goal=3.0)
 
 
 def _scraped(port: int) -> bytes | None:

@@ -5,8 +5,8 @@ import time
 
 from monitor.config import load
 from monitor.daemon import Daemon
-from monitor.log import Redactor
 from monitor.metrics import ClusterMetrics
+from monitor.redaction import Redactor
 from monitor.simulator import Life, SimulatorServer, World
 from tests.daemon import Metrics, finished, started, write_config
 

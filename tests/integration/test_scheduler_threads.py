@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 
-import monitor.scheduler
 from monitor.scheduler import PollScheduler
 
 WAIT = 20.0
@@ -76,16 +75,11 @@ def started():
     """Makes running schedulers, and stops them at the end."""
     with ExitStack() as stack:
 
-        def start(concurrency):
-            scheduler = PollScheduler(concurrency)
+        def start(concurrency, **settings):
+            scheduler = PollScheduler(concurrency, **settings)
             scheduler.start()
 
-            def end():
-                if scheduler._scheduler.running:
-                    scheduler.stop(WAIT)
-                scheduler.pool.shutdown()
-
-            stack.callback(end)
+            stack.callback(scheduler.stop, WAIT)
             return scheduler
 
         yield start
@@ -101,7 +95,7 @@ def hanging(started):  # noqa: ARG001  # asked for first, so that the poll is le
 
 def test_polls_that_would_overlap_are_left_out_and_counted(started, polls, hanging):
     scheduler = started(4)
-    scheduler.watch("slow", 0.1, hanging, polls.miss("slow"))
+    scheduler.schedule("slow", 0.1, hanging, polls.miss("slow"))
     assert hanging.begun.acquire(timeout=WAIT)
     polls.wait(lambda: polls.missed["slow"] >= 3)
     alone = hanging.begins
@@ -113,9 +107,9 @@ def test_polls_that_would_overlap_are_left_out_and_counted(started, polls, hangi
 
 def test_a_poll_that_is_late_because_the_pool_is_full_is_not_lost(started, polls, hanging):
     scheduler = started(1)
-    scheduler.watch("slow", 1000.0, hanging, polls.miss("slow"))
+    scheduler.schedule("slow", 1000.0, hanging, polls.miss("slow"))
     assert hanging.begun.acquire(timeout=WAIT)
-    scheduler.watch("late", 0.2, polls.poll("late"), polls.miss("late"))
+    scheduler.schedule("late", 0.2, polls.poll("late"), polls.miss("late"))
     polls.wait(lambda: polls.missed["late"] >= 2)
     while_full = polls.done["late"]
     hanging.let_go.set()
@@ -127,10 +121,10 @@ def test_a_poll_that_is_late_because_the_pool_is_full_is_not_lost(started, polls
 def test_clusters_that_hang_delay_no_other_while_the_pool_has_room(started, polls, hanging):
     scheduler = started(4)
     for number in range(3):
-        scheduler.watch(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
+        scheduler.schedule(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
     for _ in range(3):
         assert hanging.begun.acquire(timeout=WAIT)
-    scheduler.watch("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
+    scheduler.schedule("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
 
     polls.wait(lambda: polls.done["quick"] >= 10)
     assert hanging.begins == 3
@@ -143,7 +137,7 @@ def test_a_poll_that_raises_is_told_and_the_cluster_polled_again(started, polls,
         count()
         raise RuntimeError("a fault of ours")
 
-    started(2).watch("broken", 0.1, broken, polls.miss("broken"))
+    started(2).schedule("broken", 0.1, broken, polls.miss("broken"))
 
     polls.wait(lambda: polls.done["broken"] >= 3)
     assert "a fault of ours" in caplog.text
@@ -154,8 +148,8 @@ def test_a_callback_that_raises_stops_nothing(started, polls, hanging, caplog):
         raise RuntimeError("a fault of ours")
 
     scheduler = started(2)
-    scheduler.watch("slow", 0.1, hanging, missed)
-    scheduler.watch("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
+    scheduler.schedule("slow", 0.1, hanging, missed)
+    scheduler.schedule("quick", 0.1, polls.poll("quick"), polls.miss("quick"))
 
     polls.wait(lambda: polls.done["quick"] >= 10)
     assert scheduler.healthy()
@@ -165,7 +159,7 @@ def test_a_callback_that_raises_stops_nothing(started, polls, hanging, caplog):
 def test_stop_waits_no_longer_than_it_may_and_says_how_many_polls_hang(started, polls, hanging):
     scheduler = started(4)
     for name in ("one", "two"):
-        scheduler.watch(name, 0.1, hanging, polls.miss(name))
+        scheduler.schedule(name, 0.1, hanging, polls.miss(name))
         assert hanging.begun.acquire(timeout=WAIT)
     began = time.monotonic()
     still_running = scheduler.stop(0.3)
@@ -176,7 +170,7 @@ def test_stop_waits_no_longer_than_it_may_and_says_how_many_polls_hang(started, 
 
 def test_stop_waits_for_a_poll_that_ends_in_time(started, polls, hanging):
     scheduler = started(4)
-    scheduler.watch("slow", 0.1, hanging, polls.miss("slow"))
+    scheduler.schedule("slow", 0.1, hanging, polls.miss("slow"))
     assert hanging.begun.acquire(timeout=WAIT)
     stopped = []
     stopping = threading.Thread(target=lambda: stopped.append(scheduler.stop(WAIT)))
@@ -189,23 +183,23 @@ def test_stop_waits_for_a_poll_that_ends_in_time(started, polls, hanging):
 
 def test_polls_that_wait_for_a_thread_when_it_stops_never_begin(started, polls, hanging):
     scheduler = started(1)
-    scheduler.watch("slow", 1000.0, hanging, polls.miss("slow"))
+    scheduler.schedule("slow", 1000.0, hanging, polls.miss("slow"))
     assert hanging.begun.acquire(timeout=WAIT)
-    scheduler.watch("queued", 0.1, polls.poll("queued"), polls.miss("queued"))
+    scheduler.schedule("queued", 0.1, polls.poll("queued"), polls.miss("queued"))
     polls.wait(lambda: polls.missed["queued"] >= 1)
     assert scheduler.stop(0) == 1
     hanging.let_go.set()
-    scheduler.pool.shutdown()
+    scheduler.stop(0)
 
     assert polls.done["queued"] == 0
 
 
 def test_a_changed_interval_counts_at_once(started, polls):
     scheduler = started(2)
-    scheduler.watch("c", 1000.0, polls.poll("old"), polls.miss("c"))
+    scheduler.schedule("c", 1000.0, polls.poll("old"), polls.miss("c"))
     polls.wait(lambda: polls.done["old"] == 1)
     time.sleep(0.6)  # so that the first poll does not count for a point of the new interval
-    scheduler.watch("c", 1.0, polls.poll("new"), polls.miss("c"))
+    scheduler.schedule("c", 1.0, polls.poll("new"), polls.miss("c"))
 
     polls.wait(lambda: polls.done["new"] >= 3)
     assert polls.done["old"] == 1
@@ -215,9 +209,9 @@ def test_a_changed_interval_counts_at_once(started, polls):
 def test_a_cluster_that_is_no_longer_watched_is_polled_no_more(started, polls):
     scheduler = started(2)
     for name in ("goes", "stays"):
-        scheduler.watch(name, 0.1, polls.poll(name), polls.miss(name))
+        scheduler.schedule(name, 0.1, polls.poll(name), polls.miss(name))
     polls.wait(lambda: polls.done["goes"] >= 2)
-    scheduler.unwatch("goes")
+    scheduler.unschedule("goes")
     gone_at, stayed_at = polls.done["goes"], polls.done["stays"]
 
     polls.wait(lambda: polls.done["stays"] >= stayed_at + 8)
@@ -226,21 +220,18 @@ def test_a_cluster_that_is_no_longer_watched_is_polled_no_more(started, polls):
 
 def test_a_name_that_is_taken_anew_while_its_old_poll_hangs_is_polled_once_that_ends(started, polls, hanging):
     scheduler = started(2)
-    scheduler.watch("c", 0.1, hanging, polls.miss("old"))
+    scheduler.schedule("c", 0.1, hanging, polls.miss("old"))
     assert hanging.begun.acquire(timeout=WAIT)
-    scheduler.unwatch("c")
-    scheduler.watch("c", 0.1, polls.poll("new"), polls.miss("new"))
+    scheduler.unschedule("c")
+    scheduler.schedule("c", 0.1, polls.poll("new"), polls.miss("new"))
     polls.wait(lambda: polls.missed["new"] >= 2)
     hanging.let_go.set()
 
     polls.wait(lambda: polls.done["new"] >= 3)
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """A scheduler that counts as standing still after half a second."""
-    monkeypatch.setattr(monitor.scheduler, "STANDS_STILL_AFTER", 0.5)
-    monkeypatch.setattr(monitor.scheduler, "BEAT_EVERY", 0.05)
+IMPATIENT = {"heartbeat_interval": 0.05, "heartbeat_timeout": 0.5}
+"""A scheduler that counts as standing still after half a second."""
 
 
 def eventually(condition):
@@ -251,12 +242,11 @@ def eventually(condition):
     return condition()
 
 
-@pytest.mark.usefixtures("impatient")
 def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterwards(started, hanging):
     let_go = threading.Event()
-    scheduler = started(2)
+    scheduler = started(2, **IMPATIENT)
     beating = eventually(scheduler.healthy)
-    scheduler.watch("slow", 0.1, hanging, lambda _: let_go.wait(WAIT))
+    scheduler.schedule("slow", 0.1, hanging, lambda _: let_go.wait(WAIT))
     blocked = eventually(lambda: not scheduler.healthy())
     let_go.set()
 
@@ -265,23 +255,10 @@ def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterward
     assert eventually(scheduler.healthy)
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the death is the test's own
-def test_it_is_unhealthy_once_its_thread_is_dead(started, monkeypatch):
-    scheduler = started(2)
-    assert eventually(scheduler.healthy)
-    monkeypatch.setattr(scheduler._scheduler, "_process_jobs", lambda: (_ for _ in ()).throw(SystemExit))
-
-    assert eventually(lambda: not scheduler.healthy())
-    assert not scheduler._scheduler._thread.is_alive()
-    assert scheduler.stop(1) == 0
-
-
-@pytest.mark.usefixtures("impatient")
 def test_clusters_that_hang_do_not_make_it_unhealthy(started, polls, hanging):
-    scheduler = started(1)
+    scheduler = started(1, **IMPATIENT)
     for number in range(3):
-        scheduler.watch(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
+        scheduler.schedule(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
     polls.wait(lambda: all(polls.missed[f"dead-{number}"] >= 10 for number in range(3)))
 
     assert eventually(scheduler.healthy)
@@ -291,7 +268,7 @@ def test_clusters_that_hang_do_not_make_it_unhealthy(started, polls, hanging):
 def test_a_thousand_clusters_are_each_polled_every_second(started, polls):
     scheduler = started(32)
     for number in range(1000):
-        scheduler.watch(f"c{number}", 1.0, polls.poll(number), polls.miss(number))
+        scheduler.schedule(f"c{number}", 1.0, polls.poll(number), polls.miss(number))
     began = time.monotonic()
     polls.wait(lambda: len(polls.done) == 1000 and min(polls.done.values()) >= 4)
 
@@ -302,7 +279,7 @@ def test_a_thousand_clusters_are_each_polled_every_second(started, polls):
 
 def test_skipped_polls_write_no_line(started, polls, hanging, caplog):
     caplog.set_level(logging.WARNING)
-    started(2).watch("slow", 0.1, hanging, polls.miss("slow"))
+    started(2).schedule("slow", 0.1, hanging, polls.miss("slow"))
     polls.wait(lambda: polls.missed["slow"] >= 3)
 
     assert caplog.text == ""
@@ -326,10 +303,10 @@ def test_clusters_that_keep_failing_take_at_most_half_of_the_threads(started, po
     scheduler = started(4)
     for number in range(8):
         name = f"bad-{number}"
-        scheduler.watch(name, 0.1, FailsThenHangs(hanging), polls.miss(name))
+        scheduler.schedule(name, 0.1, FailsThenHangs(hanging), polls.miss(name))
     for _ in range(2):
         assert hanging.begun.acquire(timeout=WAIT)
-    scheduler.watch("good", 0.1, polls.poll("good"), polls.miss("good"))
+    scheduler.schedule("good", 0.1, polls.poll("good"), polls.miss("good"))
     polls.wait(lambda: polls.done["good"] >= 20)
 
     assert hanging.begins == 2
@@ -344,9 +321,9 @@ def test_a_poll_that_began_before_its_settings_changed_plans_nothing(started, po
         return Outcome(ok=False, retry_after=3600.0)
 
     scheduler = started(2)
-    scheduler.watch("prod", 0.1, old, polls.miss("prod"))
+    scheduler.schedule("prod", 0.1, old, polls.miss("prod"))
     assert began.wait(WAIT)
-    scheduler.watch("prod", 0.1, polls.poll("prod"), polls.miss("prod"))
+    scheduler.schedule("prod", 0.1, polls.poll("prod"), polls.miss("prod"))
     go_on.set()
 
     polls.wait(lambda: polls.done["prod"] >= 2)

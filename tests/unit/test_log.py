@@ -16,8 +16,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import MASK
-from monitor.log import Redactor, configure
+from monitor.log import LINE_LIMIT, configure
+from monitor.redaction import MASK, Redactor
 
 SECRET = "s3cr3t-kéy\\with\"quotes'"
 
@@ -388,14 +388,14 @@ def test_lines_of_many_threads_do_not_mix():
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_an_event_of_ours_that_cannot_be_made_a_line_stops_nobody_and_is_told(form, monkeypatch, capfd):
     log = Log(form, "debug", SECRET)
-    monkeypatch.setattr(Redactor, "masked", lambda *_: 1 // 0)
+    monkeypatch.setattr(Redactor, "text", lambda *_: 1 // 0)
     log.log.error("poll_crashed", key=SECRET)
     monkeypatch.undo()
     log.log.info("next")
 
-    assert SECRET not in log.text
-    assert len(log.lines) == 1
-    assert "next" in log.text
+    assert "s3cr3t" not in log.text
+    assert "a line of the logger monitor.test could not be written" in log.lines[0]
+    assert "next" in log.lines[1]
     assert capfd.readouterr() == ("", "")
 
 
@@ -409,3 +409,68 @@ def test_a_line_of_ours_that_the_stream_cannot_write_is_told_by_one_that_it_can(
     assert "a line of the logger monitor.test could not be written" in lines[0]
     assert "next" in lines[1]
     assert capfd.readouterr() == ("", "")
+
+
+LONG = {
+    "ascii": "x" * 200_000,
+    "beyond U+FFFF": "\U0001f600" * 50_000,
+    "controls": "\x00\n" * 50_000,
+    "list": ["item"] * 50_000,
+    "nested": {"a": [{"b": ["\u202e" * 100] * 1_000}]},
+    "exception": ValueError("x" * 200_000),
+}
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("kind", LONG)
+def test_no_line_is_longer_than_the_limit_and_a_cut_one_says_so(form, encoding, kind):
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding, "backslashreplace", newline="\n", write_through=True)
+    log = Log(form, stream=stream)
+    log.log.info(
+        "long", exc_info=LONG[kind] if kind == "exception" else None, job_id="1", **dict.fromkeys("abcd", LONG[kind])
+    )
+    written = raw.getvalue().decode(encoding)
+
+    assert len(raw.getvalue()) <= LINE_LIMIT
+    assert " characters cut] " in written
+    assert "long" in written
+    assert "job_id" in written
+    assert form == "console" or json.loads(written)["job_id"] == "1"
+
+
+def test_a_line_that_is_cut_shows_no_part_of_a_secret():
+    log = Log("json", "debug", SECRET)
+    log.log.info("long", texts=[("x" * number + SECRET) * 50 for number in range(200)])
+
+    assert "s3cr3t" not in log.text
+    assert " characters cut] " in log.text
+
+
+def test_a_line_begins_with_time_level_and_event():
+    log = Log("json")
+    log.log.warning("ours", a=1)
+    logging.getLogger("library").warning("theirs")
+
+    assert [list(entry)[:3] for entry in log.entries] == [["timestamp", "level", "event"]] * 2
+
+
+def test_a_logger_that_was_used_before_follows_a_change_of_level():
+    first = Log("json", "error")
+    logger = first.log
+    logger.info("first")
+    second = Log("json", "info")
+    logger.info("second")
+    logger.debug("third")
+
+    assert (first.lines, [entry["event"] for entry in second.entries]) == ([], ["second"])
+    assert [logger.is_enabled_for(level) for level in (logging.INFO, logging.DEBUG)] == [True, False]
+    assert [logging.getLogger("monitor.test").isEnabledFor(level) for level in (20, 10)] == [True, False]
+
+
+def test_control_characters_by_the_thousand_are_shown_in_linear_time():
+    log = Log("console")
+    log.log.info("controls", value="\x1b\u202e\ud800" * 300_000)
+
+    assert len(log.text.splitlines()) == 1

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import monitor.grid
 import monitor.scheduler
-from monitor.scheduler import BACKOFF_LIMIT, FIRST_POLL_WITHIN, GridTrigger, PollScheduler
+from monitor.grid import GridTrigger
+from monitor.scheduler import BACKOFF_LIMIT, FIRST_POLL_LIMIT, PollScheduler
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -76,7 +78,7 @@ def test_a_restart_keeps_the_points(interval, share, now):
 @pytest.mark.parametrize("interval", [1.0, 30.0])
 def test_a_point_hit_to_the_microsecond_is_not_fired_again_and_again(interval):
     for number in range(100):
-        trigger = GridTrigger(interval, monitor.scheduler._share(f"prod-{number}") * interval)
+        trigger = GridTrigger(interval, monitor.grid.hash_fraction(f"prod-{number}") * interval)
         now = trigger.get_next_fire_time(None, datetime(2026, 11, 23, 22, tzinfo=UTC))
 
         assert trigger.get_next_fire_time(now, now) > now
@@ -102,36 +104,36 @@ def clock(monkeypatch):
 def scheduler(clock):
     made = PollScheduler(2, clock=lambda: clock.seconds)
     yield made
-    made.pool.shutdown()
+    made.stop(0)
 
 
 def next_run(scheduler, name):
-    return scheduler._newcomers[name]  # what no poll has shown yet
+    return scheduler.first_poll_at(name)  # what no poll has shown yet
 
 
 def begin(scheduler, clock):
     """Let every newcomer be polled for the first time."""
     now = clock.seconds
-    clock.seconds += FIRST_POLL_WITHIN
-    scheduler._begin()
+    clock.seconds += FIRST_POLL_LIMIT
+    scheduler.start_first_polls()
     clock.seconds = now
 
 
 @pytest.mark.parametrize("interval", [0.1, 1.0, 5.0, 30.0, 86_400.0])
 def test_the_first_poll_comes_within_five_seconds_or_the_interval(scheduler, clock, interval):
     for number in range(50):
-        scheduler.watch(f"cluster-{number}", interval, lambda: Outcome(ok=True), lambda _: None)
+        scheduler.schedule(f"cluster-{number}", interval, lambda: Outcome(ok=True), lambda _: None)
     waits = [next_run(scheduler, f"cluster-{number}") - clock.seconds for number in range(50)]
 
     assert min(waits) >= 0
-    assert max(waits) <= min(interval, FIRST_POLL_WITHIN) == min(interval, 5.0)
+    assert max(waits) <= min(interval, FIRST_POLL_LIMIT) == min(interval, 5.0)
     assert max(waits) - min(waits) > min(interval, 5.0) / 2
 
 
 def test_ten_thousand_names_spread_evenly_over_the_interval():
     buckets = Counter()
     for number in range(10_000):
-        at = GridTrigger(10.0, monitor.scheduler._share(f"prod-{number}") * 10.0)
+        at = GridTrigger(10.0, monitor.grid.hash_fraction(f"prod-{number}") * 10.0)
         buckets[int(at.get_next_fire_time(None, EPOCH + timedelta(days=1)).timestamp() % 10)] += 1
     chi_square = sum((buckets[bucket] - 1000) ** 2 / 1000 for bucket in range(10))
 
@@ -145,7 +147,7 @@ class Simulated:
         self.scheduler, self.clock = scheduler, clock
         self.outcomes = list(outcomes)
         self.asked = []
-        scheduler.watch("c", 1.0, self.poll, lambda _: None)
+        scheduler.schedule("c", 1.0, self.poll, lambda _: None)
 
     def poll(self):
         self.asked.append(round(self.clock.seconds - 1_000_000))
@@ -156,7 +158,7 @@ class Simulated:
         for number in range(seconds):
             self.clock.seconds = 1_000_000 + number + (-0.01 if number % 2 else 0.02)
             if self.outcomes:
-                self.scheduler._run("c")  # what the pool calls at each point
+                self.scheduler.run_poll("c")  # what the pool calls at each point
         return self.asked
 
 
@@ -201,7 +203,7 @@ def test_a_short_wait_that_the_server_wants_does_not_shorten_the_pause(scheduler
 def test_new_settings_end_the_pause_of_a_failing_cluster(scheduler, clock):
     simulated = Simulated(scheduler, clock, *[Outcome(ok=False, retry_after=3600.0)] * 2)
     simulated.run(5)
-    scheduler.watch("c", 1.0, simulated.poll, lambda _: None)
+    scheduler.schedule("c", 1.0, simulated.poll, lambda _: None)
     simulated.run(7)
 
     assert simulated.asked == [0, 0]
@@ -209,8 +211,8 @@ def test_new_settings_end_the_pause_of_a_failing_cluster(scheduler, clock):
 
 def test_a_cluster_that_is_no_longer_watched_is_not_polled(scheduler, clock):
     simulated = Simulated(scheduler, clock, Outcome(ok=True))
-    scheduler.unwatch("c")
-    scheduler.unwatch("never-known")
+    scheduler.unschedule("c")
+    scheduler.unschedule("never-known")
 
     assert simulated.run(3) == []
 
@@ -219,35 +221,25 @@ def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler, caplog
     def crash():
         raise RuntimeError("a fault of ours")
 
-    scheduler.watch("up", 1.0, lambda: Outcome(ok=True), lambda _: None)
-    scheduler.watch("crashes", 1.0, crash, lambda _: None)
+    scheduler.schedule("up", 1.0, lambda: Outcome(ok=True), lambda _: None)
+    scheduler.schedule("crashes", 1.0, crash, lambda _: None)
     steps = [scheduler.ready()]
-    scheduler._run("up")
+    scheduler.run_poll("up")
     steps.append(scheduler.ready())
-    scheduler._run("crashes")
+    scheduler.run_poll("crashes")
     steps.append(scheduler.ready())
-    scheduler.watch("late", 1.0, lambda: Outcome(ok=True), lambda _: None)
+    scheduler.schedule("late", 1.0, lambda: Outcome(ok=True), lambda _: None)
     steps.append(scheduler.ready())
 
     assert steps == [False, False, True, True]
     assert "a fault of ours" in caplog.text
 
 
-def test_no_poll_begins_once_stop_has_begun(scheduler, clock, monkeypatch):
-    scheduler.start()
+def test_no_poll_begins_once_stop_has_begun(scheduler):
     polled = []
-    scheduler.watch("c", 1000.0, lambda: polled.append(1) or Outcome(ok=True), lambda _: None)
-
-    def stop_in_between():
-        monitor.scheduler.time.monotonic = lambda: clock.seconds
-        monkeypatch.setattr(scheduler._scheduler, "shutdown", lambda **_: None)  # only who has begun matters here
-        assert scheduler.stop(0) == 0
-        return clock.seconds
-
-    monitor.scheduler.time.monotonic = stop_in_between
-    scheduler._run("c")
-    monkeypatch.undo()
-    scheduler._scheduler.shutdown(wait=False)
+    scheduler.schedule("c", 1000.0, lambda: polled.append(1) or Outcome(ok=True), lambda _: None)
+    scheduler.stop(0)
+    scheduler.run_poll("c")
 
     assert polled == []
 
@@ -263,45 +255,33 @@ def test_it_is_unhealthy_once_no_beat_has_come_for_a_while(scheduler, clock):
 def test_the_real_clocks_are_the_defaults():
     scheduler = PollScheduler(1)
     before = time.time()
-    scheduler.watch("c", 1.0, lambda: Outcome(ok=True), lambda _: None)
+    scheduler.schedule("c", 1.0, lambda: Outcome(ok=True), lambda _: None)
 
     assert before <= next_run(scheduler, "c") + 1e-6 <= time.time() + 1
-    scheduler.pool.shutdown()
+    scheduler.stop(0)
 
 
-def test_ten_thousand_clusters_are_a_few_jobs_of_the_clockwork(scheduler, clock):
+def test_ten_thousand_clusters_are_a_few_scheduled_jobs(scheduler, clock):
     for number in range(10_000):
-        scheduler.watch(f"cluster-{number}", 30.0, lambda: Outcome(ok=True), lambda _: None)
+        scheduler.schedule(f"cluster-{number}", 30.0, lambda: Outcome(ok=True), lambda _: None)
     begin(scheduler, clock)
 
-    assert len(scheduler._slots) == 30 / monitor.scheduler.SLOT
-    assert sum(len(slot.names) for slot in scheduler._slots.values()) == 10_000
+    assert scheduler.slots == 30 / monitor.grid.SLOT
 
 
 def test_a_slot_ends_with_the_last_cluster_in_it(scheduler, clock):
     for name in ("a", "b"):
-        scheduler.watch(name, 0.1, lambda: Outcome(ok=True), lambda _: None)
+        scheduler.schedule(name, 0.1, lambda: Outcome(ok=True), lambda _: None)
     begin(scheduler, clock)
-    scheduler.unwatch("a")
-    after_one = len(scheduler._slots)
-    scheduler.watch("b", 1000.0, lambda: Outcome(ok=True), lambda _: None)
-    moved = {slot.trigger.point(1e9) for slot in scheduler._slots.values()}
-    scheduler.unwatch("b")
+    counts = [scheduler.slots]
+    scheduler.unschedule("a")
+    counts.append(scheduler.slots)
+    scheduler.schedule("b", 1000.0, lambda: Outcome(ok=True), lambda _: None)
+    counts.append(scheduler.slots)
+    scheduler.unschedule("b")
 
-    left = [job for job in scheduler._scheduler.get_jobs() if job.func == scheduler._fire]
-
-    assert (after_one, moved, scheduler._slots, left) == (1, {1e6 - 1}, {}, [])
+    assert [*counts, scheduler.slots] == [1, 1, 1, 0]
 
 
-def test_points_that_time_jumped_over_are_counted_once_for_each_cluster(scheduler, clock):
-    missed = Counter()
-    for name in ("a", "b"):
-        scheduler.watch(name, 10.0, lambda: Outcome(ok=True), lambda count, name=name: missed.update({name: count}))
-    begin(scheduler, clock)
-    for seconds in (0, 10, 40):
-        clock.seconds = 1_000_010 + seconds
-        for slot in scheduler._slots.values():
-            scheduler._fire(slot)
-        scheduler._busy.clear()
-
-    assert missed == {"a": 2, "b": 2}
+def test_polls_can_be_stopped_before_they_are_started():
+    assert PollScheduler(1).stop(1.0) == 0
