@@ -3,14 +3,16 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import SecretStr
 
 from monitor.cli.options import fail, option, source_of
-from monitor.config import Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
+from monitor.config import Address, Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
 from monitor.config import LogFormat as Format
 from monitor.config import LogLevel as Level
+from monitor.log import configure
+from monitor.redaction import Redactor
 
 DEFAULT_FILES: Final = (Path("milvus-import-monitor.yml"), Path("/etc/milvus-import-monitor/config.yml"))
 """Config files that are used without ``--config``: the first one that exists."""
@@ -28,7 +30,7 @@ _store_option: Final = partial(
     parser=parse_state_url,
 )
 
-Listen = Annotated[Any, address_option("Address to listen on; overrides the config.")]
+Listen = Annotated[Address | None, address_option("Address to listen on; overrides the config.")]
 LogFormat = Annotated[Format | None, option("--log-format", "Log format; overrides the config.", "auto|json|console")]
 LogLevel = Annotated[
     Level | None, option("--log-level", "Log level; overrides the config.", "debug|info|warning|error")
@@ -47,18 +49,23 @@ def config_path(path: Path | None) -> Path:
 
 
 def load_config(path: Path | None) -> Config:
-    """Return the config of a file, or exit with 2 and what is wrong with it."""
+    """Return the config of a file, or exit with 2 and what is wrong with it.
+
+    From then on only errors are logged, with its secrets masked: what polls report is printed by the commands.
+    """
     path = config_path(path)
     try:
-        return load(path, os.environ)
+        config = load(path, os.environ)
     except ConfigError as error:
         source = source_of("--config", path)
         from_environment = source != "--config" and not path.is_file()
         fail(f"{source}: {error}" if from_environment else str(error))
+    configure(config.log.format, "error", Redactor(config.secrets()))
+    return config
 
 
 def override(
-    config: Config, listen: Any, log_format: str | None, log_level: str | None, state: str | None = None
+    config: Config, listen: Address | None, log_format: str | None, log_level: str | None, state: str | None = None
 ) -> Config:
     """Return a config with the values of options in place of its own."""
     log = {"format": log_format or config.log.format, "level": log_level or config.log.level}

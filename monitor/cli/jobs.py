@@ -65,8 +65,7 @@ def _recorded_snapshots(url: str, clusters: Iterable[Cluster]) -> dict[str, Snap
     """Return the recorded snapshots by cluster name, or exit with 2 where none can be read."""
     try:
         with reading(url) as database:
-            refs = [ClusterRef(cluster.name, cluster.identity(), cluster.cluster_id) for cluster in clusters]
-            snapshots = {ref.name: database.load(ref) for ref in refs}
+            stored = database.load(ClusterRef(cluster.name, cluster.identity()) for cluster in clusters)
     except StoreError as error:
         fail(f"vanished jobs are known only from the store, and {error}")
-    return {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
+    return {name: cluster.snapshot for name, cluster in stored.items()}

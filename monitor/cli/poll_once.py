@@ -10,9 +10,7 @@ import msgspec
 from monitor.client import ApiError, Network, connect
 from monitor.config import Cluster, Config
 from monitor.jobs import Job, JobState, Snapshot, diff
-from monitor.log import configure
 from monitor.poller import fetch, policy
-from monitor.redaction import Redactor
 
 
 class ClusterPoll(msgspec.Struct, frozen=True):
@@ -33,7 +31,6 @@ def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mappin
 
     Jobs of a recorded snapshot, by cluster name, that are missing from the list are described.
     """
-    configure_log(config)
     network = Network(connections=config.poll.concurrency)
     pool = ThreadPoolExecutor(config.poll.concurrency)
     try:
@@ -42,11 +39,6 @@ def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mappin
         network.stop()  # at Ctrl-C, polls that run end early and the others do not start
         pool.shutdown(wait=False, cancel_futures=True)
         network.close()
-
-
-def configure_log(config: Config) -> None:
-    """Log only errors, with secrets masked: the command itself prints what its polls report."""
-    configure(config.log.format, "error", Redactor(config.secrets()))
 
 
 def _poll(network: Network, snapshots: Mapping[str, Snapshot], cluster: Cluster) -> ClusterPoll:

@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from monitor.cli.config_options import For, address_option
 from monitor.cli.options import fail, option
+from monitor.config import Address
 from monitor.simulator import SimulatorServer, World, snippet
 
 Clusters = Annotated[int, option("--clusters", "Number of simulated clusters.", "N", min=1, max=10_000)]
@@ -17,7 +18,9 @@ Seed = Annotated[int, option("--seed", "Random seed; the same seed gives the sam
 def simulate(
     clusters: Clusters = 5,
     # Not the variable of the monitor, which may run in the same environment and needs a port of its own.
-    listen: Annotated[Any, address_option("Address to listen on.", variable="simulate-listen")] = "127.0.0.1:19596",
+    listen: Annotated[Address, address_option("Address to listen on.", variable="simulate-listen")] = Address(
+        "127.0.0.1", 19596
+    ),
     seed: Seed = 0,
     stop_after: For = None,
 ) -> None:

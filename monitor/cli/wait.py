@@ -16,7 +16,6 @@ from monitor import client
 from monitor.cli.config_options import duration_option, load_config, select_clusters
 from monitor.cli.options import ConfigFile, fail, option
 from monitor.cli.output import printable, rough_duration
-from monitor.cli.poll_once import configure_log
 from monitor.config import Cluster, format_duration
 from monitor.jobs import Job, JobList, JobState, eta_seconds, first_seen, follow
 from monitor.poller import policy
@@ -48,7 +47,6 @@ def wait(
     clusters = select_clusters(loaded, cluster)
     if len(clusters) > 1:
         fail(f"--cluster: {loaded.path} has {len(clusters)} clusters; name the one that has the job")
-    configure_log(loaded)
     network = client.Network(connections=1)
     try:
         with _progress_bar(job) as progress:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from monitor.cli.output import qualified_name
-from monitor.cli.poll_once import configure_log
 from monitor.cli.run import exit_process
 from monitor.cli.watch.state import JobLine, View
 from monitor.client import ApiError, ImportApi, Network, StoppedError, connect
@@ -25,7 +24,6 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
 
     Where polls hang at the end, the process exits.
     """
-    configure_log(config)
     network = Network(connections=config.poll.concurrency)
     scheduler = PollScheduler(config.poll.concurrency)
     followers = {cluster.name: _Follower(cluster, connect(cluster, network)) for cluster in clusters}
