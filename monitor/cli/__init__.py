@@ -4,19 +4,15 @@ import sys
 import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from monitor.cli.commands import STYLE, Commands
 
-app = typer.Typer(
-    name="milvus-import-monitor",
-    cls=Commands,
-    help="Monitors bulk-import jobs of Zilliz Cloud and Milvus for Prometheus.",
-    no_args_is_help=True,
-    **STYLE,
-)
+PACKAGE: Final = str(Path(__file__).parents[1])
+
+app = typer.Typer(name="milvus-import-monitor", cls=Commands, no_args_is_help=True, **STYLE)
 
 
 def _print_version(requested: bool) -> None:
@@ -31,7 +27,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Define the options of the program itself."""
+    """Monitors bulk-import jobs of Zilliz Cloud and Milvus for Prometheus."""
 
 
 def main() -> None:
@@ -42,10 +38,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - a traceback, or the error's text, could show a secret
-        package = Path(__file__).parents[1]
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if package in Path(frame.filename).parents
-        ]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if PACKAGE in frame.filename]
         location = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
         typer.echo(f"internal error: {type(error).__name__} in {location}; please report it", err=True)
         sys.exit(1)

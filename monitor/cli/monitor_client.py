@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -37,14 +38,8 @@ def _parse_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def url_option(description: str) -> Any:
-    """Return the option for the URL of a monitor."""
-    return option("--url", description, "URL", parser=_parse_url)
-
-
-def _file_option(name: str, description: str) -> Any:
-    return option(name, description, "FILE", exists=True, dir_okay=False, readable=True)
-
+url_option: Final = partial(option, "--url", metavar="URL", parser=_parse_url)
+_file_option: Final = partial(option, metavar="FILE", exists=True, dir_okay=False, readable=True)
 
 Username = Annotated[str | None, option("--username", "User name for basic auth.", "NAME")]
 PasswordFile = Annotated[Path | None, _file_option("--password-file", "File with the password.")]
@@ -57,7 +52,7 @@ class MonitorError(Exception):
 
 
 class MonitorClient:
-    """Sends requests to the monitor at a URL; errors do not show `secrets`."""
+    """Sends requests to the monitor at a URL; a ``MonitorError`` does not show `secrets`."""
 
     def __init__(self, url: str, session: requests.Session, secrets: tuple[str, ...] = ()) -> None:
         self.url = url
@@ -65,11 +60,7 @@ class MonitorClient:
         self._secrets = secrets
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> requests.Response:
-        """Return the response to a GET request; parameters of the query that are None are not sent.
-
-        Raises:
-            MonitorError: There is no response, or one with another status than 200.
-        """
+        """Return the response with status 200 to a GET request; of the query, what is None is not sent."""
         try:
             response = self._session.get(self.url + path, params=query, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
@@ -79,11 +70,7 @@ class MonitorClient:
         return response
 
     def get_json(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the JSON object of a response.
-
-        Raises:
-            MonitorError: As `get`, or the response is no JSON object.
-        """
+        """Return the JSON object of a response."""
         try:
             body = self.get(path, query).json()
         except requests.JSONDecodeError:

@@ -115,11 +115,7 @@ def rough_duration(seconds: float) -> str:
 
 
 def iso_time(at: float | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, to the millisecond; None for none, and for one outside of the calendar."""
+    """Return a time as ISO 8601 in UTC, to the millisecond."""
     if at is None:
         return None
-    try:
-        text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return None
-    return text.replace("+00:00", "Z")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,14 +13,14 @@ from monitor.simulator import SimulatorServer, World, snippet
 
 Clusters = Annotated[int, option("--clusters", "Number of simulated clusters.", "N", min=1, max=10_000)]
 Seed = Annotated[int, option("--seed", "Random seed; the same seed gives the same jobs.", "N")]
+# Not the variable of the monitor, which may run in the same environment and needs a port of its own.
+SimulatorListen = Annotated[Address, address_option("Address to listen on.", variable="simulate-listen")]
+DEFAULT_ADDRESS: Final = Address("127.0.0.1", 19596)
 
 
 def simulate(
     clusters: Clusters = 5,
-    # Not the variable of the monitor, which may run in the same environment and needs a port of its own.
-    listen: Annotated[Address, address_option("Address to listen on.", variable="simulate-listen")] = Address(
-        "127.0.0.1", 19596
-    ),
+    listen: SimulatorListen = DEFAULT_ADDRESS,
     seed: Seed = 0,
     stop_after: For = None,
 ) -> None:

@@ -23,10 +23,8 @@ from monitor.poller import policy
 TIMED_OUT: Final = 124
 """Exit code after ``--timeout``, the same as that of ``timeout`` of GNU coreutils."""
 
-MAX_PAUSE: Final = 60.0
-"""Seconds until the next request after failures, at most; unless the cluster's interval is longer."""
-
-_MAX_DOUBLINGS: Final = 10
+RETRY_LIMIT: Final = 60.0
+"""Seconds until the next request after a failure, at most."""
 
 _PERMANENT_ERRORS: Final = (client.UnauthorizedError, client.BadRequestError, client.NotFoundError)
 """Errors that do not pass by themselves: they end the command, unless the job has been seen before."""
@@ -109,7 +107,6 @@ class _Wait:
 
     def run(self) -> tuple[int, str]:
         """Return the exit code and what has become of the job; exit with 1 where waiting is in vain."""
-        failures = 0
         while True:
             try:
                 job = self._poll(time.time())
@@ -121,11 +118,10 @@ class _Wait:
                 message = f"{self._cluster.name}: {error.kind}: {error}"
                 if self._job is None and isinstance(error, _PERMANENT_ERRORS):
                     fail(printable(message), code=1)
-                failures += 1
-                pause = retry_pause(self._cluster.interval, failures, error.retry_after)
+                pause = min(max(self._cluster.interval, error.retry_after or 0.0), RETRY_LIMIT)
                 self._print(message, f"{message}; retrying in {rough_duration(pause)}")
             else:
-                failures, pause = 0, self._cluster.interval
+                pause = self._cluster.interval
                 self._show(job)
                 if job.state is JobState.FAILED:
                     return 1, f"{self._name()} failed ({job.failure}): {job.reason or 'no reason reported'}"
@@ -171,10 +167,3 @@ class _Wait:
         if self._printed != key:
             self._printed = key
             self._progress.console.print(Text(printable(line)), soft_wrap=True)
-
-
-def retry_pause(interval: float, failures: int, retry_after: float | None = None) -> float:
-    """Return the seconds until the next request after failures in a row: doubled with each of them, up to a bound."""
-    longest = max(interval, MAX_PAUSE)
-    backoff = min(interval, 1.0) * 2.0 ** min(failures, _MAX_DOUBLINGS)
-    return min(max(backoff, retry_after or 0.0), longest)

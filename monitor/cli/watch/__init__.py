@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -74,26 +74,18 @@ def _is_remote(context: typer.Context, config: Path | None, url: str) -> bool:
 
 
 def _show(source: Callable[[], View]) -> None:
-    console = Console()
-    if not console.is_terminal or console.is_dumb_terminal:
-        _print_changes(source)
-    with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+    """Draw frames on a terminal; elsewhere print a line for each change."""
+    console, previous = Console(), View()
+    interactive = console.is_terminal and not console.is_dumb_terminal
+    live = Live(console=console, screen=interactive, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    with live if interactive else nullcontext():
         while True:
             view, started = source(), time.thread_time()
-            live.update(screen(view, console.width, console.height, time.time()), refresh=True)
-            _rest(started)
-
-
-def _print_changes(source: Callable[[], View]) -> None:
-    previous = View()
-    while True:
-        view, started = source(), time.thread_time()
-        for line in changes(previous, view):
-            typer.echo(f"{iso_time(time.time())} {line}")
-        previous = view
-        _rest(started)
-
-
-def _rest(started: float) -> None:
-    """Sleep until the next frame; CPU time counts, so that a terminal that blocks its writer does not."""
-    time.sleep(min(max(_INTERVAL, _REST * (time.thread_time() - started)), _MAX_INTERVAL))
+            if interactive:
+                live.update(screen(view, console.width, console.height, time.time()), refresh=True)
+            else:
+                for line in changes(previous, view):
+                    typer.echo(f"{iso_time(time.time())} {line}")
+            previous = view
+            # CPU time counts, so that a terminal that blocks its writer does not.
+            time.sleep(min(max(_INTERVAL, _REST * (time.thread_time() - started)), _MAX_INTERVAL))
