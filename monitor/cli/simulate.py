@@ -2,25 +2,23 @@
 
 import asyncio
 import signal
-from typing import Annotated, Final
+from typing import Annotated, Any
 
 import typer
 
 from monitor.cli.config_options import For, address_option
 from monitor.cli.options import fail, option
-from monitor.config import Address
 from monitor.simulator import SimulatorServer, World, snippet
 
 Clusters = Annotated[int, option("--clusters", "Number of simulated clusters.", "N", min=1, max=10_000)]
 Seed = Annotated[int, option("--seed", "Random seed; the same seed gives the same jobs.", "N")]
 # Not the variable of the monitor, which may run in the same environment and needs a port of its own.
-SimulatorListen = Annotated[Address, address_option("Address to listen on.", variable="simulate-listen")]
-DEFAULT_ADDRESS: Final = Address("127.0.0.1", 19596)
+SimulatorListen = Annotated[Any, address_option("Address to listen on.", variable="simulate-listen")]
 
 
 def simulate(
     clusters: Clusters = 5,
-    listen: SimulatorListen = DEFAULT_ADDRESS,
+    listen: SimulatorListen = "127.0.0.1:19596",
     seed: Seed = 0,
     stop_after: For = None,
 ) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from monitor.cli.output import qualified_name
 from monitor.cli.run import exit_process
-from monitor.cli.watch.state import JobLine, View
+from monitor.cli.watch.state import View
 from monitor.client import ApiError, ImportApi, Network, StoppedError, connect
 from monitor.config import Cluster, Config
 from monitor.jobs import Job, JobState, Snapshot, diff, eta_seconds
@@ -31,8 +30,9 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
         scheduler.schedule(cluster.name, cluster.interval, followers[cluster.name].poll, lambda _missed: None)
 
     def view() -> View:
-        jobs = {(line.cluster, line.job_id): line for follower in followers.values() for line in follower.lines}
-        return View(jobs, {name: follower.why_down for name, follower in followers.items()})
+        jobs = {(name, job.job_id): job for name, follower in followers.items() for job in follower.jobs}
+        done_at = {(name, key): at for name, follower in followers.items() for key, at in follower.done_at.items()}
+        return View(jobs, done_at, {name: follower.why_down for name, follower in followers.items()})
 
     scheduler.start()
     try:
@@ -50,7 +50,8 @@ class _Follower:
 
     def __init__(self, cluster: Cluster, api: ImportApi) -> None:
         self.why_down: str | None = None
-        self.lines: list[JobLine] = []
+        self.jobs: list[Job] = []
+        self.done_at: dict[str, float] = {}
         self._cluster = cluster
         self._api = api
         self._snapshot: Snapshot | None = None
@@ -69,23 +70,8 @@ class _Follower:
         self._snapshot = changes.snapshot
         completed = self._completed | {job.job_id: job for job in changes.changed if job.state is JobState.COMPLETED}
         self._completed = {key: job for key, job in completed.items() if key in result.listing.records}
-        jobs = self._completed | dict(changes.snapshot.tracked)
-        self.lines = [_line(cluster.name, job, now) for job in jobs.values()]
+        self.jobs = [*self._completed.values(), *changes.snapshot.tracked.values()]
+        estimates = [(job.job_id, eta_seconds(job, now)) for job in self.jobs]
+        self.done_at = {job_id: now + seconds for job_id, seconds in estimates if seconds is not None}
         self.why_down = ""
         return PollOutcome(ok=True)
-
-
-def _line(cluster: str, job: Job, now: float) -> JobLine:
-    eta = eta_seconds(job, now)
-    return JobLine(
-        cluster=cluster,
-        collection=qualified_name(job.database, job.collection),
-        job_id=job.job_id,
-        state=job.state,
-        progress=job.progress,
-        done_at=None if eta is None else now + eta,
-        stalled=job.stalled,
-        reason=job.reason if job.state is JobState.FAILED else "",
-        since=job.state_since if job.finished_at is None else job.finished_at,
-        seen_before=job.first_seen < job.state_since,
-    )

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from monitor.cli.monitor_client import MonitorClient, MonitorError
 from monitor.cli.options import fail
-from monitor.cli.output import qualified_name
-from monitor.cli.watch.state import COMPLETED_SHOWN, JobLine, View
-from monitor.jobs import JobState
+from monitor.cli.watch.state import COMPLETED_SHOWN, View
+from monitor.jobs import Job, JobState
 
 PAGE_SIZE: Final = 1000
 MAX_PAGES: Final = 20
@@ -57,7 +58,7 @@ class RemoteSource:
                 self._next_read = started + max(_INTERVAL, _REST * (time.monotonic() - started))
             except MonitorError as error:
                 note = f"{error}; retrying in {_RETRY:.0f}s"
-                self._view = View(self._view.jobs, self._view.clusters, note)
+                self._view = replace(self._view, note=note)
                 self._next_read = time.monotonic() + _RETRY
         return self._view
 
@@ -66,12 +67,19 @@ class RemoteSource:
         clusters, more_clusters = self._items("clusters")
         jobs, more_jobs = self._items("jobs", state=_STATES)
         completed, _ = self._items("transitions", state="completed", since=f"{COMPLETED_SHOWN:.0f}s")
-        lines = [*map(_completed_line, completed), *(_line(job, now) for job in jobs)]
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
         hint = "" if self._cluster else "; --cluster NAME shows those of one cluster"
-        note = f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else ""
-        by_id = {(line.cluster, line.job_id): line for line in lines}
-        return View(by_id, {cluster["name"]: _why_down(cluster) for cluster in clusters}, note)
+        return View(
+            jobs={(step["cluster"], step["job_id"]): _completed_job(step) for step in completed}
+            | {(job["cluster"], job["job_id"]): _job(job) for job in jobs},
+            done_at={
+                (job["cluster"], job["job_id"]): now + job["eta_seconds"]
+                for job in jobs
+                if job["eta_seconds"] is not None
+            },
+            clusters={cluster["name"]: _why_down(cluster) for cluster in clusters},
+            note=f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else "",
+        )
 
     def _items(self, resource: str, **parameters: Any) -> tuple[list[Any], bool]:
         """Return the items of a resource, and whether there are more than are read."""
@@ -93,32 +101,28 @@ def _why_down(cluster: Mapping[str, Any]) -> str | None:
     return cluster["why"] or "down" if cluster["status"] == "down" else ""
 
 
-def _line(job: Mapping[str, Any], now: float) -> JobLine:
-    eta = job["eta_seconds"]
-    return JobLine(
-        cluster=job["cluster"],
-        collection=qualified_name(job["database"], job["collection"]),
+def _job(job: Mapping[str, Any]) -> Job:
+    finished_at = job["finished_at"]
+    state_since = _timestamp(job["state_since"])
+    return Job(
         job_id=job["job_id"],
+        collection=job["collection"],
         state=JobState(job["state"]) if job["state"] in set(JobState) else JobState.UNKNOWN,
+        first_seen=_timestamp(job["first_seen"]),
+        state_since=state_since,
+        last_change=state_since,
+        database=job["database"],
         progress=job["progress"],
-        done_at=None if eta is None else now + eta,
+        reason=job["reason"],
+        finished_at=None if finished_at is None else _timestamp(finished_at),
         stalled=job["stalled"],
-        reason=job["reason"] if job["state"] == JobState.FAILED else "",
-        since=_timestamp(job["finished_at"] or job["state_since"]),
-        seen_before=job["first_seen"] != job["state_since"],
     )
 
 
-def _completed_line(transition: Mapping[str, Any]) -> JobLine:
-    return JobLine(
-        cluster=transition["cluster"],
-        collection=qualified_name(transition["database"], transition["collection"]),
-        job_id=transition["job_id"],
-        state=JobState.COMPLETED,
-        progress=1.0,
-        since=_timestamp(transition["at"]),
-        seen_before=transition["from_state"] != "new",
-    )
+def _completed_job(step: Mapping[str, Any]) -> Job:
+    at, duration = _timestamp(step["at"]), step["duration_seconds"]
+    state, database = JobState.COMPLETED, step["database"]
+    return Job(step["job_id"], step["collection"], state, at - duration, at, at, database=database, progress=1.0)
 
 
 def _timestamp(text: str) -> float:

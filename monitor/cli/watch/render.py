@@ -9,9 +9,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.output import COLOURS, coloured_state, printable, rough_duration
-from monitor.cli.watch.state import JobLine, View
-from monitor.jobs import UNSUCCESSFUL, JobState
+from monitor.cli.output import COLOURS, coloured_state, printable, qualified_name, rough_duration
+from monitor.cli.watch.state import JobKey, View, is_problem, is_shown, sort_key
+from monitor.jobs import UNSUCCESSFUL, Job, JobState
 
 _NARROW: Final = 70
 """Columns below which the ids of jobs are left out."""
@@ -32,7 +32,7 @@ def screen(view: View, width: int, height: int, now: float) -> RenderableType:
     if len(down) > down_shown:
         head.append(_alarm(f"… and {len(down) - down_shown} more clusters are down"))
     room = max(0, height - len(head) - 1)
-    lines = [line for line in view.jobs.values() if line.is_shown(now)]
+    lines = [(key, job) for key, job in view.jobs.items() if is_shown(job, now)]
     shown = _select(lines, room)
     tail = [Text(f"… and {len(lines) - len(shown)} more", style="dim")] if len(lines) > len(shown) and room else []
     return Group(*head[:height], *([_table(shown, view, width, now)] if shown else []), *tail)
@@ -43,7 +43,7 @@ def _alarm(text: str) -> Text:
 
 
 def _summary(view: View) -> str:
-    counts = Counter(line.state for line in view.jobs.values())
+    counts = Counter(job.state for job in view.jobs.values())
     states = ", ".join(f"{counts[state]} {state}" for state in JobState if counts[state])
     up = sum(why == "" for why in view.clusters.values())
     not_polled = sum(why is None for why in view.clusters.values())
@@ -51,15 +51,18 @@ def _summary(view: View) -> str:
     return f"{up} of {len(view.clusters)} clusters up{waiting} · {states or 'no jobs'}"
 
 
-def _select(lines: list[JobLine], room: int) -> list[JobLine]:
+_Line = tuple[JobKey, Job]
+
+
+def _select(lines: list[_Line], room: int) -> list[_Line]:
     """Return the lines that fit: problems first, but half of the room is left to the other jobs."""
-    problems = nsmallest(room, (line for line in lines if line.is_problem()), key=JobLine.sort_key)
-    running = nsmallest(room, (line for line in lines if not line.is_problem()), key=JobLine.sort_key)
+    problems = nsmallest(room, (line for line in lines if is_problem(line[1])), key=sort_key)
+    running = nsmallest(room, (line for line in lines if not is_problem(line[1])), key=sort_key)
     problems = problems[: max(room - len(running), (room + 1) // 2)]
     return problems + running[: room - len(problems)]
 
 
-def _table(lines: list[JobLine], view: View, width: int, now: float) -> Table:
+def _table(lines: list[_Line], view: View, width: int, now: float) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     several_clusters, wide = len(view.clusters) > 1, width >= _NARROW
     if several_clusters:
@@ -69,37 +72,32 @@ def _table(lines: list[JobLine], view: View, width: int, now: float) -> Table:
         table.add_column(ratio=4, no_wrap=True, overflow="ellipsis")
     table.add_column(width=_STATE_WIDTH, no_wrap=True)
     table.add_column(ratio=9, no_wrap=True, overflow="ellipsis")
-    for line in lines:
-        cells: list[RenderableType] = [Text(printable(line.cluster))] if several_clusters else []
-        cells.append(Text(printable(line.collection)))
+    for key, job in lines:
+        cells: list[RenderableType] = [Text(printable(key[0]))] if several_clusters else []
+        cells.append(Text(printable(qualified_name(job.database, job.collection))))
         if wide:
-            cells.append(Text(printable(line.job_id), style="dim"))
-        state = Text("stalled", style="yellow") if line.stalled else coloured_state(line.state)
-        table.add_row(*cells, state, _details(line, now))
+            cells.append(Text(printable(job.job_id), style="dim"))
+        state = Text("stalled", style="yellow") if job.stalled else coloured_state(job.state)
+        table.add_row(*cells, state, _details(job, view.done_at.get(key), now))
     return table
 
 
-def _details(line: JobLine, now: float) -> RenderableType:
+def _details(job: Job, done_at: float | None, now: float) -> RenderableType:
     """Return why a job failed, or its progress."""
-    if line.state in UNSUCCESSFUL:
-        return Text(printable(line.reason) or _NO_REASON[line.state], style=COLOURS[line.state])
-    if line.progress is None:
+    if job.state in UNSUCCESSFUL:
+        reason = job.reason if job.state is JobState.FAILED else ""
+        return Text(printable(reason) or _NO_REASON[job.state], style=COLOURS[job.state])
+    if job.progress is None:
         return Text("")
-    colour = "yellow" if line.stalled else COLOURS.get(line.state, "cyan")
+    colour = "yellow" if job.stalled else COLOURS.get(job.state, "cyan")
     row = Table.grid(padding=(0, 1), expand=True)
     row.add_column(ratio=1)
     row.add_column(width=4, justify="right")
     row.add_column(width=_ETA_WIDTH, no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=1.0, completed=line.progress, complete_style=colour, finished_style="green")
-    row.add_row(bar, f"{int(line.progress * 100)}%", Text(time_left(line, now), style="dim"))
+    bar = ProgressBar(total=1.0, completed=job.progress, complete_style=colour, finished_style="green")
+    left = "" if done_at is None else f"~{rough_duration(max(0.0, done_at - now))}"
+    row.add_row(bar, f"{int(job.progress * 100)}%", Text(left, style="dim"))
     return row
-
-
-def time_left(line: JobLine, now: float) -> str:
-    """Return the estimated time left; empty where there is no estimate."""
-    if line.done_at is None or line.state is not JobState.IMPORTING:
-        return ""
-    return f"~{rough_duration(max(0.0, line.done_at - now))}"
 
 
 def changes(before: View, after: View) -> list[str]:
@@ -113,20 +111,21 @@ def changes(before: View, after: View) -> list[str]:
             lines.append(printable(f"{name}: up again"))
     if after.note and after.note != before.note:
         lines.append(printable(after.note))
-    for key, line in sorted(after.jobs.items()):
+    for key, job in sorted(after.jobs.items()):
         previous = before.jobs.get(key)
         if previous is None:
-            changed = line.state is not JobState.COMPLETED or line.seen_before
+            changed = job.state is not JobState.COMPLETED or job.first_seen < job.state_since
         else:
-            changed = (previous.state, previous.stalled) != (line.state, line.stalled)
+            changed = (previous.state, previous.stalled) != (job.state, job.stalled)
         if changed:
-            lines.append(sentence(line))
+            lines.append(sentence(key[0], job))
     return lines
 
 
-def sentence(line: JobLine) -> str:
+def sentence(cluster: str, job: Job) -> str:
     """Return a job on one line: its collection, state, progress, and why it failed."""
-    progress = "" if line.progress is None else f" at {int(line.progress * 100)}%"
-    stalled = ", stalled" if line.stalled else ""
-    reason = f": {line.reason}" if line.reason else ""
-    return printable(f"{line.cluster}: {line.collection} {line.job_id} {line.state}{progress}{stalled}{reason}")
+    collection = qualified_name(job.database, job.collection)
+    progress = "" if job.progress is None else f" at {int(job.progress * 100)}%"
+    stalled = ", stalled" if job.stalled else ""
+    reason = f": {job.reason}" if job.state is JobState.FAILED and job.reason else ""
+    return printable(f"{cluster}: {collection} {job.job_id} {job.state}{progress}{stalled}{reason}")
