@@ -69,16 +69,6 @@ class MonitorClient:
             raise MonitorError(f"{self.url}: {self._refusal(response)} (HTTP {response.status_code})")
         return response
 
-    def get_json(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the JSON object of a response."""
-        try:
-            body = self.get(path, query).json()
-        except requests.JSONDecodeError:
-            body = None
-        if not isinstance(body, dict):
-            raise MonitorError(f"{self.url}: the response is not that of a monitor")
-        return body
-
     def _reason(self, error: requests.RequestException) -> str:
         cause = root(error)
         if isinstance(cause, ssl.SSLCertVerificationError):

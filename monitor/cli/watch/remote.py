@@ -1,7 +1,7 @@
 """Reads the jobs of a running monitor over its API."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from monitor.cli.monitor_client import MonitorClient, MonitorError
 from monitor.cli.options import fail
-from monitor.cli.watch.state import COMPLETED_SHOWN, View
+from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View
 from monitor.jobs import Job, JobState
 
 PAGE_SIZE: Final = 1000
@@ -64,22 +64,19 @@ class RemoteSource:
 
     def _read(self) -> View:
         now = time.time()
-        clusters, more_clusters = self._items("clusters")
-        jobs, more_jobs = self._items("jobs", state=_STATES)
-        completed, _ = self._items("transitions", state="completed", since=f"{COMPLETED_SHOWN:.0f}s")
+        try:
+            clusters, more_clusters = self._items("clusters")
+            jobs, more_jobs = self._items("jobs", state=_STATES)
+            completed, _ = self._items("transitions", state="completed", since=f"{COMPLETED_SHOWN:.0f}s")
+            shown = {**_keyed(completed, _completed_job), **_keyed(jobs, _job)}
+            estimates = {key: now + left for key, left in _keyed(jobs, lambda job: job["eta_seconds"]).items() if left}
+            why_down = {cluster["name"]: _why_down(cluster) for cluster in clusters}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
         hint = "" if self._cluster else "; --cluster NAME shows those of one cluster"
-        return View(
-            jobs={(step["cluster"], step["job_id"]): _completed_job(step) for step in completed}
-            | {(job["cluster"], job["job_id"]): _job(job) for job in jobs},
-            done_at={
-                (job["cluster"], job["job_id"]): now + job["eta_seconds"]
-                for job in jobs
-                if job["eta_seconds"] is not None
-            },
-            clusters={cluster["name"]: _why_down(cluster) for cluster in clusters},
-            note=f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else "",
-        )
+        note = f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else ""
+        return View(shown, estimates, why_down, note)
 
     def _items(self, resource: str, **parameters: Any) -> tuple[list[Any], bool]:
         """Return the items of a resource, and whether there are more than are read."""
@@ -87,12 +84,16 @@ class RemoteSource:
         cursor = None
         for _ in range(self._max_pages):
             query = parameters | {"cluster": self._cluster, "cursor": cursor, "limit": self._page_size}
-            page = self._client.get_json(f"/api/v1/{resource}", query)
+            page = self._client.get(f"/api/v1/{resource}", query).json()
             items += page[resource]
             cursor = page["next_cursor"]
             if cursor is None:
                 break
         return items, cursor is not None
+
+
+def _keyed(items: list[Any], value: Callable[[Any], Any]) -> dict[JobKey, Any]:
+    return {(item["cluster"], item["job_id"]): value(item) for item in items}
 
 
 def _why_down(cluster: Mapping[str, Any]) -> str | None:

@@ -113,11 +113,8 @@ def changes(before: View, after: View) -> list[str]:
         lines.append(printable(after.note))
     for key, job in sorted(after.jobs.items()):
         previous = before.jobs.get(key)
-        if previous is None:
-            changed = job.state is not JobState.COMPLETED or job.first_seen < job.state_since
-        else:
-            changed = (previous.state, previous.stalled) != (job.state, job.stalled)
-        if changed:
+        is_old = job.state is JobState.COMPLETED and job.first_seen == job.state_since
+        if not is_old if previous is None else (previous.state, previous.stalled) != (job.state, job.stalled):
             lines.append(sentence(key[0], job))
     return lines
 

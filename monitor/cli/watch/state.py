@@ -30,8 +30,8 @@ class View(msgspec.Struct, frozen=True):
     """Jobs and clusters at one moment.
 
     `done_at` has the time at which a job is expected to be done, where there is an estimate. `clusters` has why each
-    one is down: empty for one that is up, None for one that has not been polled. `note` is what is wrong with the source
-    of all this, or what it leaves out.
+    one is down: empty for one that is up, None for one that has not been polled. `note` is what is wrong with the
+    source of all this, or what it leaves out.
     """
 
     jobs: Mapping[JobKey, Job] = {}
@@ -54,5 +54,6 @@ def is_problem(job: Job) -> bool:
 
 def is_shown(job: Job, now: float) -> bool:
     """Return whether a job has a line; a completed one only if it has just completed while it was watched."""
-    just_now = job.first_seen < job.state_since and now - job.state_since < COMPLETED_SHOWN
-    return job.state is not JobState.COMPLETED or just_now
+    if job.state is not JobState.COMPLETED:
+        return True
+    return job.first_seen < job.state_since and now - job.state_since < COMPLETED_SHOWN
