@@ -32,7 +32,7 @@ _PIPE_WIDTH: Final = 10_000
 _TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO"}
 _STATES: Final = ("state", "from_state", "to_state")
 _WRAPPED: Final = ("cluster", "collection", "progress", "reason")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t")
 """What a spreadsheet takes for the beginning of a formula."""
 
 _MINUTE: Final = 60.0
@@ -77,7 +77,10 @@ def print_rows(output: OutputFormat, items: Iterable[tuple[Any, ...]], fields: F
 
 def _csv_cell(value: Value) -> Value:
     """Return a value, with a quote before text that a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which the writer would not quote
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def _table_cell(row: Mapping[str, Value], column: str) -> Text:
