@@ -100,7 +100,7 @@ def test_history_tells_of_a_cluster_that_the_config_has_no_more(recorded):
 def test_history_says_that_there_is_more_than_it_prints(recorded):
     ended = finished("history", "-c", recorded, "-n", "2", COLUMNS="200")
 
-    assert ended.stderr == "there are more than 2; --limit says how many are printed\n"
+    assert ended.stderr == "there are more than 2 transitions; --limit sets how many are printed\n"
     assert [line.split()[1] for line in ended.stdout.splitlines()[1:]] == ["songs", "songs"]
 
 
@@ -229,7 +229,7 @@ def test_where_nothing_is_recorded_nobody_can_say_what_has_vanished(forgetful, t
     ended = finished("jobs", "-c", config, "--fail-on", "vanished", "--store", f"sqlite:///{tmp_path}/missing.db")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("what has vanished is known only from what was recorded, and ")
+    assert ended.stderr.startswith("vanished jobs are known only from the store, and ")
 
 
 def test_a_recorded_vanished_job_counts_though_the_cluster_is_down(tmp_path):
