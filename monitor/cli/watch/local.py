@@ -1,20 +1,20 @@
-"""Polls the clusters of a config on the daemon's scheduler, and follows their jobs in memory."""
+"""Polls the clusters of a config: a daemon without a server, whose state is in memory."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+
+from pydantic import SecretStr
 
 from monitor.cli.run import exit_process
-from monitor.cli.watch.state import View
-from monitor.client import ApiError, ImportApi, Network, StoppedError, connect
+from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
 from monitor.config import Cluster, Config
-from monitor.jobs import Job, JobState, Snapshot, diff, eta_seconds
-from monitor.poller import PollOutcome, fetch, policy
-from monitor.scheduler import PollScheduler
-
-STOP_TIMEOUT: Final = 0.7
-"""Seconds that running polls have when the command ends."""
+from monitor.daemon import Daemon
+from monitor.jobs import Job, JobState, eta_seconds
+from monitor.log import configure
+from monitor.redaction import Redactor
+from monitor.store import TransitionFilter
 
 
 @contextmanager
@@ -23,55 +23,35 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
 
     Where polls hang at the end, the process exits.
     """
-    network = Network(connections=config.poll.concurrency)
-    scheduler = PollScheduler(config.poll.concurrency)
-    followers = {cluster.name: _Follower(cluster, connect(cluster, network)) for cluster in clusters}
-    for cluster in clusters:
-        scheduler.schedule(cluster.name, cluster.interval, followers[cluster.name].poll, lambda _missed: None)
-
-    def view() -> View:
-        jobs = {(name, job.job_id): job for name, follower in followers.items() for job in follower.jobs}
-        done_at = {(name, key): at for name, follower in followers.items() for key, at in follower.done_at.items()}
-        return View(jobs, done_at, {name: follower.why_down for name, follower in followers.items()})
-
-    scheduler.start()
-    try:
-        yield view
-    finally:
-        network.stop()
-        hanging = scheduler.stop(STOP_TIMEOUT)
-        network.close()
+    state = config.state.model_copy(update={"url": SecretStr("memory://")})
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - no path; what is logged is on the screen
+        redactor = Redactor(config.secrets())
+        configure("json", "error", redactor, nowhere)
+        daemon = Daemon(config.model_copy(update={"clusters": clusters, "state": state}), None, redactor)
+        daemon.start()
+        hanging = 0
+        try:
+            yield lambda: _view(daemon, time.time())
+        finally:
+            hanging = daemon.stop()
         if hanging:
             exit_process()
 
 
-class _Follower:
-    """Follows the jobs of one cluster; each poll replaces its attributes."""
-
-    def __init__(self, cluster: Cluster, api: ImportApi) -> None:
-        self.why_down: str | None = None
-        self.jobs: list[Job] = []
-        self.done_at: dict[str, float] = {}
-        self._cluster = cluster
-        self._api = api
-        self._snapshot: Snapshot | None = None
-        self._completed: dict[str, Job] = {}
-
-    def poll(self) -> PollOutcome:
-        cluster, now = self._cluster, time.time()
-        try:
-            result = fetch(self._api, self._snapshot, now, lambda _ids: {}, {"milvus_cluster": cluster.name})
-        except StoppedError:
-            return PollOutcome(ok=False)
-        except ApiError as error:
-            self.why_down = f"{error.kind}: {error}"
-            return PollOutcome(ok=False, retry_after=error.retry_after)
-        changes = diff(self._snapshot, result, now, policy(cluster))
-        self._snapshot = changes.snapshot
-        completed = self._completed | {job.job_id: job for job in changes.changed if job.state is JobState.COMPLETED}
-        self._completed = {key: job for key, job in completed.items() if key in result.listing.records}
-        self.jobs = [*self._completed.values(), *changes.snapshot.tracked.values()]
-        estimates = [(job.job_id, eta_seconds(job, now)) for job in self.jobs]
-        self.done_at = {job_id: now + seconds for job_id, seconds in estimates if seconds is not None}
-        self.why_down = ""
-        return PollOutcome(ok=True)
+def _view(daemon: Daemon, now: float) -> View:
+    recent = TransitionFilter(states=frozenset({JobState.COMPLETED}), since=now - COMPLETED_SHOWN)
+    jobs: dict[JobKey, Job] = {}
+    for entry in daemon.store.transitions(recent).entries:
+        step = entry.transition
+        job = completed_job(step.job_id, step.database, step.collection, step.at, step.duration)
+        jobs[entry.cluster, step.job_id] = job
+    statuses = list(daemon.fleet.clusters())
+    for status in statuses:
+        if status.snapshot is not None:
+            jobs.update({(status.cluster.name, job.job_id): job for job in status.snapshot.tracked.values()})
+    estimates = {key: eta_seconds(job, now) for key, job in jobs.items()}
+    return View(
+        jobs,
+        {key: now + seconds for key, seconds in estimates.items() if seconds is not None},
+        {status.cluster.name: None if status.status == "not_polled" else status.why for status in statuses},
+    )

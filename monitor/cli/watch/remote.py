@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from monitor.cli.monitor_client import MonitorClient, MonitorError
 from monitor.cli.options import fail
-from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View
+from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
 from monitor.jobs import Job, JobState
 
 PAGE_SIZE: Final = 1000
@@ -121,9 +121,8 @@ def _job(job: Mapping[str, Any]) -> Job:
 
 
 def _completed_job(step: Mapping[str, Any]) -> Job:
-    at, duration = _timestamp(step["at"]), step["duration_seconds"]
-    state, database = JobState.COMPLETED, step["database"]
-    return Job(step["job_id"], step["collection"], state, at - duration, at, at, database=database, progress=1.0)
+    at = _timestamp(step["at"])
+    return completed_job(step["job_id"], step["database"], step["collection"], at, step["duration_seconds"])
 
 
 def _timestamp(text: str) -> float:

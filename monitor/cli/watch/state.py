@@ -40,6 +40,11 @@ class View(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+def completed_job(job_id: str, database: str, collection: str, at: float, duration: float) -> Job:
+    """Return a job that was completed at a time, so many seconds after it was first seen."""
+    return Job(job_id, collection, JobState.COMPLETED, at - duration, at, at, database=database, progress=1.0)
+
+
 def sort_key(item: tuple[JobKey, Job]) -> tuple[int, float, JobKey]:
     """Return the key of the order: problems first, latest first; then the jobs with the most progress."""
     key, job = item
