@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test newest reliability bench lint format dashboards screenshots clean
+.PHONY: demo test newest reliability bench lint format docs-tables dashboards screenshots clean
 
 demo: $(UV)  ## run the monitor on simulated clusters: nothing to configure
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -28,6 +28,10 @@ lint: $(UV)  ## check format, lint, types and import rules
 format: $(UV)
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
+
+docs-tables: $(UV)  ## generate the settings in docs/configuration.md and in the chart's schema, from monitor/config
+	$(UV) run --frozen --group test python -m tests.docs_tables
+	$(UV) run --frozen --group test python -m tests.values_schema
 
 dashboards: $(UV)  ## generate deploy/grafana/dashboards from deploy/grafana/source
 	$(UV) run --frozen --group dashboards python -m deploy.grafana.source

@@ -166,7 +166,8 @@ class Poller:
             current = self._store.snapshot(self.cluster.name) or Snapshot()
         previous = changes.previous or Snapshot()
         removed_ids = tuple(previous.tracked.keys() - current.tracked.keys())
-        return SnapshotDiff(current, previous, tuple(current.tracked.values()), removed_ids), []
+        changed = tuple(current.tracked.values())
+        return SnapshotDiff(current, previous, changed, removed_ids, outcomes_changed=True), []
 
     def _publish(
         self, changes: SnapshotDiff, listing: JobList, now: float, duration: float, requests_before: int

@@ -2,34 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from pydantic import SecretStr
 
-from monitor.api import ImportApi, Network, connect
-from monitor.config import Cluster, Tls
+from monitor.client import ImportApi, Network, connect
+from monitor.config import Cluster
 
-_DEFAULTS = Cluster(
-    name="test",
-    url="",
-    api="v2",
-    cluster_id="",
-    project_id="",
-    region_id="",
-    api_key=SecretStr(""),
-    databases=(),
-    tls=Tls(),
-    interval=30.0,
-    timeout=5.0,
-    page_size=100,
-    requests_per_second=1000.0,
-    stall_after=1800.0,
-    pending_after=3600.0,
-    uncommitted_after=3600.0,
-    failed_retention=86_400.0,
-    series_per_cluster=1000,
-)
+_DEFAULTS = Cluster(name="test", url="http://milvus", timeout=5.0, requests_per_second=1000.0)
 
 
 def cluster(url: str, **changes: Any) -> Cluster:
@@ -41,7 +21,7 @@ def cluster(url: str, **changes: Any) -> Cluster:
     """
     if isinstance(changes.get("api_key"), str):
         changes["api_key"] = SecretStr(changes["api_key"])
-    return replace(_DEFAULTS, url=url.rstrip("/"), **changes)
+    return _DEFAULTS.model_copy(update={"url": url.rstrip("/"), **changes})
 
 
 @contextmanager

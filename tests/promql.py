@@ -6,9 +6,9 @@ from typing import Any
 
 import promql_parser as promql
 
-from monitor.api import ErrorKind
+from monitor.client import ErrorKind
 from monitor.jobs import Failure, JobState
-from monitor.metrics import FAMILIES, OwnMetrics
+from monitor.metrics import FAMILIES, ProcessMetrics
 
 TARGET_LABELS = frozenset({"job", "instance", "namespace", "pod"})
 """What Prometheus and its operator add to each series of a target."""
@@ -34,7 +34,7 @@ def exported() -> dict[str, frozenset[str]]:
     for family in FAMILIES:
         labels = TARGET_LABELS | {"milvus_cluster", *family.labels}
         series |= _named(family.full_name, labels) if family.type == "histogram" else {family.full_name: labels}
-    for own in OwnMetrics().registry.collect():
+    for own in ProcessMetrics().registry.collect():
         for sample in own.samples:
             series[sample.name] = TARGET_LABELS | frozenset(sample.labels)
     return series

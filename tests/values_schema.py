@@ -22,8 +22,9 @@ def current(schema: dict[str, Any]) -> dict[str, Any]:
     del config["properties"]["listen"]
     del config["properties"]["web_config"]
     del sections["StateSection"]["properties"]["url"]
-    key = sections["ClusterSection"]["properties"]["api_key"]
-    sections["ClusterSection"]["properties"]["api_key"] = {
+    del sections["StateSection"]["properties"]["url_file"]
+    key = sections["Cluster"]["properties"]["api_key"]
+    sections["Cluster"]["properties"]["api_key"] = {
         "description": key["description"] + " In plain text it would stand in a ConfigMap: see keys.",
         "type": "string",
         "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}",

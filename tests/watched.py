@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from dataclasses import replace
 
 import requests
 
@@ -45,7 +44,7 @@ class Watched:
         self.fleet.polled(name, ok=False, why=why)
 
     def rename(self, old, new):
-        self.configs = [replace(one, name=new if one.name == old else one.name) for one in self.configs]
+        self.configs = [one.model_copy(update={"name": new if one.name == old else one.name}) for one in self.configs]
         self.store.watch(Whose(new, new))
         self.fleet.watch(self.configs)
 

@@ -1,14 +1,17 @@
-"""Where things are reached: the URL of a cluster, the address to listen on, the place of the state."""
+"""Addresses: the URL of a cluster, the address to listen on, the URL of the state."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
-from monitor.config.values import Kind, text
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, WithJsonSchema
+
+from monitor.config import files
+from monitor.config.values import TEXT, context_of, readable_as
 
 LAST_PORT: Final = 65_535
 MAX_URL: Final = 2048
@@ -16,6 +19,10 @@ ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # only when the file says so by
 
 _NO_URL: Final = "must be a URL that begins with http:// or https://, such as https://api.cloud.zilliz.com"
 _NO_PORT: Final = "must have a host and, if there is a colon after it, a port from 1 to 65535"
+_NO_STATE: Final = (
+    "must be sqlite:///state.db, sqlite:////absolute/path/state.db, postgresql://user:password@host/database, "
+    "or memory://"
+)
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash, which clients disagree about
@@ -28,94 +35,115 @@ _POSTGRESQL: Final = re.compile(
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:]*)):(?P<port>[0-9]{1,6})")
 
 
-def _url(value: Any) -> str:
-    written = text(value)
-    if "@" in written:
-        # Wherever it stands: after a password with a slash in it, urlsplit takes the user for the host.
-        raise ValueError("must not contain credentials (@); use api_key")
-    if "?" in written or "#" in written:
-        raise ValueError("must not contain a query (?) or a fragment (#)")
-    parts = _split_url(written)
-    host = parts.hostname or ""
-    if parts.scheme not in {"http", "https"} or not (":" in host or _HOST.fullmatch(host)):
-        raise ValueError(_NO_URL)
-    path_of_the_api = _API_PATH.search(parts.path)
-    if path_of_the_api:
-        raise ValueError(f"must end before {path_of_the_api[0]}; the monitor adds the path of the API itself")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
-
-
-def _split_url(written: str) -> SplitResult:
-    # urlsplit drops line breaks in silence, so it only gets to see what has none.
-    if len(written) > MAX_URL or not _URL.fullmatch(written):
-        raise ValueError(_NO_URL)
-    try:
-        parts = urlsplit(written)
-        usable = parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(_NO_PORT)
-    return parts
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; the port is 0 for any free one."""
+class Address(NamedTuple):
+    """An address to listen on: a host name or address, IPv6 without brackets, and a port, 0 for any free one."""
 
     host: str
     port: int
 
 
-def parse_listen(value: Any) -> Address:
-    """Return where to listen.
+def _parse_url(written: str) -> str:
+    if "@" in written:
+        # Wherever it stands: after a password with a slash in it, urlsplit mistakes the user for the host.
+        raise ValueError("must not contain credentials (@); use api_key")
+    if "?" in written or "#" in written:
+        raise ValueError("must not contain a query (?) or a fragment (#)")
+    # urlsplit drops line breaks without a word, so it only gets what has none.
+    if len(written) > MAX_URL or not _URL.fullmatch(written):
+        raise ValueError(_NO_URL)
+    try:
+        parts = urlsplit(written)
+        is_usable = parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError(_NO_PORT)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not (":" in host or _HOST.fullmatch(host)):
+        raise ValueError(_NO_URL)
+    if api_path := _API_PATH.search(parts.path):
+        raise ValueError(f"must end before {api_path[0]}; the monitor adds the path of the API itself")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def parse_listen(written: str) -> Address:
+    """Read `host:port`, where an IPv6 address is in brackets and no host means all interfaces.
 
     Raises:
         ValueError: It is no such address; the text says what one looks like.
     """
-    written = text(value)
     match = _LISTEN.fullmatch(written)
     if match is None:
         raise ValueError("must be host:port, such as 127.0.0.1:19595, [::1]:19595 or :19595 for all interfaces")
     if int(match["port"]) > LAST_PORT:
         raise ValueError("the port must be 1-65535, or 0 for any free port")
+    host = match["host"] or ALL_INTERFACES
     if match["v6"] is not None:
         try:
             host = str(ipaddress.IPv6Address(match["v6"]))
         except ValueError:
             raise ValueError("must have an IPv6 address between the brackets, such as [::1]:19595") from None
-    else:
-        host = match["host"] or ALL_INTERFACES
-        if not _HOST.fullmatch(host):
-            raise ValueError("must have a host name or an address before the colon")
+    elif not _HOST.fullmatch(host):
+        raise ValueError("must have a host name or an address before the colon")
     return Address(host, int(match["port"]))
 
 
-def parse_state_url(value: Any) -> str:
-    """Return where the state is kept, in the one spelling that the store knows.
+def parse_state_url(written: str) -> str:
+    """Return the URL of the state in the one spelling that the store knows, without white space around it.
 
     Raises:
-        ValueError: It is no such place; the text says what one looks like.
+        ValueError: It is no such URL; the text says what one looks like.
     """
-    written = text(value)
-    if written == "memory://":
-        return written
-    if written.startswith("sqlite:///") and written != "sqlite:///":
-        if "?" in written:
+    url = written.strip()  # files and variables often end with a line break
+    if url.startswith("sqlite:///") and url != "sqlite:///":
+        if "?" in url:
             raise ValueError("must be sqlite:/// and a path, without parameters")
-        return written
-    if written.startswith(("postgresql://", "postgres://")):
-        if not _POSTGRESQL.fullmatch(written):
-            raise ValueError(
-                "must be postgresql://user:password@host/database, with special characters of the password as %XX"
-            )
-        return "postgresql://" + written.partition("://")[2]
-    raise ValueError(
-        "must be sqlite:///state.db, sqlite:////absolute/path/state.db, postgresql://user:password@host/database, "
-        "or memory://"
-    )
+        return url
+    if url.startswith(("postgresql://", "postgres://")):
+        if not _POSTGRESQL.fullmatch(url):
+            expected = "must be postgresql://user:password@host/database"
+            raise ValueError(f"{expected}, with special characters of the password as %XX")
+        return "postgresql://" + url.partition("://")[2]
+    if url != "memory://":
+        raise ValueError(_NO_STATE)
+    return url
 
 
-URL: Final = Kind(_url, {"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"})
-LISTEN: Final = Kind(parse_listen, {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"})
-STATE_URL: Final = Kind(parse_state_url, {"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"})
+def _absolute_state(written: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Let the path of SQLite count from the config file's directory."""
+    scheme, slashes, path = parse_state_url(written.get_secret_value()).partition(":///")
+    if scheme == "sqlite" and info.context:
+        path = str((info.context.directory / path).absolute())
+    return SecretStr(f"{scheme}{slashes}{path}")
+
+
+def _state_of(content: bytes) -> str:
+    return parse_state_url(files.text_of(content))
+
+
+def state_in_file(path: Path, info: ValidationInfo) -> SecretStr:
+    """Return the URL of the state that is in a file."""
+    return _absolute_state(SecretStr(context_of(info).read(path, _state_of)), info)
+
+
+def _listen(value: Any) -> Any:
+    return parse_listen(value) if isinstance(value, str) and value else value
+
+
+Url: TypeAlias = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"}),
+    AfterValidator(_parse_url),
+]
+Listen: TypeAlias = Annotated[
+    InstanceOf[Address],
+    BeforeValidator(_listen),
+    WithJsonSchema({"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"}),
+]
+StateUrl: TypeAlias = Annotated[
+    SecretStr,
+    Field(min_length=1),
+    AfterValidator(_absolute_state),
+    WithJsonSchema({"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"}),
+]
+StateFile: TypeAlias = Annotated[Path | None, readable_as(_state_of), TEXT]

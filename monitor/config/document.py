@@ -1,65 +1,46 @@
-"""YAML with line numbers, and with bounds on everything a file can make grow.
+"""YAML with line numbers and environment variables, and with bounds on everything that a file can make grow.
 
-The parser's events are read one by one instead of through PyYAML's own constructors, because those forget line numbers,
-let the second of two equal keys win in silence, expand aliases without a bound and recurse as deep as the file does.
-Scalars stay text: what `0123` or `no` means is for the setting to say, not for YAML.
+Scalars stay text: what `0123` or `no` means is for the setting to decide, not for YAML.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 if TYPE_CHECKING:
-    from monitor.config.problems import Path, Report
+    from collections.abc import Collection, Mapping
+
+    from monitor.config.errors import Path, Report
 
 MAX_NODES: Final = 1_000_000
 """Keys and values in one file after every alias is expanded: 20,000 clusters with 25 settings each."""
 
 MAX_DEPTH: Final = 32
-"""Lists and mappings within each other; the config needs four."""
+"""Nested lists and mappings; the config needs four."""
 
 MAX_SCALAR: Final = 32_768
 """Characters of one value; the longest API keys (tokens) have a few thousand."""
 
-# The pure Python parser is about thirty times slower and is only there for platforms without libyaml.
-FASTEST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+REFERENCE: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+"""A reference to an environment variable, as a regular expression for Python and for JSON Schema."""
+
+UNRESOLVED: Final = object()
+"""Stands for a value whose variable is missing; that is reported already, so nothing else complains about it."""
+
+# The base loaders leave every scalar as text. The one in pure Python is only used on platforms without libyaml.
+LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_MERGE: Final = "<<"
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One value of the file.
-
-    Attributes:
-        line: Where it starts, counted from 1.
-        content: Text, None for an empty value, or the nodes inside.
-        size: Values in it, itself included, with what its aliases stand for.
-        height: Levels of lists and mappings in it, itself included; 0 for a scalar.
-        anchored: Whether an alias may point to it, so that it can stand at several places.
-    """
-
-    line: int
-    content: str | list[Node] | dict[str, Entry] | None
-    size: int = 1
-    height: int = 0
-    anchored: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """A key's value in a mapping, and the line of the key."""
-
-    line: int
-    node: Node
+_PART: Final = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
+_INDENTED: Final = "; the line is indented differently from its neighbours"
 
 
 class RefusedDocumentError(Exception):
-    """The text cannot be read as a config document at all; no further problem of it is worth telling."""
+    """Text that cannot be read as a config document at all, so that no further problem of it matters."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -67,203 +48,177 @@ class RefusedDocumentError(Exception):
         self.text = text
 
 
-def read_document(
-    text: str, report: Report, *, loader: Any = FASTEST_LOADER, needs: str = "a list of clusters"
-) -> Node:
-    """Read one YAML document.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain lists, mappings and text, with the line of each value."""
 
-    Args:
-        text: The file's text.
-        report: Is told of duplicate keys; the first of them counts.
-        loader: The PyYAML loader class whose parser is used.
-        needs: What an empty file lacks.
+    data: Any
+    lines: Mapping[Path, int]
 
-    Returns:
-        The root of the document.
+    def line(self, path: Path) -> int:
+        """Return the line of a setting, or of the nearest thing around it that is in the file."""
+        return next(self.lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self.lines)
+
+
+def read_document(text: str, environ: Mapping[str, str], report: Report, needs: str) -> Document:
+    """Read one YAML document and fill in the variables; the report gets duplicate keys and missing variables.
 
     Raises:
-        RefusedDocumentError: When it is no YAML, is empty, or is beyond a bound.
+        RefusedDocumentError: When it is no YAML, is empty, which says what it `needs`, or is beyond a bound.
     """
-    builder = _Builder(report)
     try:
-        for event in yaml.parse(text, Loader=loader):
-            builder.take(event)
+        _check_bounds(text)
+        root = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
-        raise RefusedDocumentError(*_syntax_problem(error, text)) from None
+        refused = _syntax_problem(error, text)
     except (yaml.YAMLError, UnicodeEncodeError):
-        raise RefusedDocumentError(*_character_problem(text)) from None
-    if builder.root is None or (builder.root.content is None):
-        raise RefusedDocumentError(0, f"the file is empty; it needs at least {needs}")
-    return builder.root
+        # The two parsers report the position in different units, so it is searched for.
+        match = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        line = text.count("\n", 0, match.start()) + 1 if match else 0
+        message = "a control character or half of a surrogate pair is not allowed in YAML"
+        refused = RefusedDocumentError(line, message)
+    else:
+        if root is None or _is_plain(root, _NULLS):
+            raise RefusedDocumentError(0, f"the file is empty; it needs at least {needs}")
+        converter = _Converter(environ, report)
+        return Document(converter.convert(root, (), _line(root)), converter.lines)
+    raise refused
 
 
-def line_of(root: Node, path: Path) -> int:
-    """Return the line of the setting at `path`, or of the nearest thing around it that is in the file."""
-    line, node = root.line, root
-    for part in path:
-        content = node.content
-        if isinstance(content, dict) and part in content:
-            entry = content[str(part)]
-            line, node = entry.line, entry.node
-        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
-            node = content[part]
-            line = node.line
-        else:
-            break
-    return line
+def _check_bounds(text: str) -> None:
+    """Refuse what would be too large or too deep for the recursion of `yaml.compose`, without building anything."""
+    nodes = 0
+    opened: list[tuple[str | None, int]] = []  # anchor of each open list or mapping, and the nodes before it
+    sizes: dict[str, int] = {}  # of anchors that are complete
+    for event in yaml.parse(text, Loader=LOADER):
+        line = event.start_mark.line + 1  # type: ignore[union-attr]  # every event of a parser has a mark
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor or ""] = nodes - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise RefusedDocumentError(line, "an alias (*) points to an anchor (&) that is not complete above it")
+            nodes += sizes[event.anchor]
+        elif isinstance(event, yaml.NodeEvent):
+            nodes += 1
+            _check_node(event, line)
+            if isinstance(event, yaml.CollectionStartEvent):
+                opened.append((event.anchor, nodes - 1))
+            else:
+                sizes[event.anchor or ""] = 1
+        elif isinstance(event, yaml.DocumentStartEvent) and nodes:
+            raise RefusedDocumentError(line, "a second YAML document starts here; only one is allowed")
+        if nodes > MAX_NODES:
+            message = f"the file holds more than {MAX_NODES:,} keys and values, counting what its aliases stand for"
+            raise RefusedDocumentError(line, message)
+        if len(opened) > MAX_DEPTH:
+            raise RefusedDocumentError(line, f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
-    mark = error.problem_mark
-    line, column = (mark.line, mark.column) if mark else (0, 0)
+def _check_node(event: Any, line: int) -> None:
+    if event.tag is not None:
+        raise RefusedDocumentError(line, "YAML tags (!) are not supported; remove the tag")
+    if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
+        raise RefusedDocumentError(line, f"a value is longer than {MAX_SCALAR:,} characters")
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> RefusedDocumentError:
+    line, column = (error.problem_mark.line, error.problem_mark.column) if error.problem_mark else (0, 0)
+    problem = "this anchor (&) is defined twice" if error.context and "anchor" in error.context else str(error.problem)
     written = "".join(text.splitlines()[line : line + 1])
-    hint = "; indent with spaces, not tabs" if written[column : column + 1] == "\t" else ""
-    return line + 1, f"not valid YAML at column {column + 1}: {error.problem}{hint}"
-
-
-def _character_problem(text: str) -> tuple[int, str]:
-    # The two parsers report the place in different units, so it is looked up here.
-    allowed = yaml.reader.Reader.NON_PRINTABLE
-    match = allowed.search(text)
-    line = text.count("\n", 0, match.start()) + 1 if match else 0
-    return line, "a control character or half of a surrogate pair is not allowed in YAML"
+    before, rest = written[:column], written[column:]
+    hint = ""
+    if rest.startswith("\t"):
+        hint = "; indent with spaces, not tabs"
+    elif problem.startswith("mapping values"):
+        hint = '; quote a value that contains ": "' if ": " in before else _INDENTED
+    elif "expected" in problem and rest.strip() and not before.strip(" -"):
+        hint = _INDENTED
+    return RefusedDocumentError(line + 1, f"not valid YAML at column {column + 1}: {problem}{hint}")
 
 
 @dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end has not come yet."""
+class _Converter:
+    """Turns nodes, whose size and depth are checked, into plain data.
 
-    node: Node
-    content: list[Node] | dict[str, Entry]
-    anchor: str | None
-    key: str | None = None
-    key_line: int = 0
-    is_merge: bool = False
-    merges: list[tuple[int, Node]] = field(default_factory=list)
+    Anchored nodes are converted, and complained about, once, however many aliases point to them.
+    """
 
-    def awaits_key(self) -> bool:
-        return isinstance(self.content, dict) and self.key is None
+    environ: Mapping[str, str]
+    report: Report
+    lines: dict[Path, int] = field(default_factory=dict)
+    converted: dict[int, Any] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
-
-class _Builder:
-    """Puts the tree together, without recursion, from the parser's events."""
-
-    def __init__(self, report: Report) -> None:
-        self.root: Node | None = None
-        self._report = report
-        self._open: list[_Open] = []
-        self._anchors: dict[str, Node] = {}
-        self._nodes = 0
-
-    def take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1  # type: ignore[union-attr]  # every event of a parser has a mark
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event, line)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event, line)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._start(event, line)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._end()
-        elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
-            raise RefusedDocumentError(line, "a second YAML document starts here; the config file is a single one")
-
-    def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
-        _refuse_tag(event.tag, line)
-        if len(event.value) > MAX_SCALAR:
-            raise RefusedDocumentError(line, f"a value is longer than {MAX_SCALAR:,} characters")
-        is_plain = event.style in (None, "")
-        node = Node(line, None if is_plain and event.value in _NULLS else event.value)
-        self._register(event.anchor, node)
-        if is_plain and event.value == _MERGE and self._open and self._open[-1].awaits_key():
-            self._open[-1].is_merge = True
-        self._place(node, line)
-
-    def _alias(self, event: yaml.AliasEvent, line: int) -> None:
-        node = self._anchors.get(str(event.anchor))
-        if node is None:
-            raise RefusedDocumentError(line, "an alias (*) points to an anchor (&) that is not complete above it")
-        if len(self._open) + node.height > MAX_DEPTH:
-            raise RefusedDocumentError(line, f"nested deeper than {MAX_DEPTH} levels")
-        self._place(node, line, cost=node.size)
-
-    def _start(self, event: yaml.CollectionStartEvent, line: int) -> None:
-        _refuse_tag(event.tag, line)
-        if len(self._open) >= MAX_DEPTH:
-            raise RefusedDocumentError(line, f"nested deeper than {MAX_DEPTH} levels")
-        if self._open and self._open[-1].awaits_key():
-            raise RefusedDocumentError(line, "a list or mapping cannot be a key")
-        content: list[Node] | dict[str, Entry] = [] if isinstance(event, yaml.SequenceStartEvent) else {}
-        self._open.append(_Open(Node(line, content, height=1), content, event.anchor))
-
-    def _end(self) -> None:
-        closed = self._open.pop()
-        for line, source in closed.merges:
-            _merge(closed, line, source)
-        self._register(closed.anchor, closed.node)
-        self._place(closed.node, closed.node.line)
-
-    def _register(self, anchor: str | None, node: Node) -> None:
-        if anchor is not None:
-            node.anchored = True
-            self._anchors[anchor] = node
-
-    def _place(self, node: Node, line: int, *, cost: int = 1) -> None:
-        self._nodes += cost
-        if self._nodes > MAX_NODES:
-            raise RefusedDocumentError(
-                line, f"the file holds more than {MAX_NODES:,} keys and values, counting what its aliases stand for"
+    def convert(self, node: yaml.Node, path: Path, line: int) -> Any:
+        self.lines[path] = line
+        if isinstance(node, yaml.MappingNode):
+            return {key: value for key, (_, value) in self._entries(node, path).items()}
+        if id(node) not in self.converted:
+            self.converted[id(node)] = (
+                self._scalar(node, path, line)
+                if isinstance(node, yaml.ScalarNode)
+                else [self.convert(item, (*path, index), _line(item)) for index, item in enumerate(node.value)]
             )
-        if not self._open:
-            self.root = node
-            return
-        parent = self._open[-1]
-        if isinstance(parent.content, list):
-            parent.content.append(node)
-            _grow(parent.node, node)
-        else:
-            self._place_in_mapping(parent, parent.content, node, line)
+        return self.converted[id(node)]
 
-    def _place_in_mapping(self, parent: _Open, content: dict[str, Entry], node: Node, line: int) -> None:
-        if parent.key is None:
-            if isinstance(node.content, list | dict):
+    def _entries(self, node: yaml.MappingNode, path: Path) -> dict[str, tuple[int, Any]]:
+        """Return the line and the value of each key, with the entries of merge keys filled in."""
+        entries: dict[str, tuple[int, Any]] = self.converted.get(id(node), {})
+        if entries:
+            return entries
+        merges: list[tuple[int, yaml.Node]] = []
+        for key, value in node.value:
+            line = _line(key)
+            if not isinstance(key, yaml.ScalarNode):
                 raise RefusedDocumentError(line, "a list or mapping cannot be a key")
-            parent.key, parent.key_line = node.content or "", line
-            return
-        key, parent.key = parent.key, None
-        if parent.is_merge:
-            parent.is_merge = False
-            parent.merges.append((parent.key_line, node))
-        elif key in content:
-            path = (*self._path(), key)
-            self._report.add(parent.key_line, path, f"duplicate key; it is first given on line {content[key].line}")
-        else:
-            content[key] = Entry(parent.key_line, node)
-            _grow(parent.node, node)
+            if _is_plain(key, {"<<"}):
+                merges.append((line, value))
+            elif key.value in entries:
+                first = entries[key.value][0]
+                self.report.add(line, (*path, key.value), f"duplicate key; it is first given on line {first}")
+            else:
+                entries[key.value] = line, self.convert(value, (*path, key.value), line)
+        for line, source in merges:
+            for mapping in source.value if isinstance(source, yaml.SequenceNode) else [source]:
+                if not isinstance(mapping, yaml.MappingNode):
+                    text = 'a merge key ("<<") needs an alias of a mapping, or a list of them'
+                    raise RefusedDocumentError(line, text)
+                merged = self._entries(mapping, (*path, "<<"))
+                self.lines.update({(*path, name): entry[0] for name, entry in merged.items() if name not in entries})
+                entries = merged | entries
+        self.converted[id(node)] = entries
+        return entries
 
-    def _path(self) -> Path:
-        """Where the innermost open list or mapping stands."""
-        return tuple(
-            len(outer.content) if isinstance(outer.content, list) else outer.key or "" for outer in self._open[:-1]
-        )
+    def _scalar(self, node: yaml.ScalarNode, path: Path, line: int) -> Any:
+        if _is_plain(node, _NULLS):
+            return None
+        parts: list[str] = []
+        length = start = 0
+        for match in _PART.finditer(node.value):
+            name = match["name"]
+            value = "${" if name is None else self.environ.get(name, "")
+            length += len(value)
+            problem = ""
+            if not value:
+                problem = f"environment variable {name} is {'empty' if name in self.environ else 'not set'}"
+            elif match[0] == "${":
+                problem = "${ must be followed by the name of an environment variable and }; write $${ to mean ${"
+            elif length > MAX_SCALAR:
+                problem = f"is longer than {MAX_SCALAR:,} characters with its environment variables filled in"
+            if problem:
+                if name is None or name not in self.missing:  # once, not for each of the thousand clusters that use it
+                    self.report.add(line, path, problem)
+                self.missing.add(name or "")
+                return UNRESOLVED
+            parts += (node.value[start : match.start()], value)
+            start = match.end()
+        return "".join((*parts, node.value[start:]))
 
 
-def _merge(target: _Open, line: int, source: Node) -> None:
-    """Fill what is not given in a mapping from the mapping, or list of mappings, of its `<<` key."""
-    for mapping in source.content if isinstance(source.content, list) else [source]:
-        if not isinstance(mapping.content, dict) or not isinstance(target.content, dict):
-            raise RefusedDocumentError(line, 'a merge key ("<<") takes an alias of a mapping, or a list of them')
-        for key, entry in mapping.content.items():
-            if key not in target.content:
-                target.content[key] = entry
-                _grow(target.node, entry.node)
+def _is_plain(node: yaml.Node, values: Collection[str]) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.style and node.value in values
 
 
-def _grow(parent: Node, child: Node) -> None:
-    parent.size += child.size
-    parent.height = max(parent.height, child.height + 1)
-
-
-def _refuse_tag(tag: str | None, line: int) -> None:
-    if tag is not None:
-        raise RefusedDocumentError(line, "YAML tags (!) are not supported; remove the tag")
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

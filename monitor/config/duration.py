@@ -12,48 +12,31 @@ PATTERN: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,
 """A duration as a regular expression that Python and JSON Schema (ECMA 262) read alike."""
 
 _DURATION: Final = re.compile(PATTERN)
+_PART: Final = re.compile(r"([0-9]+)(ms|[dhms])")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,6}")
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration such as `1h30m`.
-
-    Args:
-        text: Whole numbers, each with a unit of `d`, `h`, `m`, `s` or `ms`, the longest unit first.
-
-    Returns:
-        The duration in seconds.
+    """Return the seconds of a duration such as `1h30m`: whole numbers with a unit each, the longest unit first.
 
     Raises:
-        ValueError: With one plain sentence that says what is expected, when the text is something else.
+        ValueError: With one plain sentence that says what is expected.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None:
+    if not _DURATION.fullmatch(text):
         if _NUMBER.fullmatch(text):
             example = f"{text}s" if _SHORT_NUMBER.fullmatch(text) else "30s"
-            raise ValueError(f"a number without a unit is no duration; write {example}")
+            raise ValueError(f"missing unit: write {example}")
         raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h30m or 2d")
-    total = 0
-    for part, (unit, milliseconds) in zip(match.groups(), MILLISECONDS.items(), strict=True):
-        if part is not None:
-            total += int(part.removesuffix(unit)) * milliseconds
-    return total / 1000
+    return sum(int(number) * MILLISECONDS[unit] for number, unit in _PART.findall(text)) / 1000
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration the way `parse_duration` reads it.
-
-    Args:
-        seconds: Zero or more; fractions of a millisecond are rounded.
-
-    Returns:
-        The shortest exact text, such as `1h30m`; `0s` for zero.
-    """
-    left = round(seconds * 1000)
+    """Write a duration, rounded to milliseconds, the way `parse_duration` reads it: `1h30m`, or `0s` for zero."""
+    remaining = round(seconds * 1000)
     parts = []
     for unit, milliseconds in MILLISECONDS.items():
-        count, left = divmod(left, milliseconds)
+        count, remaining = divmod(remaining, milliseconds)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"

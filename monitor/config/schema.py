@@ -1,30 +1,298 @@
-"""The JSON Schema of the config file, with which editors complete and check it while it is written."""
+"""All settings of the config file, each with its kind, default and description.
+
+The frozen models are the settings that the rest of the program uses. The JSON Schema, the table in
+docs/configuration.md and the messages about unknown keys follow from them.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
-from monitor.config.model import OVERRIDES, ConfigFile, JobSettings
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
 
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+from monitor.config import addresses, values
+from monitor.config.errors import SettingsError
+from monitor.config.values import Seconds, Section
+from monitor.config.web_config import WebConfig, load_web
+from monitor.redaction import MIN_REDACTED, password_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.config.errors import Path
+    from monitor.config.files import LoadContext
+
+Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
+LogFormat: TypeAlias = Literal["auto", "json", "console"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+MAX_CLUSTERS: Final = 20_000
+"""Clusters in one file; one process polls fewer, see the rate of an API key."""
+
+MIN_INTERVAL: Final = 0.1
+"""Seconds. Anything shorter polls faster than a server on the same machine answers."""
+
+MIN_DURATION: Final = 0.001
+MAX_TIMEOUT: Final = 600.0
+"""Seconds. A request that takes longer would block a polling thread for nothing."""
+
+MAX_DURATION: Final = 366 * 86_400.0
+MAX_PAGE_SIZE: Final = 100  # the API's own limit: import-api, pageSize 1-100
+MAX_CONCURRENCY: Final = 512
+MAX_RATE: Final = 10_000
+MAX_SERIES: Final = 1_000_000
+
+ZILLIZ_DOMAINS: Final = ("zilliz.com", "zilliz.com.cn", "zillizcloud.com")
+"""Hosts in these belong to Zilliz Cloud, whose API serves many clusters and needs to know which one is meant."""
+
+PUBLIC_PASSWORD: Final = "Milvus"  # noqa: S105 - it is no secret
+"""The default password of every Milvus is in its documentation; masking it would mask the product's name."""
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the config file.
+class LogSection(Section):
+    """What is logged, and how."""
 
-    It checks each setting by itself; what settings have to do with each other is checked when the file is loaded.
-    """
-    schema = ConfigFile.model_json_schema()
-    for section in (schema, *schema["$defs"].values()):
-        for setting in section["properties"].values():
-            if setting.get("default") in (None, []):
-                setting.pop("default", None)
-    cluster = schema["$defs"]["ClusterSection"]["properties"]
-    for name in OVERRIDES:
-        # Taken out and put back, so that name and url come first when an editor writes a new cluster.
-        setting = cluster.pop(name)
-        del setting["default"]
-        section_name = "jobs" if name in JobSettings.model_fields else "poll"
-        setting["description"] += f" Without it, {section_name}.{name} counts."
-        cluster[name] = setting
-    return {"$schema": DIALECT, **schema, "title": "milvus-import-monitor config file"}
+    format: LogFormat = "auto"
+    """`json` is one JSON object a line, `console` is for people; `auto` is console on a terminal and json elsewhere."""
+    level: LogLevel = "info"
+    """The lowest level that is logged."""
+
+
+class StateSection(Section):
+    """Where the state is stored, and for how long."""
+
+    url: addresses.StateUrl = Field(default="sqlite:///state.db", validate_default=True)
+    """sqlite:/// and a path, postgresql://user:password@host/database, or `memory://`, which forgets at a restart."""
+    url_file: addresses.StateFile = None
+    """A file that contains the URL, instead of url; white space around it is ignored."""
+    retention: Seconds = Field(default="30d", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)
+    """Time for which recorded transitions are kept."""
+
+    @model_validator(mode="after")
+    def _read_file(self, info: ValidationInfo) -> Self:
+        if self.url_file is None:
+            return self
+        if "url" in self.model_fields_set:
+            raise SettingsError((("url_file",), "cannot be combined with url; remove one of them"))
+        return self.model_copy(update={"url": addresses.state_in_file(self.url_file, info)})
+
+
+class PollSettings(Section):
+    """How a cluster is polled."""
+
+    interval: Seconds = Field(default="30s", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """Time from one poll to the next; shorter than the server keeps finished jobs."""
+    timeout: Seconds = Field(default="10s", ge=MIN_DURATION, le=MAX_TIMEOUT, validate_default=True)
+    """Time limit of one request."""
+    page_size: int = Field(default=MAX_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE)
+    """Jobs requested per page."""
+    requests_per_second: float = Field(default=10.0, gt=0, le=MAX_RATE, allow_inf_nan=False)
+    """Requests per second for each API key and endpoint; Zilliz Cloud allows about 20."""
+
+
+class PollSection(PollSettings):
+    """How clusters are polled; each cluster can override everything except `concurrency`."""
+
+    concurrency: int = Field(default=32, ge=1, le=MAX_CONCURRENCY)
+    """Maximum number of polls that run at the same time."""
+
+
+class JobSettings(Section):
+    """When a job is in trouble, and for how long it is shown; each cluster can override every key."""
+
+    stall_after: Seconds = Field(default="30m", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)
+    """Time without progress after which an importing job counts as stalled."""
+    pending_after: Seconds = Field(default="1h", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)
+    """Time after which a pending job counts as stalled."""
+    uncommitted_after: Seconds = Field(default="1h", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)
+    """Time after which a job that waits for its commit counts as stalled."""
+    failed_retention: Seconds = Field(default="24h", ge=0, le=MAX_DURATION, validate_default=True)
+    """Time for which a failed or vanished job stays on /metrics."""
+    series_per_cluster: int = Field(default=1000, ge=0, le=MAX_SERIES)
+    """Maximum number of job series per cluster; the ones left out are counted."""
+
+
+class Tls(Section):
+    """TLS for the connection to one cluster."""
+
+    ca_file: values.CertificateFile = None
+    """PEM file with the certificates to trust instead of the system's."""
+    cert_file: values.CertificateFile = None
+    """PEM file with the client certificate, and possibly its key."""
+    key_file: values.PrivateKeyFile = None
+    """PEM file with the key of the client certificate."""
+    insecure_skip_verify: bool = False
+    """Skip TLS certificate verification (insecure). For tests only; cannot be combined with ca_file."""
+
+
+class Cluster(PollSettings, JobSettings):
+    """One cluster to watch; any key of `jobs`, and of `poll` except `concurrency`, can be overridden for it."""
+
+    name: values.Name
+    """Unique; the value of the label `milvus_cluster`."""
+    url: addresses.Url
+    """Base URL of the API: https://api.cloud.zilliz.com, or a Milvus proxy (19530) or management port (9091)."""
+    api: Api = "v2"
+    """Generation of the API: v2 for Zilliz Cloud and Milvus 2.4 or newer, v1 for the old Zilliz control plane."""
+    cluster_id: values.Id = ""
+    """Zilliz Cloud: the cluster's id, such as in01-0123456789abcdef."""
+    project_id: values.Id = ""
+    """Zilliz Cloud: the project, for on-demand clusters; together with region_id, instead of cluster_id."""
+    region_id: values.Id = ""
+    """Zilliz Cloud: the region that goes with project_id."""
+    api_key: values.Secret = SecretStr("")
+    """An API key or user:password; best taken from the environment: ${ZILLIZ_API_KEY}."""
+    api_key_file: values.SecretFile = None
+    """A file that contains the key, instead of api_key; white space around it is ignored."""
+    databases: Annotated[tuple[values.Name, ...], AfterValidator(_check_unique)] = Field(
+        default=(), min_length=1, max_length=values.MAX_ITEMS
+    )
+    """The databases to list; without it, whatever the server lists by default."""
+    tls: Tls = Tls()
+    """TLS for the connection to this cluster, for an https url."""
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        problems = (*_identity_conflicts(self), *_key_conflicts(self), *_tls_conflicts(self))
+        if problems:
+            raise SettingsError(*problems)
+        if self.api_key_file is None:
+            return self
+        return self.model_copy(update={"api_key": values.context_of(info).read(self.api_key_file, values.secret_of)})
+
+    def identity(self) -> str:
+        """Return what makes it the same cluster, whatever its name: its ids, or its URL where it has none."""
+        ids = (self.cluster_id, self.project_id, self.region_id)
+        return "/".join(ids) if any(ids) else self.url
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""
+        key = self.api_key.get_secret_value()
+        password = key.partition(":")[2]
+        secrets = (key, "" if password == PUBLIC_PASSWORD else password)
+        return tuple(secret for secret in secrets if len(secret) >= MIN_REDACTED)
+
+
+def _identity_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
+    if cluster.cluster_id and cluster.project_id:
+        yield ("project_id",), "cannot be combined with cluster_id; remove one of them"
+    elif cluster.project_id and not cluster.region_id:
+        yield ("project_id",), "needs region_id as well"
+    elif cluster.region_id and not cluster.project_id:
+        yield ("region_id",), "needs project_id as well"
+    if cluster.api == "v1" and not cluster.cluster_id:
+        yield (), "needs cluster_id, because api is v1"
+    elif is_zilliz(cluster.url) and not (cluster.cluster_id or cluster.project_id):
+        yield (), "needs cluster_id, or project_id with region_id, because the url is one of Zilliz Cloud"
+
+
+def _key_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
+    has_key = bool(cluster.api_key.get_secret_value())
+    if has_key and cluster.api_key_file:
+        yield ("api_key_file",), "cannot be combined with api_key; remove one of them"
+    which = "cluster_id" if cluster.cluster_id else "project_id" if cluster.project_id else ""
+    reason = {"v1": "api is v1", "v2": f"{which} is given" if which else ""}.get(cluster.api)
+    if reason and not (has_key or cluster.api_key_file):
+        yield (), f"needs api_key or api_key_file, because {reason}"
+
+
+def _tls_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
+    tls = cluster.tls
+    if tls.key_file and not tls.cert_file:
+        yield ("tls", "key_file"), "needs cert_file as well"
+    if tls.insecure_skip_verify and tls.ca_file:
+        yield ("tls", "insecure_skip_verify"), "cannot be combined with ca_file; remove one of them"
+    if tls != Tls() and cluster.url.startswith("http:"):
+        yield ("tls",), "has no effect on an http:// url; use https:// or remove tls"
+
+
+def is_zilliz(url: str) -> bool:
+    """Return whether a URL is one of Zilliz Cloud."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return any(host == domain or host.endswith(f".{domain}") for domain in ZILLIZ_DOMAINS)
+
+
+def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("lists a database twice")
+    return names
+
+
+def _web_config(value: Any, info: ValidationInfo) -> Any:
+    path = values.file_path(value, info)
+    return load_web(path, values.context_of(info).environ) if isinstance(value, str) else value
+
+
+def _inherit(value: Any, info: ValidationInfo) -> Any:
+    """Give each cluster what the file sets in `poll` and `jobs`, unless the cluster overrides it."""
+    if value is None or value == []:
+        raise ValueError("is required; list at least one cluster, with its name and url")
+    if isinstance(value, str | dict):
+        raise ValueError("must be a list of clusters (- name: …)")  # noqa: TRY004  # for pydantic
+    if not isinstance(value, list):
+        return value
+    if len(value) > MAX_CLUSTERS:
+        raise ValueError(f"lists {len(value):,} clusters; at most {MAX_CLUSTERS:,} are allowed")
+    shared = {
+        name: getattr(section, name)
+        for section in (info.data.get("poll"), info.data.get("jobs"))
+        if section is not None
+        for name in section.model_fields_set & Cluster.model_fields.keys()
+    }
+    return [shared | item if isinstance(item, dict) else item for item in value]
+
+
+class Config(Section):
+    """Config of milvus-import-monitor. Durations are written 500ms, 30s, 1h30m or 2d; ${NAME} is a variable."""
+
+    listen: addresses.Listen = Field(default="127.0.0.1:19595", validate_default=True)
+    """Address of the monitor's pages and metrics: host:port, or :port for all interfaces; port 0 is any free one."""
+    web: Annotated[InstanceOf[WebConfig], BeforeValidator(_web_config), values.TEXT] = Field(
+        default_factory=WebConfig, alias="web_config"
+    )
+    """A file with TLS, basic auth and headers for these pages, in the format of Prometheus' exporter-toolkit."""
+    log: LogSection = LogSection()
+    """Format and level of the log."""
+    state: StateSection = Field(default={}, validate_default=True)
+    """Where the state is stored."""
+    poll: PollSection = PollSection()
+    """How clusters are polled, unless a cluster overrides it."""
+    jobs: JobSettings = JobSettings()
+    """When jobs are in trouble, unless a cluster overrides it."""
+    clusters: Annotated[tuple[Cluster, ...], BeforeValidator(_inherit)] = Field(
+        default=None, validate_default=True, json_schema_extra={"minItems": 1, "maxItems": MAX_CLUSTERS}
+    )
+    """The clusters to watch."""
+
+    _path: pathlib.Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: LoadContext | None, /) -> None:
+        """Remember the file."""
+        self._path = context.path if context else None
+
+    @property
+    def path(self) -> pathlib.Path | None:
+        """The file it was read from; None when it came from elsewhere."""
+        return self._path
+
+    def secrets(self) -> frozenset[str]:
+        """Return every text that must not be seen anywhere, for redaction.
+
+        That is each API key and, of a key that is `user:password`, the password too, the database's password, and each
+        user's password hash. Those shorter than `MIN_REDACTED` characters are left out.
+        """
+        secrets = {hashed for _, hashed in self.web.users}
+        secrets.update(secret for cluster in self.clusters for secret in cluster.secrets())
+        secrets.update(password_of(self.state.url.get_secret_value()))
+        return frozenset(secret for secret in secrets if len(secret) >= MIN_REDACTED)

@@ -1,8 +1,8 @@
-"""Text for Prometheus, kept ready for each cluster and joined when it is scraped."""
+"""Text for Prometheus: rendered when a poll changes something, joined when it is scraped."""
 
 from monitor.metrics.cluster import ClusterMetrics
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.families import FAMILIES, Family
-from monitor.metrics.own import OwnMetrics
+from monitor.metrics.process import ProcessMetrics
 
-__all__ = ["FAMILIES", "ClusterMetrics", "Exposition", "Family", "OwnMetrics"]
+__all__ = ["FAMILIES", "ClusterMetrics", "Exposition", "Family", "ProcessMetrics"]

@@ -1,192 +1,274 @@
-"""The metrics of one cluster, rendered by its polls and kept ready as text."""
+"""The metrics of one cluster: text that its polls keep ready."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from threading import Lock
 from typing import Final
 
-from monitor.config import Cluster
-from monitor.jobs import Difference, Picture
-from monitor.metrics.counts import Counts
-from monitor.metrics.jobs import JobSeries
-from monitor.metrics.samples import INDEX, by_family, labels, line
+import msgspec
 
-STALE_AFTER: Final = 5
+from monitor.config import Cluster
+from monitor.jobs import CollectionOutcome, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
+from monitor.metrics import families
+from monitor.metrics.counters import ClusterState
+from monitor.metrics.families import JOB_ETA, ClusterValues, Family, escape, label
+
+STALE_INTERVALS: Final = 5
 """Intervals for which the jobs seen last are shown; durations of the poll that saw them, where that took longer."""
 
-_TRANSITIONS: Final = INDEX["job_transitions_total"]
-_DURATIONS: Final = INDEX["job_duration_seconds"]
+COLLECTIONS_LIMIT: Final = 10_000
+"""Collections of one cluster whose finished jobs are counted, so that a server cannot fill the memory with names."""
+
+COLLECTION_SERIES: Final = 10_000
+"""Series of a cluster's collections that are always allowed: without series of jobs their sums are still wanted."""
+
+_JOB_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
+_MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
+_NO_OUTCOME: Final = CollectionOutcome()
+
+Text = tuple[bytes, ...]
+"""The lines of some families, one bytes object each."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterText:
-    """A cluster's text; it is replaced as a whole.
+class ClusterText(msgspec.Struct, frozen=True, gc=False):
+    """The text of a cluster, by family in the order of ``FAMILIES``.
 
     Attributes:
-        fresh: All of jobs and collections, by family in the order of ``JOB_FAMILIES``.
-        stale: What of it stays true when the cluster cannot be reached: failures, outcomes, counters.
-        about: The cluster itself, by family in the order of ``CLUSTER_FAMILIES``.
+        fresh: Everything.
+        stale: What stays true when the cluster cannot be polled: failures, outcomes, counters, the cluster itself.
         fresh_until: Until when ``fresh`` is to be shown, in seconds since the epoch.
     """
 
-    fresh: tuple[bytes, ...]
-    stale: tuple[bytes, ...]
-    about: tuple[bytes, ...]
+    fresh: Text
+    stale: Text
     fresh_until: float
 
-    def at(self, now: float) -> tuple[bytes, ...]:
-        """Return what is to be shown at a time, by family in the order of ``FAMILIES``."""
-        return (self.fresh if now <= self.fresh_until else self.stale) + self.about
+    def at(self, now: float) -> Text:
+        """Return what is to be shown at a time."""
+        return self.fresh if now <= self.fresh_until else self.stale
+
+
+class JobText(msgspec.Struct, frozen=True, gc=False):
+    """A rendered job: of each family its line, empty where it has none; labels and pace are for its time left."""
+
+    job: Job
+    lines: tuple[str, ...]
+    labels: str
+    pace: Pace | None
+    series: int
 
 
 class ClusterMetrics:
-    """Takes what each poll found and keeps ``text`` ready.
+    """Counts what polls find and keeps ``text`` ready for the next scrape.
 
     Args:
         cluster: The cluster.
         failure_kinds: Every kind of failure of a poll; each is exported from the start.
+        collections_limit: Collections whose finished jobs are counted.
+        collection_series: Series of collections that are allowed where ``series_per_cluster`` is smaller.
     """
 
-    def __init__(self, cluster: Cluster, failure_kinds: Iterable[str]) -> None:
-        self._lock = Lock()
-        self._cluster = cluster
-        self._who = labels(("milvus_cluster", cluster.name))
-        self._info = _info(cluster, self._who)
-        self._counts = Counts(self._who, failure_kinds)
-        self._picture = Picture()
-        self._rendered: Picture | None = None
-        self._up: bool | None = None
-        self._last_success: float | None = None
-        self._success_took = 0.0
-        self._last_duration: float | None = None
-        self._show(0.0)
+    def __init__(
+        self,
+        cluster: Cluster,
+        failure_kinds: Iterable[str],
+        *,
+        collections_limit: int = COLLECTIONS_LIMIT,
+        collection_series: int = COLLECTION_SERIES,
+    ) -> None:
+        self._lock = Lock()  # polls, the scheduler and reloads call from threads of their own
+        self._cluster_label = label("milvus_cluster", cluster.name)
+        self._state = ClusterState(cluster, Counter(dict.fromkeys(failure_kinds, 0)))
+        self._collections_limit = collections_limit
+        self._collection_series = collection_series
+        self._success_duration = 0.0
+        self._unfinished: dict[str, JobText] = {}
+        self._finished: dict[str, JobText] = {}
+        self._is_complete = False
+        self._render(_everything(Snapshot()), 0.0)
 
     def reconfigure(self, cluster: Cluster) -> None:
-        """Take over changed settings; what was counted and seen stays."""
+        """Apply changed settings; what was counted and seen stays."""
         with self._lock:
-            self._cluster = cluster
-            self._info = _info(cluster, self._who)
-            self._show(self._rendered_for)
+            self._state.cluster = cluster
+            self._render(_everything(self._state.snapshot), self._joined_at)
 
-    def restored(self, picture: Picture, now: float) -> None:
-        """Show what is known from before a restart: what lasts, until the next poll."""
+    def restore(self, snapshot: Snapshot, now: float) -> None:
+        """Show a snapshot of the store: after a restart what lasts of it, until the next poll."""
         with self._lock:
-            self._picture = picture
-            self._counts.know(picture.jobs.places())
-            self._show(now)
+            self._state.snapshot = snapshot
+            keys = {(job.database, job.collection) for job in snapshot.tracked.values()} | snapshot.outcomes.keys()
+            self._state.add_collections(sorted(keys), self._collections_limit)
+            self._render(_everything(snapshot), now)
 
-    def polled(self, difference: Difference, *, now: float, duration: float, bad_records: int) -> None:
-        """Show what a successful poll saw.
+    def poll_succeeded(self, diff: SnapshotDiff, *, now: float, duration: float, bad_records: int) -> None:
+        """Show what a successful poll changed in the snapshot that is shown.
 
         Args:
-            difference: What it changed.
-            now: When it was made.
+            diff: The change.
+            now: When the poll was made.
             duration: Seconds it took.
             bad_records: Records of its list that were no jobs.
         """
         with self._lock:
-            was_up, self._up = self._up, True
-            self._last_success = now
-            self._last_duration = self._success_took = duration
-            self._counts.polls += 1
-            was, self._picture = self._rendered, difference.picture
-            same = was is not None and self._picture.jobs is was.jobs and self._picture.outcomes is was.outcomes
-            if same and was_up and now < self._jobs.until and not bad_records:
-                self._show_cluster()
-                return
-            self._counts.bad_records += bad_records
-            self._counts.know([(one.job.database, one.job.collection) for one in difference.changed])
-            self._counts.count(difference.transitions)
-            self._show(now, _touched(difference) if difference.previous is was else None)
+            state = self._state
+            state.up = True
+            state.last_success = now
+            state.last_poll_duration = self._success_duration = duration
+            state.polls += 1
+            state.bad_records += bad_records
+            state.snapshot = diff.snapshot
+            state.add_collections([(job.database, job.collection) for job in diff.changed], self._collections_limit)
+            state.count_transitions(diff.transitions)
+            self._render(diff, now)
 
-    def failed(self, kind: str, *, now: float, duration: float) -> None:
-        """Show that a poll failed; the picture stays.
-
-        Args:
-            kind: The kind of error.
-            now: When it was made.
-            duration: Seconds it took.
-        """
+    def poll_failed(self, kind: str, *, now: float, duration: float) -> None:
+        """Show that a poll failed; the jobs stay, but for failures whose retention has passed."""
         with self._lock:
-            self._up = False
-            self._last_duration = duration
-            self._counts.polls += 1
-            self._counts.fail(kind)
-            if self._rendered is None:  # rendering the jobs has failed: the next poll that succeeds tries it again
-                self._show_rare()
-            else:
-                self._show(now)
+            state = self._state
+            state.up = False
+            state.last_poll_duration = duration
+            state.polls += 1
+            state.failures[kind] += 1
+            if self._is_complete:
+                self._join_jobs(now)
+            self._publish()
 
-    def missed(self, polls: int) -> None:
+    def poll_missed(self, polls: int) -> None:
         """Count polls that did not run."""
         with self._lock:
-            self._counts.missed += polls
-            self._show(self._rendered_for)
+            self._state.polls_missed += polls
+            self._publish()
 
-    def used(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
-        """Take over what was asked of the API so far, by endpoint; the next poll shows it."""
+    def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
+        """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
-            self._counts.used(requests, throttled)
+            self._state.requests = {**self._state.requests, **requests}
+            self._state.throttled = {**self._state.throttled, **throttled}
 
-    def _show(self, now: float, touched: Collection[str] | None = None) -> None:
-        """Render everything, as it is at a time; of the jobs, those touched may have changed, where these are known.
+    def _render(self, diff: SnapshotDiff, now: float) -> None:
+        """Render what has changed, and publish it.
 
-        What is rendered goes on from what was; where that has failed half-way, it begins anew.
+        A fault half-way leaves the published text as it was, and the next rendering begins anew from its snapshot.
         """
-        if self._rendered is None:
-            self._series, touched = JobSeries(self._who), None
-        self._rendered = None
-        self._rendered_for = now
-        counts, cluster = self._counts, self._cluster
-        self._jobs = self._series.render(cluster, self._picture, counts.finished, now, touched)
-        lasting = (*self._jobs.lasting, (_TRANSITIONS, counts.transitions), (_DURATIONS, counts.durations))
-        self._stale = by_family(lasting)
-        self._fresh = by_family((*self._jobs.present, *lasting))
-        self._rendered = self._picture
-        self._show_rare()
+        if not self._is_complete:
+            diff = _everything(diff.snapshot)
+        self._is_complete = False
+        if diff.baseline:
+            self._unfinished, self._finished = {}, {}
+        for job_id in diff.removed_ids:
+            self._unfinished.pop(job_id, None)
+            self._finished.pop(job_id, None)
+        for job in diff.changed:
+            texts, others = (self._finished, self._unfinished) if job.finished else (self._unfinished, self._finished)
+            others.pop(job.job_id, None)
+            if job.job_id in diff.snapshot.tracked:
+                texts[job.job_id] = self._render_job(job)
+            else:
+                texts.pop(job.job_id, None)
+        if diff.changes_something:
+            self._join_jobs(now)
+            self._render_collections()
+        else:
+            self._etas = self._render_etas(now)
+        if diff.baseline or diff.transitions:
+            self._transitions = self._render_families(families.TRANSITION_FAMILIES)
+        self._is_complete = True
+        self._publish()
 
-    def _show_rare(self) -> None:
-        """Render what most polls leave as it is of the cluster itself, beside the jobs as they are rendered."""
-        counts, up = self._counts, self._up
-        self._rare = (
-            b"" if up is None else line("cluster_up", self._who, int(up)),
-            self._info,
-            line("cluster_series_dropped", self._who, self._jobs.dropped),
-            line("polls_missed_total", self._who, counts.missed),
-            line("bad_records_total", self._who, counts.bad_records),
+    def _render_job(self, job: Job) -> JobText:
+        collection = f'{self._cluster_label},database="{escape(job.database)}",collection="{escape(job.collection)}"'
+        labels = f'{collection},job_id="{escape(job.job_id)}"'
+        by_last_label = {
+            "job_id": labels,
+            "state": f'{labels},state="{job.state}"',
+            "reason": f'{labels},reason="{job.failure or Failure.OTHER}"',
+        }
+        lines = [""] * len(families.UNFINISHED_FAMILIES) if job.finished else []
+        for family in families.TRACKED_FAMILIES if job.finished else _JOB_FAMILIES:
+            value = family.value(job)
+            line = "" if value is None else f"{family.full_name}{{{by_last_label[family.labels[-1]]}}} {value}\n"
+            lines.append(line)
+        pace = recent_pace(job)
+        series = len(lines) - lines.count("") + (pace is not None)
+        return JobText(job, tuple(lines), labels, pace, series)
+
+    def _join_jobs(self, now: float) -> None:
+        """Join the lines of jobs; where there is no room for all, of failures, then stalled jobs, then the oldest."""
+        room = self._state.cluster.series_per_cluster
+        shown_since = now - self._state.cluster.failed_retention
+        unfinished = list(self._unfinished.values())
+        finished = [text for text in self._finished.values() if (text.job.finished_at or 0.0) > shown_since]
+        dropped = 0
+        most = (len(unfinished) + len(finished)) * _MOST_SERIES
+        if most > room and sum(text.series for text in (*finished, *unfinished)) > room:
+            finished.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
+            unfinished.sort(key=lambda text: (not text.job.stalled, text.job.first_seen, text.job.job_id))
+            sums = list(accumulate([text.series for text in (*finished, *unfinished)], initial=0))
+            fitting = sum(total <= room for total in sums) - 1
+            unfinished = unfinished[: max(0, fitting - len(finished))]
+            finished = finished[:fitting]
+            dropped = sums[-1] - sums[fitting]
+        self._unfinished_lines, self._finished_lines = _join(unfinished), _join(finished)
+        self._shown, self._jobs_dropped, self._joined_at = unfinished, dropped, now
+        self._etas = self._render_etas(now)
+
+    def _render_etas(self, now: float) -> bytes:
+        lines = [
+            f"{JOB_ETA.full_name}{{{text.labels}}} {seconds}\n"
+            for text in self._shown
+            if text.pace is not None and (seconds := JOB_ETA.value(text.pace, now)) is not None
+        ]
+        return _encode("".join(lines))
+
+    def _render_collections(self) -> None:
+        """Render the series of collections; where there is no room for all, those whose latest import failed first."""
+        state = self._state
+        samples = [list(family.value(state)) for family in families.COLLECTION_FAMILIES]
+        room = max(state.cluster.series_per_cluster, self._collection_series)
+        self._collections_dropped = 0
+        if sum(map(len, samples)) > room:
+            series = Counter((labels[0], labels[1]) for family in samples for labels, _ in family)
+            outcomes = state.snapshot.outcomes
+            keys = sorted(series, key=lambda key: not outcomes.get(key, _NO_OUTCOME).last_failed)
+            fitting = sum(total <= room for total in accumulate(series[key] for key in keys))
+            shown = set[tuple[str, ...]](keys[:fitting])
+            samples = [[sample for sample in family if sample[0][:2] in shown] for family in samples]
+            self._collections_dropped = series.total() - sum(map(len, samples))
+        rendered = zip(families.COLLECTION_FAMILIES, samples, strict=True)
+        self._collections = tuple(_encode(family.render(self._cluster_label, of)) for family, of in rendered)
+
+    def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
+        return tuple([_encode(family.render(self._cluster_label, family.value(self._state))) for family in table])
+
+    def _publish(self) -> None:
+        """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
+        state = self._state
+        state.series_dropped = self._jobs_dropped + self._collections_dropped
+        jobs = map(bytes.__add__, self._unfinished_lines, self._finished_lines)
+        listed, *outcomes = self._collections
+        lasting = (*outcomes, *self._transitions, *self._render_families(families.CLUSTER_FAMILIES))
+        fresh_from = (state.last_success or 0.0) + self._success_duration
+        self.text = ClusterText(
+            fresh=(*jobs, self._etas, listed, *lasting),
+            stale=(*self._finished_lines, b"", b"", *lasting),
+            fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
-        self._show_cluster()
-
-    def _show_cluster(self) -> None:
-        """Render the cluster itself, of which every poll changes something, beside the jobs as they are rendered."""
-        who, counts = self._who, self._counts
-        up, info, dropped, missed, bad_records = self._rare
-        success, duration = self._last_success, self._last_duration
-        about = (
-            up,
-            info,
-            b"" if success is None else line("cluster_last_success_timestamp_seconds", who, success),
-            b"" if duration is None else line("cluster_last_poll_duration_seconds", who, duration),
-            dropped,
-            line("polls_total", who, counts.polls),
-            missed,
-            counts.failures,
-            bad_records,
-            counts.requests(),
-            counts.throttled,
-        )
-        fresh_from = (success or 0.0) + self._success_took
-        fresh_until = fresh_from + STALE_AFTER * max(self._cluster.interval, self._success_took)
-        self.text = ClusterText(self._fresh, self._stale, about, fresh_until)
 
 
-def _touched(difference: Difference) -> Collection[str]:
-    """Return the ids of the jobs that are not what they were, each once."""
-    return dict.fromkeys([*[one.job.job_id for one in difference.changed], *difference.removed])
+def _everything(snapshot: Snapshot) -> SnapshotDiff:
+    """Return a snapshot as a change of nothing."""
+    return SnapshotDiff(snapshot, None, changed=tuple(snapshot.tracked.values()))
 
 
-def _info(cluster: Cluster, who: str) -> bytes:
-    """Return the line that says which cluster it is."""
-    cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
-    info = labels(("cluster_id", cluster_id), ("url", cluster.url), ("api", cluster.api))
-    return line("cluster_info", f"{who},{info}", 1)
+def _join(texts: Sequence[JobText]) -> Text:
+    """Return the lines of some jobs, family by family."""
+    if not texts:
+        return (b"",) * len(_JOB_FAMILIES)
+    return tuple([_encode("".join(lines)) for lines in zip(*[text.lines for text in texts], strict=True)])
+
+
+def _encode(text: str) -> bytes:
+    """Return a text as it is sent; half a character becomes ``?``."""
+    return text.encode("utf-8", "replace")

@@ -4,21 +4,30 @@ from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from monitor.accept import weights
 from monitor.metrics.cluster import ClusterMetrics
-from monitor.metrics.families import FAMILIES, Family
+from monitor.metrics.families import FAMILIES
 
-TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
+OPENMETRICS: Final = openmetrics.CONTENT_TYPE_LATEST
+
+
+def _headers(suffix: str) -> list[bytes]:
+    """Return the comments above each family, whose name is written without a suffix."""
+    names = [(family.full_name.removesuffix(suffix), family) for family in FAMILIES]
+    return [f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode() for name, family in names]
+
+
+_HEADERS: Final = {TEXT: _headers(""), OPENMETRICS: _headers("_total")}
 
 
 class Exposition:
     """Answers scrapes. It waits for nobody: it joins what is ready.
 
     Args:
-        registry: The daemon's own metrics.
+        registry: The metrics of the process.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -34,30 +43,25 @@ class Exposition:
 
         Args:
             accept: The request's ``Accept`` header: OpenMetrics where it asks for it, else the text format.
-            now: Seconds since the epoch: jobs of a cluster long out of reach are left out.
+            now: Seconds since the epoch: jobs of a cluster that has been out of reach for long are left out.
         """
-        openmetrics = wants_openmetrics(accept)
-        heads = _OPENMETRICS_HEADS if openmetrics else _TEXT_HEADS
+        content_type = choose_format(accept)
         texts = [cluster.text.at(now) for cluster in self._clusters]
         parts: list[bytes] = []
-        for index, head in enumerate(heads):
-            parts.append(head)
+        for index, header in enumerate(_HEADERS[content_type]):
+            parts.append(header)
             parts.extend([text[index] for text in texts])
-        parts.append(generate_openmetrics(self._registry) if openmetrics else generate_latest(self._registry))  # type: ignore[no-untyped-call]
-        return b"".join(parts), OPENMETRICS if openmetrics else TEXT
+        if content_type == OPENMETRICS:
+            parts.append(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call]
+        else:
+            parts.append(generate_latest(self._registry))
+        return b"".join(parts), content_type
 
 
-def wants_openmetrics(accept: str) -> bool:
-    """Say whether an ``Accept`` header prefers OpenMetrics to the text format (RFC 9110, 12.5.1)."""
-    wanted = weights(accept)
-    openmetrics = wanted.get("application/openmetrics-text", 0.0)
-    text = next((wanted[media] for media in ("text/plain", "text/*", "*/*") if media in wanted), 0.0)
-    return openmetrics > 0 and openmetrics >= text
-
-
-def _head(family: Family, name: str) -> bytes:
-    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
-
-
-_TEXT_HEADS: Final = tuple(_head(family, family.full_name) for family in FAMILIES)
-_OPENMETRICS_HEADS: Final = tuple(_head(family, family.full_name.removesuffix("_total")) for family in FAMILIES)
+def choose_format(accept: str) -> str:
+    """Return our content type of the format that prometheus-client chooses for an ``Accept`` header."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except TypeError:  # from comparing a version that is not a number
+        return TEXT
+    return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT

@@ -1,111 +1,214 @@
-"""Every metric that is kept as text for each cluster: its name, type, labels and meaning."""
+"""Every metric of a cluster: name, type, labels, help, and the function that gives its value.
 
+A new metric is a new row in one of the tables below. All have the label ``milvus_cluster`` and the prefix
+``milvus_import_``; timestamps are rounded to milliseconds and ratios to six digits.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cached_property
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from monitor.jobs import Job, JobState, Pace
+from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, Histogram
+
+Samples = Iterable[tuple[tuple[str, ...], Any]]
+"""Of each sample the values of its labels beside ``milvus_cluster``, and a number or a histogram."""
+
+JobValue = Callable[[Job], object]
+"""Gives the value of a job, None where the job has none."""
+
+ClusterValues = Callable[[ClusterState], Samples]
+
+Value = TypeVar("Value")
+
+_ENUMERATED: Final = frozenset({"state", "from_state", "to_state", "reason", "endpoint"})
+"""Labels that have only values of ours, which need no escaping."""
+
+_BOUNDS: Final = tuple(f'le="{bound}"' for bound in (*DURATION_BUCKETS, "+Inf"))
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+@dataclass(frozen=True)
+class Family(Generic[Value]):
     """One metric.
 
     Attributes:
-        name: As in a query, without the prefix ``milvus_import_``; a counter's ends in ``_total``.
         type: Prometheus' type.
-        help: One line.
+        name: As in a query, without the prefix ``milvus_import_``; a counter's ends in ``_total``.
         labels: The labels beside ``milvus_cluster``.
+        help: One line.
+        value: Gives the value.
     """
 
-    name: str
     type: Literal["gauge", "counter", "histogram"]
+    name: str
+    labels: tuple[str, ...]
     help: str
-    labels: tuple[str, ...] = ()
+    value: Value
 
-    @property
+    @cached_property
     def full_name(self) -> str:
         """The name as in a query."""
         return f"milvus_import_{self.name}"
 
+    @cached_property
+    def _line(self) -> str:
+        labels = "".join([f',{name}="%s"' for name in self.labels])
+        return f"{self.full_name}{{%s{labels}}} %s\n"
+
+    @cached_property
+    def _is_enumerated(self) -> bool:
+        return _ENUMERATED.issuperset(self.labels)
+
+    def render(self, cluster_label: str, samples: Samples) -> str:
+        """Return the lines of some samples of a cluster, whose label is rendered already."""
+        line = self._line
+        if self.type == "histogram":
+            return "".join([self._render_histogram(cluster_label, *sample) for sample in samples])
+        if self._is_enumerated:
+            return "".join([line % (cluster_label, *values, value) for values, value in samples])
+        return "".join([line % (cluster_label, *map(escape, values), value) for values, value in samples])
+
+    def _render_histogram(self, cluster_label: str, values: tuple[str, ...], histogram: Histogram) -> str:
+        name, labels = self.full_name, ",".join([cluster_label, *map(label, self.labels, values)])
+        counts = histogram.buckets()
+        lines = [f"{name}_bucket{{{labels},{bound}}} {count}\n" for bound, count in zip(_BOUNDS, counts, strict=True)]
+        return f"{''.join(lines)}{name}_count{{{labels}}} {counts[-1]}\n{name}_sum{{{labels}}} {histogram.sum}\n"
+
+
+def escape(value: str) -> str:
+    """Return the value of a label as it stands between quotes."""
+    if "\\" not in value and '"' not in value and "\n" not in value:
+        return value
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def label(name: str, value: str) -> str:
+    """Return a label pair."""
+    return f'{name}="{escape(value)}"'
+
+
+def _one(value: object) -> Samples:
+    return () if value is None else (((), value),)
+
+
+def _by_label(values: Mapping[str, object]) -> Samples:
+    return [((key,), value) for key, value in values.items()]
+
+
+def _finished(state: ClusterState) -> Samples:
+    return [((*key, end), count) for key, ends in state.finished.items() for end, count in ends.items()]
+
+
+def _last_failed(state: ClusterState) -> Samples:
+    outcomes = state.snapshot.outcomes.items()
+    return [(key, int(outcome.last_failed)) for key, outcome in outcomes if outcome.last_failed is not None]
+
+
+def _last_completed(state: ClusterState) -> Samples:
+    times = [(key, outcome.last_completed_at) for key, outcome in state.snapshot.outcomes.items()]
+    return [(key, f"{seconds:.3f}") for key, seconds in times if seconds is not None]
+
+
+def _seconds_left(pace: Pace, now: float) -> int | None:
+    """Give whole seconds; None once the job has stood still for so long that it would be a guess."""
+    return None if now > pace.valid_until else max(0, int(pace.done_at) - int(now))
+
+
+def _info(state: ClusterState) -> Samples:
+    """Give id, URL and API; of an on-demand cluster project and region are the id."""
+    cluster = state.cluster
+    cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
+    return [((cluster_id, cluster.url, cluster.api), 1)]
+
 
 _COLLECTION: Final = ("database", "collection")
-_JOB: Final = ("database", "collection", "job_id")
+_COLLECTION_STATE: Final = (*_COLLECTION, "state")
+_JOB: Final = (*_COLLECTION, "job_id")
+_JOB_STATE: Final = (*_JOB, "state")
 
-JOB_FAMILIES: Final = (
-    Family("jobs", "gauge", "Import jobs in the latest list.", (*_COLLECTION, "state")),
-    Family("job_progress_ratio", "gauge", "Progress of an unfinished import job, 0 to 1.", _JOB),
-    Family(
-        "job_state",
-        "gauge",
-        "1 for the current state of an unfinished import job, or of one that failed or vanished lately.",
-        (*_JOB, "state"),
-    ),
-    Family("job_failed", "gauge", "1 for an import job that failed lately, with its reason.", (*_JOB, "reason")),
-    Family(
-        "job_stalled",
-        "gauge",
-        "1 while an import job has made no progress for longer than the limit of its state.",
-        (*_JOB, "state"),
-    ),
-    Family("job_first_seen_timestamp_seconds", "gauge", "When an unfinished import job was first seen.", _JOB),
-    Family(
-        "job_last_change_timestamp_seconds",
-        "gauge",
-        "When an unfinished import job last changed its state or made progress.",
-        _JOB,
-    ),
-    Family("job_imported_rows", "gauge", "Rows that an unfinished import job has imported.", _JOB),
-    Family("job_total_rows", "gauge", "Rows that an unfinished import job has in all.", _JOB),
-    Family("job_eta_seconds", "gauge", "Estimated time left of an import job at its recent pace.", _JOB),
-    Family(
-        "jobs_finished_total",
-        "counter",
-        "Import jobs that completed, failed or vanished since the monitor started.",
-        (*_COLLECTION, "state"),
-    ),
-    Family(
-        "job_transitions_total",
-        "counter",
-        "Transitions of import jobs recorded since the monitor started.",
-        ("from_state", "to_state"),
-    ),
-    Family(
-        "job_duration_seconds",
-        "histogram",
-        "Time from the first poll that saw an import job unfinished to the one that saw it finished.",
-        ("state",),
-    ),
-    Family(
-        "collection_last_finished_failed",
-        "gauge",
-        "1 when the collection's most recent finished import job failed, 0 when it completed.",
-        _COLLECTION,
-    ),
-    Family(
-        "collection_last_completed_timestamp_seconds",
-        "gauge",
-        "When an import job of the collection last completed.",
-        _COLLECTION,
-    ),
+# fmt: off
+UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
+    Family("gauge", "job_progress_ratio", _JOB, "Progress of an unfinished import job, 0 to 1.",
+           lambda job: None if job.progress is None else f"{job.progress:.6g}"),
+    Family("gauge", "job_stalled", _JOB_STATE,
+           "1 while an import job has made no progress for longer than the limit of its state.",
+           lambda job: int(job.stalled)),
+    Family("gauge", "job_first_seen_timestamp_seconds", _JOB, "When an unfinished import job was first seen.",
+           lambda job: f"{job.first_seen:.3f}"),
+    Family("gauge", "job_last_change_timestamp_seconds", _JOB,
+           "When an unfinished import job last changed its state or made progress.",
+           lambda job: f"{job.last_change:.3f}"),
+    Family("gauge", "job_imported_rows", _JOB, "Rows that an unfinished import job has imported.",
+           lambda job: job.imported_rows),
+    Family("gauge", "job_total_rows", _JOB, "Rows that an unfinished import job has in all.",
+           lambda job: job.total_rows),
 )
-"""What is told of jobs and collections."""
+"""Of each unfinished job: rendered when the job changes."""
 
-CLUSTER_FAMILIES: Final = (
-    Family("cluster_up", "gauge", "1 when the last poll of the cluster succeeded."),
-    Family("cluster_info", "gauge", "1, with the cluster's id, URL and API.", ("cluster_id", "url", "api")),
-    Family("cluster_last_success_timestamp_seconds", "gauge", "When a poll of the cluster last succeeded."),
-    Family("cluster_last_poll_duration_seconds", "gauge", "How long the last poll of the cluster took."),
-    Family("cluster_series_dropped", "gauge", "Series left out because of series_per_cluster."),
-    Family("polls_total", "counter", "Polls of the cluster."),
-    Family("polls_missed_total", "counter", "Polls that did not run because the previous one was still running."),
-    Family("poll_failures_total", "counter", "Polls that failed, by the kind of error.", ("reason",)),
-    Family("bad_records_total", "counter", "Records of the cluster's lists that were no import jobs and were skipped."),
-    Family("api_requests_total", "counter", "Requests sent to the cluster's API.", ("endpoint",)),
-    Family(
-        "api_throttled_seconds_total",
-        "counter",
-        "Time waited because of a rate limit, ours or the server's.",
-        ("endpoint",),
-    ),
+TRACKED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
+    Family("gauge", "job_state", _JOB_STATE,
+           "1 for the current state of an unfinished import job, or of one that failed or vanished lately.",
+           lambda _: 1),
+    Family("gauge", "job_failed", (*_JOB, "reason"), "1 for an import job that failed lately, with its reason.",
+           lambda job: 1 if job.state is JobState.FAILED else None),
 )
-"""What is told of the cluster itself and of its polls: each poll changes some of it."""
+"""Of each unfinished, failed or vanished job: rendered when the job changes."""
 
-FAMILIES: Final = (*JOB_FAMILIES, *CLUSTER_FAMILIES)
+JOB_ETA: Final = Family("gauge", "job_eta_seconds", _JOB,
+                        "Estimated time left of an import job at its recent pace.", _seconds_left)
+"""Of each unfinished job whose pace is known: rendered at each poll, for it depends on the clock."""
+
+COLLECTION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("gauge", "jobs", _COLLECTION_STATE, "Import jobs in the latest list.",
+           lambda state: state.snapshot.counts.items()),
+    Family("counter", "jobs_finished_total", _COLLECTION_STATE,
+           "Import jobs that completed, failed or vanished since the monitor started.", _finished),
+    Family("gauge", "collection_last_finished_failed", _COLLECTION,
+           "1 when the collection's most recent finished import job failed, 0 when it completed.", _last_failed),
+    Family("gauge", "collection_last_completed_timestamp_seconds", _COLLECTION,
+           "When an import job of the collection last completed.", _last_completed),
+)
+"""Of each collection: rendered when a job has changed. The first is dropped when the cluster cannot be polled."""
+
+TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("counter", "job_transitions_total", ("from_state", "to_state"),
+           "Transitions of import jobs recorded since the monitor started.", lambda state: state.transitions.items()),
+    Family("histogram", "job_duration_seconds", ("state",),
+           "Time from the first poll that saw an import job unfinished to the one that saw it finished.",
+           lambda state: _by_label(state.durations)),
+)
+"""Of all jobs of a cluster: rendered when there are transitions."""
+
+CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("gauge", "cluster_up", (), "1 when the last poll of the cluster succeeded.",
+           lambda state: _one(None if state.up is None else int(state.up))),
+    Family("gauge", "cluster_info", ("cluster_id", "url", "api"), "1, with the cluster's id, URL and API.", _info),
+    Family("gauge", "cluster_last_success_timestamp_seconds", (), "When a poll of the cluster last succeeded.",
+           lambda state: _one(state.last_success)),
+    Family("gauge", "cluster_last_poll_duration_seconds", (), "How long the last poll of the cluster took.",
+           lambda state: _one(state.last_poll_duration)),
+    Family("gauge", "cluster_series_dropped", (), "Series left out because of series_per_cluster.",
+           lambda state: _one(state.series_dropped)),
+    Family("counter", "polls_total", (), "Polls of the cluster.", lambda state: _one(state.polls)),
+    Family("counter", "polls_missed_total", (),
+           "Polls that did not run because the previous one was still running.",
+           lambda state: _one(state.polls_missed)),
+    Family("counter", "poll_failures_total", ("reason",), "Polls that failed, by the kind of error.",
+           lambda state: _by_label(state.failures)),
+    Family("counter", "bad_records_total", (),
+           "Records of the cluster's lists that were no import jobs and were skipped.",
+           lambda state: _one(state.bad_records)),
+    Family("counter", "api_requests_total", ("endpoint",), "Requests sent to the cluster's API.",
+           lambda state: _by_label(state.requests)),
+    Family("counter", "api_throttled_seconds_total", ("endpoint",),
+           "Time waited because of a rate limit, ours or the server's.",
+           lambda state: _by_label(state.throttled)),
+)
+"""Of the cluster itself: rendered at each poll."""
+
+FAMILIES: Final[tuple[Family[Any], ...]] = (
+    *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES, *CLUSTER_FAMILIES,
+)
+# fmt: on
+"""All of them, in the order of the exposition."""

@@ -1,16 +1,16 @@
-"""A fake import API of all generations, with jobs that live realistic lives and with scripted trouble.
+"""A simulated import API of all generations, with realistic job lifecycles and scripted troubles.
 
-It imports nothing of the monitor. `World` holds the clusters, `SimulatorServer` serves them over HTTP.
+It imports nothing of the monitor. `World` contains the clusters, `SimulatorServer` serves them over HTTP.
 """
 
-from monitor.simulator.cluster import Generation, SimulatedCluster
+from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import snippet
-from monitor.simulator.job import SimulatedJob
-from monitor.simulator.lives import Life, Phase, State
+from monitor.simulator.dialects import Generation
+from monitor.simulator.lifecycles import Life, Phase, State
 from monitor.simulator.reasons import REASONS
 from monitor.simulator.server import SimulatorServer
-from monitor.simulator.trouble import Trouble
-from monitor.simulator.world import Truth, World
+from monitor.simulator.troubles import Trouble
+from monitor.simulator.world import World
 
 __all__ = [
     "REASONS",
@@ -18,11 +18,9 @@ __all__ = [
     "Life",
     "Phase",
     "SimulatedCluster",
-    "SimulatedJob",
     "SimulatorServer",
     "State",
     "Trouble",
-    "Truth",
     "World",
     "snippet",
 ]

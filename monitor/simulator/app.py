@@ -1,123 +1,96 @@
-"""The HTTP application: from a request to its answer, true or not."""
+"""The HTTP application: the import API of all clusters, the account API and the control endpoint."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-import asyncio
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.answers import NOT_FOUND, PLAIN, Answer, BadRequest
-from monitor.simulator.control import Control
-from monitor.simulator.lies import lie
-from monitor.simulator.pages import PageCache
-from monitor.simulator.routes import DIALECTS, find
-from monitor.simulator.visit import Visit, visit
-from monitor.simulator.wire import Wire
-from monitor.simulator.zilliz import clusters_page, projects
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from monitor.simulator.cluster import SimulatedCluster
-    from monitor.simulator.trouble import Trouble
-    from monitor.simulator.wire import Receive, Send
-    from monitor.simulator.world import World
+from monitor.simulator.account import account_routes, clusters_of_key
+from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.control import control_routes, error_handlers
+from monitor.simulator.dialects import DIALECTS
+from monitor.simulator.request_context import RequestContext
+from monitor.simulator.responses import not_found
+from monitor.simulator.world import World
 
 _LARGEST_REQUEST = 1 << 20
-_CONTROL_PLANE = {"/v2/clusters": "clusters", "/v2/projects": "projects"}
-_ZILLIZ = DIALECTS["zilliz"]
+"""Bytes; import requests are a few hundred."""
+_MANAGEMENT = ("/simulator", "/v2/clusters", "/v2/projects")
+_CLUSTER_PREFIX = "/clusters/"
+_HOSTED_ENDPOINTS = frozenset(
+    endpoint for dialect in DIALECTS.values() if dialect.hosted for endpoint in dialect.endpoints
+)
 
 
 class SimulatorApp:
-    """An ASGI application that serves a `World`.
+    """An ASGI application that serves a `World`."""
 
-    Attributes:
-        base_url: Where it is reached.
-        stopping: Set it to send away whoever still waits.
-    """
-
-    def __init__(self, world: World, default_cluster: str | None = None) -> None:
-        self.base_url = ""
-        self.stopping = asyncio.Event()
+    def __init__(self, world: World, base_url: str) -> None:
         self._world = world
-        self._default = default_cluster
-        self._pages = PageCache()
-        self._control = Control(world)
+        self._management = Starlette(
+            routes=[*control_routes(world, base_url), *account_routes(world, base_url)],
+            exception_handlers=error_handlers(base_url),
+        )
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        wire = Wire(receive, send, scope["state"]["transport"], self.stopping)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > _LARGEST_REQUEST:
-                await wire.answer(Answer(413, b"request entity too large", PLAIN, ((b"connection", b"close"),)))
-                return
-        with self._world.lock:
-            answer, trouble, visited = self._respond(scope, body)
-        if answer is not None:
-            await wire.answer(answer)
-        elif trouble is not None and visited is not None:
-            await wire.play(trouble.kind, trouble.parameters, visited)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"].startswith(_MANAGEMENT):
+            await self._management(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        body = await _read_body(request)
+        respond = Response("request entity too large", 413) if body is None else self._respond(request, body)
+        await respond(scope, receive, send)
 
-    def _respond(self, scope: Mapping[str, Any], body: bytes) -> tuple[Answer | None, Trouble | None, Visit | None]:
-        world, method, path, query = self._world, scope["method"], scope["path"], scope["query_string"]
-        if path.startswith("/simulator"):
-            return self._control.respond(method, path, body, self.base_url), None, None
-        headers = dict(scope["headers"])
-        if method == "GET" and path in _CONTROL_PLANE:
-            endpoint = _CONTROL_PLANE[path]
-            world.requests[endpoint] += 1
-            visited, script = self._control_plane(endpoint, query, headers), world.script
-        else:
-            try:
-                route = find(world, self._default, method, path, query, body)
-            except BadRequest as refused:
-                return _ZILLIZ.refusal(refused.code, refused.message), None, None
-            if route is None:
-                world.requests["unknown path"] += 1
-                return NOT_FOUND, None, None
-            cluster = route.cluster
+    def _respond(self, request: Request, body: bytes) -> ASGIApp:
+        path, cluster = request.url.path, None
+        if path.startswith(_CLUSTER_PREFIX):
+            cluster_id, _, rest = path.removeprefix(_CLUSTER_PREFIX).partition("/")
+            path, cluster = f"/{rest}", self._world.clusters.get(cluster_id)
             if cluster is None:
-                world.requests["unknown cluster"] += 1
-                return self._no_such_cluster(route.fields, headers), None, None
-            cluster.requests[route.endpoint] += 1
-            visited, script = visit(route, cluster, self._pages, world.now(), headers), cluster.script
-        world.lock.notify_all()
-        trouble = script.next(visited.endpoint, world.now()) if script else None
-        if trouble is None:
-            return visited.truth(), None, None
-        return lie(trouble, visited), trouble, visited
+                return not_found()
+        route = f"{request.method} {path}"
+        try:
+            fields = {**request.query_params, **msgspec.json.decode(body or b"{}", type=dict[str, Any])}
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return DIALECTS["zilliz"].error(1801, f"can only accept json format request, error: {error}")
+        cluster = cluster or self._requested_cluster(fields)
+        if cluster is None:
+            return self._unknown_cluster(request, fields) if route in _HOSTED_ENDPOINTS else not_found()
+        if route not in cluster.dialect.endpoints:
+            return not_found()
+        endpoint = cluster.dialect.endpoints[route]
+        context = RequestContext(cluster, endpoint, fields, request.headers)
+        trouble = cluster.record_request(endpoint)
+        return trouble.respond(context, **trouble.parameters) if trouble else context.respond()
 
-    def _control_plane(self, endpoint: str, query: bytes, headers: Mapping[bytes, bytes]) -> Visit:
-        def truth() -> Answer:
-            clusters = self._own(headers)
-            if clusters is None:
-                return _ZILLIZ.unauthorized()
-            if endpoint == "projects":
-                return projects(clusters)
-            try:
-                return clusters_page(clusters, dict(parse_qsl(query.decode("ascii", "replace"))), self.base_url)
-            except BadRequest as refused:
-                return _ZILLIZ.refusal(refused.code, refused.message)
+    def _requested_cluster(self, fields: Mapping[str, Any]) -> SimulatedCluster | None:
+        """Return the Zilliz Cloud cluster that the fields name: by its id, or by project and region."""
+        if fields.get("clusterId"):
+            cluster = self._world.clusters.get(str(fields["clusterId"]))
+            return cluster if cluster and cluster.dialect.hosted else None
+        place = (fields.get("projectId"), fields.get("regionId"))
+        hosted = self._world.hosted_clusters() if any(place) else ()
+        return next((cluster for cluster in hosted if place == (cluster.project_id, cluster.region_id)), None)
 
-        return Visit(_ZILLIZ, endpoint, truth)
-
-    def _own(self, headers: Mapping[bytes, bytes]) -> list[SimulatedCluster] | None:
-        """Returns the Zilliz Cloud clusters of a key, or None when there are none."""
-        key = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
-        in_cloud = [cluster for cluster in self._world.clusters.values() if cluster.generation in ("zilliz", "v1")]
-        own = [cluster for cluster in in_cloud if not cluster.api_key or cluster.api_key == key]
-        return own if own or not in_cloud else None
-
-    def _no_such_cluster(self, fields: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Answer:
-        if self._own(headers) is None:
-            return _ZILLIZ.unauthorized()
-        cluster_id = fields.get("clusterId")
+    def _unknown_cluster(self, request: Request, fields: Mapping[str, Any]) -> Response:
+        zilliz, cluster_id = DIALECTS["zilliz"], fields.get("clusterId")
+        if clusters_of_key(self._world, request.headers.get("authorization", "")) is None:
+            return zilliz.unauthorized()
         if not cluster_id and not fields.get("projectId"):
-            return _ZILLIZ.refusal(80000, "Incorrect parameter: clusterId")
-        return _ZILLIZ.refusal(96025, f"The cluster does not exist. clusterId: {cluster_id}")
+            return zilliz.error(80000, "Incorrect parameter: clusterId")
+        return zilliz.error(96025, f"The cluster does not exist. clusterId: {cluster_id}")
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Return the body of a request, or None where it is too large."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_REQUEST:
+            return None
+    return body

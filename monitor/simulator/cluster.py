@@ -1,128 +1,61 @@
-"""One simulated cluster: its jobs, what its server still remembers of them, its troubles and its counters."""
+"""A simulated cluster: its jobs, its troubles, and how many requests it received."""
 
-from __future__ import annotations
-
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from monitor.simulator.crowd import Crowd
-from monitor.simulator.ids import JobIds, mix
-from monitor.simulator.job import Row, SimulatedJob
-from monitor.simulator.lives import FOREVER, TERMINAL, VANISHED, Life
-from monitor.simulator.trouble import Script
+from monitor.simulator.job import JobStatus, SimulatedJob
+from monitor.simulator.job_generator import generate_jobs
+from monitor.simulator.lifecycles import TERMINAL, Life, State
+from monitor.simulator.random_bits import mix
+from monitor.simulator.troubles import ScheduledTrouble, Trouble
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
-
-    from monitor.simulator.lives import Moment
-    from monitor.simulator.trouble import Trouble
-
-Generation = Literal["zilliz", "milvus", "v1", "milvus-2.3"]
-GENERATIONS: tuple[Generation, ...] = ("zilliz", "milvus", "v1", "milvus-2.3")
-RETENTION = {"zilliz": FOREVER, "milvus": 10_800.0, "v1": FOREVER, "milvus-2.3": 86_400.0}
-"""How many seconds the server remembers a finished job: 3 h, 24 h on 2.3, and Zilliz Cloud documents no limit."""
+    from monitor.simulator.dialects.base import Dialect
 
 _CREATED = attrgetter("job.created")
-_ADDED_BY_HAND = 10**9
-"""Jobs of the crowd are numbered from 0, those that were added one by one from here."""
+_FIRST_ADDED = 10**9
+"""Generated jobs are numbered from 0, added ones from here."""
 
 
-class Listing(NamedTuple):
-    """What a cluster lists, newest job first, and until when (in seconds since the epoch) that holds."""
-
-    rows: list[Row]
-    until: float
-
-
+@dataclass(eq=False)
 class SimulatedCluster:
-    """A cluster of a `World`; made by `World.add_cluster`. All methods may be called from any thread.
+    """A cluster of a `World`, made by `World.add_cluster`. All methods are thread-safe.
 
     Attributes:
-        id: The cluster id.
-        generation: Which API it speaks.
-        api_key: The only key it takes (an API key, or `user:password`), or None to take any.
-        databases: The names of its databases.
-        project_id: The project it belongs to, on Zilliz Cloud.
-        region_id: The region it runs in, on Zilliz Cloud.
-        speed: How many simulated seconds pass in one second.
-        status: What the list of clusters says of it.
-        paging_as_text: Whether v1 writes its paging fields as strings.
-        requests: How often each endpoint was asked.
-        version: Grows with every change made by hand.
+        api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
+        seed: Decides everything about it that looks random.
+        retention: How many seconds it remembers a finished job.
+        status: Its status in the account API of Zilliz Cloud.
+        paging_as_text: Whether API v1 writes its paging fields as strings.
+        requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
     """
 
-    __slots__ = (
-        "_added",
-        "_clock",
-        "_crowd",
-        "_gone",
-        "_jobs",
-        "_retention",
-        "api_key",
-        "databases",
-        "generation",
-        "id",
-        "ids",
-        "lock",
-        "paging_as_text",
-        "project_id",
-        "region_id",
-        "requests",
-        "script",
-        "seed",
-        "speed",
-        "status",
-        "version",
-    )
-
-    def __init__(  # noqa: PLR0913 - a record with a field for each fact the API tells
-        self,
-        cluster_id: str,
-        *,
-        generation: Generation,
-        api_key: str | None,
-        seed: int,
-        clock: Callable[[], float],
-        speed: float,
-        lock: threading.Condition,
-        retention: float | None = None,
-        databases: Sequence[str] = ("default",),
-    ) -> None:
-        if generation not in GENERATIONS:
-            raise ValueError(f"no generation {generation!r}; there are {', '.join(GENERATIONS)}")
-        self.id = cluster_id
-        self.generation = generation
-        self.api_key = api_key
-        self._retention = RETENTION[generation] if retention is None else retention
-        self.databases = tuple(databases)
-        self.project_id = f"proj-{mix(seed, 1):016x}"
-        self.region_id = "aws-us-west-2"
-        self.status = "RUNNING"
-        self.paging_as_text = False
-        self.requests: Counter[str] = Counter()
-        self.script = Script()
-        self.version = 0
-        self.seed = seed
-        self.ids = JobIds(generation, seed)
-        self.lock = lock
-        self._clock = clock
-        self.speed = speed
-        self._crowd: Crowd | None = None
-        self._jobs: dict[str, SimulatedJob] = {}
-        self._gone: dict[str, SimulatedJob] = {}
-        self._added = _ADDED_BY_HAND
+    id: str
+    generation: str
+    dialect: "Dialect"
+    api_key: str | None
+    seed: int
+    clock: Callable[[], float]
+    lock: threading.Condition
+    retention: float
+    databases: tuple[str, ...]
+    region_id: str = "aws-us-west-2"
+    status: str = "RUNNING"
+    paging_as_text: bool = False
+    requests: Counter[str] = field(default_factory=Counter)
+    _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
+    _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))
+    _added: int = _FIRST_ADDED
+    _troubles: list[ScheduledTrouble] = field(default_factory=list)
 
     @property
-    def retention(self) -> float:
-        """For how many (simulated) seconds a finished job is remembered."""
-        return self._retention
-
-    @retention.setter
-    def retention(self, seconds: float) -> None:
-        self.touch()
-        self._retention = seconds
+    def project_id(self) -> str:
+        """Its project on Zilliz Cloud."""
+        return f"proj-{mix(self.seed, 1):016x}"
 
     def add_job(
         self,
@@ -135,176 +68,91 @@ class SimulatedCluster:
         total_rows: int = 100_000,
         created: float | None = None,
     ) -> SimulatedJob:
-        """Adds a job, which begins its life now.
+        """Add a job, which starts now unless `created` is given, and by default completes after a minute.
 
-        Args:
-            life: What becomes of it; by default it completes after a minute.
-            job_id: Its id; by default a new one in the manner of the generation.
-            collection: The collection it imports into.
-            database: The database of that collection.
-            files: Its files, or how many.
-            total_rows: How many rows they hold.
-            created: When its life began, in seconds since the epoch, if not now.
+        Without `job_id` it gets a new one; `files` are its files, or their number.
         """
         with self.lock:
             if job_id is None:
-                job_id = self.ids.id(self._added)
+                job_id = self.dialect.job_id(self.seed, self._added)
                 self._added += 1
             if isinstance(files, int):
                 files = tuple(f"{collection}/part-{index}.parquet" for index in range(files))
-            now = self.touch()
+            created = self.clock() if created is None else created
+            life = life or Life.completing()
             job = SimulatedJob(
-                self,
-                job_id,
-                life or Life.completing(),
-                now if created is None else created,
-                collection,
-                database,
-                files,
-                total_rows,
+                job_id, collection, database, files, total_rows, created, (created, life), clock=self.clock
             )
             self._jobs[job_id] = job
             if database not in self.databases:
                 self.databases = (*self.databases, database)
             return job
 
-    def populate(self, count: int, *, life: Life | None = None, every: float | None = None, past: float = 10.0) -> None:
-        """Gives it a crowd of jobs that cost nothing until they are asked for.
+    def populate(self, count: int, *, life: Life | None = None, every: float | None = None) -> None:
+        """Generate `count` jobs, and another one `every` seconds; they exist from the first request for them.
 
-        Args:
-            count: How many jobs there are now.
-            life: The life of all of them; by default every kind of life occurs.
-            every: Another job arrives every so many (simulated) seconds; by default none does.
-            past: Over how many seconds before now the first jobs were created.
+        All have the given lifecycle; by default every kind occurs.
         """
         with self.lock:
-            now, speed = self.touch(), self.speed
-            arrivals = None if every is None else every / speed
-            self._crowd = Crowd(self, self.ids, self.databases, self.seed, now, count, arrivals, past / speed, life)
+            self._generated = generate_jobs(self, count, self.clock(), every=every, life=life)
 
-    def job(self, job_id: str) -> SimulatedJob:
-        """Returns a job that was ever there, also one the server has dropped or forgotten.
-
-        Raises:
-            KeyError: There was never such a job.
-        """
+    def jobs(self) -> list[JobStatus]:
+        """Return all jobs that the server remembers, newest first."""
         with self.lock:
-            job = self._jobs.get(job_id) or self._gone.get(job_id)
-            if job is None:
-                number = self.ids.number(job_id)
-                crowd = self._crowd
-                if crowd is None or number is None or number >= crowd.last(self._clock()):
-                    raise KeyError(job_id)
-                # Whoever takes it in hand may change it, so from now on it is kept.
-                job = self._jobs[job_id] = crowd.job(number)
-            return job
+            while (job := next(self._generated, None)) is not None:
+                self._jobs[job.id] = job
+            now = self.clock()
+            jobs = [JobStatus(job, job.status()) for job in self._jobs.values()]
+            listed = [one for one in jobs if self._lists(one, now)]
+            self._jobs = {job.id: job for job, _ in listed}
+            return sorted(listed, key=_CREATED, reverse=True)
+
+    def find_job(self, job_id: str) -> JobStatus | None:
+        """Return a job that the server remembers, or None."""
+        return next((listed for listed in self.jobs() if listed.job.id == job_id), None)
 
     def forget(self, job_id: str) -> None:
-        """Makes the server forget a job.
-
-        Raises:
-            KeyError: There was never such a job.
-        """
-        self.job(job_id).forget()
-
-    def remembered(self, job_id: str, now: float) -> Row | None:
-        """Returns what describe would find under an id: nothing when the job was dropped or forgotten."""
-        with self.lock:
-            job = self._jobs.get(job_id)
-            if job is None:
-                number, crowd = self.ids.number(job_id), self._crowd
-                if job_id in self._gone or crowd is None or number is None:
-                    return None
-                if not crowd.first <= number < crowd.last(now):
-                    return None
-                job = crowd.job(number)
-            moment = job.at(now)
-            return Row(job, moment) if self._dropped_at(moment) > now else None
-
-    def listing(self, now: float) -> Listing:
-        """Returns all jobs that the server remembers at the time `now`."""
-        with self.lock:
-            rows: list[Row] = []
-            until = FOREVER
-            for job in list(self._jobs.values()):
-                moment = job.at(now)
-                dropped = self._dropped_at(moment)
-                if dropped <= now:
-                    self._gone[job.id] = self._jobs.pop(job.id)
-                    continue
-                rows.append(Row(job, moment))
-                until = min(until, moment.until, dropped)
-            crowd = self._crowd
-            if crowd is not None:
-                until = min(until, self._crowd_rows(crowd, now, rows), crowd.next_arrival(now))
-            rows.sort(key=_CREATED, reverse=True)
-            return Listing(rows, until)
+        """Make the server forget a job; raise KeyError where there is none with that id."""
+        listed = self.find_job(job_id)
+        if listed is None:
+            raise KeyError(job_id)
+        listed.job.forget()
 
     def trouble(
         self, trouble: Trouble, *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
     ) -> None:
-        """Lets something go wrong, after what was asked for before is through.
+        """Queue a trouble, which starts when those before it have ended.
 
-        Args:
-            trouble: What.
-            endpoint: `list` or `describe`; by default all endpoints, except where the trouble is made for one.
-            times: For how many requests; by default for all.
-            seconds: For how long; by default for ever.
+        It lasts for a number of requests or seconds, by default without end, and concerns one endpoint (`list`,
+        `describe`, `databases`), by default that of the trouble, or all.
         """
         with self.lock:
-            ends = None if seconds is None else self._clock() + seconds
-            self.script.add(trouble, endpoint or trouble.endpoint, times, ends)
+            until = None if seconds is None else self.clock() + seconds
+            self._troubles.append(ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
 
     def recover(self, endpoint: str | None = None) -> None:
-        """Ends all trouble, or the trouble of one endpoint."""
+        """End all troubles, or those of one endpoint."""
         with self.lock:
-            self.script.clear(endpoint)
+            self._troubles = [one for one in self._troubles if endpoint is not None and one.endpoint != endpoint]
+
+    def record_request(self, endpoint: str) -> Trouble | None:
+        """Count a request, and return what goes wrong with it."""
+        with self.lock:
+            self.requests[endpoint] += 1
+            self.lock.notify_all()
+            self._troubles = [one for one in self._troubles if one.lasts(self.clock())]
+            for scheduled in self._troubles:
+                if scheduled.endpoint in (None, endpoint):
+                    if scheduled.times is not None:
+                        scheduled.times -= 1
+                    return scheduled.trouble
+            return None
 
     def wait_for_requests(self, endpoint: str, count: int, timeout: float = 10.0) -> bool:
-        """Waits until an endpoint has been asked `count` times in all, and returns False when time runs out."""
+        """Wait up to `timeout` seconds until an endpoint has received `count` requests; return whether it has."""
         with self.lock:
             return self.lock.wait_for(lambda: self.requests[endpoint] >= count, timeout)
 
-    def changes(self, now: float) -> Iterator[tuple[str, list[tuple[float, str]]]]:
-        """Yields (job id, changes) for every job there ever was; see `SimulatedJob.changes`."""
-        with self.lock:
-            by_hand = {**self._gone, **self._jobs}
-            crowd = self._crowd
-            for job in by_hand.values():
-                yield job.id, job.changes(now)
-            for number in range(crowd.last(now) if crowd else 0):
-                job = crowd.job(number)  # type: ignore[union-attr]
-                if job.id not in by_hand:
-                    yield job.id, job.changes(now)
-
-    def now(self) -> float:
-        """Returns the time, in seconds since the epoch."""
-        return self._clock()
-
-    def touch(self) -> float:
-        """Notes that something was changed by hand, and returns the time."""
-        with self.lock:
-            self.version += 1
-            return self._clock()
-
-    def _crowd_rows(self, crowd: Crowd, now: float, rows: list[Row]) -> float:
-        until, droppable = FOREVER, True
-        by_hand = self._jobs.keys() | self._gone.keys()
-        for number in range(crowd.first, crowd.last(now)):
-            job = crowd.job(number)
-            moment = job.at(now)
-            dropped = self._dropped_at(moment)
-            if job.id in by_hand:
-                droppable = False
-            elif dropped > now:
-                droppable = False
-                rows.append(Row(job, moment))
-                until = min(until, moment.until, dropped)
-            elif droppable:
-                crowd.first = number + 1
-        return until
-
-    def _dropped_at(self, moment: Moment) -> float:
-        if moment.state == VANISHED:
-            return moment.since
-        return moment.since + self._retention / self.speed if moment.state in TERMINAL else FOREVER
+    def _lists(self, listed: JobStatus, now: float) -> bool:
+        state, since = listed.status.state, listed.status.since
+        return state != State.VANISHED and (state not in TERMINAL or now < since + self.retention)

@@ -1,68 +1,91 @@
-"""The control endpoint, for people who run `simulate` in a terminal and want something to happen."""
+"""The control endpoint of `simulate`: adds and removes jobs and troubles over HTTP."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, TypeVar
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from monitor.simulator.answers import Answer, encode
-from monitor.simulator.lives import KINDS, Life
-from monitor.simulator.trouble import TROUBLES, Trouble, arguments
+from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.lifecycles import LIVES
+from monitor.simulator.responses import json_response
+from monitor.simulator.troubles import TROUBLES
+from monitor.simulator.world import World
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from monitor.simulator.cluster import SimulatedCluster
-    from monitor.simulator.world import World
-
-ROOT = "/simulator"
-_SHOWN = 100
-_SCENE: dict[str, Callable[[Any], Any]] = {"endpoint": str, "times": int, "seconds": float}
-_JOB = ("collection", "database", "files", "total_rows", "job_id")
+Made = TypeVar("Made")
+_CLUSTERS_SHOWN = 100
+_JOB_FIELDS = ("collection", "database", "files", "total_rows", "job_id")
+_SCHEDULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {"endpoint": str, "times": int, "seconds": float}
 
 
-class Control:
-    """`GET /simulator`, `POST` and `DELETE /simulator/clusters/<id>/jobs` and `.../trouble`."""
+def control_routes(world: World, base_url: str) -> list[Route]:
+    """Return `GET /simulator`, and `POST` and `DELETE` of jobs and troubles below `/simulator/clusters/<id>`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def requested_cluster(request: Request) -> SimulatedCluster:
+        return world.cluster(request.path_params["cluster_id"])
 
-    def respond(self, method: str, path: str, body: bytes, base_url: str) -> Answer:
-        """Returns the answer to a request below `/simulator`; errors say what would have been right."""
-        if path.rstrip("/") == ROOT and method == "GET":
-            return self._overview(base_url)
-        match path.strip("/").split("/"):
-            case ["simulator", "clusters", cluster_id, "jobs" | "trouble" as what, *rest] if len(rest) <= 1:
-                cluster = self._world.clusters.get(cluster_id)
-                if cluster is not None:
-                    return _guarded(cluster, method, what, rest, body)
-        return _error(404, f"there is nothing; see GET {base_url}{ROOT}")
+    async def show_overview(_request: Request) -> Response:
+        return Response(msgspec.json.format(msgspec.json.encode(_overview(world, base_url))) + b"\n")
 
-    def _overview(self, base_url: str) -> Answer:
-        clusters = list(self._world.clusters.values())
-        shown = [
-            {
-                "id": cluster.id,
-                "generation": cluster.generation,
-                "jobs": f"{base_url}{ROOT}/clusters/{cluster.id}/jobs",
-                "trouble": f"{base_url}{ROOT}/clusters/{cluster.id}/trouble",
-                "config": snippet(cluster, base_url),
-            }
-            for cluster in clusters[:_SHOWN]
-        ]
-        troubles = {kind: arguments(kind) for kind in TROUBLES}
-        overview = {"clusters": shown, "count": len(clusters), "lives": list(KINDS), "troubles": troubles}
-        return Answer(200, msgspec.json.format(encode(overview)) + b"\n")
+    async def add_job(request: Request) -> Response:
+        cluster, fields = requested_cluster(request), await _json_fields(request)
+        job_fields = {name: fields.pop(name) for name in _JOB_FIELDS if name in fields}
+        kind = str(fields.pop("life", "completing"))
+        job = cluster.add_job(make("life", LIVES, kind, fields), **job_fields)
+        return json_response({"jobId": job.id, "life": kind}, 201)
+
+    async def forget_job(request: Request) -> Response:
+        requested_cluster(request).forget(request.path_params["job_id"])
+        return json_response({"forgotten": request.path_params["job_id"]})
+
+    async def add_trouble(request: Request) -> Response:
+        cluster, fields = requested_cluster(request), await _json_fields(request)
+        schedule = {name: convert(fields.pop(name)) for name, convert in _SCHEDULE_FIELDS.items() if name in fields}
+        trouble = make("trouble", TROUBLES, str(fields.pop("kind", "")), fields)
+        cluster.trouble(trouble, **schedule)
+        return json_response({"trouble": trouble.kind})
+
+    async def end_troubles(request: Request) -> Response:
+        requested_cluster(request).recover(request.path_params.get("endpoint"))
+        return json_response({"trouble": None})
+
+    path = "/simulator/clusters/{cluster_id}"
+    return [
+        Route("/simulator", show_overview),
+        Route(f"{path}/jobs", add_job, methods=["POST"]),
+        Route(f"{path}/jobs/{{job_id}}", forget_job, methods=["DELETE"]),
+        Route(f"{path}/trouble", add_trouble, methods=["POST"]),
+        Route(f"{path}/trouble", end_troubles, methods=["DELETE"]),
+        Route(f"{path}/trouble/{{endpoint}}", end_troubles, methods=["DELETE"]),
+    ]
+
+
+def error_handlers(base_url: str) -> dict[Any, Callable[[Request, Exception], Response]]:
+    """Return handlers that respond to errors in JSON."""
+
+    def error_response(_request: Request, error: Exception) -> Response:
+        status, detail = 400, str(error)
+        if isinstance(error, HTTPException):
+            status, detail = error.status_code, error.detail
+        elif isinstance(error, KeyError):
+            status, detail = 404, f"there is no {error}"
+        return json_response({"error": f"{detail}; see GET {base_url}/simulator"}, status)
+
+    return dict.fromkeys((HTTPException, KeyError, TypeError, ValueError), error_response)
 
 
 def snippet(cluster: SimulatedCluster, base_url: str) -> str:
-    """Returns the lines of a config file that point the monitor at a cluster; a key is left to be filled in."""
-    hosted = cluster.generation in ("zilliz", "v1")
+    """Return the lines of a config file that watch a cluster; a key is left to be filled in."""
+    hosted = cluster.dialect.hosted
     lines = [
         f"- name: {cluster.id}",
         f"  url: {base_url if hosted else f'{base_url}/clusters/{cluster.id}'}",
-        f"  api: {cluster.generation if cluster.generation in ('v1', 'milvus-2.3') else 'v2'}",
+        f"  api: {cluster.dialect.api}",
     ]
     if hosted:
         lines.append(f"  cluster_id: {cluster.id}")
@@ -71,39 +94,41 @@ def snippet(cluster: SimulatedCluster, base_url: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _guarded(cluster: SimulatedCluster, method: str, what: str, rest: list[str], body: bytes) -> Answer:
+def _overview(world: World, base_url: str) -> dict[str, Any]:
+    clusters = list(world.clusters.values())
+    shown = [
+        {
+            "id": cluster.id,
+            "generation": cluster.generation,
+            "jobs": f"{base_url}/simulator/clusters/{cluster.id}/jobs",
+            "trouble": f"{base_url}/simulator/clusters/{cluster.id}/trouble",
+            "config": snippet(cluster, base_url),
+        }
+        for cluster in clusters[:_CLUSTERS_SHOWN]
+    ]
+    troubles = {kind: describe_arguments(factory) for kind, factory in TROUBLES.items()}
+    return {"clusters": shown, "count": len(clusters), "lives": list(LIVES), "troubles": troubles}
+
+
+async def _json_fields(request: Request) -> dict[str, Any]:
+    """Return the fields of a body; msgspec's errors for a bad one are ValueErrors."""
+    return msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+
+
+def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arguments: Mapping[str, Any]) -> Made:
+    """Return what the factory of that name makes of these arguments; raise ValueError where it cannot."""
+    factory = factories.get(kind)
+    if factory is None:
+        raise ValueError(f"no {what} named {kind!r}; there are {', '.join(factories)}")
     try:
-        fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
-        return _change(cluster, method, what, rest, fields)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
-        return _error(400, str(error))
-    except KeyError as error:
-        return _error(404, f"no job {error.args[0]!r}")
+        signature(factory).bind(**arguments)
+        return factory(**arguments)
+    except TypeError as error:
+        known = ", ".join(describe_arguments(factory)) or "nothing"
+        raise ValueError(f"{what} {kind!r}: {error}; it takes {known}") from error
 
 
-def _change(cluster: SimulatedCluster, method: str, what: str, rest: list[str], fields: dict[str, Any]) -> Answer:
-    if what == "jobs" and method == "POST" and not rest:
-        return _add_job(cluster, fields)
-    if what == "jobs" and method == "DELETE" and rest:
-        cluster.forget(rest[0])
-        return Answer(200, encode({"forgotten": rest[0]}))
-    if what == "trouble" and method == "POST" and not rest:
-        scene = {name: take(fields.pop(name)) for name, take in _SCENE.items() if name in fields}
-        trouble = Trouble.of(str(fields.pop("kind", "")), fields)
-        cluster.trouble(trouble, **scene)
-        return Answer(200, encode({"trouble": trouble.kind}))
-    if what == "trouble" and method == "DELETE":
-        cluster.recover(rest[0] if rest else None)
-        return Answer(200, encode({"trouble": None}))
-    return _error(405, "POST or DELETE; a job is deleted by its id: DELETE .../jobs/<job id>")
-
-
-def _add_job(cluster: SimulatedCluster, fields: dict[str, Any]) -> Answer:
-    chosen = {name: fields.pop(name) for name in _JOB if name in fields}
-    kind = str(fields.pop("life", "completing"))
-    job = cluster.add_job(Life.of(kind, fields), **chosen)
-    return Answer(201, encode({"jobId": job.id, "life": kind}))
-
-
-def _error(status: int, message: str) -> Answer:
-    return Answer(status, encode({"error": message}))
+def describe_arguments(factory: Callable[..., Any]) -> list[str]:
+    """Return the arguments of a factory, each with its default as JSON; those without are required."""
+    parameters = signature(factory).parameters.items()
+    return [name if one.default is one.empty else f"{name}={json.dumps(one.default)}" for name, one in parameters]

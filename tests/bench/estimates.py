@@ -12,7 +12,7 @@ import random
 import statistics
 import sys
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,9 +149,9 @@ class Play:
 
 def played(life: Life, chance: random.Random) -> Play:
     """Play a life; a poll comes a little late now and then, and one in 20 not at all."""
-    changes = life.changes(0.0, float("inf"))
-    begin = next(age for age, state in changes if state == State.IMPORTING)
-    end = next(age for age, state in changes if state == State.COMPLETED)
+    starts = accumulate((phase.seconds for phase in life.phases), initial=0.0)
+    ages = {phase.state: age for phase, age in reversed(list(zip(life.phases, starts, strict=False)))}
+    begin, end = ages[State.IMPORTING], ages[State.COMPLETED]
     seen, age = [], chance.uniform(0, INTERVAL)
     while age < end:
         at = age + chance.uniform(0, 0.1) * INTERVAL

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, Trouble, World
-from monitor.simulator.lives import Phase
+from monitor.simulator import Life, Phase, SimulatedCluster, SimulatorServer, Trouble, World
 from tests.alertmanager import Notification
 from tests.daemon import write_config
 from tests.e2e.chain import Chain, running_chain

@@ -17,9 +17,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from monitor.simulator import Life, SimulatorServer, World
-from monitor.simulator.trouble import TROUBLES
+from monitor.simulator.troubles import TROUBLES
 from tests.daemon import Daemon, Metrics, started, write_config
-from tests.hostile import MARK
+from tests.fakes.enemies import MARK
+from tests.fakes.hostile import KINDS
 
 ROOT = Path(__file__).parents[2]
 INTERVAL = 10
@@ -46,7 +47,11 @@ class Enemies:
 @contextmanager
 def enemies() -> Iterator[Enemies]:
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.hostile"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.fakes.enemies"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             yield Enemies(process)
@@ -176,7 +181,7 @@ def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     world = World()
     with enemies() as hostile, SimulatorServer(world) as server:
-        assert set(TROUBLES) <= {enemy["kind"] for enemy in hostile.all}
+        assert set(TROUBLES) | set(KINDS) <= {enemy["kind"] for enemy in hostile.all}
         enemy_names = {enemy["name"] for enemy in hostile.all}
         healthy = [world.add_cluster(f"healthy-{number}", generation="milvus") for number in range(len(enemy_names))]
         names = {cluster.id for cluster in healthy}

@@ -44,9 +44,11 @@ def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_wa
         config = write_config(tmp_path, *entries, state="{url: 'sqlite:///state.db'}")
         with started("run", "-c", config) as first:
             first.wait_for("cluster_baseline", 2)
-        restored = ClusterMetrics.restored
+        restore = ClusterMetrics.restore
         monkeypatch.setattr(
-            ClusterMetrics, "restored", lambda one, *known: 1 / 0 if "bad" in one._who else restored(one, *known)
+            ClusterMetrics,
+            "restore",
+            lambda metrics, *stored: 1 / 0 if b'"bad"' in b"".join(metrics.text.stale) else restore(metrics, *stored),
         )
         second = Daemon(load(config, {}), None, Redactor())
         second.start()

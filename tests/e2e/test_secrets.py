@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.cli.commands import COMMANDS
 from tests.daemon import command, finished, started, write_config
-from tests.echo import KINDS, echo_server, paths
+from tests.fakes.echo import KINDS, echo_server, paths
 from tests.leaks import leaks
 from tests.postgres import running_postgres
 
@@ -400,10 +400,10 @@ def test_the_health_check_shows_no_password(echo, tmp_path):
 
 
 CRASHES = {
-    "a poll": "import monitor.api.session as room; room.Session.begin = crash",
+    "a poll": "import monitor.client.session as room; room.Session.call = crash",
     "the start": "import monitor.daemon as room; room.Daemon.start = crash",
     "the store": "import monitor.store.database as room; room.Database.record = crash",
-    "a reload": "import monitor.config.loader as room; once(room, 'parse')",
+    "a reload": "import monitor.config.loader as room; once(room, 'read_settings')",
     "a scrape": "import monitor.metrics.exposition as room; room.Exposition.scrape = crash",
 }
 

@@ -5,8 +5,9 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, SimulatorServer, World
 from tests.daemon import started, write_config
+from tests.fakes import hostile
 from tests.venvs import missing
 
 
@@ -23,7 +24,7 @@ def test_a_poll_longer_than_its_interval_is_counted_and_loses_nothing(tmp_path):
         with started("run", "-c", config) as daemon:
             for name in ("slow", "quick"):
                 daemon.wait_for("cluster_baseline", milvus_cluster=name)
-            slow.trouble(Trouble.slow_drip(0.005))
+            slow.trouble(hostile.drip(0.005))
             job.set(state="Completed", progress=100)
             took_long = {"milvus_cluster": "slow", "where": lambda line: line["duration_seconds"] > 0.5}
             daemon.wait_for("poll_finished", count=3, **took_long)
@@ -103,7 +104,7 @@ def test_name_servers_that_stop_answering_stop_no_cluster_that_has_an_address(tm
             names.answers = False
             names.asked.clear()
             for one in named:
-                one.trouble(Trouble.reset(), times=1)  # it has to ask for the address anew
+                one.trouble(hostile.reset(), times=1)  # it has to ask for the address anew
             assert names.asked.wait(20)
             job = named[0].add_job(collection="books", life=Life.frozen("Failed", 0, reason="no such file"))
             before = daemon.metrics()
@@ -118,7 +119,7 @@ def test_name_servers_that_stop_answering_stop_no_cluster_that_has_an_address(tm
             names.answers = False
             names.asked.clear()
             for one in named:
-                one.trouble(Trouble.reset(), times=1)
+                one.trouble(hostile.reset(), times=1)
             assert names.asked.wait(20)
             code = daemon.stop(within=20)
 

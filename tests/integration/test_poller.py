@@ -3,20 +3,20 @@
 import json
 import logging
 from contextlib import closing
-from dataclasses import replace
 from threading import Thread
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.api import ErrorKind, Network, connect
+from monitor.client import ErrorKind, Network, connect
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
 from monitor.simulator import Life, SimulatorServer, Trouble, World
 from monitor.store import Store, Whose
 from tests.clusters import cluster
 from tests.daemon import Metrics
+from tests.fakes import hostile
 
 
 class Watched:
@@ -103,7 +103,7 @@ def test_a_describe_that_fails_is_no_verdict_and_costs_the_poll_nothing(watch):
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
     watched.poll()
     watched.server.forget(job.id)
-    watched.server.trouble(Trouble.describe_error(65535, "something else"), endpoint="describe", times=2)
+    watched.server.trouble(Trouble.code(65535, "something else"), endpoint="describe", times=2)
 
     assert watched.steps() == []
     assert watched.outcome.ok
@@ -136,7 +136,7 @@ def test_a_server_whose_describe_hangs_costs_one_timeout_a_poll(watch):
 
 
 def reconnected(watched, **changes):
-    settings = replace(watched.poller.cluster, **changes)
+    settings = watched.poller.cluster.model_copy(update=changes)
     return settings, connect(settings, Network(), watched.poller.usage)
 
 
@@ -146,7 +146,7 @@ def test_a_failed_poll_keeps_the_previous_picture(watch):
         watched.server.add_job(collection="books", life=Life.frozen("Completed", 100))
     watched.poll()
     before = watched.store.picture("prod")
-    watched.server.trouble(Trouble.html(), endpoint="list", times=1)
+    watched.server.trouble(hostile.html(), endpoint="list", times=1)
 
     assert events(watched.poll()) == ["cluster_unreachable"]
     assert watched.store.picture("prod") is before
@@ -205,7 +205,7 @@ def test_a_reason_that_the_server_gives_later_is_told_and_shown(watch):
     watched = watch("v1")
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
     watched.poll()
-    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=3)
+    watched.server.trouble(Trouble.code(2), endpoint="describe", times=3)
     job.set(state="Failed", reason="disk quota exceeded")
     (first,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
     shown = watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="other")
@@ -243,7 +243,7 @@ def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_
 
 def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched = watch("milvus")
-    watched.server.trouble(Trouble.slow_drip(0.05), endpoint="list")
+    watched.server.trouble(hostile.drip(0.05), endpoint="list")
     polling = Thread(target=watched.poll)
     polling.start()
     assert watched.server.wait_for_requests("list", 1)
@@ -292,7 +292,7 @@ def test_a_list_that_lags_behind_describe_invents_no_step(watch):
     record = {"jobId": job.id, "collectionName": "books", "state": "Importing"}
     lagging = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
     watched.server.trouble(Trouble.body(lagging), endpoint="list", times=4)
-    watched.server.trouble(Trouble.describe_error(), endpoint="describe", times=4)
+    watched.server.trouble(Trouble.code(2), endpoint="describe", times=4)
 
     assert [watched.steps() for _ in range(4)] == [[]] * 4
     assert watched.steps() == [(job.id, "importing", "completed")]

@@ -50,22 +50,21 @@ def world() -> World:
 
 @pytest.fixture
 def url(world: World) -> Iterator[str]:
-    with SimulatorServer(world, default_cluster="own") as server:
+    with SimulatorServer(world) as server:
         yield server.url
 
 
 def said(cluster: SimulatedCluster) -> dict[str, str]:
-    return {job.id: moment.state.capitalize() for job, moment in cluster.listing(cluster.now()).rows}
+    return {job.id: status.state.capitalize() for job, status in cluster.jobs()}
 
 
 @pytest.mark.parametrize(
     ("path", "cluster_id", "arguments", "gone"),
     [
         ("", "in01-cloud", {"cluster_id": "in01-cloud"}, "96026"),
-        ("", "own", {}, "import job does not exist, jobID=449000000000000009"),
         ("/clusters/own", "own", {}, "import job does not exist, jobID=449000000000000009"),
     ],
-    ids=["zilliz", "milvus", "milvus-by-path"],
+    ids=["zilliz", "milvus"],
 )
 def test_pymilvus_reads_the_lists_and_the_jobs(
     world: World, url: str, path: str, cluster_id: str, arguments: dict[str, str], gone: str

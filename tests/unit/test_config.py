@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from monitor.cli import app
 from monitor.config import Cluster, Config, ConfigError, Tls, load, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SMALLEST = "clusters: [{name: lab, url: 'http://milvus:19530/'}]\n"
 
@@ -17,38 +24,33 @@ def read(text: str, directory: Path = Path(), **environ: str) -> Config:
 
 
 def test_the_smallest_file_gets_every_default_of_the_contract() -> None:
-    assert read(SMALLEST) == Config(
-        path=None,
-        listen_host="127.0.0.1",
-        listen_port=19595,
-        log_format="auto",
-        log_level="info",
-        concurrency=32,
-        state_url=SecretStr(f"sqlite:///{Path.cwd()}/state.db"),
-        state_retention=30 * 86_400.0,
-        clusters=(
-            Cluster(
-                name="lab",
-                url="http://milvus:19530",
-                api="v2",
-                cluster_id="",
-                project_id="",
-                region_id="",
-                api_key=SecretStr(""),
-                databases=(),
-                tls=Tls(ca_file=None, cert_file=None, key_file=None, insecure_skip_verify=False),
-                interval=30.0,
-                timeout=10.0,
-                page_size=100,
-                requests_per_second=10.0,
-                stall_after=1800.0,
-                pending_after=3600.0,
-                uncommitted_after=3600.0,
-                failed_retention=86_400.0,
-                series_per_cluster=1000,
-            ),
+    config = read(SMALLEST)
+    assert config.path is None
+    assert (config.listen.host, config.listen.port) == ("127.0.0.1", 19595)
+    assert (config.log.format, config.log.level, config.poll.concurrency) == ("auto", "info", 32)
+    assert config.state.url == SecretStr(f"sqlite:///{Path.cwd()}/state.db")
+    assert config.state.retention == 30 * 86_400.0
+    assert config.clusters == (
+        Cluster(
+            name="lab",
+            url="http://milvus:19530",
+            api="v2",
+            tls=Tls(ca_file=None, cert_file=None, key_file=None, insecure_skip_verify=False),
+            interval=30.0,
+            timeout=10.0,
+            page_size=100,
+            requests_per_second=10.0,
+            stall_after=1800.0,
+            pending_after=3600.0,
+            uncommitted_after=3600.0,
+            failed_retention=86_400.0,
+            series_per_cluster=1000,
         ),
     )
+    (cluster,) = config.clusters
+    assert (cluster.cluster_id, cluster.project_id, cluster.region_id, cluster.databases) == ("", "", "", ())
+    assert cluster.api_key == SecretStr("")
+    assert hash(cluster) == hash(read(SMALLEST).clusters[0])
 
 
 def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
@@ -74,14 +76,14 @@ clusters:
 """,
         tmp_path,
     )
-    assert (config.listen_host, config.listen_port) == ("0.0.0.0", 8080)
-    assert (config.log_format, config.log_level, config.concurrency) == ("json", "debug", 7)
+    assert (config.listen.host, config.listen.port) == ("0.0.0.0", 8080)
+    assert (config.log.format, config.log.level, config.poll.concurrency) == ("json", "debug", 7)
     prod, on_demand, shares, lab = config.clusters
     assert shares.tls.ca_file == prod.tls.ca_file
     assert (prod.url, prod.api, prod.cluster_id) == ("https://milvus.example:443/prefix", "v1", "in01")
     assert prod.api_key.get_secret_value() == "root:Milvus"
     assert prod.databases == ("default", "other")
-    assert prod.tls == Tls(tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
+    assert prod.tls == Tls(ca_file=tmp_path / "ca.pem", cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
     assert lab.tls == Tls(insecure_skip_verify=True)
     assert (on_demand.cluster_id, on_demand.project_id, on_demand.region_id) == ("", "p", "r")
 
@@ -127,7 +129,7 @@ clusters:
 )
 def test_an_address_to_listen_on(listen: str, host: str, port: int) -> None:
     config = read(f"listen: {listen}\n{SMALLEST}", PORT="8080")
-    assert (config.listen_host, config.listen_port) == (host, port)
+    assert (config.listen.host, config.listen.port) == (host, port)
 
 
 def test_a_variable_can_feed_a_number_a_truth_value_and_a_part_of_a_text() -> None:
@@ -197,6 +199,30 @@ clusters:
     assert [cluster.api_key.get_secret_value() for cluster in config.clusters] == ["the-key", "the-key"]
 
 
+@pytest.mark.parametrize("scheme", ["sqlite:///", "postgresql://u:secret@db/", "postgres://u:secret@db/"])
+def test_the_state_url_may_come_from_a_file_or_a_variable_with_a_line_break(scheme: str, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(f"{scheme}state\n")
+    expected = {"sqlite:///": f"sqlite:///{tmp_path}/state"}.get(scheme, "postgresql://u:secret@db/state")
+    for state in ("{url_file: url}", "{url: '${URL}'}"):
+        config = read(f"state: {state}\n{SMALLEST}", tmp_path, URL=f"{scheme}state\n")
+        assert config.state.url.get_secret_value() == expected
+        assert ("secret" in config.secrets()) == ("secret" in expected)
+
+
+def test_a_state_url_file_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://secret")
+    for state, problem in (
+        ("{url_file: missing}", f"{tmp_path}/missing does not exist"),
+        ("{url_file: url}", f"{tmp_path}/url must be sqlite:///state.db, "),
+        ("{url_file: url, url: 'memory://'}", "cannot be combined with url; remove one of them"),
+    ):
+        (tmp_path / "url").write_text("memory://" if "url: " in state else "redis://secret")
+        with pytest.raises(ConfigError) as caught:
+            read(f"state: {state}\n{SMALLEST}", tmp_path)
+        assert str(caught.value).startswith(f"config.yml:1: state.url_file: {problem}")
+        assert "secret" not in str(caught.value)
+
+
 def test_relative_paths_count_from_the_directory_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "key").write_text("the-key")
@@ -239,6 +265,48 @@ def test_a_file_without_permission_to_read_it_says_so(tmp_path: Path, monkeypatc
         load(tmp_path / "config.yml", {})
     with pytest.raises(ConfigError, match=r"tls.ca_file: .*/ca.pem cannot be read: permission denied$"):
         read("clusters: [{name: a, url: 'https://a', tls: {ca_file: ca.pem}}]", tmp_path)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that this process cannot search, also where the tests run as root."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    for name in ("config.yml", "file"):
+        (folder / name).write_text(SMALLEST)
+    CliRunner().invoke(app, ["check-config", "-c", "missing"])  # imports everything while it can
+    folder.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_searched_is_a_message_for_each_file_in_it(locked: Path) -> None:
+    denied = f"{locked}/file cannot be read: permission denied"
+    with pytest.raises(ConfigError) as caught:
+        load(locked / "config.yml", {})
+    assert caught.value.problems == (f"{locked}/config.yml: the config file cannot be read: permission denied",)
+    with pytest.raises(ConfigError) as caught:
+        read(
+            """
+web_config: file
+state: {url_file: file}
+clusters:
+  - {name: a, url: 'https://a', api_key_file: file, tls: {ca_file: file}}
+""",
+            locked,
+        )
+    assert caught.value.problems == (
+        f"config.yml:2: web_config: {denied}",
+        f"config.yml:3: state.url_file: {denied}",
+        f"config.yml:5: clusters[0].api_key_file: {denied}",
+        f"config.yml:5: clusters[0].tls.ca_file: {denied}",
+    )
+    ended = CliRunner().invoke(app, ["check-config", "-c", str(locked / "config.yml")])
+    assert (ended.exit_code, ended.output.count("\n")) == (2, 1)
 
 
 def test_a_key_and_a_password_are_secrets_and_what_is_too_short_to_hide_is_not() -> None:

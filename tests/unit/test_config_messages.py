@@ -24,6 +24,10 @@ TABS = (
     "config.yml:2: not valid YAML at column 1: found character that cannot start any token; "
     "indent with spaces, not tabs"
 )
+QUOTE = (
+    "config.yml:1: not valid YAML at column 5: mapping values are not allowed in this context; "
+    'quote a value that contains ": "'
+)
 
 STATE_URL = (
     "state.url: must be sqlite:///state.db, sqlite:////absolute/path/state.db, "
@@ -89,17 +93,18 @@ clusters:
 listen: 127.0.0.1:99999
 poll: {interval: 30}
 """
-    expected = """
+    expected = f"""
 config.yml:3: clusters[0].url: must be a URL that begins with http:// or https://, such as https://api.cloud.zilliz.com
 config.yml:4: clusters[0].api: must be one of v2, v1, milvus-2.3
-config.yml:5: clusters[0].databases: names a database twice
+config.yml:5: clusters[0].databases: lists a database twice
 config.yml:6: clusters[0].tls.cafile: unknown key; did you mean "ca_file"?
+config.yml:6: clusters[0].tls.key_file: {tmp_path}/k.pem does not exist
 config.yml:7: clusters[1].name: is required
 config.yml:8: clusters[2].name: must be unique, and is already given on line 2
-config.yml:10: clusters[2].region_id: needs project_id beside it
+config.yml:10: clusters[2].region_id: needs project_id as well
 config.yml:11: clusters[3].name: must be unique, and is already given on line 2
 config.yml:13: listen: the port must be 1-65535, or 0 for any free port
-config.yml:14: poll.interval: a number without a unit is no duration; write 30s
+config.yml:14: poll.interval: missing unit: write 30s
 """
     check(text, expected, tmp_path)
 
@@ -127,16 +132,16 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ("clusters: []\n", "config.yml:1: clusters: is required; list at least one cluster, with its name and url"),
         ("clusters: {a: b}\n", "config.yml:1: clusters: must be a list of clusters (- name: …)"),
         ("clusters: ${NOPE}\n", "config.yml:1: clusters: environment variable NOPE is not set"),
-        ("clusters: [a]\n", "config.yml:1: clusters[0]: must be a mapping with at least name and url"),
+        ("clusters: [a]\n", "config.yml:1: clusters[0]: must be a mapping of settings (key: value)"),
         ("clusters: ['${NOPE}']\n", "config.yml:1: clusters[0]: environment variable NOPE is not set"),
         ("cluster: []\n", 'config.yml:1: cluster: unknown key; did you mean "clusters"?'),
         (
             "a: 1\n" + CLUSTER,
-            f"config.yml:1: a: unknown key; the keys known here are {KNOWN_AT_THE_TOP}",
+            f"config.yml:1: a: unknown key; valid keys are {KNOWN_AT_THE_TOP}",
         ),
-        (CLUSTER + "log: {x: 1}\n", f"config.yml:2: log.x: unknown key; the keys known here are {KNOWN_IN_LOG}"),
-        (CLUSTER + "log: {'x y': 1}\n", f"config.yml:2: log: unknown key; the keys known here are {KNOWN_IN_LOG}"),
-        (CLUSTER + "log: {'': 1}\n", f"config.yml:2: log: unknown key; the keys known here are {KNOWN_IN_LOG}"),
+        (CLUSTER + "log: {x: 1}\n", f"config.yml:2: log.x: unknown key; valid keys are {KNOWN_IN_LOG}"),
+        (CLUSTER + "log: {'x y': 1}\n", f"config.yml:2: log: unknown key; valid keys are {KNOWN_IN_LOG}"),
+        (CLUSTER + "log: {'': 1}\n", f"config.yml:2: log: unknown key; valid keys are {KNOWN_IN_LOG}"),
         (CLUSTER + "log:\n  Level: info\n", 'config.yml:3: log.Level: unknown key; did you mean "level"?'),
         (
             CLUSTER + "log: {level: info}\nlog: {level: info}\n",
@@ -153,12 +158,12 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ("clusters:\n  - name: a\n", "config.yml:2: clusters[0].url: is required"),
         (
             CLUSTER + "---\n" + CLUSTER,
-            "config.yml:2: a second YAML document starts here; the config file is a single one",
+            "config.yml:2: a second YAML document starts here; only one is allowed",
         ),
         (CLUSTER + "log: !!map {}\n", "config.yml:2: YAML tags (!) are not supported; remove the tag"),
         (CLUSTER + "log: {level: !x info}\n", "config.yml:2: YAML tags (!) are not supported; remove the tag"),
         (CLUSTER + "? [a]\n: 1\n", "config.yml:2: a list or mapping cannot be a key"),
-        (CLUSTER + "log: &l {}\n*l : 1\n", "config.yml:3: a list or mapping cannot be a key"),
+        (CLUSTER + "log: &l {}\n*l : 1\n", "config.yml:2: a list or mapping cannot be a key"),
         (
             CLUSTER + "log: *nowhere\n",
             "config.yml:2: an alias (*) points to an anchor (&) that is not complete above it",
@@ -169,9 +174,9 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ),
         (
             CLUSTER + "log: {<<: info}\n",
-            'config.yml:2: a merge key ("<<") takes an alias of a mapping, or a list of them',
+            'config.yml:2: a merge key ("<<") needs an alias of a mapping, or a list of them',
         ),
-        ("a: b: c\n", "config.yml:1: not valid YAML at column 5: mapping values are not allowed in this context"),
+        ("a: b: c\n", QUOTE),
         (
             "log:\n\tlevel: info\n",
             TABS,
@@ -185,6 +190,39 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
     ],
 )
 def test_a_file_of_the_wrong_shape(text: str, expected: str, tmp_path: Path) -> None:
+    check(text, expected, tmp_path)
+
+
+INDENTED = "the line is indented differently from its neighbours"
+HERE = "unknown key here; it belongs"
+CHECK = "check the indentation of this line"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "clusters:\n  - name: a\n     url: http://a\n",
+            f"config.yml:3: not valid YAML at column 9: mapping values are not allowed in this context; {INDENTED}",
+        ),
+        (
+            "clusters:\n  - name: a\n   url: http://a\n",
+            f"config.yml:3: not valid YAML at column 4: did not find expected '-' indicator; {INDENTED}",
+        ),
+        (
+            "poll:\n  interval: 30s\n timeout: 3s\n",
+            f"config.yml:3: not valid YAML at column 2: did not find expected key; {INDENTED}",
+        ),
+        ('a: "x" y\n', "config.yml:1: not valid YAML at column 8: did not find expected key"),
+        (CLUSTER + "poll:\ninterval: 3s\n", f"config.yml:3: interval: {HERE} in poll or in clusters: {CHECK}"),
+        (
+            "clusters:\n  - name: a\n    url: http://a\n    tls:\n    key_file: x\n",
+            f'config.yml:5: clusters[0].key_file: {HERE} in clusters.tls: {CHECK}, or did you mean "api_key_file"?',
+        ),
+        (CLUSTER + "log:\n  poll:\n    timeout: 3s\n", f"config.yml:3: log.poll: {HERE} at the top level: {CHECK}"),
+    ],
+)
+def test_a_line_that_is_indented_wrongly_says_so(text: str, expected: str, tmp_path: Path) -> None:
     check(text, expected, tmp_path)
 
 
@@ -235,8 +273,8 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("web_config: [web.yml]", "web_config: must be a single value, not a list"),
         ("poll: {interval: 99ms}", "poll.interval: must be a duration from 100ms to 366d"),
         ("poll: {interval: 367d}", "poll.interval: must be a duration from 100ms to 366d"),
-        ("poll: {interval: 30}", "poll.interval: a number without a unit is no duration; write 30s"),
-        ("poll: {interval: 1.5}", "poll.interval: a number without a unit is no duration; write 30s"),
+        ("poll: {interval: 30}", "poll.interval: missing unit: write 30s"),
+        ("poll: {interval: 1.5}", "poll.interval: missing unit: write 30s"),
         ("poll: {interval: 1m1h}", f"poll.interval: {DURATION}"),
         ("poll: {interval: -1s}", f"poll.interval: {DURATION}"),
         ("poll: {timeout: 0s}", "poll.timeout: must be a duration from 1ms to 10m"),
@@ -306,21 +344,22 @@ def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> 
     [
         ("api: v4", ".api: must be one of v2, v1, milvus-2.3"),
         ("cluster_id: a b", ".cluster_id: must be 1 to 128 visible ASCII characters without spaces"),
-        ("databases: default", ".databases: must be a list of database names, such as [default]"),
-        ("databases:", ".databases: must be a list of database names, such as [default]"),
+        ("databases: default", ".databases: must be a list, such as [a, b]"),
+        ("databases:", ".databases: is empty; write a value or remove the key"),
         (
             "databases: []",
-            ".databases: must list 1 to 1000 databases; remove the key to leave the choice to the server",
+            ".databases: must have at least 1 item, or be left out",
         ),
-        ("databases: [a, '']", ".databases: item 2 is empty; write a value or remove the key"),
-        ("databases: [a, [b]]", ".databases: item 2 must be a single value, not a list"),
+        ("databases: [a, '']", ".databases[1]: is empty; write a value or remove the key"),
+        ("databases: [a, [b]]", ".databases[1]: must be a single value, not a list"),
         ("databases: ['${NOPE}']", ".databases[0]: environment variable NOPE is not set"),
         ("databases: ${NOPE}", ".databases: environment variable NOPE is not set"),
-        ("interval: 5", ".interval: a number without a unit is no duration; write 5s"),
+        ("interval: 5", ".interval: missing unit: write 5s"),
         (
             "concurrency: 5",
-            f".concurrency: unknown key; the keys known here are {KNOWN_IN_CLUSTER}",
+            ".concurrency: unknown key here; it belongs in poll: check the indentation of this line",
         ),
+        ("colour: red", f".colour: unknown key; valid keys are {KNOWN_IN_CLUSTER}"),
         ("api_key:", ".api_key: is empty; write a value or remove the key"),
         ("api_key: [a-key]", ".api_key: must be a single value, not a list"),
         ("api_key: {a-key: 1}", ".api_key: must be a single value, not a mapping"),
@@ -333,7 +372,7 @@ def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> 
         ("tls: {insecure_skip_verify: maybe}", ".tls.insecure_skip_verify: must be true or false"),
         ("tls: {insecure_skip_verify: yes}", ".tls: has no effect on an http:// url; use https:// or remove tls"),
         ("tls: [a]", ".tls: must be a mapping of settings (key: value)"),
-        ("region_id: r", ".region_id: needs project_id beside it"),
+        ("region_id: r", ".region_id: needs project_id as well"),
         ("cluster_id: c", ": needs api_key or api_key_file, because cluster_id is given"),
     ],
 )
@@ -349,9 +388,9 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
         ("api_key: k", f"config.yml:2: clusters[0]: {ZILLIZ}"),
         (
             "cluster_id: c | project_id: p | api_key: k",
-            "config.yml:5: clusters[0].project_id: cannot be given together with cluster_id; keep one of them",
+            "config.yml:5: clusters[0].project_id: cannot be combined with cluster_id; remove one of them",
         ),
-        ("project_id: p | api_key: k", "config.yml:4: clusters[0].project_id: needs region_id beside it"),
+        ("project_id: p | api_key: k", "config.yml:4: clusters[0].project_id: needs region_id as well"),
         (
             "project_id: p | region_id: r",
             "config.yml:2: clusters[0]: needs api_key or api_key_file, because project_id is given",
@@ -360,7 +399,7 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
         ("api: v1 | cluster_id: c", "config.yml:2: clusters[0]: needs api_key or api_key_file, because api is v1"),
         (
             "cluster_id: c | api_key: k | api_key_file: key",
-            "config.yml:6: clusters[0].api_key_file: cannot be given together with api_key; keep one of them",
+            "config.yml:6: clusters[0].api_key_file: cannot be combined with api_key; remove one of them",
         ),
         ("cluster_id: c | api_kye: k", 'config.yml:5: clusters[0].api_kye: unknown key; did you mean "api_key"?'),
         (
@@ -369,11 +408,11 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
         ),
         (
             "cluster_id: c | api_key: k | tls: {key_file: pem}",
-            "config.yml:6: clusters[0].tls.key_file: needs cert_file beside it",
+            "config.yml:6: clusters[0].tls.key_file: needs cert_file as well",
         ),
         (
             "cluster_id: c | api_key: k | tls: {ca_file: pem, insecure_skip_verify: true}",
-            "config.yml:6: clusters[0].tls.insecure_skip_verify: cannot be true beside ca_file; keep one of them",
+            "config.yml:6: clusters[0].tls.insecure_skip_verify: cannot be combined with ca_file; remove one of them",
         ),
     ],
 )
@@ -424,7 +463,7 @@ clusters:
     expected = f"""
 config.yml:2: clusters[0].api_key_file: {tmp_path}/missing does not exist
 config.yml:3: clusters[1].api_key_file: {tmp_path} is a directory, not a file
-config.yml:4: clusters[2].api_key_file: {tmp_path}/empty is empty; it must hold the key
+config.yml:4: clusters[2].api_key_file: {tmp_path}/empty is empty
 config.yml:5: clusters[3].api_key_file: /dev/null is not a regular file
 config.yml:6: clusters[4].api_key_file: {tmp_path}/cyrillic must not contain characters outside of latin-1
 config.yml:7: clusters[5].api_key_file: {tmp_path}/binary is not UTF-8 text (line 1)
@@ -434,8 +473,8 @@ config.yml:10: clusters[8].api_key_file: {tmp_path}/missing does not exist
 config.yml:11: clusters[9].tls.ca_file: {tmp_path}/missing.pem does not exist
 config.yml:11: clusters[9].tls.cert_file: {tmp_path} is a directory, not a file
 config.yml:11: clusters[9].tls.key_file: {tmp_path}/empty/x does not exist
-config.yml:12: clusters[10].tls.ca_file: {tmp_path}/key.pem holds no certificate in PEM format (-----BEGIN …)
-config.yml:12: clusters[10].tls.key_file: {tmp_path}/cert.pem holds no private key in PEM format (-----BEGIN …)
+config.yml:12: clusters[10].tls.ca_file: {tmp_path}/key.pem contains no certificate in PEM format (-----BEGIN …)
+config.yml:12: clusters[10].tls.key_file: {tmp_path}/cert.pem contains no private key in PEM format (-----BEGIN …)
 """
     check(text, expected, tmp_path)
 

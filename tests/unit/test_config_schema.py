@@ -73,10 +73,10 @@ def test_the_defaults_in_the_schema_are_those_of_the_loader() -> None:
 
 
 def test_a_cluster_in_the_schema_starts_with_its_name_and_ends_with_what_it_can_override() -> None:
-    cluster = json_schema()["$defs"]["ClusterSection"]["properties"]
+    cluster = json_schema()["$defs"]["Cluster"]["properties"]
     assert list(cluster)[:3] == ["name", "url", "api"]
-    assert cluster["interval"]["description"].endswith("Without it, poll.interval counts.")
-    assert cluster["stall_after"]["description"].endswith("Without it, jobs.stall_after counts.")
+    assert cluster["interval"]["description"].endswith("Overrides poll.interval.")
+    assert cluster["stall_after"]["description"].endswith("Overrides jobs.stall_after.")
     assert "concurrency" not in cluster
 
 

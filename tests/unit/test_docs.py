@@ -7,11 +7,11 @@ from pathlib import Path
 import typer
 
 from monitor.cli import app
-from monitor.config import json_schema
-from monitor.metrics import FAMILIES, OwnMetrics
+from monitor.metrics import FAMILIES, ProcessMetrics
 from monitor.web import create_app
 from monitor.web.api import ENDPOINTS
 from monitor.web.parameters import EVENTS
+from tests.docs_tables import CONFIGURATION, current
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -39,32 +39,17 @@ def test_the_metrics_of_each_cluster_are_documented_as_they_are():
 
 
 def test_the_monitors_own_metrics_are_documented_as_they_are():
-    own = [family for family in OwnMetrics().registry.collect() if family.name.startswith("milvus_import_")]
+    own = [family for family in ProcessMetrics().registry.collect() if family.name.startswith("milvus_import_")]
 
     names = {family.name: family.name + "_total" * (family.type == "counter") for family in own}
     expected = {f"| `{names[family.name]}` | {family.type} | {family.documentation} |" for family in own}
     assert set(rows("metrics.md", "Of the monitor itself")) == expected
 
 
-def settings(node: dict, definitions: dict, path: str = "") -> list[str]:
-    """Every setting of the config file's schema, as a row of the table."""
-    found = []
-    for name, value in node.get("properties", {}).items():
-        references = [value, *value.get("anyOf", []), value.get("items", {})]
-        inner = [definitions[one["$ref"].split("/")[-1]] for one in references if "$ref" in one]
-        here = f"{path}{name}{'[]' if 'items' in value and inner else ''}"
-        default = value.get("default")
-        shown = "" if default is None or inner else f"`{default}`".replace("False", "false")
-        found.append(re.sub(r" {2,}", " ", f"| `{here}` | {shown} | {value['description']} |"))
-        for one in inner:
-            found += settings(one, definitions, f"{here}.")
-    return found
-
-
 def test_the_settings_are_documented_as_they_are():
-    schema = json_schema()
+    page = CONFIGURATION.read_text(encoding="utf-8")
 
-    assert rows("configuration.md", "Settings") == settings(schema, schema["$defs"])
+    assert page == current(page), "write it anew: make docs-tables"
 
 
 def logged_events() -> set[str]:

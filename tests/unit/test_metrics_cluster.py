@@ -1,22 +1,18 @@
 """The metrics of one cluster through its life: what appears, what goes, what stays."""
 
+import random
 from itertools import pairwise
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
+from monitor.jobs import Policy
 from monitor.metrics import ClusterMetrics, Exposition
-from monitor.metrics import counts as counts_module
 from tests.clusters import cluster
 from tests.daemon import Metrics
+from tests.jobs import poll, record
 
-PENDING, IMPORTING, COMPLETED, FAILED = (
-    JobState.PENDING,
-    JobState.IMPORTING,
-    JobState.COMPLETED,
-    JobState.FAILED,
-)
+PENDING, IMPORTING, COMPLETED, FAILED = ("Pending", "Importing", "Completed", "Failed")
 T = 1_750_000_000.0
 DAY = 86_400.0
 JOB_FAMILIES = (
@@ -25,33 +21,33 @@ JOB_FAMILIES = (
 )
 
 
-def job(job_id="1", state=IMPORTING, progress=None, collection="books", **facts):
-    return Job(job_id, collection, state, progress=progress, **facts)
+def job(job_id="1", state=IMPORTING, progress=None, **facts):
+    return record(job_id, state, None if progress is None else progress * 100, **facts)
 
 
 class Watched:
     """A cluster polled every 30 s, and what a scrape shows of it."""
 
-    def __init__(self, **settings):
+    def __init__(self, *, bounds=None, **settings):
         self.cluster = cluster("http://milvus", name="prod", interval=30.0, **settings)
-        self.metrics = ClusterMetrics(self.cluster, ["timeout", "connection"])
-        self.picture = None
+        self.metrics = ClusterMetrics(self.cluster, ["timeout", "connection"], **bounds or {})
+        self.snapshot = None
         self.exposition = Exposition(CollectorRegistry())
         self.exposition.show([self.metrics])
         self.last = T
 
-    def poll(self, at, *jobs, gone=(), duration=0.1, bad_records=0):
+    def poll(self, at, *records, absent=(), duration=0.1, bad_records=0):
         self.last = T + at
-        seen = Observation({one.job_id: one for one in jobs}, gone=frozenset(gone), asked=frozenset(gone))
-        limits = StallLimits(self.cluster.stall_after, self.cluster.pending_after, self.cluster.uncommitted_after)
-        found = diff(self.picture, seen, T + at, limits, self.cluster.failed_retention)
-        self.picture = found.picture
-        self.metrics.polled(found, now=T + at, duration=duration, bad_records=bad_records)
+        config = self.cluster
+        policy = Policy(config.stall_after, config.pending_after, config.uncommitted_after, config.failed_retention)
+        diff = poll(self.snapshot, *records, now=T + at, policy=policy, absent=absent)
+        self.snapshot = diff.snapshot
+        self.metrics.poll_succeeded(diff, now=T + at, duration=duration, bad_records=bad_records)
         return self
 
     def fail(self, at, kind="timeout"):
         self.last = T + at
-        self.metrics.failed(kind, now=T + at, duration=5.0)
+        self.metrics.poll_failed(kind, now=T + at, duration=5.0)
         return self
 
     def scrape(self, at=None):
@@ -160,7 +156,7 @@ def test_a_failure_stays_while_the_cluster_is_out_of_reach_and_goes_in_time():
 
 
 def test_a_vanished_job_keeps_its_state_and_is_no_failure():
-    watched = Watched().poll(0, job()).poll(30, gone={"1"})
+    watched = Watched().poll(0, job()).poll(30, absent={"1"})
 
     assert watched.value("job_state", job_id="1", state="vanished") == 1
     assert watched.ids("job_failed") == []
@@ -212,8 +208,8 @@ def test_a_cluster_is_down_from_its_first_failed_poll_and_up_with_the_next_succe
 
 def test_polls_failures_misses_bad_records_and_requests_are_counted():
     watched = Watched().poll(0, bad_records=2).fail(30, "connection").fail(60, "connection").poll(90, bad_records=1)
-    watched.metrics.used({"list": 7}, {"describe": 1.5})
-    watched.metrics.missed(3)
+    watched.metrics.set_usage({"list": 7}, {"describe": 1.5})
+    watched.metrics.poll_missed(3)
     scrape = watched.scrape()
 
     assert scrape.value("milvus_import_polls_total") == 4
@@ -241,18 +237,39 @@ def test_jobs_that_had_finished_before_the_baseline_are_not_counted_as_finished(
 
     assert watched.value("jobs_finished_total", state="completed") == 0
     assert watched.value("jobs_finished_total", state="failed") == 0
-    assert watched.scrape().named("milvus_import_job_transitions_total") == []
+    assert {value for _, value in watched.scrape().named("milvus_import_job_transitions_total")} == {0}
 
 
 def test_transitions_are_counted_from_new_to_the_end():
     watched = Watched().poll(0).poll(30, job(state=PENDING)).poll(60, job()).poll(90, job(state=COMPLETED))
     steps = watched.scrape().named("milvus_import_job_transitions_total")
 
-    assert [(labels["from_state"], labels["to_state"], value) for labels, value in steps] == [
+    assert [(labels["from_state"], labels["to_state"], value) for labels, value in steps if value] == [
         ("new", "pending", 1),
         ("pending", "importing", 1),
         ("importing", "completed", 1),
     ]
+
+
+def test_the_usual_transitions_and_the_durations_begin_at_0_so_that_an_increase_sees_the_first():
+    scrape = Watched().scrape()
+    steps = [
+        *(("new", state) for state in ("pending", "importing", "uncommitted", "committing", "completed", "failed")),
+        *(("pending", "importing"), ("importing", "uncommitted"), ("uncommitted", "committing")),
+        *(("importing", state) for state in ("completed", "failed", "vanished")),
+    ]
+
+    for before, after in steps:
+        assert scrape.value("milvus_import_job_transitions_total", from_state=before, to_state=after) == 0
+    for state in ("completed", "failed", "vanished"):
+        assert scrape.value("milvus_import_job_duration_seconds_count", state=state) == 0
+        assert scrape.value("milvus_import_job_duration_seconds_bucket", state=state, le="+Inf") == 0
+
+
+def test_a_transition_that_is_not_usual_appears_when_it_happens():
+    watched = Watched().poll(0, job(state=IMPORTING)).poll(30, job(state=PENDING))
+
+    assert watched.value("job_transitions_total", from_state="importing", to_state="pending") == 1
 
 
 def test_durations_are_of_jobs_that_were_seen_unfinished():
@@ -265,14 +282,16 @@ def test_durations_are_of_jobs_that_were_seen_unfinished():
     assert scrape.value(f"{name}_bucket", state="completed", le="30.0") == 0
     assert scrape.value(f"{name}_bucket", state="completed", le="60.0") == 1
     assert scrape.value(f"{name}_bucket", state="completed", le="+Inf") == 1
-    assert scrape.named(f"{name}_count", state="failed") == []
+    assert scrape.value(f"{name}_count", state="failed") == 0
 
 
 def test_the_buckets_of_a_duration_only_grow():
     watched = Watched().poll(0, *(job(str(number)) for number in range(5)))
     for number, at in enumerate((5, 60, 61, 5000, 200_000)):
         watched.poll(at, *(job(str(one), COMPLETED if one <= number else IMPORTING) for one in range(5)))
-    buckets = [value for _, value in watched.scrape().named("milvus_import_job_duration_seconds_bucket")]
+    buckets = [
+        value for _, value in watched.scrape().named("milvus_import_job_duration_seconds_bucket", state="completed")
+    ]
 
     assert buckets == [1, 1, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5]
     assert all(low <= high for low, high in pairwise(buckets))
@@ -319,7 +338,7 @@ def test_what_there_was_no_room_for_is_no_longer_counted_when_it_is_too_old():
 def test_a_text_that_failed_half_way_is_made_anew(monkeypatch):
     watched = Watched().poll(0, job("a", progress=0.1), job("b", progress=0.1))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.jobs.pace_of", lambda _: 1 / 0)
+        patch.setattr("monitor.metrics.cluster.recent_pace", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             watched.poll(30, job("a", progress=0.2), job("b", COMPLETED))
     watched.poll(60, job("a", progress=0.2), job("b", COMPLETED))
@@ -362,9 +381,8 @@ def test_a_bound_of_0_shows_no_job_and_still_counts_and_polls():
     assert scrape.value("milvus_import_cluster_up") == 1
 
 
-def test_collections_have_a_bound_of_their_own(monkeypatch):
-    monkeypatch.setattr("monitor.metrics.jobs.COLLECTION_SERIES", 0)
-    watched = Watched(series_per_cluster=3)
+def test_collections_have_a_bound_of_their_own():
+    watched = Watched(series_per_cluster=12, bounds={"collection_series": 0})
     watched.poll(0, *(job(str(number), collection=f"c{number}") for number in range(5)))
     shown = watched.scrape().named("milvus_import_jobs")
 
@@ -372,9 +390,8 @@ def test_collections_have_a_bound_of_their_own(monkeypatch):
     assert watched.value("cluster_series_dropped") > 0
 
 
-def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first(monkeypatch):
-    monkeypatch.setattr("monitor.metrics.jobs.COLLECTION_SERIES", 0)
-    watched = Watched(series_per_cluster=3)
+def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first():
+    watched = Watched(series_per_cluster=17, bounds={"collection_series": 0})
     watched.poll(
         0, *(job(str(number), FAILED if number == 4 else COMPLETED, collection=f"c{number}") for number in range(5))
     )
@@ -385,20 +402,76 @@ def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_f
 
 
 def test_where_the_order_of_finished_jobs_is_unknown_no_outcome_is_claimed():
-    watched = Watched().poll(0, job("a", COMPLETED, completed_at=T - 60), job("b", FAILED))
+    watched = Watched().poll(0, job("a", COMPLETED, complete_time=str(T - 60)), job("b", FAILED))
 
     assert watched.scrape().named("milvus_import_collection_last_finished_failed") == []
     assert watched.value("collection_last_completed_timestamp_seconds") == T - 60
 
 
-def test_the_counters_of_collections_are_bounded(monkeypatch):
-    monkeypatch.setattr(counts_module, "COLLECTIONS_LIMIT", 2)
-    watched = Watched().poll(0, *(job(str(number), collection=f"c{number}") for number in range(3)))
+def test_the_counters_of_collections_are_bounded():
+    watched = Watched(bounds={"collections_limit": 2}).poll(
+        0, *(job(str(number), collection=f"c{number}") for number in range(3))
+    )
     watched.poll(30, *(job(str(number), COMPLETED, collection=f"c{number}") for number in range(3)))
     counted = watched.scrape().named("milvus_import_jobs_finished_total", state="completed")
 
     assert [(labels["collection"], value) for labels, value in counted] == [("c0", 1), ("c1", 1)]
-    assert watched.value("job_transitions_total", to_state="completed") == 3
+    assert watched.value("job_transitions_total", from_state="importing", to_state="completed") == 3
+
+
+def test_a_restored_snapshot_shows_its_failures_and_starts_its_counters_and_no_unfinished_jobs():
+    before = Watched().poll(0, job("run"), job("ok")).poll(30, job("run"), job("bad", FAILED), job("ok", COMPLETED))
+    watched = Watched()
+    watched.metrics.restore(before.snapshot, T + 60)
+    watched.last = T + 60
+
+    assert watched.ids("job_failed") == ["bad"]
+    assert watched.ids("job_state") == ["bad"]
+    assert watched.value("collection_last_completed_timestamp_seconds") == T + 30
+    assert watched.value("jobs_finished_total", state="failed") == 0
+    watched.snapshot = before.snapshot
+    assert watched.poll(90, job("run"), job("bad", FAILED), job("ok", COMPLETED)).ids("job_stalled") == ["run"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_goes_and_changes_the_text_is_that_of_the_latest_snapshot(seed):
+    chance = random.Random(seed)
+    watched = Watched(series_per_cluster=chance.choice((20, 1000)), failed_retention=100.0)
+    for at in range(0, 600, 30):
+        states = (PENDING, IMPORTING, IMPORTING, COMPLETED, FAILED)
+        listed = [str(number) for number in range(8) if chance.random() < 0.8]
+        watched.poll(
+            at,
+            *(job(job_id, chance.choice(states), chance.choice((None, 0.1, 0.2, 0.3))) for job_id in listed),
+            absent={str(number) for number in range(8) if chance.random() < 0.1} - {*listed},
+        )
+        anew = ClusterMetrics(watched.cluster, ())
+        anew.restore(watched.snapshot, T + at)
+        anew.poll_succeeded(
+            poll(watched.snapshot, *watched.snapshot.listing.records.values(), now=T + at),
+            now=T + at,
+            duration=0.1,
+            bad_records=0,
+        )
+        exposition = Exposition(CollectorRegistry())
+        exposition.show([anew])
+        both = [each.scrape("", T + at)[0].decode().splitlines() for each in (watched.exposition, exposition)]
+        of_jobs = [sorted(line for line in lines if 'job_id="' in line) for lines in both]
+
+        assert of_jobs[0] == of_jobs[1]
+
+
+def test_what_was_recorded_in_a_poll_whose_text_failed_is_counted(monkeypatch):
+    watched = Watched().poll(0, job("a"))
+    with monkeypatch.context() as patch:
+        patch.setattr("monitor.metrics.cluster.recent_pace", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watched.poll(30, job("a", FAILED))
+    down = watched.fail(60)
+
+    assert down.value("cluster_up") == 0
+    assert watched.poll(90, job("a", FAILED)).ids("job_failed") == ["a"]
+    assert watched.value("jobs_finished_total", state="failed") == 1
 
 
 def test_new_settings_show_at_once_and_what_was_counted_stays():

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from monitor.api import ErrorKind
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
-from monitor.metrics import FAMILIES, ClusterMetrics, Exposition, OwnMetrics
+from monitor.client import ErrorKind
+from monitor.metrics import FAMILIES, ClusterMetrics, Exposition, ProcessMetrics
 from tests.clusters import cluster
+from tests.jobs import poll, record
 from tests.venvs import missing
 
 NOW = 1_750_000_000.0
@@ -61,27 +61,27 @@ def busy_cluster(name: str) -> ClusterMetrics:
     """A cluster in whose life everything has happened: every family has a line."""
     settings = cluster("https://example.com", name=name, cluster_id="in01-1", interval=30.0)
     metrics = ClusterMetrics(settings, KINDS)
-    picture = None
+    snapshot = None
     for number in range(5):
-        jobs = [
-            Job("1", "books", JobState.IMPORTING, "default", 0.1 + number / 10, imported_rows=number, total_rows=9),
-            Job("2", "books", JobState.COMPLETED if number > 2 else JobState.PENDING, "default"),
-            Job("3", 'od"d\\ \nname é', JobState.FAILED if number > 3 else JobState.IMPORTING, "", reason="no disk"),
+        records = [
+            record("1", "Importing", 10.0 * (number + 1), database="default", imported_rows=number, total_rows=9),
+            record("2", "Completed" if number > 2 else "Pending", database="default"),
+            record("3", "Failed" if number > 3 else "Importing", collection='od"d\\ \nname é', reason="no disk"),
         ]
-        found = diff(picture, Observation({job.job_id: job for job in jobs}), NOW + number * 30, StallLimits(), 86_400)
-        picture = found.picture
-        metrics.used({"list": number, "describe": 1}, {"list": 0.5})
-        metrics.polled(found, now=NOW + number * 30, duration=0.25, bad_records=1)
-    metrics.missed(2)
+        diff = poll(snapshot, *records, now=NOW + number * 30)
+        snapshot = diff.snapshot
+        metrics.set_usage({"list": number, "describe": 1}, {"list": 0.5})
+        metrics.poll_succeeded(diff, now=NOW + number * 30, duration=0.25, bad_records=1)
+    metrics.poll_missed(2)
     return metrics
 
 
 @pytest.fixture(scope="module")
 def scrapes() -> dict[str, str]:
-    own = OwnMetrics()
-    own.polled(0.2)
-    own.config_loaded(NOW)
-    exposition = Exposition(own.registry)
+    process = ProcessMetrics()
+    process.observe_poll(0.2)
+    process.set_reload_succeeded(NOW)
+    exposition = Exposition(process.registry)
     exposition.show([busy_cluster("prod"), busy_cluster("staging")])
     return {form: exposition.scrape(accept, NOW + 120)[0].decode() for form, accept in ACCEPT.items()}
 
@@ -154,8 +154,8 @@ def test_the_text_format_names_counters_with_total_and_has_no_eof(scrapes):
 
 def test_promtool_has_nothing_to_say():
     promtool = shutil.which("promtool") or missing("promtool is not installed (Debian: prometheus)")
-    own = OwnMetrics()
-    exposition = Exposition(own.registry)
+    process = ProcessMetrics()
+    exposition = Exposition(process.registry)
     exposition.show([busy_cluster("prod"), busy_cluster("staging")])
     body, _ = exposition.scrape("", NOW + 120)
     check = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False, timeout=30)
@@ -164,10 +164,11 @@ def test_promtool_has_nothing_to_say():
 
 
 def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
-    exposition = Exposition(OwnMetrics().registry)
+    exposition = Exposition(ProcessMetrics().registry)
     exposition.show([ClusterMetrics(cluster("https://example.com", name="new"), KINDS)])
     lines = exposition.scrape("", NOW)[0].decode().splitlines()
     shown = [line for line in lines if line.startswith("milvus_import_") and 'milvus_cluster="new"' in line]
+    shown = [line for line in shown if not line.startswith("milvus_import_job_")]  # the transitions and durations
 
     assert shown == [
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',
@@ -191,16 +192,16 @@ def test_the_kinds_of_failure_are_those_of_the_contract():
 
 def test_an_on_demand_cluster_is_told_by_its_project_and_region():
     settings = cluster("https://example.com", name="x", project_id="proj-1", region_id="aws-eu")
-    exposition = Exposition(OwnMetrics().registry)
+    exposition = Exposition(ProcessMetrics().registry)
     exposition.show([ClusterMetrics(settings, [])])
 
     assert 'cluster_id="proj-1/aws-eu"' in exposition.scrape("", NOW)[0].decode()
 
 
 def test_the_result_of_the_last_reload_is_shown():
-    own = OwnMetrics()
-    own.config_loaded(NOW)
-    own.config_rejected()
+    process = ProcessMetrics()
+    process.set_reload_succeeded(NOW)
+    process.set_reload_failed()
 
-    assert own.registry.get_sample_value("milvus_import_config_last_reload_successful") == 0
-    assert own.registry.get_sample_value("milvus_import_config_last_reload_success_timestamp_seconds") == NOW
+    assert process.registry.get_sample_value("milvus_import_config_last_reload_successful") == 0
+    assert process.registry.get_sample_value("milvus_import_config_last_reload_success_timestamp_seconds") == NOW

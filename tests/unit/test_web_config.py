@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 
 from monitor.config import Config, ConfigError, load, parse
-from monitor.config.web_model import CIPHERS
+from monitor.config.tls import CIPHERS
 
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
 HASH = bcrypt.hashpw(b"secret", b"$2b$04$N9qo8uLOickgx2ZMRZoMye").decode()
@@ -47,6 +47,13 @@ def read(text: str, folder: Path) -> Config:
 
 def tls(settings: str = "", key: str = "tls.key") -> str:
     return f"tls_server_config:\n  cert_file: tls.crt\n  key_file: {key}\n  {settings}\n"
+
+
+def test_sections_that_are_empty_have_their_defaults(folder: Path) -> None:
+    web = read("tls_server_config:\nhttp_server_config:\nbasic_auth_users:\n", folder).web
+    web_with_headers = read("http_server_config: {headers: }\n", folder).web
+
+    assert (web.context, web.users, web.headers, web_with_headers.headers) == (None, (), (), ())
 
 
 def test_without_a_web_config_there_is_neither_tls_nor_a_password(tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
     ("text", "expected"),
     [
         ("", ["web.yml: the file is empty; it needs at least tls_server_config or basic_auth_users"]),
-        ("- a", ["web.yml:1: the file must be a mapping with tls_server_config or basic_auth_users"]),
+        ("- a", ["web.yml:1: the file must be a mapping of settings, with tls_server_config or basic_auth_users"]),
         ("${NONE}", ["web.yml:1: environment variable NONE is not set"]),
         ("a: [", ["web.yml:2: not valid YAML at column 1: did not find expected node content"]),
         ("basic_auth_user: {}", ['web.yml:1: basic_auth_user: unknown key; did you mean "basic_auth_users"?']),
@@ -160,14 +167,14 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
         ),
         (
             "rate_limit: {burst: 3}",
-            ["web.yml:1: rate_limit: is not supported here; what strangers may cost is bounded anyway"],
+            ["web.yml:1: rate_limit: is not supported here; the cost of unauthenticated requests is bounded"],
         ),
         (
             tls("client_auth_type: RequireAnyClientCert"),
             [
                 (
-                    "web.yml:4: tls_server_config.client_auth_type: is not supported here, because any certificate "
-                    "would do and none be checked; use RequireAndVerifyClientCert"
+                    "web.yml:4: tls_server_config.client_auth_type: is not supported here, because it accepts "
+                    "any certificate unchecked; use RequireAndVerifyClientCert"
                 )
             ],
         ),
@@ -182,14 +189,14 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
         ),
         (
             tls("client_auth_type: RequireAndVerifyClientCert"),
-            ["web.yml:4: tls_server_config.client_auth_type: needs client_ca_file beside it"],
+            ["web.yml:4: tls_server_config.client_auth_type: needs client_ca_file as well"],
         ),
         (
             tls("client_ca_file: other.crt"),
             [
                 (
                     "web.yml:4: tls_server_config.client_ca_file: "
-                    "needs client_auth_type: RequireAndVerifyClientCert beside it"
+                    "needs client_auth_type: RequireAndVerifyClientCert as well"
                 )
             ],
         ),
@@ -198,18 +205,18 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             [
                 (
                     "web.yml:4: tls_server_config.client_allowed_sans: "
-                    "needs client_auth_type: RequireAndVerifyClientCert beside it"
+                    "needs client_auth_type: RequireAndVerifyClientCert as well"
                 )
             ],
         ),
         (
             tls("client_allowed_sans: a"),
-            ["web.yml:4: tls_server_config.client_allowed_sans: must be a list of names, of up to 1000"],
+            ["web.yml:4: tls_server_config.client_allowed_sans: must be a list, such as [a, b]"],
         ),
         (
             tls("client_allowed_sans: [a, '']"),
             [
-                "web.yml:4: tls_server_config.client_allowed_sans: item 2 is empty; write a value or remove the key",
+                "web.yml:4: tls_server_config.client_allowed_sans[1]: is empty; write a value or remove the key",
             ],
         ),
         (
@@ -225,7 +232,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             [
                 (
                     "web.yml:4: tls_server_config.curve_preferences: must name a single curve, or be left out for all "
-                    "of them; a choice of several cannot be made"
+                    "of them; several are not supported"
                 )
             ],
         ),
@@ -233,7 +240,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             tls("curve_preferences: [P256]"),
             [
                 (
-                    "web.yml:4: tls_server_config.curve_preferences: item 1 is not one of the curves known here: "
+                    "web.yml:4: tls_server_config.curve_preferences[0]: is not one of the supported curves: "
                     "CurveP256, CurveP384, CurveP521, X25519"
                 )
             ],
@@ -270,7 +277,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             "http_server_config: {headers: {Server: x}}",
             [
                 (
-                    "web.yml:1: http_server_config.headers.Server: unknown header; the headers known here are "
+                    "web.yml:1: http_server_config.headers.Server: unknown header; valid ones are "
                     "Content-Security-Policy, X-Frame-Options, X-Content-Type-Options, X-XSS-Protection, "
                     "Strict-Transport-Security"
                 )
@@ -301,7 +308,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             tls(key="empty.pem"),
             [
                 (
-                    "web.yml:3: tls_server_config.key_file: FOLDER/empty.pem holds no private key in PEM format "
+                    "web.yml:3: tls_server_config.key_file: FOLDER/empty.pem contains no private key in PEM format "
                     "(-----BEGIN …)"
                 )
             ],

@@ -1,0 +1,87 @@
+"""What the polls of one cluster have counted since the monitor started, and how the latest one ended."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Final
+
+from monitor.config import Cluster
+from monitor.jobs import TERMINAL, CollectionKey, JobState, Snapshot, Transition
+
+DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
+"""Seconds: an import runs for minutes or hours."""
+
+ENDPOINTS: Final = ("list", "describe")
+
+_UNFINISHED: Final = ("pending", "importing", "uncommitted", "committing")
+_FINISHED: Final = ("completed", "failed", "vanished")
+
+USUAL_TRANSITIONS: Final = (
+    *(("new", state.value) for state in JobState if state is not JobState.VANISHED),
+    *pairwise(_UNFINISHED),
+    *((unfinished, finished) for unfinished in _UNFINISHED for finished in _FINISHED),
+)
+"""Exported as 0 from the start, so that `increase()` sees the first of them; any other appears when it happens."""
+
+
+class Histogram:
+    """How long jobs took, in ``DURATION_BUCKETS``."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(DURATION_BUCKETS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Add a duration; where the clock went back, it counts as 0, for a sum must not shrink."""
+        self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
+        self.sum += max(seconds, 0.0)
+
+    def buckets(self) -> list[int]:
+        """Return the number of durations up to each of ``DURATION_BUCKETS``, and of all."""
+        return list(accumulate(self._counts))
+
+
+@dataclass(slots=True)
+class ClusterState:
+    """What the families of a cluster are computed from.
+
+    ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
+    ``up`` is None before the first poll.
+    """
+
+    cluster: Cluster
+    failures: Counter[str]
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    up: bool | None = None
+    last_success: float | None = None
+    last_poll_duration: float | None = None
+    series_dropped: int = 0
+    polls: int = 0
+    polls_missed: int = 0
+    bad_records: int = 0
+    requests: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0))
+    throttled: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0.0))
+    transitions: Counter[tuple[str, str]] = field(default_factory=lambda: Counter(dict.fromkeys(USUAL_TRANSITIONS, 0)))
+    durations: Mapping[str, Histogram] = field(default_factory=lambda: {state: Histogram() for state in _FINISHED})
+    finished: dict[CollectionKey, dict[str, int]] = field(default_factory=dict)
+
+    def add_collections(self, keys: Iterable[CollectionKey], limit: int) -> None:
+        """Begin to count the finished jobs of collections, from 0."""
+        for key in keys:
+            if key not in self.finished and len(self.finished) < limit:
+                self.finished[key] = dict.fromkeys(_FINISHED, 0)
+
+    def count_transitions(self, transitions: Iterable[Transition]) -> None:
+        """Count what happened in a poll. Of jobs first seen finished the duration is not known."""
+        for step in transitions:
+            from_state, to_state = step.from_state, step.to_state.value
+            self.transitions["new" if from_state is None else from_state.value, to_state] += 1
+            if step.to_state not in TERMINAL:
+                continue
+            finished = self.finished.get((step.database, step.collection))
+            if finished is not None:
+                finished[to_state] += 1
+            if from_state is not None and from_state not in TERMINAL:
+                self.durations[to_state].observe(step.duration)

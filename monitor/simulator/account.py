@@ -1,0 +1,73 @@
+"""The account API of Zilliz Cloud: what a key sees. It is the place for what discovery needs of it."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.dialects.base import BadRequestError
+from monitor.simulator.dialects.zilliz import Zilliz, paged
+from monitor.simulator.responses import json_response
+from monitor.simulator.world import World
+
+_ZILLIZ = Zilliz()
+_CREATED = "2026-01-12T08:30:00Z"
+
+
+def clusters_of_key(world: World, authorization: str) -> list[SimulatedCluster] | None:
+    """Return the Zilliz Cloud clusters that a key may read, or None where it is valid for none of them."""
+    key = authorization.removeprefix("Bearer ")
+    hosted = world.hosted_clusters()
+    clusters = [cluster for cluster in hosted if not cluster.api_key or cluster.api_key == key]
+    return clusters if clusters or not hosted else None
+
+
+def account_routes(world: World, base_url: str) -> list[Route]:
+    """Return `GET /v2/clusters` and `GET /v2/projects`."""
+
+    async def list_clusters(request: Request) -> Response:
+        clusters = clusters_of_key(world, request.headers.get("authorization", ""))
+        if clusters is None:
+            return _ZILLIZ.unauthorized()
+        try:
+            number, size = _ZILLIZ.page(request.query_params)
+        except BadRequestError as error:
+            return _ZILLIZ.error(error.code, error.message)
+        page = [_cluster(cluster, base_url) for cluster in paged(clusters, number, size)]
+        data = {"count": len(clusters), "currentPage": number, "pageSize": size, "clusters": page}
+        return json_response({"code": 0, "data": data})
+
+    async def list_projects(request: Request) -> Response:
+        clusters = clusters_of_key(world, request.headers.get("authorization", ""))
+        if clusters is None:
+            return _ZILLIZ.unauthorized()
+        projects = [
+            {
+                "projectId": cluster.project_id,
+                "projectName": f"project-{cluster.id[-6:]}",
+                "instanceCount": 1,
+                "createTime": _CREATED,
+            }
+            for cluster in clusters
+        ]
+        return json_response({"code": 0, "data": projects})
+
+    return [Route("/v2/clusters", list_clusters), Route("/v2/projects", list_projects)]
+
+
+def _cluster(cluster: SimulatedCluster, base_url: str) -> dict[str, Any]:
+    return {
+        "clusterId": cluster.id,
+        "clusterName": f"cluster-{cluster.id[-6:]}",
+        "description": "",
+        "regionId": cluster.region_id,
+        "plan": "Standard",
+        "cuType": "Performance-optimized",
+        "cuSize": 1,
+        "status": cluster.status,
+        "connectAddress": f"{base_url}/clusters/{cluster.id}",
+        "projectId": cluster.project_id,
+        "createTime": _CREATED,
+    }

@@ -1,0 +1,135 @@
+"""What can go wrong with a request: scripted troubles that rehearse alerts."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from monitor.simulator.responses import not_found
+
+if TYPE_CHECKING:
+    from monitor.simulator.request_context import RequestContext
+
+_STATUSES = range(200, 600)
+_ERRORS = {
+    403: (65535, "permission deny: PrivilegeImport is not granted"),
+    408: (10001, "request timeout"),
+    429: (429, "Too many requests"),
+    500: (500, "internal server error"),
+}
+"""Code and message of errors that come from the server itself; those of other statuses come from a proxy."""
+_PROXY_ERROR = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """One way for a request to go wrong.
+
+    Attributes:
+        kind: Its key in `TROUBLES`.
+        respond: Returns what is sent to a request, given its context and `parameters`.
+        parameters: Keyword arguments.
+        endpoint: The only endpoint that it concerns; None for all.
+    """
+
+    kind: str
+    respond: Callable[..., ASGIApp]
+    parameters: Mapping[str, Any] = {}
+    endpoint: str | None = None
+
+    @classmethod
+    def http(
+        cls, status: int, *, retry_after: float | str | None = None, code: int | None = None, message: str | None = None
+    ) -> Self:
+        """Respond with an HTTP status and the body that a server sends with it, or an error with this code."""
+        if status not in _STATUSES:
+            raise ValueError(f"status must be from 200 to 599, not {status}")
+        parameters = {"status": status, "retry_after": retry_after, "code": code, "message": message}
+        return cls("http", _http, parameters)
+
+    @classmethod
+    def code(cls, code: int = 1, message: str = "service unavailable") -> Self:
+        """Respond with an error in the body of an HTTP 200."""
+        return cls("code", _http, {"status": 200, "code": code, "message": message})
+
+    @classmethod
+    def hang(cls) -> Self:
+        """Accept the request and never respond."""
+        return cls("hang", lambda _context: _wait_for_disconnect)
+
+    @classmethod
+    def slow(cls, seconds: float = 3.0) -> Self:
+        """Respond correctly after `seconds`."""
+        return cls("slow", _slow, {"seconds": seconds + 0.0})
+
+    @classmethod
+    def false_empty(cls) -> Self:
+        """Respond with an empty list although there are jobs (Milvus 2.4 to 3.x)."""
+        return cls("false_empty", lambda context: context.respond([]), endpoint="list")
+
+    @classmethod
+    def body(cls, body: str | bytes, *, status: int = 200, content_type: str = "application/json") -> Self:
+        """Respond with this body."""
+        parameters = {"content": body, "status_code": status, "headers": {"content-type": content_type}}
+        return cls("body", lambda _context, **response: Response(**response), parameters)
+
+
+TROUBLES: Mapping[str, Callable[..., Trouble]] = {
+    "http": Trouble.http,
+    "code": Trouble.code,
+    "hang": Trouble.hang,
+    "slow": Trouble.slow,
+    "false_empty": Trouble.false_empty,
+    "body": Trouble.body,
+}
+
+
+def _http(
+    context: "RequestContext",
+    *,
+    status: int,
+    code: int | None,
+    message: str | None,
+    retry_after: float | str | None = None,
+) -> Response:
+    dialect = context.cluster.dialect
+    if code is not None or message is not None:
+        response = dialect.error(status if code is None else code, message or "error", status)
+    elif status in _ERRORS:
+        response = dialect.error(*_ERRORS[status], status)
+    else:
+        known = {401: dialect.unauthorized, 404: not_found}
+        response = known[status]() if status in known else Response(_PROXY_ERROR, status, media_type="text/plain")
+    if retry_after is not None:
+        response.headers["retry-after"] = str(retry_after)
+    return response
+
+
+async def _wait_for_disconnect(_scope: Scope, receive: Receive, _send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _slow(context: "RequestContext", *, seconds: float) -> ASGIApp:
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.wait_for(_wait_for_disconnect(scope, receive, send), seconds)
+        except TimeoutError:  # the client still waits
+            await context.respond()(scope, receive, send)
+
+    return respond
+
+
+class ScheduledTrouble(msgspec.Struct):
+    """A trouble of one endpoint, or of all, for a number of requests or up to a time; None is without end."""
+
+    trouble: Trouble
+    endpoint: str | None
+    times: int | None
+    until: float | None
+
+    def lasts(self, now: float) -> bool:
+        """Return whether it has not ended at the time `now`."""
+        return self.times != 0 and (self.until is None or now < self.until)
