@@ -1,6 +1,7 @@
 """Options that are also environment variables, and errors for bad input."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,13 @@ def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print a message on standard error and exit."""
     typer.echo(message, err=True)
     raise typer.Exit(code)
+
+
+def exit_process(code: int = 0) -> NoReturn:
+    """Exit although threads wait for servers that do not respond; Python would wait for the threads."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def source_of(name: str, value: object) -> str:

@@ -4,13 +4,18 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Final
 
 import msgspec
 
+from monitor.cli.options import exit_process
 from monitor.client import ApiError, Network, connect
 from monitor.config import Cluster, Config
 from monitor.jobs import Job, JobState, Snapshot, diff
 from monitor.poller import fetch, policy
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as that of a shell."""
 
 
 class ClusterPoll(msgspec.Struct, frozen=True):
@@ -35,8 +40,9 @@ def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mappin
     pool = ThreadPoolExecutor(config.poll.concurrency)
     try:
         return list(pool.map(partial(_poll, network, snapshots), clusters))
+    except KeyboardInterrupt:
+        exit_process(INTERRUPTED)
     finally:
-        network.stop()  # at Ctrl-C, polls that run end early and the others do not start
         pool.shutdown(wait=False, cancel_futures=True)
         network.close()
 

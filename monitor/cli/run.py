@@ -3,14 +3,13 @@
 import asyncio
 import gc
 import os
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
 
 from monitor.cli.config_options import Listen, LogFormat, LogLevel, State, config_path, load_config, override
-from monitor.cli.options import ConfigFile, fail
+from monitor.cli.options import ConfigFile, exit_process, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
 from monitor.log import configure
@@ -64,10 +63,3 @@ def run_daemon(
         raise SystemExit(1) from None
     if hanging:
         exit_process()
-
-
-def exit_process() -> None:
-    """End the process with 0 although threads still wait for servers that do not answer; Python would wait for them."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)

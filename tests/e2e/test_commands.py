@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import requests
 
 from monitor.cli.commands import COMMANDS
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
 from tests.recorder import Recorder
@@ -388,6 +389,23 @@ def test_a_monitor_that_does_not_respond_is_one_sentence_with_what_to_do(name, s
         assert (ended.returncode, ended.stdout) == (1, "")
         assert ended.stderr.startswith(f"{url}: no response: {why}")
         assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("jobs",), ("check-config", "--probe"), ("watch",)])
+def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(tmp_path, arguments):
+    world = World()
+    hanging = world.add_cluster("books", generation="milvus")
+    hanging.trouble(Trouble.hang())
+    with SimulatorServer(world) as server:
+        config = write_config(tmp_path, books(server), poll="{interval: 200ms, timeout: 60s}")
+        with subprocess.Popen(
+            command(*arguments, "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert hanging.wait_for_requests("list", 1, timeout=60)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+
+    assert (process.returncode, errors) == (0 if arguments == ("watch",) else 130, "")
 
 
 def test_the_schema_is_json():

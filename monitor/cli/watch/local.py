@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
-from monitor.cli.run import exit_process
+from monitor.cli.options import exit_process
 from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
 from monitor.config import Cluster, Config
 from monitor.daemon import Daemon
@@ -29,13 +29,11 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
         configure("json", "error", redactor, nowhere)
         daemon = Daemon(config.model_copy(update={"clusters": clusters, "state": state}), None, redactor)
         daemon.start()
-        hanging = 0
         try:
             yield lambda: _view(daemon, time.time())
         finally:
-            hanging = daemon.stop()
-        if hanging:
-            exit_process()
+            if daemon.stop():
+                exit_process()
 
 
 def _view(daemon: Daemon, now: float) -> View:
