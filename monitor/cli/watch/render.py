@@ -113,8 +113,9 @@ def changes(before: View, after: View) -> list[str]:
         lines.append(printable(after.note))
     for key, job in sorted(after.jobs.items()):
         previous = before.jobs.get(key)
-        is_old = job.state is JobState.COMPLETED and job.first_seen == job.state_since
-        if not is_old if previous is None else (previous.state, previous.stalled) != (job.state, job.stalled):
+        is_news = job.state is not JobState.COMPLETED or job.first_seen < job.state_since
+        changed = is_news if previous is None else (previous.state, previous.stalled) != (job.state, job.stalled)
+        if changed:
             lines.append(sentence(key[0], job))
     return lines
 
