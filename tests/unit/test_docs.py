@@ -4,9 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-import typer
-
-from monitor.cli import app
+from monitor.cli.commands import COMMANDS, command
 from monitor.metrics import FAMILIES, ProcessMetrics
 from monitor.web import WebLimits, create_app
 from monitor.web.api import ENDPOINTS
@@ -104,24 +102,33 @@ def test_the_limits_of_the_http_server_are_documented():
     assert [int(number.replace(",", "")) for number in documented] == expected
 
 
-def test_the_commands_and_their_options_are_documented():
-    command = typer.main.get_command(app)
+def options(name: str) -> list[str]:
+    """The rows of a command's table."""
+    found = []
+    for param in command(name).params:
+        if param.name != "help":
+            names = ", ".join(f"`{option}`" for option in sorted(param.opts, key=len, reverse=True))
+            default = "" if param.default is None or param.default is False else f" Default `{param.default}`."
+            found.append(f"| {names} | `{param.envvar}` | {param.help}{default} |")
+    return found
+
+
+def test_the_commands_and_their_options_are_documented_as_they_are():
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
-    assert set(first_cells("commands.md", "Commands")) == set(command.commands)
-    for name, sub in command.commands.items():
-        section = text.split(f"### `{name}`\n", 1)[1].split("\n### ", 1)[0]
-        documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
-        options = {max(param.opts, key=len): param.envvar for param in sub.params if param.name != "help"}
-        assert documented == set(options), name
-        for option, variable in options.items():
-            if variable:
-                assert f"`{variable}`" in section, f"{name} {option}"
+
+    assert rows("commands.md", "Commands") == [
+        f"| `{name}` | {command(name).help.splitlines()[0]} |" for name in COMMANDS
+    ]
+    for name in COMMANDS:
+        section = text.split(f"### `{name}`\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+        assert [row for row in section.splitlines() if row.startswith("| `")] == options(name)
+        assert " ".join(command(name).help.split()) in section
 
 
 def test_a_variable_of_the_environment_says_one_thing_to_every_command():
     meanings: dict[str, set[tuple[str, bool]]] = {}
-    for sub in typer.main.get_command(app).commands.values():
-        for param in sub.params:
+    for name in COMMANDS:
+        for param in command(name).params:
             if param.envvar:
                 meanings.setdefault(param.envvar, set()).add((param.metavar or "", param.multiple))
 
