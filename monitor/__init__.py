@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monitor.api.pymilvus import get_import_progress, list_import_jobs
+    from monitor.client.compat import get_import_progress, list_import_jobs
 
 __all__ = ["get_import_progress", "list_import_jobs"]
 
@@ -12,5 +12,5 @@ __all__ = ["get_import_progress", "list_import_jobs"]
 def __getattr__(name: str) -> Any:
     """Import the functions when somebody asks for them: most who import this package are commands that do not."""
     if name in __all__:
-        return getattr(import_module("monitor.api.pymilvus"), name)
+        return getattr(import_module("monitor.client.compat"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

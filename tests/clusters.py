@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from monitor.api import ImportApi, Network, connect
+from monitor.client import ImportApi, Network, connect
 from monitor.config import Cluster
 
 _DEFAULTS = Cluster(name="test", url="http://milvus", timeout=5.0, requests_per_second=1000.0)

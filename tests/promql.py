@@ -6,7 +6,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from monitor.api import ErrorKind
+from monitor.client import ErrorKind
 from monitor.jobs import Failure, JobState
 from monitor.metrics import FAMILIES, ProcessMetrics
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.api import ApiError, Network
+from monitor.client import ApiError, Network
 from monitor.cli.following import LONGEST_PAUSE, Follower
 from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.clusters import cluster as cluster_at

@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
-from monitor.api import ApiError, ImportApi, Listing, Network, connect
+from monitor.client import ApiError, ImportApi, Network, connect
 from monitor.config import Config, ConfigError, load
+from monitor.jobs import JobList
 from tests.clusters import cluster
 from tests.fuzz.mutations import changed_bytes, changed_json
-from tests.unit.test_api_hostile import answer, check, check_error
+from tests.unit.test_client_hostile import answer, check, check_error
 
 ROOT: Final = Path(__file__).parents[2]
 INPUTS: Final = int(os.environ.get("MONITOR_FUZZ", "3000"))
@@ -86,8 +87,16 @@ class Answers:
         self.headers: dict[str, str] = {}
         self.bodies: list[bytes] = []
 
-    def pool_and_target(self, url: str, **_: Any) -> tuple["Answers", str]:
-        return self, url
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> "Answers":
+        return self
+
+    ConnectionCls: Any = None
+
+    def cert_verify(self, *_: Any) -> None:
+        """There is no certificate."""
+
+    def request_url(self, *_: Any) -> str:
+        return "/"
 
     def urlopen(self, *_: Any, **__: Any) -> HTTPResponse:
         body = self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]
@@ -157,15 +166,17 @@ def exchange(
     asked = apis[api]
     for job_id in (None, "7", "448761313698322011"):
         wire.bodies = list(bodies)
-        asked.session.begin()
-        found = outcome(asked.list_jobs if job_id is None else lambda job_id=job_id: asked.describe(job_id))  # type: ignore[misc]
+        asked.session.begin_poll()
+        found = outcome(
+            (lambda: asked.list_jobs(JobList())) if job_id is None else lambda job_id=job_id: asked.describe(job_id)
+        )  # type: ignore[misc]
         if isinstance(found, ApiError):
             continue
-        jobs = found.jobs.values() if isinstance(found, Listing) else [found]
+        jobs = found.records.values() if isinstance(found, JobList) else [found]
         for job in jobs:
             check(job)
             assert KEY not in repr(job)
-        assert not isinstance(found, Listing) or KEY not in "".join(found.rejected)
+        assert not isinstance(found, JobList) or KEY not in "".join(found.bad_records)
 
 
 EXAMPLES: Final = [path.read_bytes() for path in sorted(ROOT.glob("config/*.yml")) if path.name != "web.yml"]

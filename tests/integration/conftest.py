@@ -2,10 +2,10 @@
 
 import pytest
 
-import monitor.api.session
+import monitor.client.session
 
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send a failed request again at once: how long that takes is another test's subject."""
-    monkeypatch.setattr(monitor.api.session, "BACKOFF_LIMIT", 0.0)
+    monkeypatch.setattr(monitor.client.session, "BACKOFF_LIMIT", 0.0)

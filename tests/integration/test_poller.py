@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.api import ErrorKind, Network, connect
+from monitor.client import ErrorKind, Network, connect
 from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
 from monitor.simulator import Life, SimulatorServer, Trouble, World

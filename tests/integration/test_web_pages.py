@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from monitor.api import BadRequestError, ImportFile, JobGoneError
+from monitor.client import BadRequestError, ImportFile, JobGoneError
 from monitor.fleet import Search
 from monitor.jobs import Job, JobState
 from tests.watched import Served, Watched

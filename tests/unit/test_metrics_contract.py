@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from monitor.api import ErrorKind
+from monitor.client import ErrorKind
 from monitor.metrics import FAMILIES, ClusterMetrics, Exposition, ProcessMetrics
 from tests.clusters import cluster
 from tests.jobs import poll, record

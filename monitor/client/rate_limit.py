@@ -1,0 +1,52 @@
+"""A rate limit for each API key and endpoint, shared by every cluster that uses the key."""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+from monitor.client.errors import ThrottledError
+
+CREDIT: Final = 0.5
+"""Seconds' worth of requests that may be sent at once after a pause; Zilliz Cloud allows about twice our rate."""
+
+KEYS_LIMIT: Final = 40_000
+"""API keys and endpoints remembered: two endpoints of 20,000 keys. Beyond it, those that owe no wait are forgotten."""
+
+
+class RateLimiter:
+    """Reserves a time slot for each request, first come, first served.
+
+    The slot is booked before anybody waits (the generic cell rate algorithm), so a request that would have to wait for
+    too long is refused at once instead of blocking a thread. A pause earns ``CREDIT`` seconds' worth of requests at
+    once, so no second sees more than one and a half times the rate.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, keys_limit: int = KEYS_LIMIT) -> None:
+        self._clock = clock
+        self._keys_limit = keys_limit
+        self._lock = Lock()
+        self._next: dict[tuple[str, str], float] = {}
+
+    def reserve(self, key: tuple[str, str], rate: float, longest: float) -> float:
+        """Book the next slot and return the seconds to wait for it, 0 where it is now.
+
+        Args:
+            key: The API key and the endpoint.
+            rate: Requests a second.
+            longest: The longest wait that is acceptable, in seconds.
+
+        Raises:
+            ThrottledError: The wait would be longer; nothing is booked, ``retry_after`` is its length.
+        """
+        with self._lock:
+            now = self._clock()
+            at = max(self._next.get(key, 0.0), now - CREDIT)
+            wait = at - now
+            if wait > longest:
+                message = f"our own limit of {rate:g} requests a second for this API key is used up for {wait:.1f} s"
+                raise ThrottledError(message, retry_after=wait)
+            if len(self._next) >= self._keys_limit:
+                self._next = {known: slot for known, slot in self._next.items() if slot > now - CREDIT}
+            self._next[key] = at + 1.0 / rate
+            return max(0.0, wait)

@@ -1,0 +1,155 @@
+"""From one record of an answer to a `JobRecord`, in every spelling that servers are known to use."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from monitor.client import lenient_json
+from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
+_ROWS_LIMIT: Final = 2**63
+
+
+class BadRecordError(ValueError):
+    """A record that cannot be a job; it costs only itself."""
+
+
+def record_from(given: Any, database: str = "") -> JobRecord:
+    """Return one record of a list or a describe, decoded or as a ``msgspec.Raw``; ``BadRecordError`` if it is no job.
+
+    ``database`` is the one that was asked for, where the server filters by it.
+    """
+    record = decoded_record(given)
+    return JobRecord(
+        job_id=id_from(raw_id(record)),
+        state=state(record.get("state")),
+        collection=name(record.get("collectionName")),
+        progress=percent(record.get("progress")),
+        reason=reason(record),
+        database=database or name(record.get("dbName")),
+        imported_rows=rows(record.get("importedRows")),
+        total_rows=rows(record.get("totalRows")),
+        create_time=time_text(record.get("createTime")),
+        complete_time=time_text(record.get("completeTime")),
+    )
+
+
+def decoded_record(given: Any) -> dict[str, Any]:
+    """Return a record as an object; raise ``BadRecordError`` where it is none."""
+    if isinstance(given, msgspec.Raw):
+        try:
+            given = lenient_json.parse(given)
+        except (ValueError, RecursionError):
+            raise BadRecordError("a record is JSON that cannot be read: a number too long, or too deep") from None
+    if not isinstance(given, dict):
+        raise BadRecordError(f"a record is {_kind(given)} instead of an object")
+    return given
+
+
+def says_gone(message: str, job_id: str) -> bool:
+    """Say whether a text is Milvus' sentence that this job, and not another one, does not exist."""
+    sentence = rf"import job does not exist, jobID={re.escape(job_id)}(?=[\s,:;)\]]|\.?$)"
+    return "does not exist" in message and re.search(sentence, message) is not None
+
+
+def is_gone(record: JobRecord) -> bool:
+    """Say whether a record only says that its job does not exist, as during garbage collection (milvus-docs 3635)."""
+    return says_gone(record.reason, record.job_id) and normalize_state(record.state) is JobState.FAILED
+
+
+def first(record: Mapping[str, Any], *keys: str) -> Any:
+    """Return the value of the first key that has one."""
+    return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+
+
+def raw_id(record: Mapping[str, Any]) -> Any:
+    """Return the id of a record as it stands there, under whichever of its names, or None."""
+    return first(record, "jobId", "jobID", "taskID", "id")
+
+
+def id_from(value: Any) -> str:
+    """Return a job's id as text; ``BadRecordError`` where it is missing, of a wrong type, too long or not printable."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadRecordError(f"a record's job id is {_kind(value)}")
+    job_id = value.strip() if isinstance(value, str) else _digits(value)
+    if not job_id or len(job_id) > ID_LIMIT:
+        raise BadRecordError(f"a record's job id has {len(job_id)} characters instead of 1 to {ID_LIMIT}")
+    if not job_id.isprintable():
+        raise BadRecordError("a record's job id has characters that cannot be printed")
+    return job_id
+
+
+def state(value: Any) -> str:
+    """Return the server's word for a state; a number as text, and of anything else what it is."""
+    if isinstance(value, str):
+        return name(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _digits(value)
+    return "" if value is None else _kind(value)
+
+
+def percent(value: Any) -> float | None:
+    """Return a progress from 0 to 100, or None where the value says nothing.
+
+    Servers send integers, numbers as text, ``"100%"``, and now and then something negative (Milvus issue 31221).
+    """
+    number = _number(value)
+    return None if number is None or number < 0 else min(number, 100.0)
+
+
+def rows(value: Any) -> int | None:
+    """Return a number of rows, or None where the value is none."""
+    number = _number(value)
+    return int(number) if number is not None and 0 <= number < _ROWS_LIMIT else None
+
+
+def time_text(value: Any) -> str:
+    """Return a time as the server writes it, a number of seconds as text."""
+    number = None if isinstance(value, str) else _number(value)
+    return name(value) if number is None else f"{number:.15g}"
+
+
+def reason(record: Mapping[str, Any]) -> str:
+    """Return the reason of a record or of one of its files."""
+    return text(first(record, "reason", "errorMessage"))
+
+
+def name(value: Any) -> str:
+    """Return a name for a label: one line, bounded, printable."""
+    return _clean(value, NAME_LIMIT, _CONTROL)
+
+
+def text(value: Any) -> str:
+    """Return a server's text: bounded, tabs and line ends kept, other control characters replaced."""
+    return _clean(value, REASON_LIMIT, _UNPRINTABLE).strip()
+
+
+def _clean(value: Any, limit: int, bad: re.Pattern[str]) -> str:
+    if not isinstance(value, str):
+        return ""
+    cut = value if len(value) <= limit else value[: limit - 1] + "…"
+    return cut if cut.isprintable() else bad.sub("\N{REPLACEMENT CHARACTER}", cut)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if abs(value) < _ROWS_LIMIT and math.isfinite(value) else None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value.replace("%", ""))
+    return None
+
+
+def _digits(value: int) -> str:
+    """Return an integer as text; of one too long for an id as many digits as show that (4,300 are an error)."""
+    return str(value) if abs(value) < 10**ID_LIMIT else "9" * (ID_LIMIT + 1)
+
+
+def _kind(value: Any) -> str:
+    names: Mapping[type, str] = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction"}
+    return "missing" if value is None else names.get(type(value), "a number" if isinstance(value, int) else "text")

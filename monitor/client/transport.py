@@ -1,0 +1,194 @@
+"""HTTP connections whose answers are bounded in time and bytes, and reused only after an answer that has surely ended.
+
+A read timeout alone bounds only the wait for the next byte, so a server that sends one byte now and then would hold a
+thread for ever. ``http.client`` reads each answer through the ``response_class`` of its connection: here that is one
+with a deadline. Whatever its head says, no answer is larger on the wire than `BODY_LIMIT`.
+"""
+
+import io
+import re
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead
+from typing import Any, Final
+
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+BODY_LIMIT: Final = 16 * 2**20
+"""Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
+
+HEAD_LIMIT: Final = 2**18
+"""Bytes of a head with the interim answers before it; `http.client` allows 100 lines of 64 KiB."""
+
+CHUNKS_LIMIT: Final = 2**17
+"""Chunks of a body: servers send some kilobytes in each, and each costs a few microseconds."""
+
+INTERIM_LIMIT: Final = 10
+"""Interim answers (1xx) skipped before an answer; proxies send one or two."""
+
+_READ_SIZE: Final = 2**15
+_CHUNK_LINE_LIMIT: Final = 4096
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+_SWITCHING_PROTOCOLS: Final = 101
+_INTERIM: Final = range(100, 200)
+_WITHOUT_BODY: Final = (204, 304)
+_HTTP_1_1: Final = 11
+
+
+class AnswerTooLargeError(HTTPException):
+    """An answer is larger than its limit."""
+
+    def __init__(self, part: str = "answer", limit: int = BODY_LIMIT) -> None:
+        super().__init__(f"the {part} is larger than {limit / 2**20:g} MiB")
+
+
+class _DeadlineReader(io.RawIOBase):
+    """The bytes of one answer, until a deadline and up to a limit."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self.limit = HEAD_LIMIT
+        self.part = "head of the answer"
+        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open where its connection is closed early
+        self._deadline = deadline
+        self._received = 0
+
+    def makefile(self, _mode: str) -> "_AnswerFile":
+        """Return the answer as a file: all that an HTTP response wants of a socket."""
+        return _AnswerFile(self, _READ_SIZE)
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._received
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not arrive whole in time")
+        if self._received > self.limit:
+            raise AnswerTooLargeError(self.part, self.limit)
+        self.sock.settimeout(left)
+        count = self._raw.readinto(buffer)
+        self._received += count or 0
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _AnswerFile(io.BufferedReader):
+    """One answer, buffered. Where bytes are left at its end, its socket is shut down: no answer may begin with them."""
+
+    raw: _DeadlineReader
+    reusable = True
+
+    def close(self) -> None:
+        if not self.closed and not (self.reusable and self._is_at_end()):
+            with suppress(OSError):  # closed by the server already
+                self.raw.sock.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+    def _is_at_end(self) -> bool:
+        pending = getattr(self.raw.sock, "pending", None)  # what TLS has decrypted and nobody has read
+        return self.tell() == self.raw.tell() and not (pending and pending())
+
+
+class _BoundedResponse(HTTPResponse):
+    """An answer that is read within bounds, and strictly where its end is concerned."""
+
+    fp: Any
+
+    def __init__(self, deadline: float, sock: socket.socket, **kwargs: Any) -> None:
+        super().__init__(_DeadlineReader(sock, deadline), **kwargs)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        """Read the head; skip interim answers, and close the connection afterwards unless the body's end is certain."""
+        for _ in range(INTERIM_LIMIT + 1):
+            super().begin()
+            if self.status not in _INTERIM or self.status == _SWITCHING_PROTOCOLS:
+                break
+            self.headers = None  # type: ignore[assignment]  # makes the next head be read
+        if self.status in _INTERIM:
+            raise BadStatusLine(f"{self.status} instead of an answer")
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        if codings and not self.chunked:
+            raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)[:100]!r}")
+        counted = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]) and not codings
+        is_certain = counted or (len(codings) == 1 and not lengths) or self.status in _WITHOUT_BODY
+        if self.version != _HTTP_1_1 or not is_certain:
+            self.will_close = True
+        if self.length is not None and self.length > BODY_LIMIT:
+            raise AnswerTooLargeError
+        self.fp.raw.part, self.fp.raw.limit = "answer", self.fp.raw.limit + 2 * BODY_LIMIT
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return the whole body."""
+        if self.fp is None or not self.chunked:
+            body = super().read(BODY_LIMIT + 1 if self.fp is not None and self.length is None else amt)
+            if len(body) > BODY_LIMIT:
+                raise AnswerTooLargeError
+            return body
+        chunks = bytearray()
+        for _ in range(CHUNKS_LIMIT):
+            size = self._next_chunk_size()
+            if size == 0:
+                break
+            if len(chunks) + size > BODY_LIMIT:
+                raise AnswerTooLargeError
+            chunk = self.fp.read(size)
+            chunks += chunk
+            if len(chunk) < size:
+                raise IncompleteRead(b"", size - len(chunk))
+            if self.fp.read(2) != b"\r\n":
+                raise HTTPException("a chunk is longer than its size")
+        else:
+            raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
+        if self.fp.readline(3) != b"\r\n":
+            self.fp.reusable = False  # trailers: nobody reads them
+        self.close()
+        return bytes(chunks)
+
+    def _next_chunk_size(self) -> int:
+        line = self.fp.readline(_CHUNK_LINE_LIMIT)
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
+            if not line.endswith(b"\n") and len(line) < _CHUNK_LINE_LIMIT:
+                raise IncompleteRead(b"")
+            raise HTTPException(f"a chunk's size is {line[:20]!r}")
+        return int(match[1], 16)
+
+
+class _DeadlineConnection(HTTPConnection):
+    """A connection whose read timeout bounds a whole answer, and its connect timeout that of a proxy."""
+
+    def connect(self) -> None:
+        self._start_deadline()  # a proxy answers to CONNECT
+        super().connect()
+
+    def getresponse(self) -> Any:
+        self._start_deadline()
+        return super().getresponse()
+
+    def _start_deadline(self) -> None:
+        if self.timeout is not None:
+            self.response_class = partial(_BoundedResponse, time.monotonic() + self.timeout)  # type: ignore[assignment]
+
+
+class _DeadlineTlsConnection(_DeadlineConnection, HTTPSConnection):
+    """The same with TLS."""
+
+
+def bound_answers(pool: HTTPConnectionPool) -> None:
+    """Make the read timeout of a pool bound each whole answer, head and body."""
+    bounded: dict[type, type] = {HTTPConnection: _DeadlineConnection, HTTPSConnection: _DeadlineTlsConnection}
+    # Those of SOCKS connect in a way of their own and keep it.
+    pool.ConnectionCls = bounded.get(pool.ConnectionCls, pool.ConnectionCls)
