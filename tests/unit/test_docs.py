@@ -35,7 +35,7 @@ def test_the_metrics_of_each_cluster_are_documented_as_they_are():
         labels = ", ".join(f"`{label}`" for label in family.labels)
         expected.append(f"| `{family.full_name}` | {family.type} | {labels} | {family.help} |".replace("|  |", "| |"))
 
-    assert rows("metrics.md", "Of each cluster") == expected
+    assert rows("metrics.md", "Cluster metrics") == expected
 
 
 def test_the_monitors_own_metrics_are_documented_as_they_are():
@@ -43,7 +43,7 @@ def test_the_monitors_own_metrics_are_documented_as_they_are():
 
     names = {family.name: family.name + "_total" * (family.type == "counter") for family in own}
     expected = {f"| `{names[family.name]}` | {family.type} | {family.documentation} |" for family in own}
-    assert set(rows("metrics.md", "Of the monitor itself")) == expected
+    assert set(rows("metrics.md", "Monitor metrics")) == expected
 
 
 def test_the_settings_are_documented_as_they_are():
