@@ -29,8 +29,8 @@ from monitor.store import Store
 DESCRIBES_PER_POLL: Final = 20
 """Jobs that one poll asks the server to describe; the others wait for the next poll."""
 
-BAD_RECORDS_LOGGED: Final = 100
-"""Different faults of records that are logged, each once, for one cluster."""
+RECORD_WARNINGS: Final = 100
+"""Different warnings about records that are logged, each once, for one cluster."""
 
 _HARMFUL_FAILURES: Final = (ErrorKind.TIMEOUT, ErrorKind.CONNECTION)
 """Kinds of a describe's failure after which the job is described with growing pauses: it may crash the server."""
@@ -91,7 +91,7 @@ class Poller:
         self._process_metrics = process_metrics
         self._clock = clock
         self._error = ""
-        self._logged_bad_records: set[str] = set()
+        self._record_warnings: set[str] = set()
         self._recording = Lock()
         self._retired = False
 
@@ -131,7 +131,7 @@ class Poller:
                 self._publish(changes, result.listing, now, time.monotonic() - started, requests_before)
             finally:  # what is recorded is logged also where it cannot be published, for no later poll will log it
                 log_changes(changes, now, self._labels())
-                self._log_bad_records(result.listing)
+                self._warn_about_records(result.listing)
                 self._store.mark_logged(transition_ids)
         except StoppedError:
             return PollOutcome(ok=False)
@@ -210,11 +210,15 @@ class Poller:
         )
         return outcome
 
-    def _log_bad_records(self, listing: JobList) -> None:
-        for message in listing.bad_records:
-            if message not in self._logged_bad_records and len(self._logged_bad_records) < BAD_RECORDS_LOGGED:
-                self._logged_bad_records.add(message)
-                _log.warning("import_record_skipped", **self._labels(), message=message)
+    def _warn_about_records(self, listing: JobList) -> None:
+        """Log what is wrong with records of a list, each kind of fault and each repeated id once."""
+        warnings = [("import_record_skipped", {"message": message}) for message in listing.bad_records]
+        warnings += [("import_record_repeated", {"job_id": job_id}) for job_id in listing.repeated_ids]
+        for event, fields in warnings:
+            key = f"{event} {fields}"
+            if key not in self._record_warnings and len(self._record_warnings) < RECORD_WARNINGS:
+                self._record_warnings.add(key)
+                _log.warning(event, **self._labels(), **fields)
 
     def _labels(self) -> dict[str, str]:
         return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}

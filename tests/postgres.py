@@ -25,7 +25,7 @@ class Postgres:
     """A server on a socket of its own, which can be stopped and started."""
 
     def __init__(self, folder: Path, binaries: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._binaries = binaries
         self.url = f"postgresql://{OWNER}@localhost/postgres?host={folder}"
 
@@ -33,16 +33,16 @@ class Postgres:
         command = [str(self._binaries / program), *arguments]
         if os.geteuid() == 0:  # it refuses to run as root
             command = ["setpriv", "--reuid", OWNER, "--regid", OWNER, "--clear-groups", *command]
-        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=self._folder)
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=self.folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
-        log = str(self._folder / "log")
-        self.run("pg_ctl", "-D", str(self._folder / "data"), "-o", options, "-l", log, "-w", "-t", "50", "start")
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off"
+        log = str(self.folder / "log")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-o", options, "-l", log, "-w", "-t", "50", "start")
 
     def stop(self) -> None:
-        self.run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
 
 
 @contextmanager

@@ -1,22 +1,36 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
-from monitor.store.database import Whose
-from monitor.store.history import PAGE_LIMIT, CursorError, History, Recorded, Wanted
-from monitor.store.opening import StoreError, open_store
-from monitor.store.reading import reading
-from monitor.store.store import Store
-from monitor.store.tables import NewerSchemaError
+from monitor.store.migrations import NewerSchemaError
+from monitor.store.opening import StoreError, open_store, reading
+from monitor.store.pages import (
+    PAGE_LIMIT,
+    ClusterRef,
+    CursorError,
+    JobFilter,
+    JobPage,
+    RecordedTransition,
+    StoredJob,
+    TransitionFilter,
+    TransitionPage,
+)
+from monitor.store.queries import StoreReader
+from monitor.store.store import Store, StoreUnavailableError
 
 __all__ = [
     "PAGE_LIMIT",
+    "ClusterRef",
     "CursorError",
-    "History",
+    "JobFilter",
+    "JobPage",
     "NewerSchemaError",
-    "Recorded",
+    "RecordedTransition",
     "Store",
     "StoreError",
-    "Wanted",
-    "Whose",
+    "StoreReader",
+    "StoreUnavailableError",
+    "StoredJob",
+    "TransitionFilter",
+    "TransitionPage",
     "open_store",
     "reading",
 ]

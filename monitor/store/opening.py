@@ -1,8 +1,10 @@
-"""Opens the store that the config names."""
+"""Opens the store that the config names, to keep clusters in it or only to read."""
 
 import errno
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,15 +14,21 @@ import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from monitor.store.database import Database
-from monitor.store.engines import engine_of, sqlite_file
-from monitor.store.store import Store
-from monitor.store.tables import NewerSchemaError
+from monitor.store.engines import create_reading_engine, create_store_engine, sqlite_file
+from monitor.store.maintenance import describe_error
+from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version
+from monitor.store.queries import StoreReader
+from monitor.store.schema import VERSION
+from monitor.store.store import FLUSH_INTERVAL, Store
 
-TELL_AFTER: Final = 10.0
+LOG_AFTER: Final = 10.0
 """Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""
+
+_ENDINGS: Final = ("", "-wal", "-shm")
+"""What the names of the files of one SQLite database end with."""
 
 _NOT_ALLOWED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -33,54 +41,97 @@ class StoreError(Exception):
     """The store cannot be used at all; the message says why."""
 
 
-def open_store(url: str, *, retention: float, connections: int, clock: Callable[[], float] = time.time) -> Store:
+def open_store(
+    url: str,
+    *,
+    retention: float,
+    connections: int,
+    clock: Callable[[], float] = time.time,
+    flush_interval: float = FLUSH_INTERVAL,
+) -> Store:
     """Return the store of a URL, its tables made.
 
     A SQLite file that is corrupt is set aside under a new name, and a fresh one begun; a file of another kind is left
-    alone. A database that cannot be reached now is no reason not to start: the store begins ill and catches up.
+    alone. A database that cannot be reached now is no reason not to start: the store begins unavailable and catches up.
 
     Args:
         url: ``memory://``, ``sqlite:///PATH``, or ``postgresql://…``.
         retention: Seconds for which transitions are kept.
         connections: How many threads may use it at a time.
         clock: Seconds since the epoch.
+        flush_interval: Seconds for which mere progress may wait to be written.
 
     Raises:
         StoreError: The folder of a SQLite file does not exist or cannot be written, or the file cannot, or is none of
-            SQLite's.
+            SQLite's; or the tables are another program's.
         NewerSchemaError: The tables were made by a newer version of the monitor.
     """
-    if url.startswith("memory:"):
-        return Store(None, retention=retention, clock=clock)
     file = sqlite_file(url)
     if file is not None:
-        _look_at(file)
-    database = Database(engine_of(url, connections))
-    tell_after = 0.0 if file is not None else TELL_AFTER
-    store = Store(database, retention=retention, tell_after=tell_after, clock=clock)
+        _check_file(file)
     try:
-        database.migrate()
-        database.check()
+        database = Database(create_store_engine(url, connections), None if file is None else str(file))
+    except ValueError as error:
+        raise StoreError(str(error)) from None
+    shared = url.startswith("postgres")
+    log_after = LOG_AFTER if shared else 0.0
+    store = Store(database, retention=retention, log_after=log_after, clock=clock, flush_interval=flush_interval)
+    try:
+        database.prepare()
     except NewerSchemaError:
         database.close()
         raise
-    except OperationalError as error:
-        store.note_illness(error)
-    except DatabaseError as error:
-        if file is None:
-            store.note_illness(error)
-            return store
+    except UnusableDatabaseError as error:
         database.close()
-        aside = _set_aside(file)
-        _log.error("store_set_aside", file=str(file), kept_as=str(aside), message=str(error.orig))
-        return open_store(url, retention=retention, connections=connections, clock=clock)
-    except SQLAlchemyError as error:
-        store.note_illness(error)
+        where = "the database" if file is None else str(file)
+        raise StoreError(f"{where} is left as it is, for {error}: {_ELSEWHERE}") from None
+    except Exception as error:  # noqa: BLE001 - logged and counted there; the clusters are watched without a store
+        if file is not None and isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
+            database.close()
+            aside = _set_aside(file)
+            _log.error("store_set_aside", file=str(file), kept_as=str(aside), message=describe_error(error))
+            return open_store(
+                url, retention=retention, connections=connections, clock=clock, flush_interval=flush_interval
+            )
+        store.mark_unavailable(error)
     return store
 
 
-def _look_at(file: Path) -> None:
-    """Raise ``StoreError`` where SQLite cannot keep the store in a file, which is not changed.
+@contextmanager
+def reading(url: str) -> Iterator[StoreReader]:
+    """Give a store to read from, whether a monitor is using it or not; nothing is changed.
+
+    Raises:
+        StoreError: Nothing can be read there; the message says why.
+    """
+    if url.startswith("memory:"):
+        raise StoreError("the state is kept in memory (memory://), so that nothing is recorded; see state.url")
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        raise StoreError(f"{file} does not exist: no monitor has recorded anything there")
+    where = "the database" if file is None else str(file)
+    try:
+        database = Database(create_reading_engine(url))
+    except ValueError as error:
+        raise StoreError(str(error)) from None
+    try:
+        version = database.read(check_version)
+        if version != VERSION:
+            older = f"{where} was written by an older version: `run` brings it up to this one"
+            raise StoreError(f"{where} holds no state of a monitor" if version is None else older)
+        yield StoreReader(database)
+    except (UnusableDatabaseError, NewerSchemaError) as error:
+        raise StoreError(f"{where} cannot be read: {error}") from None
+    except SQLAlchemyError as error:
+        copy = "; its folder cannot be written: copy it and its -wal, where there is one, to a folder that can"
+        hint = "" if file is None or os.access(file.parent, os.W_OK) else copy
+        raise StoreError(f"{where} cannot be read: {describe_error(error)}{hint}") from None
+    finally:
+        database.close()
+
+
+def _check_file(file: Path) -> None:
+    """Raise ``StoreError`` where SQLite cannot keep the store in a file; make the file private to its owner.
 
     It comes before SQLite opens the file: to close one takes away the locks that the process has on it. What may pass,
     such as a full disk, is left to SQLite.
@@ -100,8 +151,12 @@ def _look_at(file: Path) -> None:
                     f"{file} is no SQLite database, and is left as it is: {_ELSEWHERE}, or move the file away"
                 )
         tried = file.parent
-        with TemporaryFile(dir=tried):  # SQLite writes beside the file as well
+        with TemporaryFile(dir=tried):  # SQLite writes next to the file as well
             pass
+        os.close(os.open(file, os.O_CREAT | os.O_RDONLY, 0o600))
+        for ending in _ENDINGS:
+            with suppress(FileNotFoundError):
+                file.with_name(file.name + ending).chmod(0o600)
     except OSError as error:
         if error.errno not in _NOT_ALLOWED:
             return
@@ -113,7 +168,7 @@ def _look_at(file: Path) -> None:
 def _set_aside(file: Path) -> Path:
     """Rename a corrupt database and what belongs to it, and return its new name."""
     mark = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    for ending in ("-wal", "-shm", ""):
+    for ending in reversed(_ENDINGS):
         part = file.with_name(file.name + ending)
         if part.exists():
             part.rename(file.with_name(f"{file.name}.corrupt-{mark}{ending}"))

@@ -1,123 +1,185 @@
-"""Records what a poll changed of a cluster, in one transaction."""
+"""Writes what has changed of clusters, many rows in a statement."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from monitor.jobs import CollectionOutcome, Place, TrackedJob, Transition
-from monitor.store.statements import Statements
-
-Outcomes = Mapping[Place, CollectionOutcome]
-"""How imports ended, by collection."""
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
+from monitor.store.pages import ClusterRef
+from monitor.store.schema import clusters, jobs, outcomes, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class StaleError(Exception):
-    """Somebody else has recorded a poll of this cluster meanwhile: what was seen may be older than what is stored."""
+class ClusterChanges(msgspec.Struct, frozen=True):
+    """What is to be written of one cluster.
 
-
-class Recording:
-    """Writes one cluster.
-
-    Args:
-        statements: Those for the database.
-        cursor: One that is in a transaction.
-        name: The cluster's name.
+    Attributes:
+        revision: The stored revision on which the changes are based; 0 for a baseline.
+        next_revision: The revision afterwards; the same one for mere progress.
+        at: The time, in seconds since the epoch.
+        jobs: Jobs by id; None for one to delete.
+        delisted: When finished jobs left the list, by id.
+        outcomes: Outcomes by collection; None for one to delete.
+        transitions: Transitions to be logged by whoever writes them.
+        logged: Transitions that were logged before they could be written.
+        present: Ids that are listed or tracked; every other job has left the list. None where that need not be checked.
     """
 
-    __slots__ = ("_cursor", "_name", "_statements")
+    ref: ClusterRef
+    revision: int
+    next_revision: int
+    at: float
+    baseline_at: float | None
+    jobs: Mapping[str, Job | None]
+    delisted: Mapping[str, float]
+    outcomes: Mapping[CollectionKey, CollectionOutcome | None]
+    transitions: Collection[Transition]
+    logged: Collection[Transition]
+    present: Collection[str] | None
 
-    def __init__(self, statements: Statements, cursor: DBAPICursor, name: str) -> None:
-        self._statements = statements
-        self._cursor = cursor
-        self._name = name
 
-    def advance(self, identity: str, revision: int) -> None:
-        """Go from a revision to the next and thereby lock the cluster's row.
+class Recorder:
+    """Writes into a database of one dialect: ``sqlite`` or ``postgresql``."""
 
-        Raises:
-            StaleError: The cluster has another revision by now.
+    def __init__(self, dialect: str) -> None:
+        make = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect is large
+        self._put_job, self._put_outcome = _upsert(make, jobs), _upsert(make, outcomes)
+        self._add_cluster = make(clusters).on_conflict_do_nothing()
+
+    def write(self, connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
+        """Write changes, in a transaction.
+
+        Returns:
+            The names of the clusters that have another revision by now, of which nothing is written; and the ids of
+            ``transitions``, in their order.
         """
-        self._cursor.execute(self._statements.advance, (self._name, identity, revision))
-        if self._cursor.rowcount != 1:
-            raise StaleError(self._name)
+        stale = self._lock_revisions(connection, changes)
+        current = [change for change in changes if change.ref.name not in stale]
+        delisted: list[dict[str, Any]] = []
+        for change in current:
+            delisted += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
+            if change.present is not None:
+                listed = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}
+                delisted += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
+        put = [(change, key, job) for change in current for key, job in change.jobs.items()]
+        ended = [(change, key, outcome) for change in current for key, outcome in change.outcomes.items()]
+        added = [_transition_row(change, step, logged=False) for change in current for step in change.transitions]
+        for statement, rows in (
+            (self._put_job, [_job_row(change, job) for change, _, job in put if job]),
+            (_DELETE_JOB, [_key(change, key) for change, key, job in put if job is None]),
+            (_DELIST, delisted),
+            (self._put_outcome, [_outcome_row(change, key, it) for change, key, it in ended if it]),
+            (_DELETE_OUTCOME, [_key(change, key[1], db=key[0]) for change, key, it in ended if it is None]),
+            (_ADD_LOGGED, [_transition_row(change, step, logged=True) for change in current for step in change.logged]),
+        ):
+            if rows:
+                connection.execute(statement, rows)
+        return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
 
-    def begin(self, identity: str, baseline_at: float | None) -> None:
-        """Make the cluster's row, at its first revision; nothing is left of another cluster of that name.
+    def _lock_revisions(self, connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
+        """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
+        stale = set()
+        progress = [change for change in changes if change.next_revision == change.revision]
+        if progress:
+            rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
+            stored = {name: (identity, revision) for name, identity, revision in rows}
+            stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
+        for change in changes:
+            if change.next_revision != change.revision:
+                ref = change.ref
+                if not change.revision:
+                    self._begin(connection, change)
+                values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
+                if connection.execute(_ADVANCE, values).rowcount != 1:
+                    stale.add(ref.name)
+        return stale
 
-        Raises:
-            StaleError: Somebody else has made it.
-        """
-        write, statements = self._cursor.execute, self._statements
-        write(statements.cluster, (self._name,))
-        if any(row[0] == identity for row in self._cursor.fetchall()):
-            raise StaleError(self._name)
-        self.forget()
-        write(statements.add_cluster, (self._name, identity, 1, baseline_at))
-        if self._cursor.rowcount != 1:
-            raise StaleError(self._name)
+    def _begin(self, connection: Connection, change: ClusterChanges) -> None:
+        """Make the row of a cluster, with revision 0; nothing is delisted of another cluster of that name."""
+        ref = change.ref
+        if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
+            return
+        delete_cluster(connection, ref.name)
+        connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": change.baseline_at}
+        connection.execute(self._add_cluster, row)
 
-    def forget(self) -> None:
-        """Forget the cluster; its transitions stay until they are pruned."""
-        self.clear()
-        self._cursor.execute(self._statements.forget_cluster, (self._name,))
 
-    def clear(self) -> None:
-        """Forget every job and outcome."""
-        self._cursor.execute(self._statements.forget_jobs, (self._name,))
-        self._cursor.execute(self._statements.forget_outcomes, (self._name,))
+def delete_cluster(connection: Connection, name: str) -> None:
+    """Forget a cluster, but not its jobs, which can be many."""
+    connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
+    connection.execute(delete(clusters).where(clusters.c.name == name))
 
-    def put_jobs(self, followed: Iterable[TrackedJob]) -> None:
-        """Put jobs in the place of what is stored of them."""
-        self._each(self._statements.put_job, [(self._name, one.job.job_id, _encode(one).decode()) for one in followed])
 
-    def forget_jobs(self, ids: Iterable[str]) -> None:
-        """Forget these jobs."""
-        self._each(self._statements.forget_job, [(self._name, job_id) for job_id in ids])
+_OF_CLUSTER: Final = clusters.c.name == bindparam("of")
+_ADVANCE: Final = (
+    update(clusters)
+    .where(_OF_CLUSTER, clusters.c.identity == bindparam("whose"), clusters.c.revision == bindparam("seen"))
+    .values(revision=bindparam("next"))
+)
+_LOCK: Final = (
+    select(clusters.c.name, clusters.c.identity, clusters.c.revision)
+    .where(clusters.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(clusters.c.name)
+    .with_for_update()
+)
+_LISTED: Final = select(jobs.c.job_id).where(
+    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
+)
+_ONE_JOB: Final = (jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
+_DELETE_JOB: Final = delete(jobs).where(*_ONE_JOB)
+_DELIST: Final = update(jobs).where(*_ONE_JOB).values(missing_since=bindparam("since"))
+_DELETE_OUTCOME: Final = delete(outcomes).where(
+    outcomes.c.cluster == bindparam("of"),
+    outcomes.c.database == bindparam("db"),
+    outcomes.c.collection == bindparam("id"),
+)
+_ADD_LOGGED: Final = insert(transitions).inline()
+_ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_by_parameter_order=True)
 
-    def put_outcomes(self, stored: Outcomes, now: Outcomes) -> None:
-        """Put outcomes in the place of the stored ones; what is the very same stays as it is."""
-        self._each(self._statements.forget_outcome, [(self._name, *key) for key in stored if key not in now])
-        ended = [(key, one) for key, one in now.items() if stored.get(key) is not one]
-        self._each(
-            self._statements.put_outcome,
-            [(self._name, *key, one.last_failed, one.last_completed_at, one.last_finished_at) for key, one in ended],
-        )
 
-    def add_transitions(self, cluster_id: str, steps: Iterable[Transition]) -> list[int]:
-        """Add transitions that the log has to tell yet, and return their ids, in their order."""
-        ids: list[int] = []
-        for step in steps:
-            self._cursor.execute(self._statements.add_transition, self._row(cluster_id, step, told=False))
-            ids += [number for (number,) in self._cursor.fetchall()]
-        return ids
+def _upsert(make: Any, table: Any) -> Any:
+    statement = make(table)
+    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
-    def add_told(self, cluster_id: str, steps: Iterable[Transition]) -> None:
-        """Add transitions that the log has."""
-        self._each(self._statements.add_told, [self._row(cluster_id, step, told=True) for step in steps])
 
-    def _each(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        if rows:
-            self._cursor.executemany(statement, rows)
+def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
+    return {"of": change.ref.name, "id": key, **values}
 
-    def _row(self, cluster_id: str, step: Transition, *, told: bool) -> tuple[Any, ...]:
-        """Return the row of a transition, in the order of the table's columns."""
-        return (
-            self._name,
-            cluster_id,
-            step.database,
-            step.collection,
-            step.job_id,
-            None if step.from_state is None else step.from_state.value,
-            step.to_state.value,
-            step.at,
-            step.progress,
-            step.reason,
-            None if step.failure is None else step.failure.value,
-            step.duration,
-            step.unexpected,
-            told,
-        )
+
+def _job_row(change: ClusterChanges, job: Job) -> dict[str, Any]:
+    return {
+        "cluster": change.ref.name,
+        "job_id": job.job_id,
+        "facts": _encode(job).decode(),
+        "database": job.database,
+        "collection": job.collection,
+        "state": job.state.value,
+        "reason": job.reason,
+        "stalled": job.stalled,
+        "finished_at": (job.finished_at or job.state_since) if job.finished else None,
+        "missing_since": job.missing_since,
+    }
+
+
+def _outcome_row(change: ClusterChanges, key: CollectionKey, outcome: CollectionOutcome) -> dict[str, Any]:
+    names = {"cluster": change.ref.name, "database": key[0], "collection": key[1]}
+    return names | msgspec.structs.asdict(outcome)
+
+
+def _transition_row(change: ClusterChanges, step: Transition, *, logged: bool) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(step),
+        "cluster": change.ref.name,
+        "cluster_id": change.ref.cluster_id,
+        "from_state": None if step.from_state is None else step.from_state.value,
+        "to_state": step.to_state.value,
+        "failure": None if step.failure is None else step.failure.value,
+        "logged": logged,
+        "recorded_at": change.at,
+    }

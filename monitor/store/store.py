@@ -1,313 +1,372 @@
-"""What was seen of every cluster: in memory for whoever asks, in the database for whoever comes after.
+"""What was seen of every cluster: in memory for whoever asks now, in the database for whoever asks later.
 
-The database can be ill for a while - full, locked, gone. Then everything goes on from memory, and what was missed is
-written when it is well again.
+The database can be away for a while: full, locked, gone. Then everything goes on from memory, and what was missed is
+written when it is back.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.jobs import Difference, Picture, Transition
-from monitor.store.database import Database, Whose
-from monitor.store.history import PAGE_LIMIT, History, Recent, Recorded, Wanted, number_in
-from monitor.store.recording import StaleError
+from monitor.jobs import Job, Snapshot, SnapshotDiff
+from monitor.store.cluster_state import ClusterState
+from monitor.store.database import Database
+from monitor.store.engines import TRANSACTION_TIMEOUT
+from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
+from monitor.store.pages import (
+    PAGE_LIMIT,
+    ClusterRef,
+    JobFilter,
+    JobPage,
+    RecentTransitions,
+    RecordedTransition,
+    StoredJob,
+    TransitionFilter,
+    TransitionPage,
+    parse_cursor,
+)
+from monitor.store.queries import ROWS_AT_ONCE, StoredCluster, StoreReader, chunks
+from monitor.store.recording import Recorder, delete_cluster
 
-UNSAVED_LIMIT: Final = 10_000
-"""Transitions of one cluster that wait for the database to be well again; the oldest go first."""
+FLUSH_INTERVAL: Final = 5.0
+"""Seconds for which mere progress may wait to be written, for all clusters together."""
 
-UNTOLD_AT_ONCE: Final = 1000
-"""Transitions that are logged after the fact in one go."""
-
-PRUNE_EVERY: Final = 600.0
+PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
+
+FAILED_RETENTION: Final = 30 * 86_400.0
+"""Seconds for which failed and vanished jobs are loaded at a start; the diff drops those that need not be tracked."""
+
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that writing what is left may take at the end."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
-Tell = Callable[[str, str, Transition], None]
-"""Logs a transition of a cluster: its name, its id, the transition."""
+T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Held:
-    """One cluster, as this process knows it."""
-
-    whose: Whose
-    picture: Picture | None = None
-    revision: int = 0
-    loaded: bool = False
-    unsaved: bool = False
-    latest: tuple[Recorded, ...] = ()
-    told_unsaved: list[Transition] = field(default_factory=list)
-    lock: Lock = field(default_factory=Lock)
+class StoreUnavailableError(Exception):
+    """The database is away: only what is in memory can be shown."""
 
 
 class Store:
-    """Remembers the picture of each cluster. Safe to use from the threads of several clusters.
+    """Keeps the snapshot of each cluster. Safe to use from the threads of several clusters.
 
     Args:
-        database: Where it is kept; None for memory alone.
+        database: Where it is stored.
         retention: Seconds for which transitions are kept.
-        tell_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
+        log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
             than 0 where another monitor may be about to log it.
         clock: Seconds since the epoch.
+        flush_interval: Seconds for which mere progress may wait to be written.
     """
 
     def __init__(
         self,
-        database: Database | None,
+        database: Database,
         *,
-        retention: float = 30 * 86400.0,
-        tell_after: float = 0.0,
+        retention: float = 30 * 86_400.0,
+        log_after: float = 0.0,
         clock: Callable[[], float] = time.time,
+        flush_interval: float = FLUSH_INTERVAL,
     ) -> None:
         self.up = True
         self.failures = 0
         self._database = database
+        self._reader = StoreReader(database)
+        self._recorder = Recorder(database.dialect)
         self._retention = retention
-        self._tell_after = tell_after
+        self._log_after = log_after
         self._clock = clock
-        self._held: dict[str, _Held] = {}
-        self._behind: set[str] = set()
-        self._recent = Recent()
+        self._flush_interval = flush_interval
+        self._flush_at = self._prune_at = 0.0
+        self._states: dict[str, ClusterState] = {}
+        self._hidden: frozenset[str] = frozenset()
+        self._recent = RecentTransitions()
         self._lock = Lock()
-        self._about_to_tell: set[int] = set()
-        self._told: list[int] = []
+        self._being_logged: set[int] = set()
+        self._logged: list[int] = []
         self._looked_back = False
-        self._prune_at = 0.0
 
-    def watch(self, whose: Whose) -> None:
-        """Begin to remember a cluster, with what is stored of it."""
-        held = _Held(whose)
-        self._held[whose.name] = held
-        with held.lock:
-            self._load(held)
+    def watch(self, refs: Iterable[ClusterRef]) -> None:
+        """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
+        states = {ref.name: ClusterState(ref) for ref in refs}
+        if self.up:
+            try:
+                stored = self._load(states.values())
+                self._hide_unwatched({*states, *self._states})
+            except Exception as error:  # noqa: BLE001 - logged and counted; the clusters are watched without it
+                self.mark_unavailable(error)
+            else:
+                for name, state in states.items():
+                    state.adopt(stored.get(name))
+        self._states |= states
 
-    def picture(self, cluster: str) -> Picture | None:
-        """Return the picture after the last complete poll of a cluster; None before its first, the baseline."""
-        held = self._held.get(cluster)
-        return None if held is None else held.picture
+    def snapshot(self, cluster: str) -> Snapshot | None:
+        """Return the snapshot after the latest complete poll of a cluster; None before its first, the baseline."""
+        state = self._states.get(cluster)
+        return None if state is None else state.snapshot
 
-    def record(self, cluster: str, difference: Difference) -> list[int] | None:
-        """Put the new picture in place of the previous one, and its transitions with it, all or nothing.
+    def finished_jobs(self, cluster: str, ids: Iterable[str]) -> Mapping[str, Job]:
+        """Return what is stored of finished jobs of a cluster that are not tracked; none while the database is away."""
+        wanted, state = list(ids), self._states.get(cluster)
+        if not wanted or state is None:
+            return {}
+        stored: dict[str, Job] = {}
+        try:
+            if self.up:
+                revision, stored = self._reader.jobs_by_id(state.ref, wanted)
+                if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
+                    with state.lock:
+                        self._reload(state)
+        except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
+            self.mark_unavailable(error)
+        newest = stored | state.pending_jobs(wanted)
+        return {job_id: job for job_id, job in newest.items() if job.finished}
+
+    def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
+        """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
+
+        Mere progress is written a little later, by `maintain`.
 
         Returns:
-            The ids of the transitions, for `told`, once they are logged; none where they are kept only in memory. None
-            where the picture is no longer the one that the poll was compared with, for another monitor has recorded a
-            poll of the cluster, or the stored picture could be read at last: then that picture counts, and what this
-            poll saw, which may be older, is forgotten.
+            The ids of the transitions, for `mark_logged`; none while they are kept only in memory. None where the
+            snapshot is no longer the one that the poll was compared with, for another monitor has recorded a poll of
+            the cluster, or the stored snapshot could be read at last: then that one counts, and what this poll saw,
+            which may be older, is dropped.
         """
-        held = self._held[cluster]
-        with held.lock:
-            if held.picture is not difference.previous:
+        state = self._states[cluster]
+        with state.lock:
+            if state.snapshot is not diff.previous:
                 return None
-            held.latest = ()
-            if self._database is None or not difference.changes_something:
-                held.picture = difference.picture
-                self._remember(held, difference)
-                return []
-            if not self.up or held.unsaved or not held.loaded:
-                self._keep_in_memory(held, difference)
-                return []
-            try:
-                ids = self._database.record(held.whose, held.revision, held.picture or Picture(), difference)
-            except StaleError:
-                self._load(held)
-                return None
-            except SQLAlchemyError as error:
-                self.note_illness(error)
-                self._keep_in_memory(held, difference)
-                return []
-            held.picture, held.revision = difference.picture, held.revision + 1
-            self._remember(held, difference, ids)
+            now = self._clock()
+            state.add(diff, now)
+            ids: list[int] = []
+            if diff.must_be_recorded and self.up and state.loaded:
+                changes = state.changes(now, diff)
+                try:
+                    stale, ids = self._database.write(partial(self._recorder.write, changes=[changes]))
+                except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
+                    self.mark_unavailable(error)
+                    state.keep_logged(diff.transitions)
+                else:
+                    if stale:
+                        state.discard()
+                        self._reload(state)
+                        return None
+                    state.confirm(changes)
+            else:
+                state.keep_logged(diff.transitions)
+            state.snapshot = diff.snapshot
+            recent = self._recent.add(cluster, diff.transitions) if diff.transitions else []
+            stored = [RecordedTransition(str(i), cluster, step) for i, step in zip(ids, diff.transitions, strict=False)]
+            state.recent = tuple(stored or recent)
         with self._lock:
-            self._about_to_tell.update(ids)
+            self._being_logged.update(ids)
         return ids
 
-    def latest(self, cluster: str) -> tuple[Recorded, ...]:
-        """Return the transitions that the latest recorded poll of a cluster brought."""
-        held = self._held.get(cluster)
-        return () if held is None else held.latest
+    def recent_transitions(self, cluster: str) -> tuple[RecordedTransition, ...]:
+        """Return the transitions of the latest recorded poll of a cluster."""
+        state = self._states.get(cluster)
+        return () if state is None else state.recent
 
-    def history(self, wanted: Wanted, limit: int = 100, cursor: str = "") -> History:
-        """Return a page of the recorded transitions, newest first.
-
-        While the database cannot be asked, and for ``memory://``, it comes from the bounded memory of this process.
-
-        Args:
-            wanted: Which transitions.
-            limit: How many at most, up to ``PAGE_LIMIT``.
-            cursor: The ``next_cursor`` of the page before; empty for the first page.
-
-        Raises:
-            CursorError: The cursor is not one of ours, or was given by the other one of database and memory.
-        """
-        limit = max(1, min(limit, PAGE_LIMIT))
-        if self._database is not None and self.up:
-            before = number_in(cursor, memory=False)
-            try:
-                return self._database.history(wanted, before, limit)
-            except SQLAlchemyError as error:
-                # No illness: whoever asks for too much must not keep the polls from being recorded.
-                _log.warning("history_unavailable", message=_in_one_line(error))
-        before = number_in(cursor, memory=True)
-        kept_since = self._clock() - self._retention
-        wanted = replace(wanted, since=kept_since if wanted.since is None else max(kept_since, wanted.since))
-        return self._recent.page(wanted, before, limit, whole=self._database is None)
-
-    def told(self, ids: Iterable[int]) -> None:
-        """Note that recorded transitions are in the log; the database learns it at the next `maintain`."""
+    def mark_logged(self, ids: Iterable[int]) -> None:
+        """Note that recorded transitions are in the log; it is written at the next `maintain`."""
         with self._lock:
-            self._told.extend(ids)
+            self._logged.extend(ids)
 
     def forget(self, cluster: str) -> None:
-        """Forget a cluster: it is no longer watched, or its name now stands for another one."""
-        held = self._held.pop(cluster, None)
-        self._behind.discard(cluster)
-        if held is None or self._database is None:
+        """Forget a cluster that is no longer watched; its transitions stay until they are pruned, its jobs a little."""
+        state = self._states.pop(cluster, None)
+        if state is None or not self.up:
             return
-        with held.lock:
+        with state.lock:
             try:
-                self._database.forget(cluster)
-            except SQLAlchemyError as error:
-                self.note_illness(error)
+                self._database.write(lambda connection: delete_cluster(connection, cluster))
+                self._hidden |= {cluster}
+                self._prune_at = 0.0
+            except Exception as error:  # noqa: BLE001 - logged and counted
+                self.mark_unavailable(error)
 
-    def maintain(self, tell: Tell) -> None:
-        """Do what is due: write what was missed, note what was told, tell what nobody told, prune.
-
-        Args:
-            tell: Logs a transition that was recorded before a crash, or by a monitor that is gone, and not logged.
-        """
-        if self._database is None:
-            return
-        was_up = self.up
+    def maintain(self, log_transition: LogTransition) -> None:
+        """Do what is due: write progress and what was missed, log what was recorded and nobody logged, prune."""
         try:
-            if not was_up:
-                self._database.migrate()
-            self._catch_up(self._database)
-            self._mark_told(self._database)
-            self._tell_untold(self._database, tell)
+            if self.up and self._database.is_replaced():
+                self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
+            if not self.up:
+                self._recover()
+            if not self.up or time.monotonic() >= self._flush_at:
+                self._flush()
+                self._flush_at = time.monotonic() + self._flush_interval
+            self._write_logged()
+            self._log_pending(log_transition)
             if time.monotonic() >= self._prune_at:
-                self._database.prune(self._clock() - self._retention)
-                self._prune_at = time.monotonic() + PRUNE_EVERY
-        except SQLAlchemyError as error:
-            self.note_illness(error)
+                self._prune_at = time.monotonic() + PRUNE_INTERVAL
+                self._hide_unwatched({*self._states})
+                prune(self._database, self._clock(), self._retention)
+        except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
+            self.mark_unavailable(error)
             return
-        self.up = True
-        if not was_up:
+        self._reader.report_skipped()
+        if not self.up:
+            self.up = True
             _log.info("store_recovered")
 
     def close(self) -> None:
-        """Write what is left to write and close the database."""
-        if self._database is None:
-            return
+        """Write what is left and close the database."""
         try:
-            self._catch_up(self._database)
-            self._mark_told(self._database)
-        except SQLAlchemyError as error:
-            self.note_illness(error)
+            self._flush(CLOSE_TIMEOUT)
+            self._write_logged(CLOSE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - logged and counted
+            self.mark_unavailable(error)
         self._database.close()
 
-    def _load(self, held: _Held) -> None:
-        """Take over what is stored of a cluster; where that cannot be read now, it is tried again by `maintain`."""
-        if self._database is None:
-            held.loaded = True
-            return
-        try:
-            stored = self._database.load(held.whose)
-        except SQLAlchemyError as error:
-            self._behind.add(held.whose.name)
-            self.note_illness(error)
-            return
-        held.loaded, held.unsaved = True, False
-        self._behind.discard(held.whose.name)
-        held.told_unsaved.clear()
-        held.picture, held.revision = (None, 0) if stored is None else (stored.picture, stored.revision)
+    def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
+        """Return recorded transitions, newest first; while the database is away, those that this process remembers.
 
-    def _keep_in_memory(self, held: _Held, difference: Difference) -> None:
-        held.picture = difference.picture
-        held.unsaved = True
-        self._behind.add(held.whose.name)
-        held.told_unsaved.extend(difference.transitions)
-        del held.told_unsaved[:-UNSAVED_LIMIT]
-        self._remember(held, difference)
-
-    def _remember(self, held: _Held, difference: Difference, ids: Iterable[int] = ()) -> None:
-        """Keep the transitions of a poll in memory, under the ids that the database gave them, where it did."""
-        if not difference.transitions:
-            return
-        here = self._recent.add(held.whose.name, difference.transitions)
-        stored = [Recorded(str(number), one.cluster, one.transition) for one, number in zip(here, ids, strict=False)]
-        held.latest = tuple(stored or here)
-
-    def _catch_up(self, database: Database) -> None:
-        """Write the clusters that were kept only in memory; of a big fleet, usually none.
-
-        One whose stored picture could not even be read goes back to it, now that it can: its next poll tells what
-        happened since then.
+        Raises:
+            CursorError: The cursor comes from no page, or from the other one of database and memory.
         """
-        for name in tuple(self._behind):
-            held = self._held.get(name)
-            if held is None:
-                continue
-            with held.lock:
-                if self._held.get(name) is not held:
-                    continue  # it was forgotten meanwhile
-                if not held.loaded:
-                    self._load(held)
-                elif held.unsaved and held.picture is not None:
-                    try:
-                        database.replace(held.whose, held.revision, held.picture, held.told_unsaved)
-                    except StaleError:
-                        self._load(held)
-                        continue
-                    held.revision, held.unsaved = held.revision + 1, False
-                    held.told_unsaved.clear()
-                    self._behind.discard(name)
+        limit = max(1, min(limit, PAGE_LIMIT))
+        if self.up:
+            parse_cursor(cursor, memory=False)
+            try:
+                return self._reader.transitions(wanted, limit, cursor)
+            except Exception as error:  # noqa: BLE001 - logged; who asks for too much must not keep polls from being recorded
+                _log.warning("history_unavailable", message=describe_error(error))
+        return self._recent.page(wanted, limit, cursor, self._clock() - self._retention)
 
-    def _mark_told(self, database: Database) -> None:
+    def jobs(self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None) -> JobPage:
+        """Return jobs, unfinished and finished, in the order of cluster and id, those after a cluster and id.
+
+        Raises:
+            StoreUnavailableError: The database is away.
+        """
+        limit = max(1, min(limit, PAGE_LIMIT))
+        page = self._ask(lambda: self._reader.jobs(wanted, limit, after, self._hidden))
+        return JobPage(tuple(self._with_progress(entry) for entry in page.entries), page.after)
+
+    def finished(self, wanted: JobFilter, limit: int, offset: int = 0) -> JobPage:
+        """Return finished jobs, the latest first, and how many there are; raises ``StoreUnavailableError``."""
+        limit = max(1, min(limit, PAGE_LIMIT))
+        return self._ask(lambda: self._reader.finished(wanted, limit, offset, self._hidden))
+
+    def job(self, cluster: str, job_id: str) -> Job | None:
+        """Return a job, None where it is not known; raises ``StoreUnavailableError`` if it is not tracked."""
+        snapshot = self.snapshot(cluster)
+        if snapshot is not None and (job := snapshot.tracked.get(job_id)) is not None:
+            return job
+        return self._ask(lambda: self._reader.jobs_by_id(ClusterRef(cluster, ""), [job_id])[1].get(job_id))
+
+    def mark_unavailable(self, error: Exception) -> None:
+        """Go on from memory; logged once until the store has recovered."""
+        self.failures += 1
         with self._lock:
-            told, self._told = self._told, []
-        if not told:
+            was_up, self.up = self.up, False
+        if was_up:
+            file = {} if self._database.file is None else {"file": self._database.file}
+            _log.error("store_unavailable", message=describe_error(error), **file)
+
+    def _with_progress(self, entry: StoredJob) -> StoredJob:
+        snapshot = self.snapshot(entry.cluster)
+        job = None if snapshot is None else snapshot.tracked.get(entry.job.job_id)
+        return entry if job is None else StoredJob(entry.cluster, job)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        if not self.up:
+            raise StoreUnavailableError("the store is unavailable: only tracked jobs are known")
+        try:
+            return question()
+        except Exception as error:
+            _log.warning("history_unavailable", message=describe_error(error))
+            raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
+
+    def _load(self, states: Iterable[ClusterState]) -> dict[str, StoredCluster]:
+        loaded = self._reader.load_clusters([state.ref for state in states], self._clock() - FAILED_RETENTION)
+        self._reader.report_skipped()
+        return loaded
+
+    def _hide_unwatched(self, watched: set[str]) -> None:
+        """Leave clusters out of the pages that are stored, but not watched (any more)."""
+        self._hidden = frozenset(self._reader.cluster_revisions().keys() - watched)
+
+    def _flush(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
+        """Write what waits, of many clusters in one transaction; what another monitor has recorded since counts."""
+        now = self._clock()
+        for some in chunks([*self._states.values()], ROWS_AT_ONCE):
+            batch = {}
+            for state in some:
+                if state.lock.acquire(blocking=False):  # else a poll of it is being recorded, with all that waits
+                    if state.loaded and state.is_dirty:
+                        batch[state] = state.changes(now)
+                    state.lock.release()
+            if not batch:
+                continue
+            write = partial(self._recorder.write, changes=batch.values())
+            stale, _ = self._database.write(write, timeout)
+            for state, changes in batch.items():
+                with state.lock:
+                    if changes.ref.name not in stale:
+                        state.confirm(changes)
+                    elif state.revision == changes.revision:
+                        self._reload(state)
+
+    def _recover(self) -> None:
+        """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
+        self._database.disconnect()
+        self._database.prepare()
+        stored = self._reader.cluster_revisions()
+        different = [
+            state
+            for name, state in [*self._states.items()]
+            if not state.loaded or stored.get(name, (state.ref.identity, 0)) != (state.ref.identity, state.revision)
+        ]
+        loaded = self._load(different)
+        for state in different:
+            with state.lock:
+                self._reconcile(state, loaded.get(state.ref.name))
+
+    def _reload(self, state: ClusterState) -> None:
+        """Take what another monitor has recorded; with the cluster's lock."""
+        try:
+            self._reconcile(state, self._load([state]).get(state.ref.name))
+        except Exception as error:  # noqa: BLE001 - logged and counted; loaded when the store has recovered
+            state.loaded = False
+            self.mark_unavailable(error)
+
+    def _reconcile(self, state: ClusterState, stored: StoredCluster | None) -> None:
+        compared = state.ids_to_compare() if stored is not None else []
+        stored_jobs = self._reader.jobs_by_id(state.ref, compared)[1] if compared else {}
+        if stored is not None and (not state.loaded or stored.revision >= state.revision):
+            if recorded := state.adopt(stored, stored_jobs):
+                self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
+        else:  # the database has lost what was recorded
+            state.rewrite(0 if stored is None else stored.revision, stored_jobs, self._clock())
+
+    def _write_logged(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
+        with self._lock:
+            logged, self._logged = self._logged, []
+        if not logged:
             return
         try:
-            database.mark_told(told)
-        except SQLAlchemyError:
-            self.told(told)
+            self._database.write(partial(mark_logged, ids=logged), timeout)
+        except Exception:
+            self.mark_logged(logged)
             raise
         with self._lock:
-            self._about_to_tell.difference_update(told)
+            self._being_logged.difference_update(logged)
 
-    def _tell_untold(self, database: Database, tell: Tell) -> None:
-        """Tell what nobody told.
-
-        Where nobody else writes, that can only be from before the start: one look is enough, and a later one could find
-        what a poll has recorded this very moment and is about to log.
-        """
-        if self._looked_back and not self._tell_after:
+    def _log_pending(self, log_transition: LogTransition) -> None:
+        """Log what was recorded and nobody logged: without other writers, only what is from before the start."""
+        if self._looked_back and not self._log_after:
             return
-        before = self._clock() - self._tell_after if self._tell_after else math.inf
+        before = self._clock() - self._log_after if self._log_after else math.inf
         with self._lock:
-            but = set(self._about_to_tell)
-        while database.tell_untold(before, but, tell, UNTOLD_AT_ONCE) == UNTOLD_AT_ONCE:
-            continue
+            skipped = set(self._being_logged)
+        log_pending(self._database, self._reader, before, skipped, log_transition)
         self._looked_back = True
-
-    def note_illness(self, error: SQLAlchemyError) -> None:
-        """Go on from memory; said once until it is well again."""
-        self.failures += 1
-        if self.up:
-            self.up = False
-            file = self._database.file if self._database else None
-            which = {} if file is None else {"file": file}  # what PostgreSQL says names the server
-            _log.error("store_unavailable", message=_in_one_line(error), **which)
-
-
-def _in_one_line(error: SQLAlchemyError) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:500]

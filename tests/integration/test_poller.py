@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.client import ErrorKind, Network, connect
-from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
+from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
 from monitor.simulator import Life, SimulatorServer, Trouble, World
-from monitor.store import Store, Whose
+from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
 from tests.daemon import Metrics
 from tests.fakes import hostile
@@ -25,17 +25,17 @@ class Watched:
     def __init__(self, url, network, generation, world):
         self.server = world.add_cluster("prod", generation=generation)
         self.now = 1_000_000.0
-        self.store = Store(None)
-        self.store.watch(Whose("prod", ""))
-        own = OwnMetrics()
+        self.store = open_store("memory://", retention=86_400.0, connections=2)
+        self.store.watch([ClusterRef("prod", "")])
+        process = ProcessMetrics()
         if generation in ("zilliz", "v1"):
             settings = cluster(url, name="prod", cluster_id="prod", api="v1" if generation == "v1" else "v2")
         else:
             api = "milvus-2.3" if generation == "milvus-2.3" else "v2"
             settings = cluster(f"{url}/clusters/prod", name="prod", api=api)
         self.metrics = ClusterMetrics(settings, [kind.value for kind in ErrorKind])
-        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, own, lambda: self.now)
-        self._exposition = Exposition(own.registry)
+        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, process, lambda: self.now)
+        self._exposition = Exposition(process.registry)
         self._exposition.show([self.metrics])
 
     def poll(self, after=30.0):
@@ -140,16 +140,16 @@ def reconnected(watched, **changes):
     return settings, connect(settings, Network(), watched.poller.usage)
 
 
-def test_a_failed_poll_keeps_the_previous_picture(watch):
+def test_a_failed_poll_keeps_the_previous_snapshot(watch):
     watched = watch("zilliz")
     for _ in range(150):
         watched.server.add_job(collection="books", life=Life.frozen("Completed", 100))
     watched.poll()
-    before = watched.store.picture("prod")
+    before = watched.store.snapshot("prod")
     watched.server.trouble(hostile.html(), endpoint="list", times=1)
 
     assert events(watched.poll()) == ["cluster_unreachable"]
-    assert watched.store.picture("prod") is before
+    assert watched.store.snapshot("prod") is before
     assert not watched.outcome.ok
     assert events(watched.poll()) == ["cluster_recovered"]
 
@@ -185,6 +185,17 @@ def test_a_bad_record_costs_only_itself_and_is_told_once(watch):
     assert "import_record_skipped" not in events(logged[1])
     assert watched.shown().value("milvus_import_bad_records_total") == 4
     assert watched.shown().named("milvus_import_job_progress_ratio", job_id="1")
+
+
+def test_of_several_records_of_a_job_the_most_final_one_counts_and_this_is_logged_once(watch):
+    watched = watch("milvus")
+    watched.poll()
+    records = [{"jobId": "1", "state": state, "progress": 5} for state in ("Importing", "Completed", "Pending")]
+    body = json.dumps({"code": 0, "data": {"records": records}})
+    watched.server.trouble(Trouble.body(body), endpoint="list")
+
+    assert events(watched.poll()) == ["import_job_transition", "import_record_repeated"]
+    assert events(watched.poll()) == []
 
 
 def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
@@ -231,12 +242,11 @@ def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_
     watched.poll()
     job = watched.server.add_job(collection="books", life=Life.frozen("Failed", 40, reason="no such file"))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.jobs._lost", lambda *_: 1 / 0)
-        watched.metrics._rendered = None  # so that rows are made by what stands there now
-        told = events(watched.poll())
+        patch.setattr("monitor.metrics.cluster.recent_pace", lambda *_: 1 / 0)
+        logged = events(watched.poll())
     silent = events(watched.poll())
 
-    assert told == ["import_job_transition", "poll_crashed", "cluster_unreachable"]
+    assert logged == ["import_job_transition", "poll_crashed", "cluster_unreachable"]
     assert silent == ["cluster_recovered"]
     assert watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="file_not_found") == 1
 
@@ -250,7 +260,7 @@ def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched.poller.retire()
     polling.join(timeout=10)
 
-    assert "prod" not in watched.store._held  # the poll is over, and nothing of it was kept
+    assert watched.store.snapshot("prod") is None  # the poll is over, and nothing of it was kept
 
 
 def test_stopping_is_no_failure_of_the_cluster(watch):
@@ -339,5 +349,5 @@ def test_a_key_that_a_server_repeats_is_in_no_name_and_no_message(watch):
     )
     watched.poll()
 
-    assert "very-secret" not in str(told) + watched.poller.trouble()
+    assert "very-secret" not in str(told) + watched.poller.error
     assert "very-secret" not in watched._exposition.scrape("", watched.now)[0].decode()

@@ -3,17 +3,24 @@
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import create_engine, text
 from structlog.testing import capture_logs
 
-from monitor.jobs import Failure, Job, JobState, Observation, StallLimits, diff
-from monitor.store import CursorError, StoreError, Wanted, Whose, history, open_store, reading
-from monitor.store.driving import Driver
-from monitor.store.engines import engine_of
+from monitor.jobs import Failure, JobState
+from monitor.store import (
+    ClusterRef,
+    CursorError,
+    JobFilter,
+    StoreError,
+    StoreUnavailableError,
+    TransitionFilter,
+    reading,
+)
 from tests.postgres import running_postgres
 from tests.rights import without_rights
+from tests.stored import Stored, break_tables, close_all, record, run
 
-IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
+IMPORTING, COMPLETED, FAILED, VANISHED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED, JobState.VANISHED
+EU, US = ClusterRef("eu", "eu"), ClusterRef("us", "us")
 
 
 @pytest.fixture(scope="module")
@@ -23,73 +30,60 @@ def postgres():
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def past(request, tmp_path):
+def url(request, tmp_path):
     if request.param == "memory":
-        url = "memory://"
-    elif request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/state.db"
-    else:
-        url = request.getfixturevalue("postgres").url
-        engine = create_engine(engine_of(url, 2).url)
-        with engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        engine.dispose()
-    past = Past(url)
-    yield past
-    past.store.close()
+        return "memory://"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/state.db"
+    server = request.getfixturevalue("postgres")
+    run(server.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return server.url
 
 
-class Past:
-    """A store with polls of several clusters in it, half a minute apart."""
-
-    def __init__(self, url):
-        self.now = 1000.0
-        self.store = open_store(url, retention=86400.0, connections=4, clock=lambda: self.now)
-        self.jobs = {}
-
-    def poll(self, cluster, *jobs):
-        self.now += 30
-        if cluster not in self.jobs:
-            self.store.watch(Whose(cluster, cluster))
-        seen = Observation({job.job_id: job for job in jobs})
-        self.jobs[cluster] = jobs
-        self.store.record(cluster, diff(self.store.picture(cluster), seen, self.now, StallLimits()))
-
-    def fill(self):
-        self.poll("eu")
-        self.poll("us")
-        self.poll("eu", Job("1", "books", IMPORTING, progress=0.5))
-        self.poll("us", Job("1", "films", IMPORTING, database="archive"))
-        self.poll("eu", Job("1", "books", COMPLETED), Job("2", "films", FAILED, reason="no such file"))
-        self.poll("us", Job("1", "films", COMPLETED, database="archive"))
-
-    def found(self, limit=100, cursor="", **wanted):
-        return self.store.history(Wanted(**wanted), limit, cursor)
-
-    def steps(self, **wanted):
-        return [(one.cluster, one.transition.job_id, one.transition.to_state) for one in self.found(**wanted).entries]
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    close_all()
 
 
-def test_the_newest_comes_first_in_every_detail(past):
-    past.fill()
-    page = past.found()
+def filled(url):
+    past = Stored(url, EU, US)
+    past.poll(cluster="eu")
+    past.poll(cluster="us")
+    past.poll(record("1", progress=50), cluster="eu")
+    past.poll(record("1", collection="films", database="archive"), cluster="us")
+    past.poll(record("1", "Completed"), record("2", "Failed", collection="films", reason="no such file"), cluster="eu")
+    past.poll(record("1", "Completed", collection="films", database="archive"), cluster="us")
+    return past
 
-    assert [(one.cluster, one.transition.job_id, one.transition.at) for one in page.entries] == [
+
+def page(past, limit=100, cursor="", **wanted):
+    return past.store.transitions(TransitionFilter(**wanted), limit, cursor)
+
+
+def steps(past, **wanted):
+    entries = page(past, **wanted).entries
+    return [(one.cluster, one.transition.job_id, one.transition.to_state) for one in entries]
+
+
+def test_the_newest_comes_first_in_every_detail(url):
+    first = page(filled(url))
+
+    assert [(one.cluster, one.transition.job_id, one.transition.at) for one in first.entries] == [
         ("us", "1", 1180.0),
         ("eu", "2", 1150.0),
         ("eu", "1", 1150.0),
         ("us", "1", 1120.0),
         ("eu", "1", 1090.0),
     ]
-    assert (page.whole, page.next_cursor) == (True, None)
-    failed = page.entries[1].transition
+    assert (first.complete, first.next_cursor) == (True, None)
+    failed = first.entries[1].transition
     assert (failed.from_state, failed.failure, failed.reason) == (None, Failure.FILE_NOT_FOUND, "no such file")
-    assert page.entries[0].transition.duration == 60.0
+    assert first.entries[0].transition.duration == 60.0
 
 
 @pytest.mark.parametrize(
-    ("wanted", "steps"),
+    ("wanted", "expected"),
     [
         ({"cluster": "eu"}, [("eu", "2", FAILED), ("eu", "1", COMPLETED), ("eu", "1", IMPORTING)]),
         ({"cluster": "nowhere"}, []),
@@ -104,134 +98,224 @@ def test_the_newest_comes_first_in_every_detail(past):
         ({"job_id": "1' OR '1'='1"}, []),
     ],
 )
-def test_it_finds_what_is_wanted(past, wanted, steps):
-    past.fill()
-
-    assert past.steps(**wanted) == steps
+def test_it_finds_the_transitions_that_are_wanted(url, wanted, expected):
+    assert steps(filled(url), **wanted) == expected
 
 
-def test_pages_follow_each_other_though_new_ones_come_meanwhile(past):
-    past.fill()
-    whole = [one.id for one in past.found().entries]
+def test_pages_follow_each_other_though_new_ones_come_meanwhile(url):
+    past = filled(url)
+    whole = [one.id for one in page(past).entries]
     seen, cursor = [], ""
     for _ in range(10):
-        page = past.found(limit=2, cursor=cursor)
-        seen += [one.id for one in page.entries]
-        cursor = page.next_cursor
+        found = page(past, limit=2, cursor=cursor)
+        seen += [one.id for one in found.entries]
+        cursor = found.next_cursor
         if cursor is None:
             break
-        past.poll("eu", Job(str(len(seen) + 100), "late", IMPORTING))
+        past.poll(record(str(len(seen) + 100), collection="late"), cluster="eu")
 
     assert seen == whole
 
 
-def test_the_order_is_that_of_recording_also_where_a_poll_that_began_earlier_was_recorded_later(past):
-    past.fill()
+def test_the_order_is_that_of_recording_also_where_a_poll_that_began_earlier_was_recorded_later(url):
+    past = filled(url)
     past.now -= 40
-    past.poll("eu", Job("3", "slow", IMPORTING))
-    first = past.found(limit=1)
-    second = past.found(limit=1, cursor=first.next_cursor)
+    past.poll(record("3"), cluster="eu")
+    first = page(past, limit=1)
+    second = page(past, limit=1, cursor=first.next_cursor)
 
-    assert [page.entries[0].transition.at for page in (first, second)] == [1170.0, 1180.0]
+    assert [one.entries[0].transition.at for one in (first, second)] == [1170.0, 1180.0]
 
 
-def test_a_page_has_a_bound(past, monkeypatch):
-    monkeypatch.setattr("monitor.store.store.PAGE_LIMIT", 2)
-    past.fill()
+def test_a_page_has_a_bound(url):
+    past = filled(url)
+    past.poll(*(record(str(number)) for number in range(1500)), cluster="eu")
 
-    assert len(past.found(limit=10**9).entries) == 2
-    assert len(past.found(limit=-5).entries) == 1
+    assert len(page(past, limit=10**9).entries) == 1000
+    assert len(past.store.jobs(JobFilter(), 10**9).entries) == 1000
+    assert len(page(past, limit=-5).entries) == 1
 
 
 @pytest.mark.parametrize("cursor", ["x", "m", "-1", "1.5", "9" * 30, "m9x", "\N{SUPERSCRIPT TWO}"])
-def test_a_cursor_that_no_page_gave_is_refused(past, cursor):
+def test_a_cursor_that_no_page_gave_is_refused(url, cursor):
     with pytest.raises(CursorError, match="given by no page"):
-        past.found(cursor=cursor)
+        page(Stored(url), cursor=cursor)
 
 
-def test_the_latest_transitions_have_the_ids_of_the_history(past):
-    past.fill()
-    past.poll("eu", Job("1", "books", FAILED, reason="dropped"), Job("3", "books", IMPORTING))
-    latest = [(one.id, one.transition.job_id) for one in past.store.latest("eu")]
-    past.poll("eu", Job("1", "books", FAILED, reason="dropped"), Job("3", "books", IMPORTING))
+def test_the_recent_transitions_have_the_ids_of_the_history(url):
+    past = filled(url)
+    past.poll(record("1", "Failed", reason="dropped"), record("3"), cluster="eu")
+    recent = [(one.id, one.transition.job_id) for one in past.store.recent_transitions("eu")]
+    past.poll(record("1", "Failed", reason="dropped"), record("3"), cluster="eu")
 
-    assert latest == [(one.id, one.transition.job_id) for one in past.found(limit=2).entries][::-1]
-    assert past.store.latest("eu") == ()
-    assert past.store.latest("nowhere") == ()
-
-
-def test_memory_is_bounded_in_number_and_in_time(monkeypatch):
-    monkeypatch.setattr(history, "RECENT", 3)
-    past = Past("memory://")
-    past.fill()
-
-    assert past.steps() == [("us", "1", COMPLETED), ("eu", "2", FAILED), ("eu", "1", COMPLETED)]
-    past.now += 86400 - 1
-    assert past.steps() == [("us", "1", COMPLETED)]
-    assert past.steps(since=0.0) == [("us", "1", COMPLETED)]
+    assert recent == [(one.id, one.transition.job_id) for one in page(past, limit=2).entries][::-1]
+    assert past.store.recent_transitions("eu") == ()
+    assert past.store.recent_transitions("nowhere") == ()
 
 
-def ill(past, monkeypatch):
-    nowhere = engine_of("sqlite:////nowhere/at/all.db", 2)
-    monkeypatch.setattr(past.store._database, "_engine", nowhere)
-    monkeypatch.setattr(past.store._database, "_driver", Driver(nowhere))
+def test_while_the_database_is_away_memory_answers_and_says_so(tmp_path):
+    past = filled(f"sqlite:///{tmp_path}/state.db")
+    cursor = page(past, limit=1).next_cursor
+    repair = break_tables(past.url)
+    with capture_logs() as logged:
+        past.poll(record("4"), cluster="eu")
+        later = page(past, limit=2)
+        with pytest.raises(CursorError, match="another source"):
+            page(past, cursor=cursor)
+        for question in (
+            lambda: past.store.jobs(JobFilter(), 10),
+            lambda: past.store.finished(JobFilter(), 10),
+            lambda: past.store.job("eu", "1"),
+        ):
+            with pytest.raises(StoreUnavailableError):
+                question()
+
+    assert [line["event"] for line in logged] == ["store_unavailable"]
+    assert (later.complete, [one.transition.job_id for one in later.entries]) == (False, ["4", "1"])
+    assert past.store.job("eu", "4").state is IMPORTING
+    assert page(past, limit=2, cursor=later.next_cursor).entries[0].transition.job_id == "2"
+    past.now += 90_000
+    assert page(past).entries == ()
+    past.now -= 90_000
+    repair()
+    past.maintain()
+    assert page(past, limit=1).entries[0].transition.job_id == "4"
+    assert page(past, limit=1).complete
+    with pytest.raises(CursorError, match="another source"):
+        page(past, cursor=later.next_cursor)
 
 
-def test_while_the_database_is_ill_memory_answers_and_says_so(tmp_path, monkeypatch):
-    past = Past(f"sqlite:///{tmp_path}/state.db")
-    past.fill()
-    cursor = past.found(limit=1).next_cursor
-    with capture_logs() as logged, monkeypatch.context() as patch:
-        ill(past, patch)
-        page = past.found(limit=1)
-        assert past.store.up
-        past.poll("eu", Job("4", "books", IMPORTING))
-        assert not past.store.up
-        later = past.found(limit=2)
-        with pytest.raises(CursorError, match="another place"):
-            past.found(cursor=cursor)
+# Jobs
 
-    assert [line["event"] for line in logged] == ["history_unavailable", "store_unavailable"]
-    assert (page.entries[0].transition.at, page.whole) == (1180.0, False)
-    assert [one.transition.job_id for one in later.entries] == ["4", "1"]
-    assert past.found(limit=2, cursor=later.next_cursor).entries[0].transition.job_id == "2"
+
+def listed(jobs):
+    return [(entry.cluster, entry.job.job_id, entry.job.state) for entry in jobs.entries]
+
+
+def test_jobs_come_in_the_order_of_cluster_and_id_page_by_page(url):
+    past = filled(url)
+    past.poll(record("1", "Completed"), record("9"), record("10"), cluster="eu")
+    first = past.store.jobs(JobFilter(), 3)
+    second = past.store.jobs(JobFilter(), 3, first.after)
+
+    assert listed(first) == [("eu", "1", COMPLETED), ("eu", "10", IMPORTING), ("eu", "2", FAILED)]
+    assert listed(second) == [("eu", "9", IMPORTING), ("us", "1", COMPLETED)]
+    assert second.after is None
+
+
+def test_jobs_show_the_latest_progress(url):
+    past = filled(url)
+    past.poll(record("9", progress=10), cluster="eu")
+    past.poll(record("9", progress=60), cluster="eu")
+
+    assert past.store.jobs(JobFilter(states=frozenset({IMPORTING})), 10).entries[0].job.progress == 0.6
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, ["us/1", "eu/1", "eu/2"]),
+        ({"cluster": "eu"}, ["eu/1", "eu/2"]),
+        ({"database": "archive"}, ["us/1"]),
+        ({"database": "", "collection": "films"}, ["eu/2"]),
+        ({"states": frozenset({FAILED, VANISHED})}, ["eu/2"]),
+        ({"states": frozenset({IMPORTING})}, []),
+        ({"stalled": True}, []),
+        ({"stalled": False, "collection": "films"}, ["us/1", "eu/2"]),
+        ({"listed": True}, ["us/1", "eu/2"]),
+        ({"listed": False}, ["eu/1"]),
+        ({"text": "FILM"}, ["us/1", "eu/2"]),
+        ({"text": "no SUCH"}, ["eu/2"]),
+        ({"text": "archive", "cluster": "us"}, ["us/1"]),
+        ({"text": "%"}, []),
+        ({"text": "_"}, []),
+        ({"text": "' OR 1=1 --"}, []),
+        ({"cluster": "nowhere"}, []),
+    ],
+)
+def test_it_finds_the_finished_jobs_that_are_wanted_latest_first(url, wanted, expected):
+    past = filled(url)
+    past.poll(record("2", "Failed", collection="films", reason="no such file"), record("9"), cluster="eu")
     past.store.maintain(lambda *_: None)
-    assert past.found(limit=1).entries[0].transition.job_id == "4"
-    assert past.found(limit=1).whole
-    with pytest.raises(CursorError, match="another place"):
-        past.found(cursor=later.next_cursor)
+    past = past.reopened() if url != "memory://" else past
+    found = past.store.finished(JobFilter(**wanted), 10)
+    everything = {f"{entry.cluster}/{entry.job.job_id}" for entry in past.store.jobs(JobFilter(**wanted), 10).entries}
+
+    assert [f"{entry.cluster}/{entry.job.job_id}" for entry in found.entries] == expected
+    assert found.total == len(expected)
+    assert everything - {"eu/9"} == set(expected)
+
+
+def test_finished_jobs_are_counted_and_turned_over(url):
+    past = Stored(url)
+    past.poll(*(record(str(number), "Completed", complete_time=str(500 + number)) for number in range(25)))
+    pages = [past.store.finished(JobFilter(cluster="prod"), 10, offset) for offset in (0, 10, 20)]
+
+    assert [len(one.entries) for one in pages] == [10, 10, 5]
+    assert {one.total for one in pages} == {25}
+    assert [entry.job.job_id for one in pages for entry in one.entries] == [str(number) for number in range(24, -1, -1)]
+
+
+def test_a_cluster_that_is_no_longer_watched_is_not_shown(tmp_path):
+    past = filled(f"sqlite:///{tmp_path}/state.db")
     past.store.close()
+    later = Stored(past.url, EU)
+
+    assert {entry.cluster for entry in later.store.jobs(JobFilter(), 10).entries} == {"eu"}
+    assert {entry.cluster for entry in later.store.finished(JobFilter(), 10).entries} == {"eu"}
+
+
+# Reading without a monitor
 
 
 @contextmanager
 def copied(*endings):
     """A copy of a store that is in use, of the files with these endings, where nothing can be written."""
     with without_rights() as folder:
-        (folder / "kept").mkdir()
-        past = Past(f"sqlite:///{folder}/state.db")
-        past.fill()
+        (folder / "copy").mkdir()
+        past = filled(f"sqlite:///{folder}/state.db")
         if "-wal" not in endings:
             past.store.close()
         for ending in endings:
-            copy = folder / "kept" / f"state.db{ending}"
+            copy = folder / "copy" / f"state.db{ending}"
             copy.write_bytes((folder / f"state.db{ending}").read_bytes())
             copy.chmod(0o444)
         past.store.close()
-        (folder / "kept").chmod(0o555)
-        yield folder / "kept" / "state.db"
-        (folder / "kept").chmod(0o755)
+        (folder / "copy").chmod(0o555)
+        yield folder / "copy" / "state.db"
+        (folder / "copy").chmod(0o755)
+
+
+def test_what_is_stored_can_be_read_without_a_monitor(url):
+    past = filled(url)
+    if url == "memory://":
+        with pytest.raises(StoreError, match="kept in memory"), reading(url):
+            pass
+        return
+    with reading(url) as store:
+        assert len(store.transitions(TransitionFilter(), 10).entries) == 5
+        assert store.load(EU).snapshot.tracked == past.store.snapshot("eu").tracked
+        assert store.load(ClusterRef("eu", "another")) is None
+        with pytest.raises(Exception, match=r"read.?only"):
+            run_in(store, "DELETE FROM jobs")
+    past.store.close()
+
+
+def run_in(store, statement):
+    """Try to change what is only to be read."""
+    return store.database.read(lambda connection: connection.exec_driver_sql(statement))
 
 
 @pytest.mark.parametrize("endings", [("",), ("", "-wal", "-shm")], ids=["ended", "in use"])
 def test_a_copy_in_a_folder_that_cannot_be_written_can_be_read(endings):
-    with copied(*endings) as file, reading(f"sqlite:///{file}") as database:
-        assert len(database.history(Wanted(), None, 10).entries) == 5
+    with copied(*endings) as file, reading(f"sqlite:///{file}") as store:
+        assert len(store.transitions(TransitionFilter(), 10).entries) == 5
 
 
 def test_a_copy_of_which_a_part_waits_to_be_put_in_is_one_sentence_that_says_what_to_do():
     with copied("", "-wal") as file:
-        with pytest.raises(StoreError) as refused, reading(f"sqlite:///{file}") as database:
-            database.history(Wanted(), None, 10)
+        with pytest.raises(StoreError) as refused, reading(f"sqlite:///{file}") as store:
+            store.transitions(TransitionFilter(), 10)
 
         assert str(refused.value) == (
             f"{file} cannot be read: unable to open database file; its folder cannot be written: "
@@ -240,11 +324,7 @@ def test_a_copy_of_which_a_part_waits_to_be_put_in_is_one_sentence_that_says_wha
 
 
 def test_after_a_restart_the_database_still_knows(tmp_path):
-    first = Past(f"sqlite:///{tmp_path}/state.db")
-    first.fill()
-    before = first.found()
-    first.store.close()
-    second = Past(f"sqlite:///{tmp_path}/state.db")
+    past = filled(f"sqlite:///{tmp_path}/state.db")
+    before = page(past)
 
-    assert second.found() == before
-    second.store.close()
+    assert page(past.reopened()) == before

@@ -1,0 +1,169 @@
+"""Creates the tables of the store, and brings those of an older version up to this one."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, inspect, select, text
+
+from monitor.jobs import classify
+from monitor.store.schema import VERSION, metadata, schema
+
+_STARTUP_LOCK: Final = 0x696D706F
+"""PostgreSQL's advisory lock by which only one monitor at a time creates or migrates the tables."""
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
+
+
+class NewerSchemaError(Exception):
+    """The tables were made by a newer version of the monitor."""
+
+
+class UnusableDatabaseError(Exception):
+    """The database holds tables of another program, or cannot hold ours."""
+
+
+def migrate(connection: Connection) -> None:
+    """Create the tables, or bring those of an older version up to this one.
+
+    Has to run in a transaction: every step succeeds or none.
+
+    Raises:
+        NewerSchemaError: They are of a newer version; nothing is changed.
+        UnusableDatabaseError: They are another program's; nothing is changed.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_STARTUP_LOCK})")
+    version = check_version(connection)
+    if version is None:
+        metadata.create_all(connection)
+        connection.execute(schema.insert().values(version=VERSION))
+        return
+    for step in STEPS[version - 1 :]:
+        step(connection)
+    if version != VERSION:
+        connection.execute(schema.update().values(version=VERSION))
+
+
+def check_version(connection: Connection) -> int | None:
+    """Return the version of the tables, None where there are none.
+
+    Raises:
+        NewerSchemaError: They are of a newer version.
+        UnusableDatabaseError: They are another program's, which PostgreSQL can hold too, but under other names; or the
+            database has an encoding that lacks characters.
+    """
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding not in {"UTF8", "SQL_ASCII"}:
+            raise UnusableDatabaseError(f"its encoding {encoding} has not every character; create it with UTF8")
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    ours = tables & set(metadata.tables)
+    if schema.name not in tables:
+        foreign = tables if connection.dialect.name == "sqlite" else ours
+        if foreign:
+            raise UnusableDatabaseError(f"it holds tables of another program ({', '.join(sorted(foreign)[:3])})")
+        return None
+    columns = [column["name"] for column in inspector.get_columns(schema.name)]
+    if columns != ["version"] or ours != set(metadata.tables):
+        raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
+    version = connection.execute(select(schema.c.version)).scalar()
+    if not isinstance(version, int) or version < 1:
+        raise UnusableDatabaseError("its table named schema gives no version")
+    if version > VERSION:
+        raise NewerSchemaError(
+            f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
+        )
+    return version
+
+
+def _add_baselines(connection: Connection) -> None:
+    """To version 2: the time of each cluster's baseline, which is unknown for those that had it before."""
+    connection.exec_driver_sql("ALTER TABLE clusters ADD COLUMN baseline_at FLOAT")
+
+
+def _add_job_columns(connection: Connection) -> None:
+    """To version 3: flat facts of jobs with columns to query them by; ``told`` becomes ``logged``."""
+    for column in ("database", "collection", "state", "reason"):
+        connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN \"{column}\" TEXT DEFAULT '' NOT NULL")
+    flag = "INTEGER DEFAULT 0" if connection.dialect.name == "sqlite" else "BOOLEAN DEFAULT false"
+    connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN stalled {flag} NOT NULL")
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN finished_at FLOAT")
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN missing_since FLOAT")
+    _flatten_facts(connection)
+    connection.exec_driver_sql("DROP INDEX transitions_untold")
+    connection.exec_driver_sql("ALTER TABLE transitions RENAME COLUMN told TO logged")
+    connection.exec_driver_sql("ALTER TABLE transitions ADD COLUMN recorded_at FLOAT")
+    connection.exec_driver_sql("UPDATE transitions SET recorded_at = at")
+    for index in _INDEXES_3:
+        connection.exec_driver_sql(f"CREATE INDEX {index}")
+
+
+_INDEXES_3: Final = (
+    "jobs_unfinished ON jobs (cluster) WHERE finished_at IS NULL",
+    "jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL",
+    "jobs_by_state ON jobs (state, finished_at) WHERE finished_at IS NOT NULL",
+    "jobs_of_cluster_by_end ON jobs (cluster, finished_at) WHERE finished_at IS NOT NULL",
+    "jobs_of_cluster_by_state ON jobs (cluster, state, finished_at) WHERE finished_at IS NOT NULL",
+    "jobs_of_collection_by_end ON jobs (cluster, database, collection, finished_at) WHERE finished_at IS NOT NULL",
+    "jobs_listed ON jobs (cluster, finished_at, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
+    "jobs_by_missing ON jobs (missing_since) WHERE missing_since IS NOT NULL",
+    "transitions_not_logged ON transitions (recorded_at) WHERE NOT logged",
+)
+
+
+def _flatten_facts(connection: Connection) -> None:
+    """Rewrite the facts of all jobs, in the order of the key; what cannot be read stays as it is."""
+    page = text(
+        "SELECT cluster, job_id, facts FROM jobs WHERE (cluster, job_id) > (:cluster, :job_id)"
+        " ORDER BY cluster, job_id LIMIT 1000"
+    )
+    update = text(
+        'UPDATE jobs SET facts = :facts, "database" = :database, collection = :collection, state = :state,'
+        " reason = :reason, stalled = :stalled, finished_at = :finished_at, missing_since = :missing_since"
+        " WHERE cluster = :cluster AND job_id = :job_id"
+    )
+    last = {"cluster": "", "job_id": ""}
+    unreadable = 0
+    while rows := connection.execute(page, last).all():
+        last = {"cluster": rows[-1].cluster, "job_id": rows[-1].job_id}
+        flat = []
+        for row in rows:
+            try:
+                flat.append({"cluster": row.cluster, "job_id": row.job_id, **_flat(msgspec.json.decode(row.facts))})
+            except (msgspec.DecodeError, AttributeError, TypeError, KeyError, ValueError):
+                unreadable += 1
+        if flat:
+            connection.execute(update, flat)
+    if unreadable:
+        _log.warning("store_rows_skipped", rows=unreadable, message="jobs that could not be migrated")
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of version 3 for the facts of versions 1 and 2."""
+    job = {**facts.pop("job"), **facts}
+    for before, now in (("asked_at", "describe_sent_at"), ("answered_at", "described_at")):
+        job[now] = job.pop(before, None)
+    state, reason = job["state"], job.get("reason", "")
+    if state == "failed":
+        job["failure"] = classify(reason)
+    finished_at = job.get("finished_at")
+    if state in {"completed", "failed", "vanished"} and finished_at is None:
+        finished_at = job["finished_at"] = job["state_since"]
+    known = {key: value for key, value in job.items() if key == "collection" or value not in (None, "")}
+    return {
+        "facts": msgspec.json.encode(known).decode(),
+        "database": job.get("database", ""),
+        "collection": job["collection"],
+        "state": state,
+        "reason": reason,
+        "stalled": bool(job.get("stalled", False)),
+        "finished_at": finished_at,
+        "missing_since": job.get("missing_since"),
+    }
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns)
+"""How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

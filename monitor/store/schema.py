@@ -1,0 +1,94 @@
+"""The tables of the store, the same in SQLite and PostgreSQL."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, false, text
+
+VERSION: Final = 3
+"""Version of the schema; `monitor.store.migrations` brings older ones up to it."""
+
+metadata: Final = MetaData()
+
+_Id: Final = BigInteger().with_variant(Integer, "sqlite")
+
+_Flag: Final = Boolean().with_variant(Integer, "sqlite")
+"""A boolean. SQLite's number is not converted, for an unexpected one would fail the whole query."""
+
+
+def _texts(*names: str, default: str | None = None) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False, server_default=default) for name in names]
+
+
+def _partial_index(name: str, *columns: str, where: str = "finished_at IS NOT NULL") -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+schema: Final = Table("schema", metadata, Column("version", Integer, nullable=False))
+"""One row: the version of the schema."""
+
+clusters: Final = Table(
+    "clusters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("identity", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("baseline_at", Float),
+)
+"""One row for each cluster that has had its baseline; ``revision`` grows with everything recorded of it."""
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+    Column("facts", Text, nullable=False),
+    *_texts("database", "collection", "state", "reason", default=""),
+    Column("stalled", _Flag, nullable=False, server_default=false()),
+    Column("finished_at", Float),
+    Column("missing_since", Float),
+    # Partial ones: the progress of an unfinished job changes only one of them.
+    _partial_index("jobs_unfinished", "cluster", where="finished_at IS NULL"),
+    _partial_index("jobs_by_end", "finished_at"),
+    _partial_index("jobs_by_state", "state", "finished_at"),
+    _partial_index("jobs_of_cluster_by_end", "cluster", "finished_at"),
+    _partial_index("jobs_of_cluster_by_state", "cluster", "state", "finished_at"),
+    _partial_index("jobs_of_collection_by_end", "cluster", "database", "collection", "finished_at"),
+    _partial_index(
+        "jobs_listed", "cluster", "finished_at", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"
+    ),
+    _partial_index("jobs_by_missing", "missing_since", where="missing_since IS NOT NULL"),
+)
+"""Every job: ``facts`` is the `monitor.jobs.Job` as JSON without defaults, the other columns are what queries need.
+
+``missing_since`` counts where it differs from the facts: a finished job that leaves the list is only marked.
+"""
+
+outcomes: Final = Table(
+    "outcomes",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("cluster", "database", "collection")),
+    Column("last_failed", _Flag),
+    Column("last_completed_at", Float),
+    Column("last_finished_at", Float),
+)
+"""How the latest import of each collection ended."""
+
+transitions: Final = Table(
+    "transitions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    *_texts("cluster", "cluster_id", "database", "collection", "job_id", "to_state", "reason"),
+    Column("from_state", Text),
+    Column("at", Float, nullable=False),
+    Column("progress", Float),
+    Column("failure", Text),
+    Column("duration", Float, nullable=False),
+    Column("unexpected", _Flag, nullable=False),
+    Column("logged", _Flag, nullable=False, server_default=false()),
+    Column("recorded_at", Float),
+    Index("transitions_by_time", "at"),
+    Index("transitions_by_job", "cluster", "job_id"),
+    _partial_index("transitions_not_logged", "recorded_at", where="NOT logged"),
+    sqlite_autoincrement=True,
+)
+"""Every recorded transition; ``at`` is when its poll began, ``recorded_at`` when it was written."""

@@ -1,0 +1,474 @@
+"""While the database is away, everything goes on from memory; what was missed is written when it is back."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing, contextmanager
+from threading import Thread
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.jobs import JobState
+from monitor.store import ClusterRef, StoreError, open_store
+from tests.postgres import running_postgres
+from tests.stored import Stored, break_tables, close_all, count, record, run
+
+IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def server(postgres):
+    run(postgres.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/state.db" if request.param == "sqlite" else request.getfixturevalue("server").url
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    close_all()
+
+
+def events(logged):
+    return [line["event"] for line in logged]
+
+
+def test_while_it_is_away_everything_goes_on_and_what_was_missed_is_written_afterwards(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    repair = break_tables(url)
+    with capture_logs() as logged:
+        story = [first.poll(record("1", progress=50)), first.poll(record("1", "Completed")), first.poll(record("2"))]
+        first.maintain()
+        was_up = first.store.up
+        repair()
+        assert first.maintain() == []
+
+    assert story == [[], [("1", IMPORTING, COMPLETED)], [("2", None, IMPORTING)]]
+    assert events(logged) == ["store_unavailable", "store_recovered"]
+    assert (was_up, first.store.up) == (False, True)
+    assert first.store.failures >= 2
+    assert count(url) == 2
+    second = first.reopened(now=9000)
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.maintain() == []
+    assert second.poll(record("1", "Completed"), record("2")) == []
+
+
+def test_it_is_tried_once_and_not_by_every_cluster(tmp_path):
+    names = [f"c{number}" for number in range(20)]
+    fleet = Stored(f"sqlite:///{tmp_path}/state.db", *(ClusterRef(name, name) for name in names))
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        for name in names:
+            fleet.poll(record("1"), cluster=name)
+        took = time.monotonic() - started
+        other.execute("ROLLBACK")
+    fleet.maintain()
+
+    assert took < 5
+    assert fleet.store.failures == 1
+    assert count(fleet.url, "jobs") == 20
+
+
+def test_one_clusters_slow_write_keeps_no_thread_waiting_for_long(tmp_path):
+    names = [f"c{number}" for number in range(8)]
+    fleet = Stored(f"sqlite:///{tmp_path}/state.db", *(ClusterRef(name, name) for name in names))
+    threads = [Thread(target=fleet.poll, args=(record("1"),), kwargs={"cluster": name}) for name in names]
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - started
+        other.execute("ROLLBACK")
+    with capture_logs() as logged:
+        fleet.maintain()
+
+    assert took < 5
+    assert events(logged) == ["store_recovered"]
+    assert count(fleet.url, "clusters") == 8
+
+
+def test_what_waits_is_bounded(url):
+    first = Stored(url)
+    first.poll()
+    repair = break_tables(url)
+    first.poll(*(record(str(number)) for number in range(11_000)))
+    repair()
+    first.maintain()
+
+    assert count(url) == 10_000
+    assert count(url, "jobs") == 11_000
+
+
+def test_a_poll_is_recorded_whole_or_not_at_all(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    run(url, "ALTER TABLE transitions RENAME TO stolen")
+    first.poll(record("1", "Failed"))
+
+    assert run(url, "SELECT revision FROM clusters") == [(1,)]
+    assert run(url, "SELECT state FROM jobs") == [("importing",)]
+    run(url, "ALTER TABLE stolen RENAME TO transitions")
+
+
+@pytest.mark.parametrize("way", ["full", "file damaged"])
+def test_whatever_sqlite_refuses_is_unavailability_and_names_the_file(tmp_path, way):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(*(record(str(number)) for number in range(50)))
+    file = tmp_path / "state.db"
+    if way == "full":
+        refuse_transitions(file)
+        first = first.reopened()
+    else:
+        first = first.reopened()
+        run(first.url, "PRAGMA user_version = 7")  # or SQLite would go on with the pages that it has in memory
+        with file.open("r+b") as opened:
+            opened.seek(4096)
+            opened.write(b"\xff" * 4096 * 30)
+    with capture_logs() as logged:
+        steps = first.poll(*(record(str(number), "Failed", reason="x" * 4000) for number in range(50)))
+
+    assert len(steps) in {50, 0} or first.snapshot is None
+    assert [(line["event"], line.get("file")) for line in logged][:1] == [("store_unavailable", str(file))]
+    assert not first.store.up
+
+
+def refuse_transitions(file):
+    """Let every write of a transition fail, as a full disk does."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON transitions BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+        connection.commit()
+
+
+def test_a_cluster_that_is_forgotten_while_it_is_away_stays_forgotten(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    repair = break_tables(url)
+    first.poll(record("1", "Failed"))
+    first.store.forget("prod")
+    repair()
+    first.maintain()
+
+    assert first.store.snapshot("prod") is None
+    assert count(url) == 0
+
+
+# At the start
+
+
+def test_a_database_that_is_away_at_the_start_costs_no_transition(server):
+    first = Stored(server.url)
+    first.poll(record("1"), record("2"), record("3", "Completed"))
+    first.store.close()
+    server.stop()
+    try:
+        with capture_logs() as logged:
+            second = Stored(server.url, now=2000)
+            steps = [
+                second.poll(record("1", "Completed"), record("2"), record("3", "Completed")),
+                second.poll(record("1", "Completed"), record("2", "Failed"), record("4")),
+            ]
+    finally:
+        server.start()
+    second.maintain()
+
+    assert events(logged) == ["store_unavailable"]
+    assert run(server.url, "SELECT missing_since FROM jobs WHERE job_id = '3'") == [(None,)]
+    assert steps == [[], [("2", IMPORTING, FAILED), ("4", None, IMPORTING)]]
+    assert second.store.up
+    assert [row[0] for row in run(server.url, "SELECT job_id FROM transitions WHERE logged")] == ["2", "4"]
+    assert second.poll(record("1", "Completed"), record("2", "Failed"), record("4")) == [("1", IMPORTING, COMPLETED)]
+    assert second.snapshot.outcomes["", "books"].last_failed is False
+    assert second.reopened(now=9000).maintain() == []
+
+
+def test_the_first_baseline_of_all_is_stored_when_the_database_comes(server):
+    server.stop()
+    try:
+        first = Stored(server.url)
+        first.poll(record("1"), record("2", "Completed"))
+        first.poll(record("1", "Failed"), record("2", "Completed"))
+    finally:
+        server.start()
+    first.maintain()
+    second = first.reopened(now=2000)
+
+    assert second.snapshot.baseline_at == 1030
+    assert second.poll(record("1", "Failed"), record("2", "Completed")) == []
+    assert count(server.url) == 1
+
+
+def test_a_poll_that_began_before_the_stored_snapshot_could_be_read_counts_no_more(server):
+    first = Stored(server.url)
+    first.poll(record("1"))
+    first.store.close()
+    server.stop()
+    try:
+        second = Stored(server.url)
+        baseline = second.compare(record("1", "Failed"))
+    finally:
+        server.start()
+    second.maintain()
+
+    assert baseline.baseline
+    assert second.store.record("prod", baseline) is None
+    assert second.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+
+
+def test_two_that_start_on_an_empty_database_do_not_collide(server):
+    stores = []
+    with capture_logs() as logged:
+        threads = [Thread(target=lambda: stores.append(Stored(server.url))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert events(logged) == []
+    assert [one.store.up for one in stores] == [True] * 4
+
+
+# What comes back is not what went away
+
+
+@pytest.mark.parametrize("gone", ["deleted", "replaced by an older copy"])
+def test_a_file_that_is_deleted_or_replaced_is_noticed_and_written_anew(tmp_path, gone):
+    file = tmp_path / "state.db"
+    first = Stored(f"sqlite:///{file}")
+    first.poll(record("1"), record("2", "Completed"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    first.poll(record("1", "Failed"), record("2", "Completed"), record("3", "Completed"))
+    first.maintain()
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"state.db{ending}").unlink()
+    if gone != "deleted":
+        shutil.move(tmp_path / "copy.db", file)
+    with capture_logs() as logged:
+        first.maintain()
+    second = first.reopened(now=5000)
+
+    assert events(logged) == ["store_unavailable", "store_recovered"]
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.snapshot.baseline_at == first.snapshot.baseline_at
+    assert second.poll(record("1", "Failed"), record("2", "Completed"), record("3", "Completed")) == []
+
+
+def test_a_database_that_went_back_in_time_is_brought_up_to_date(server):
+    first = Stored(server.url)
+    first.poll(record("1"), record("2"))
+    run(server.url, "CREATE TABLE saved AS SELECT * FROM jobs")
+    first.poll(record("1", "Completed"), record("2"))
+    first.poll(record("1", "Completed"), record("2", "Failed"))
+    run(
+        server.url,
+        "DELETE FROM jobs",
+        "INSERT INTO jobs SELECT * FROM saved",
+        "UPDATE clusters SET revision = 1",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+    )
+    first.store.mark_unavailable(ConnectionError("the primary is gone"))
+    first.maintain()
+    second = first.reopened(now=5000)
+
+    assert second.snapshot.tracked == first.snapshot.tracked
+    assert second.poll(record("1", "Completed"), record("2", "Failed")) == []
+
+
+# PostgreSQL
+
+
+def test_connections_that_the_server_has_closed_meanwhile_are_no_unavailability(server):
+    first = Stored(server.url)
+    first.poll()
+    close = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    )
+    run(server.url, close)
+    with capture_logs() as logged:
+        first.poll(record("1"))
+
+    assert events(logged) == []
+    assert count(server.url) == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_recognised(server, monkeypatch):
+    first = Stored(server.url)
+    first.poll(record("1"))
+    commit = psycopg.Connection.commit
+
+    def commit_and_lose_the_answer(connection):
+        commit(connection)
+        raise psycopg.OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Connection, "commit", commit_and_lose_the_answer)
+        steps = first.poll(record("1", "Failed"))
+    first.maintain()
+    first.now += 60
+
+    assert steps == [("1", IMPORTING, FAILED)]
+    assert first.poll(record("1", "Failed")) == []
+    assert first.maintain() == []
+    assert run(server.url, "SELECT to_state, logged FROM transitions") == [("failed", True)]
+
+
+def test_a_lock_of_somebody_else_ends_the_wait(server):
+    first = Stored(server.url)
+    first.poll()
+    with psycopg.connect(server.url) as other:
+        other.execute("LOCK TABLE clusters")
+        started = time.monotonic()
+        steps = first.poll(record("1"))
+        took = time.monotonic() - started
+
+    first.maintain()
+    assert steps == [("1", None, IMPORTING)]
+    assert took < 4
+    assert first.store.up
+    assert count(server.url) == 1
+
+
+@contextmanager
+def frozen(server):
+    """Stop every process of the server, as a host does that hangs."""
+    main = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    listed = subprocess.run(["ps", "--ppid", str(main), "-o", "pid="], capture_output=True, text=True, check=True)
+    processes = [main, *map(int, listed.stdout.split())]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_server_that_freezes_keeps_no_poll_waiting_for_long(server):
+    first = Stored(server.url)
+    first.poll()
+    with frozen(server):
+        started = time.monotonic()
+        steps = first.poll(record("1"))
+        took = time.monotonic() - started
+        again = time.monotonic()
+        first.poll(record("1"), record("2"))
+        took_again = time.monotonic() - again
+    first.maintain()
+
+    assert steps == [("1", None, IMPORTING)]
+    assert took < 10
+    assert took_again < 0.1
+    assert first.store.up
+    assert count(server.url) == 2
+
+
+def test_the_stop_does_not_wait_for_a_frozen_server(server):
+    first = Stored(server.url)
+    first.poll(record("1", progress=10))
+    first.poll(record("1", progress=20))
+    with frozen(server):
+        started = time.monotonic()
+        first.store.close()
+        took = time.monotonic() - started
+
+    assert took < 2
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+def test_conflicts_are_no_unavailability(server, isolation):
+    run(server.url, f"ALTER ROLE postgres SET default_transaction_isolation = '{isolation}'")
+    try:
+        with capture_logs() as logged:
+            one, two = Stored(server.url), Stored(server.url)
+            one.poll(), two.poll()
+            for number in range(10):
+                records = [record(str(other)) for other in range(number)]
+                threads = [Thread(target=store.poll, args=records) for store in (one, two)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+    finally:
+        run(server.url, "ALTER ROLE postgres RESET default_transaction_isolation")
+
+    assert events(logged) == []
+    assert count(server.url) == run(server.url, "SELECT count(DISTINCT (job_id, to_state)) FROM transitions")[0][0] > 5
+
+
+def test_options_of_the_url_are_kept(server):
+    run(server.url, "CREATE SCHEMA imports")
+    try:
+        first = Stored(f"{server.url}&options=-csearch_path%3Dimports&application_name=mine")
+        first.poll(record("1"))
+        names = run(server.url, "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname IS NOT NULL")
+
+        assert count(server.url, "imports.jobs") == 1
+        assert ("mine",) in names
+    finally:
+        close_all()
+        run(server.url, "DROP SCHEMA imports CASCADE")
+
+
+def test_of_several_hosts_the_one_that_answers_is_used(server):
+    first = Stored(f"postgresql://postgres@/postgres?host=/nowhere,{server.folder}&target_session_attrs=read-write")
+    first.poll(record("1"))
+
+    assert first.store.up
+    assert count(server.url, "jobs") == 1
+
+
+@pytest.mark.parametrize(("encoding", "usable"), [("LATIN1", False), ("SQL_ASCII", True), ("UTF8", True)])
+def test_a_database_whose_encoding_lacks_characters_is_refused(server, encoding, usable):
+    run(server.url, f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = server.url.replace("/postgres?", "/other?")
+    try:
+        if usable:
+            first = Stored(url)
+            first.poll(record("1", "Failed", reason="文件不存在"))
+            assert first.reopened().snapshot.tracked["1"].reason == "文件不存在"
+        else:
+            with pytest.raises(StoreError, match="its encoding LATIN1 has not every character; create it with UTF8"):
+                Stored(url)
+    finally:
+        close_all()
+        run(server.url, "DROP DATABASE other WITH (FORCE)")
+
+
+def test_a_url_that_cannot_be_understood_is_one_sentence_without_the_password():
+    with pytest.raises(StoreError) as refused:
+        open_store("postgresql://me:sec%zzret@host/db", retention=1, connections=1)
+
+    assert str(refused.value) == "the URL of PostgreSQL cannot be understood: write special characters as %XX"
+
+
+def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(tmp_path):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(record("1"))
+    first.store.close()
+
+    assert first.poll(record("1", "Completed")) == [("1", IMPORTING, COMPLETED)]
+    assert count(first.url) == 1
+    first.store.close()
