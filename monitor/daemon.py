@@ -1,7 +1,6 @@
 """The daemon: wires the packages together, applies configs, handles signals, and stops in time."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -74,7 +73,7 @@ class Daemon:
             retention=config.state.retention,
             connections=config.poll.concurrency,
         )
-        self.fleet = FleetStatus(self.store)
+        self.fleet = FleetStatus(self.store.snapshot)
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency)
@@ -271,7 +270,7 @@ async def serve(
     config = daemon.config
     sock = bound_socket(config.listen.host, config.listen.port)
     app = create_app(daemon)
-    server = Server(app, config.web, end_streams=app.state.end_streams)
+    server = Server(app, config.web, end_streams=app.state.streams.end)
     daemon.serve_with(server)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()
@@ -305,4 +304,5 @@ async def serve(
         hanging = daemon.stop()
         _log.info("monitor_stopped", hanging_polls=hanging)
         sys.stderr.flush()
-    return hanging
+    busy: int = sum(pool.running for pool in app.state.pools)
+    return hanging + busy

@@ -1,69 +1,44 @@
-"""The commands: which there are, and where. Each is imported when it is called, so that each starts fast."""
+"""The list of commands. Each is imported when it is called, so that every command starts fast."""
 
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from monitor.cli.options import fail, is_from_variable
-from monitor.cli.sparing import sparing
+from monitor.cli.options import usage_errors
 
-COMMANDS: Final = {
-    "run": "run",
-    "demo": "simulated",
-    "simulate": "simulated",
-    "check-config": "configuration",
-    "jobs": "jobs",
-    "history": "history",
-    "watch": "watch",
-    "wait": "wait",
-    "healthcheck": "health",
-    "schema": "configuration",
-}
-"""Each command's name, and the module beside this one that holds the function of that name."""
-
-_DAEMONS: Final = ("run", "demo")
-
-_UsageError: Final[Any] = typer.BadParameter.__base__
-"""Click's error for a bad command line; typer brings a copy of Click along, and shows only this child of it."""
+COMMANDS: Final = (
+    "run",
+    "demo",
+    "simulate",
+    "check-config",
+    "jobs",
+    "history",
+    "watch",
+    "wait",
+    "healthcheck",
+    "schema",
+    "completion",
+)
+"""Each is a function in a module of this package; both have the command's name, with underscores for its hyphens."""
 
 STYLE: Final[dict[str, Any]] = {
-    "add_completion": False,
     "pretty_exceptions_enable": False,
     "rich_markup_mode": None,
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
 }
 
+_COMPLETION_OPTIONS: Final = ("install_completion", "show_completion")
 
-class _Commands(MutableMapping[str, Any]):
-    """The commands by name, each made when it is first looked up."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            with sparing() if name in _DAEMONS else nullcontext():
-                module = import_module(f"monitor.cli.{COMMANDS[name]}")
-            alone = typer.Typer(**STYLE)
-            alone.command(name)(getattr(module, name.replace("-", "_")))
-            self._made[name] = typer.main.get_command(alone)
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._made[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
+def command(name: str) -> Any:
+    """Import a command and return it in the form that typer runs."""
+    function = name.replace("-", "_")
+    single = typer.Typer(add_completion=False, **STYLE)
+    single.command(name)(getattr(import_module(f"monitor.cli.{function}"), function))
+    return typer.main.get_command(single)
 
 
 class Commands(TyperGroup):
@@ -71,43 +46,22 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands()
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment] # typer needs only the names
 
-    def list_commands(self, _ctx: Any) -> list[str]:
-        """Return the names, in the order of the help."""
-        return list(COMMANDS)
+    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
+        """Return a command, None for an unknown name."""
+        return command(cmd_name) if cmd_name in COMMANDS else None
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of the program, without those that typer adds for completion: that is a command."""
+        return [param for param in super().get_params(ctx) if param.name not in _COMPLETION_OPTIONS]
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read the options of the program itself; without any, Click shows the help."""
-        with _in_one_sentence() if args else nullcontext():
+        """Parse the options of the program; without arguments, typer shows the help."""
+        with usage_errors(COMMANDS) if args else nullcontext():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that is named."""
-        with _in_one_sentence():
+        """Run a command."""
+        with usage_errors(COMMANDS):
             return super().invoke(ctx)
-
-
-@contextmanager
-def _in_one_sentence() -> Iterator[None]:
-    """Say in one sentence what is wrong with the command line, and exit with 2; Click would say the usage first."""
-    try:
-        yield
-    except _UsageError as error:
-        path = error.ctx.command_path if error.ctx else "milvus-import-monitor"
-        problem = _problem(error).rstrip(".")
-        fail(f"{problem}{' See' if problem.endswith('?') else '; see'} {path} --help")
-
-
-def _problem(error: Any) -> str:
-    """Return what is wrong: of a value, by which name it came, what it is and what is expected."""
-    said = error.format_message()
-    given = getattr(error.__cause__, "errors", None)
-    if given:  # a value that pydantic refuses, which typer does not show
-        param, first = error.param, given()[0]
-        name = param.envvar if is_from_variable(error.ctx, param.name) else param.opts[0]
-        expected = first["msg"].partition(",")[0].removeprefix("Input ")
-        return f"{name}: {expected}, not {first['input']!r}"
-    if said.startswith("No such command") and not said.endswith("?"):
-        return f"{said.rstrip('.')}; there are {', '.join(COMMANDS)}"
-    return str(said)

@@ -4,99 +4,63 @@ import time
 from typing import Annotated, Final
 
 import typer
-from rich.text import Text
 
-from monitor.cli.given import lacks, loaded, seconds
-from monitor.cli.options import ClusterName, ConfigFile, JobStates, Output, Store, given_as, one_of, option, states_of
-from monitor.cli.printing import Output as Form
-from monitor.cli.printing import in_colour, iso, percent, place, plain, print_rows
-from monitor.cli.recorded import recorded_transitions
-from monitor.jobs import JobState
-from monitor.store import Recorded, Wanted
+from monitor.cli.config_options import Store, duration_option, load_config, unknown_cluster
+from monitor.cli.options import ClusterName, ConfigFile, fail, option, source_of
+from monitor.cli.output import Fields, JobStates, Output, OutputFormat, iso_time, print_rows
+from monitor.store import StoreError, TransitionFilter, reading
 
-_COLUMNS: Final = (
-    "at",
-    "cluster",
-    "database",
-    "collection",
-    "job_id",
-    "from_state",
-    "to_state",
-    "progress",
-    "duration_seconds",
-    "failure",
-    "unexpected",
-    "reason",
-)
-_MOST: Final = 1_000_000
+_MAX_LIMIT: Final = 1_000_000
+"""Transitions that are printed at most: they are read into memory."""
+
+_FIELDS: Final[Fields] = {
+    "at": lambda _, step: iso_time(step.at),
+    "cluster": lambda cluster, _: cluster,
+    "database": lambda _, step: step.database,
+    "collection": lambda _, step: step.collection,
+    "job_id": lambda _, step: step.job_id,
+    "from_state": lambda _, step: "new" if step.from_state is None else step.from_state.value,
+    "to_state": lambda _, step: step.to_state.value,
+    "progress": lambda _, step: step.progress,
+    "duration_seconds": lambda _, step: round(step.duration, 3),
+    "failure": lambda _, step: None if step.failure is None else step.failure.value,
+    "unexpected": lambda _, step: step.unexpected,
+    "reason": lambda _, step: step.reason or None,
+}
+_COLUMNS: Final = ("at", "cluster", "collection", "job_id", "from_state", "to_state", "progress", "reason")
 
 
 def history(
-    config: ConfigFile,
-    since: Annotated[
-        str | None, option("--since", "Only the transitions of so long a time before now, such as 24h.", "DURATION")
-    ] = None,
+    config: ConfigFile = None,
+    since: Annotated[float | None, duration_option("--since", "Only transitions of the last 24h, for example.")] = None,
     cluster: ClusterName = None,
     collection: Annotated[str | None, option("--collection", "Only jobs of this collection.", "NAME")] = None,
     state: JobStates = None,
     job: Annotated[str | None, option("--job", "Only this job.", "ID")] = None,
-    limit: Annotated[
-        int, option("--limit", "How many transitions, those recorded last.", short="-n", min=1, max=_MOST)
-    ] = 100,
-    output: Output = "table",
+    limit: Annotated[int, option("--limit", "Only the latest N.", "N", short="-n", min=1, max=_MAX_LIMIT)] = 100,
+    output: Output = OutputFormat.TABLE,
     store: Store = None,
 ) -> None:
-    """Print the transitions in the order in which they were recorded.
+    """Print the recorded transitions, oldest first.
 
-    Times of different clusters can be out of that order: a poll has the time of its begin, and is recorded at its end,
-    or later where the store was ill. They are read from the state of a monitor, which may be running; nothing in it
-    is changed.
+    They are in the order in which they were recorded, so times of different clusters can be slightly out of order. They
+    are read from the store of a monitor, which may be running; nothing in it is changed.
     """
-    form, states = one_of("--output", output, Form), states_of(state, JobState)
-    before_now = seconds("--since", since)
-    begin = None if before_now is None else time.time() - before_now
-    wanted = Wanted(cluster=cluster, collection=collection, job_id=job, states=states, since=begin)
-    known = loaded(config)
-    found = recorded_transitions(known, store, wanted, limit)
-    rows = [_row(one) for one in reversed(found.entries)]
-    print_rows(form, _COLUMNS, rows, _table(rows))
-    if cluster is not None and not rows and all(one.name != cluster for one in known.clusters):
-        # What was recorded of a cluster stays when the config has it no more, so it may be one.
-        name = given_as("--cluster", cluster)
-        typer.echo(f"{name}: no such transition is recorded, and {lacks(known, config, cluster)}", err=True)
-    if found.next_cursor is not None:
-        typer.echo(f"there are more than {limit}; --limit says how many are printed", err=True)
-
-
-_Row = dict[str, str | float | int | bool | None]
-
-
-def _row(one: Recorded) -> _Row:
-    step = one.transition
-    return {
-        "at": iso(step.at),
-        "cluster": one.cluster,
-        "database": step.database,
-        "collection": step.collection,
-        "job_id": step.job_id,
-        "from_state": "new" if step.from_state is None else step.from_state.value,
-        "to_state": step.to_state.value,
-        "progress": step.progress,
-        "duration_seconds": round(step.duration, 3),
-        "failure": None if step.failure is None else step.failure.value,
-        "unexpected": step.unexpected,
-        "reason": step.reason or None,
-    }
-
-
-def _table(rows: list[_Row]) -> dict[str, list[Text]]:
-    return {
-        "AT": [Text(str(row["at"])[:19] + "Z") for row in rows],
-        "CLUSTER": [plain(row["cluster"]) for row in rows],
-        "COLLECTION": [place(row["database"], row["collection"]) for row in rows],
-        "JOB": [plain(row["job_id"]) for row in rows],
-        "FROM": [in_colour(str(row["from_state"])) for row in rows],
-        "TO": [in_colour(str(row["to_state"])) for row in rows],
-        "PROGRESS": [percent(row["progress"]) for row in rows],
-        "REASON": [plain(row["reason"]) for row in rows],
-    }
+    begin = None if since is None else time.time() - since
+    selection = TransitionFilter(
+        cluster=cluster, collection=collection, job_id=job, states=frozenset(state or ()), since=begin
+    )
+    loaded = load_config(config)
+    try:
+        with reading(store or loaded.state.url.get_secret_value()) as database:
+            page = database.transitions(selection, limit)
+    except StoreError as error:
+        fail(str(error))
+    steps = [(entry.cluster, entry.transition) for entry in reversed(page.entries)]
+    print_rows(output, steps, _FIELDS, _COLUMNS)
+    if cluster is not None and not steps and all(configured.name != cluster for configured in loaded.clusters):
+        # Transitions stay when the config no longer has their cluster, so an unknown name is no error.
+        name = source_of("--cluster", cluster)
+        typer.echo(f"{name}: no such transition is recorded, and {unknown_cluster(loaded, cluster)}", err=True)
+    if page.next_cursor is not None:
+        typer.echo(f"there are more than {limit} transitions; --limit sets how many are printed", err=True)

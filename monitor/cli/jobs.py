@@ -1,100 +1,71 @@
-"""``jobs``: what is there now, printed once."""
+"""``jobs``: the jobs of every cluster, polled once."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
 import typer
-from rich.text import Text
 
-from monitor.cli.given import chosen, loaded
-from monitor.cli.looking import Look, look
-from monitor.cli.options import ClusterName, ConfigFile, FailOn, JobStates, Output, Store, one_of, some_of, states_of
-from monitor.cli.printing import Output as Form
-from monitor.cli.printing import harmless, in_colour, iso, percent, place, plain, print_rows
-from monitor.config import Cluster, Config
-from monitor.jobs import Job, JobState, Picture, classify
+from monitor.cli.config_options import Store, load_config, select_clusters
+from monitor.cli.options import ClusterName, ConfigFile, fail, option
+from monitor.cli.output import Fields, JobStates, Output, OutputFormat, iso_time, print_rows, printable
+from monitor.cli.poll_once import poll_clusters
+from monitor.config import Cluster
+from monitor.jobs import JobState, Snapshot
+from monitor.store import ClusterRef, StoreError, reading
 
-_COLUMNS: Final = (
-    "cluster",
-    "database",
-    "collection",
-    "job_id",
-    "state",
-    "progress",
-    "imported_rows",
-    "total_rows",
-    "created_at",
-    "completed_at",
-    "failure",
-    "reason",
-)
+_FIELDS: Final[Fields] = {
+    "cluster": lambda cluster, _: cluster,
+    "database": lambda _, job: job.database,
+    "collection": lambda _, job: job.collection,
+    "job_id": lambda _, job: job.job_id,
+    "state": lambda _, job: job.state.value,
+    "progress": lambda _, job: job.progress,
+    "imported_rows": lambda _, job: job.imported_rows,
+    "total_rows": lambda _, job: job.total_rows,
+    "created_at": lambda _, job: iso_time(job.created_at),
+    "completed_at": lambda _, job: iso_time(job.completed_at),
+    "failure": lambda _, job: None if job.failure is None else job.failure.value,
+    "reason": lambda _, job: job.reason or None,
+}
+_COLUMNS: Final = ("cluster", "collection", "job_id", "state", "progress", "reason")
 
 
 def jobs(
-    config: ConfigFile,
+    config: ConfigFile = None,
     cluster: ClusterName = None,
     state: JobStates = None,
-    output: Output = "table",
-    fail_on: FailOn = None,
+    output: Output = OutputFormat.TABLE,
+    fail_on: Annotated[
+        list[JobState] | None, option("--fail-on", "Exit 1 if a job is in this state; repeatable.", "STATE")
+    ] = None,
     store: Store = None,
 ) -> None:
-    """Ask every cluster once and print its jobs.
+    """Poll every cluster once and print its jobs.
 
-    Exit with 1 when a job is in a state to fail on, or when a cluster cannot be asked. What has vanished is known only
-    from what a monitor has recorded: --state vanished and --fail-on vanished read its state, and change nothing there.
+    Exit code 1 if a job is in a --fail-on state or a cluster cannot be polled. Vanished jobs are known only from what a
+    monitor has recorded: --state vanished and --fail-on vanished read its store, and change nothing there.
     """
-    form = one_of("--output", output, Form)
-    wanted, bad = states_of(state, JobState), some_of("--fail-on", fail_on, JobState)
-    loaded_config = loaded(config)
-    clusters = chosen(loaded_config, config, cluster)
-    pictures = _recorded(loaded_config, clusters, store) if JobState.VANISHED in wanted | bad else None
-    looks = look(loaded_config, clusters, pictures)
-    found = [(one.cluster, job) for one in looks for job in one.jobs()]
-    rows = [_row(where, job) for where, job in found if not wanted or job.state in wanted]
-    print_rows(form, _COLUMNS, rows, _table(rows))
-    _tell_errors(looks)
-    if any(one.error for one in looks) or any(job.state in bad for _, job in found):
+    shown, failing = frozenset(state or JobState), frozenset(fail_on or ())
+    loaded = load_config(config)
+    clusters = select_clusters(loaded, cluster)
+    with_vanished = JobState.VANISHED in {*(state or ()), *failing}
+    url = store or loaded.state.url.get_secret_value()
+    snapshots = _recorded_snapshots(url, clusters) if with_vanished else {}
+    polls = poll_clusters(loaded, clusters, snapshots)
+    found = [(poll.cluster.name, job) for poll in polls for job in (*poll.jobs, *poll.vanished)]
+    print_rows(output, [item for item in found if item[1].state in shown], _FIELDS, _COLUMNS)
+    for poll in polls:
+        if poll.error is not None:
+            typer.echo(printable(f"{poll.cluster.name}: {poll.error.kind}: {poll.error}"), err=True)
+    if any(poll.error for poll in polls) or any(job.state in failing for _, job in found):
         raise typer.Exit(1)
 
 
-def _recorded(config: Config, clusters: tuple[Cluster, ...], store: str | None) -> dict[str, Picture]:
-    from monitor.cli.recorded import recorded_pictures  # noqa: PLC0415 - importing SQLAlchemy takes longer than a look
-
-    return recorded_pictures(config, clusters, store)
-
-
-def _tell_errors(looks: Iterable[Look]) -> None:
-    for one in looks:
-        if one.error is not None:
-            typer.echo(f"{one.cluster.name}: {one.error.kind.value}: {harmless(str(one.error))}", err=True)
-
-
-_Row = dict[str, str | float | int | bool | None]
-
-
-def _row(cluster: Cluster, job: Job) -> _Row:
-    return {
-        "cluster": cluster.name,
-        "database": job.database,
-        "collection": job.collection,
-        "job_id": job.job_id,
-        "state": job.state.value,
-        "progress": job.progress,
-        "imported_rows": job.imported_rows,
-        "total_rows": job.total_rows,
-        "created_at": iso(job.created_at),
-        "completed_at": iso(job.completed_at),
-        "failure": classify(job.reason).value if job.state is JobState.FAILED else None,
-        "reason": job.reason or None,
-    }
-
-
-def _table(rows: list[_Row]) -> dict[str, list[Text]]:
-    return {
-        "CLUSTER": [plain(row["cluster"]) for row in rows],
-        "COLLECTION": [place(row["database"], row["collection"]) for row in rows],
-        "JOB": [plain(row["job_id"]) for row in rows],
-        "STATE": [in_colour(str(row["state"])) for row in rows],
-        "PROGRESS": [percent(row["progress"]) for row in rows],
-        "REASON": [plain(row["reason"]) for row in rows],
-    }
+def _recorded_snapshots(url: str, clusters: Iterable[Cluster]) -> dict[str, Snapshot]:
+    """Return the recorded snapshots by cluster name, or exit with 2 where none can be read."""
+    try:
+        with reading(url) as database:
+            stored = {one.name: database.load(ClusterRef(one.name, one.identity())) for one in clusters}
+    except StoreError as error:
+        fail(f"vanished jobs are known only from the store, and {error}")
+    return {name: cluster.snapshot for name, cluster in stored.items() if cluster is not None}

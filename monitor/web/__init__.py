@@ -1,8 +1,18 @@
-"""What the monitor answers over HTTP."""
+"""The HTTP server: metrics, health, status pages, JSON API and event stream."""
 
 from monitor.web.app import create_app
-from monitor.web.desk import Desk
-from monitor.web.monitored import Monitored
+from monitor.web.context import MonitoredDaemon
+from monitor.web.limits import WebLimits
+from monitor.web.overview import FleetStatus
 from monitor.web.server import AddressError, Server, bound_socket, is_loopback
 
-__all__ = ["AddressError", "Desk", "Monitored", "Server", "bound_socket", "create_app", "is_loopback"]
+__all__ = [
+    "AddressError",
+    "FleetStatus",
+    "MonitoredDaemon",
+    "Server",
+    "WebLimits",
+    "bound_socket",
+    "create_app",
+    "is_loopback",
+]

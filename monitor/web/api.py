@@ -1,54 +1,42 @@
-"""The API under ``/api/v1``: what the monitor knows, as JSON."""
+"""The JSON API under ``/api/v1``."""
 
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import heapq
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
-from difflib import get_close_matches
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from monitor.fleet import (
-    ClusterView,
-    Fleet,
-    JobView,
-    Search,
-    TransitionView,
-    cluster_view,
-    job_view,
-    transition_view,
-)
-from monitor.jobs import JobState
-from monitor.store import CursorError, Wanted
-from monitor.web.broadcast import Broadcast, FullError, told
-from monitor.web.desk import BusyError, Desk
-from monitor.web.monitored import Monitored
-from monitor.web.parameters import (
-    CLUSTER,
-    COLLECTION,
-    CURSOR,
-    DATABASE,
-    EVENTS,
-    LIMIT,
-    PAGE,
-    STALLED,
-    STATE,
-    TEXT,
-    Parameter,
+from monitor.store import CursorError, JobFilter, StoreUnavailableError, TransitionFilter
+from monitor.web.context import Context, UnknownClusterError
+from monitor.web.events import EventStreams, TooManyStreamsError
+from monitor.web.overview import ClusterJob, finished_only
+from monitor.web.pagination import cursor_page, decode_cursor
+from monitor.web.params import (
+    ClustersQuery,
+    JobQuery,
+    JobsQuery,
     ParameterError,
-    read,
+    StreamQuery,
+    TransitionsQuery,
+    read_query,
+    read_time,
 )
+from monitor.web.views import ClusterView, JobView, TransitionView, cluster_view, job_view, transition_view
+from monitor.web.workers import BusyError
 
 PREFIX: Final = "/api/v1"
-RETRY_AFTER: Final = "1"
-"""Seconds after which whoever found no room may try again."""
 
+RETRY_AFTER: Final = "1"
+"""Seconds after which a client that was refused because others wait may try again."""
+
+EVENT_STREAM: Final = "text/event-stream"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_STREAM: Final = "text/event-stream"
 _STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
 
 
@@ -64,15 +52,17 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: list[JobView]
     next_cursor: str | None
+    complete: bool
+    """False while the database is unavailable: completed jobs are missing then."""
 
 
 class Transitions(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of transitions, the one recorded last first."""
+    """A page of transitions, latest recorded first."""
 
     transitions: list[TransitionView]
     next_cursor: str | None
     complete: bool
-    """False where the database cannot be asked, so that only what this process remembers is here."""
+    """False while the database is unavailable: only what this process remembers is here then."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,21 +75,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint of the API.
-
-    Attributes:
-        name: The last part of its path.
-        summary: What it answers.
-        parameters: What it can be asked with.
-        answer: What it answers with; None for a stream of events.
-        problems: The statuses of what may be wrong.
-    """
+    """An endpoint: the last part of its path, its parameters, and the type of its response (None for events)."""
 
     name: str
     summary: str
-    parameters: tuple[Parameter, ...]
-    answer: type[msgspec.Struct] | None
-    problems: tuple[int, ...]
+    query: type[msgspec.Struct]
+    response: type[msgspec.Struct] | None
+    statuses: tuple[int, ...] = (400, 404, 503)
 
     @property
     def path(self) -> str:
@@ -108,228 +90,175 @@ class Endpoint:
 
 
 ENDPOINTS: Final = (
-    Endpoint("clusters", "The clusters, by name.", (CLUSTER, LIMIT, CURSOR), Clusters, (400, 404, 503)),
+    Endpoint("clusters", "The clusters, by name.", ClustersQuery, Clusters),
     Endpoint(
         "jobs",
-        "The jobs that are listed, unfinished, or lately failed or vanished, by cluster and id.",
-        (CLUSTER, DATABASE, COLLECTION, STATE, STALLED, TEXT, LIMIT, CURSOR),
+        "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id.",
+        JobsQuery,
         Jobs,
-        (400, 404, 503),
     ),
+    Endpoint("job", "One job.", JobQuery, JobView),
     Endpoint(
-        "job",
-        "One job.",
-        (
-            Parameter("cluster", "text", "The name of the job's cluster.", required=True),
-            Parameter("id", "text", "The id of the job.", required=True),
-        ),
-        JobView,
-        (400, 404, 503),
+        "transitions", "The recorded transitions, latest recorded first.", TransitionsQuery, Transitions, (400, 503)
     ),
-    Endpoint(
-        "transitions",
-        "The recorded transitions, the one recorded last first.",
-        (
-            CLUSTER,
-            DATABASE,
-            COLLECTION,
-            Parameter("job", "text", "Only of the job with this id."),
-            Parameter("state", "state", "Only those into this state; can be given several times.", repeatable=True),
-            Parameter("since", "time", "Only those from this time on: ISO 8601, or `24h` for so long ago."),
-            Parameter("until", "time", "Only those before this time."),
-            LIMIT,
-            CURSOR,
-        ),
-        Transitions,
-        (400, 503),
-    ),
-    Endpoint(
-        "stream",
-        "What changes from now on, as server-sent events.",
-        (CLUSTER, Parameter("event", "event", "Only these events; can be given several times.", repeatable=True)),
-        None,
-        (400, 404, 503),
-    ),
+    Endpoint("stream", "What changes from now on, as server-sent events.", StreamQuery, None),
 )
-"""Every endpoint but the document that describes them."""
+"""Every endpoint of the API but its own description."""
 
 
 class Api:
-    """Answers for the endpoints.
+    """Handlers of the endpoints."""
 
-    Args:
-        monitored: The daemon.
-        clock: Seconds since the epoch.
-        looks: Where looks are taken.
-        waits: Where the database is waited for.
-        broadcast: What streams listen to.
-    """
+    def __init__(self, context: Context, streams: EventStreams) -> None:
+        self._context = context
+        self._fleet = context.fleet
+        self._store = context.store
+        self._clock = context.clock
+        self._memory_pool = context.memory_pool
+        self._store_pool = context.store_pool
+        self._streams = streams
 
-    def __init__(
-        self, monitored: Monitored, clock: Callable[[], float], *, looks: Desk, waits: Desk, broadcast: Broadcast
-    ) -> None:
-        self._monitored = monitored
-        self._clock = clock
-        self._looks = looks
-        self._waits = waits
-        self._broadcast = broadcast
-
-    def endpoint(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        """Return what answers an endpoint."""
-        answers: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Response]]] = {
+    def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+        """Return the handlers by path."""
+        methods: dict[str, Callable[[Request, Any], Awaitable[Response]]] = {
             "clusters": self._clusters,
             "jobs": self._jobs,
             "job": self._job,
             "transitions": self._transitions,
             "stream": self._stream,
         }
-        answer = answers[endpoint.name]
+        return {endpoint.path: _handler(endpoint, methods[endpoint.name]) for endpoint in ENDPOINTS}
 
-        async def answered(request: Request) -> Response:
+    async def _clusters(self, _: Request, query: ClustersQuery) -> Response:
+        after = decode_cursor(query.cursor, 1)[0] if query.cursor else ""
+
+        only = None if query.cluster is None else await self._context.find_cluster(query.cluster)
+
+        def load() -> Response:
+            found = self._fleet.clusters(after) if only is None else [only]
+            statuses = (status for status in found if status.cluster.name > after)
+            page, cursor = cursor_page(statuses, query.limit, lambda status: (status.cluster.name,))
+            return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
+
+        return await self._memory_pool.run(load)
+
+    async def _jobs(self, _: Request, query: JobsQuery) -> Response:
+        after = decode_cursor(query.cursor, 2) if query.cursor else None
+        if query.cluster is not None:
+            await self._context.find_cluster(query.cluster)
+        job_filter = JobFilter(
+            cluster=query.cluster,
+            database=query.database,
+            collection=query.collection,
+            states=frozenset(query.state),
+            stalled=None if query.stalled is msgspec.UNSET else query.stalled == "true",
+            text=query.q.casefold(),
+        )
+
+        def load() -> Response:
+            position = (after[0], after[1]) if after else None
+            # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
+            tracked = list(islice(self._fleet.tracked_jobs(job_filter, position), query.limit + 1))
+            complete, finished = True, list[ClusterJob]()
             try:
-                asked = read(request.query_params, endpoint.parameters, self._clock())
-                return await answer({**asked, "method": request.method})
-            except ParameterError as error:
-                return problem(error.status, str(error), error.hint)
-            except CursorError as error:
-                return problem(400, str(error), "begin again without a cursor")
-            except BusyError:
-                return problem(503, "too many requests wait already", "try again in a moment")
+                finished = self._finished_jobs(job_filter, query.limit + 1, position, set(map(_position, tracked)))
+            except StoreUnavailableError:
+                complete = False
+            page, cursor = cursor_page(heapq.merge(tracked, finished, key=_position), query.limit, _position)
+            now = self._clock()
+            views = [job_view(cluster, job, now) for cluster, job in page]
+            return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
 
-        return answered
+        return await self._store_pool.run(load)
 
-    async def _clusters(self, asked: Mapping[str, Any]) -> Response:
-        fleet, limit = self._monitored.fleet, asked["limit"] or PAGE
-        after = "" if asked["cursor"] is None else _from_cursor(asked["cursor"], 1)[0]
+    def _finished_jobs(
+        self, job_filter: JobFilter, count: int, after: tuple[str, str] | None, shown: Container[tuple[str, str]]
+    ) -> list[ClusterJob]:
+        """Return listed finished jobs from the store, except tracked ones: what is in memory is newer."""
+        wanted = finished_only(replace(job_filter, listed=True))
+        jobs: list[ClusterJob] = []
+        while wanted is not None and len(jobs) < count:
+            page = self._store.jobs(wanted, count, after)
+            for cluster, job in ((entry.cluster, entry.job) for entry in page.entries):
+                status = self._fleet.cluster(cluster)
+                known = (cluster, job.job_id) in shown or self._fleet.tracked_job(cluster, job.job_id) is not None
+                if status is not None and status.may_list(job.job_id) and not known:
+                    jobs.append((cluster, job))
+            after = page.after
+            if after is None:
+                break
+        return jobs
 
-        def look() -> Response:
-            if asked["cluster"] is not None:
-                check_cluster(fleet, asked["cluster"])
-                one = fleet.cluster(asked["cluster"])
-                found = iter(() if one is None or (after and asked["cluster"] <= after) else (one,))
-            else:
-                found = fleet.clusters(after)
-            page, more = _page(found, limit)
-            cursor = _cursor(page[-1][0].cluster.name) if more else None
-            return answer(Clusters(clusters=[cluster_view(*one) for one in page], next_cursor=cursor))
+    async def _job(self, _: Request, query: JobQuery) -> Response:
+        await self._context.find_cluster(query.cluster)
+        job = self._fleet.tracked_job(query.cluster, query.id)
+        job = job or await self._store_pool.run(lambda: self._store.job(query.cluster, query.id))
+        if job is None:
+            raise ParameterError("no such job", f"its transitions may still be recorded: {PREFIX}/transitions", 404)
+        return json_response(job_view(query.cluster, job, self._clock()))
 
-        return await self._looks.do(look)
-
-    async def _jobs(self, asked: Mapping[str, Any]) -> Response:
-        fleet, limit, now = self._monitored.fleet, asked["limit"] or PAGE, self._clock()
-        cursor = asked["cursor"]
-        after = None if cursor is None else _from_cursor(cursor, 2)
-        search = Search(
-            cluster=asked["cluster"],
-            database=asked["database"],
-            collection=asked["collection"],
-            states=frozenset(map(JobState, asked["state"])),
-            stalled=asked["stalled"],
-            text=(asked["q"] or "").casefold(),
+    async def _transitions(self, _: Request, query: TransitionsQuery) -> Response:
+        now = self._clock()
+        transition_filter = TransitionFilter(
+            cluster=query.cluster,
+            database=query.database,
+            collection=query.collection,
+            job_id=query.job,
+            states=frozenset(query.state),
+            since=read_time("since", query.since, now),
+            until=read_time("until", query.until, now),
         )
+        page = await self._store_pool.run(lambda: self._store.transitions(transition_filter, query.limit, query.cursor))
+        views = [transition_view(recorded) for recorded in page.entries]
+        return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
 
-        def look() -> Response:
-            check_cluster(fleet, search.cluster)
-            page, more = _page(fleet.jobs(search, None if after is None else (after[0], after[1])), limit)
-            views = [job_view(name, tracked, now) for name, tracked in page]
-            cursor = _cursor(views[-1].cluster, views[-1].job_id) if more else None
-            return answer(Jobs(jobs=views, next_cursor=cursor))
-
-        return await self._looks.do(look)
-
-    async def _check_cluster(self, name: str | None) -> None:
-        """Make sure that a cluster is watched; see ``check_cluster``, which may look at a thousand names."""
-        fleet = self._monitored.fleet
-        if name is not None and fleet.cluster(name) is None:
-            await self._looks.do(lambda: check_cluster(fleet, name))
-
-    async def _job(self, asked: Mapping[str, Any]) -> Response:
-        fleet = self._monitored.fleet
-        await self._check_cluster(asked["cluster"])
-        tracked = fleet.job(asked["cluster"], asked["id"])
-        if tracked is None:
-            raise ParameterError("no such job is known", "its transitions may still be: /api/v1/transitions", 404)
-        return answer(job_view(asked["cluster"], tracked, self._clock()))
-
-    async def _transitions(self, asked: Mapping[str, Any]) -> Response:
-        wanted = Wanted(
-            cluster=asked["cluster"],
-            database=asked["database"],
-            collection=asked["collection"],
-            job_id=asked["job"],
-            states=frozenset(map(JobState, asked["state"])),
-            since=asked["since"],
-            until=asked["until"],
-        )
-        limit, cursor = asked["limit"] or PAGE, asked["cursor"] or ""
-        history = await self._waits.do(lambda: self._monitored.history(wanted, limit, cursor))
-        views = [transition_view(one) for one in history.entries]
-        return answer(Transitions(transitions=views, next_cursor=history.next_cursor, complete=history.whole))
-
-    async def _stream(self, asked: Mapping[str, Any]) -> Response:
-        fleet = self._monitored.fleet
-        await self._check_cluster(asked["cluster"])
-        events = frozenset(asked["event"] or [name for name in EVENTS if name != "pulse"])
-        if asked["method"] == "HEAD":
-            return Response(headers=_STREAM_HEADERS, media_type=_STREAM)  # nobody would ever read it to its end
+    async def _stream(self, request: Request, query: StreamQuery) -> Response:
+        if query.cluster is not None:
+            await self._context.find_cluster(query.cluster)
+        if request.method == "HEAD":
+            return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
         try:
-            reader = self._broadcast.join(fleet, asked["cluster"], events)
-        except FullError:
-            return problem(503, "too many streams are open", "close one, or ask now and then instead")
+            address = request.client.host if request.client else ""
+            stream = self._streams.open(query.cluster, frozenset(query.event), address)
+        except TooManyStreamsError:
+            return problem(503, "too many streams are open", "close one, or poll instead")
 
-        async def events_of() -> Any:
-            try:
-                async for part in told(reader, fleet, self._clock()):
-                    yield part
-            finally:
-                self._broadcast.leave(reader)
-
-        return StreamingResponse(events_of(), media_type=_STREAM, headers=_STREAM_HEADERS)
+        return StreamingResponse(self._streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
 
 
-def check_cluster(fleet: Fleet, name: str | None) -> None:
-    """Make sure that a cluster is watched.
+def _handler(
+    endpoint: Endpoint, method: Callable[[Request, Any], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        try:
+            return await method(request, read_query(request.query_params, endpoint.query))
+        except ParameterError as error:
+            return problem(error.status, str(error), error.hint)
+        except UnknownClusterError as error:
+            hint = f"did you mean {error.nearest}?" if error.nearest else f"{PREFIX}/clusters lists them"
+            return problem(404, str(error), hint)
+        except CursorError as error:
+            return problem(400, str(error), "start again without a cursor")
+        except BusyError:
+            return problem(503, "too many requests are waiting", "try again in a moment")
+        except StoreUnavailableError:
+            return problem(503, "the database is unavailable", "only unfinished jobs and recent failures are in memory")
 
-    Raises:
-        ParameterError: It is not; the hint names the nearest.
-    """
-    if name is None or fleet.cluster(name) is not None:
-        return
-    nearest = get_close_matches(name, fleet.names()[:1000], 1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"{PREFIX}/clusters lists them"
-    raise ParameterError(f"no cluster is named {name!r}", hint, 404)
+    return handle
 
 
-def answer(value: msgspec.Struct, status: int = 200) -> Response:
-    """Return JSON."""
+def json_response(value: msgspec.Struct, status: int = 200) -> Response:
+    """Return a JSON response."""
     return Response(msgspec.json.encode(value), status, headers=_HEADERS, media_type="application/json")
 
 
 def problem(status: int, error: str, hint: str = "") -> Response:
-    """Return what is wrong, as JSON."""
-    response = answer(Problem(error=error, hint=hint), status)
-    if status == 503:  # noqa: PLR2004
+    """Return what is wrong with a request as a JSON response."""
+    response = json_response(Problem(error=error, hint=hint), status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_AFTER
     return response
 
 
-def _page(found: Iterator[Any], limit: int) -> tuple[list[Any], bool]:
-    """Return so many at most, and whether there are more."""
-    page = list(islice(found, limit + 1))
-    return page[:limit], len(page) > limit
-
-
-def _cursor(*parts: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
-
-
-def _from_cursor(cursor: str, count: int) -> list[str]:
-    try:
-        parts = msgspec.json.decode(
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True), type=list[str]
-        )
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
-        parts = []
-    if len(parts) != count:
-        raise ParameterError("this cursor was given by no page", "begin again without a cursor")
-    return parts
+def _position(entry: ClusterJob) -> tuple[str, str]:
+    return entry[0], entry[1].job_id

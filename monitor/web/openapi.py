@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from what the endpoints are made from."""
+"""The OpenAPI document, made from the Structs that read requests and write responses."""
 
 from http import HTTPStatus
 from importlib.metadata import version
@@ -6,55 +6,59 @@ from typing import Any, Final
 
 import msgspec
 
-from monitor.web.api import ENDPOINTS, PREFIX, Endpoint, Problem
-from monitor.web.parameters import schema
+from monitor.web.api import ENDPOINTS, EVENT_STREAM, PREFIX, Endpoint, Problem
 
-PATH: Final = f"{PREFIX}/openapi.json"
+OPENAPI_PATH: Final = f"{PREFIX}/openapi.json"
 
-_REFERENCE: Final = "#/components/schemas/{name}"
+_SCHEMAS: Final = "#/components/schemas/{name}"
 
 
-def document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """Return the document."""
-    structs = [Problem, *(endpoint.answer for endpoint in ENDPOINTS if endpoint.answer is not None)]
-    _, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    responses = [Problem, *(endpoint.response for endpoint in ENDPOINTS if endpoint.response is not None)]
+    queries = [endpoint.query for endpoint in ENDPOINTS]
+    _, schemas = msgspec.json.schema_components([*responses, *queries], ref_template=_SCHEMAS)
+    operations = {endpoint.path: _operation(endpoint, schemas[endpoint.query.__name__]) for endpoint in ENDPOINTS}
+    for query in queries:
+        del schemas[query.__name__]
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "milvus-import-monitor",
             "version": version("milvus-import-monitor"),
-            "summary": "What the monitor knows of clusters, their import jobs, and what happened to them.",
+            "summary": "Clusters, their import jobs, and what happened to them.",
         },
-        "paths": {endpoint.path: {"get": _operation(endpoint)} for endpoint in ENDPOINTS},
-        "components": {"schemas": components},
+        "paths": {path: {"get": operation} for path, operation in operations.items()},
+        "components": {"schemas": schemas},
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
+    parameters = []
+    for name, schema in query["properties"].items():
+        description, default = schema.pop("description"), schema.pop("default", None)
+        if "anyOf" in schema and {"type": "null"} in schema["anyOf"]:  # left out, not null
+            schema = next(choice for choice in schema["anyOf"] if choice != {"type": "null"})  # noqa: PLW2901
+        if default:
+            schema["default"] = default
+        required = name in query.get("required", ())
+        parameters.append(
+            {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+        )
+    responses = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": _content(Problem)}
+        for status in endpoint.statuses
+    }
+    responses["200"] = {"description": endpoint.summary, "content": _content(endpoint.response)}
     return {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
-        "parameters": [
-            {
-                "name": parameter.name,
-                "in": "query",
-                "required": parameter.required,
-                "description": parameter.description,
-                "schema": schema(parameter),
-            }
-            for parameter in endpoint.parameters
-        ],
-        "responses": {
-            "200": {"description": endpoint.summary, "content": _content(endpoint.answer)},
-            **{
-                str(status): {"description": HTTPStatus(status).phrase, "content": _content(Problem)}
-                for status in endpoint.problems
-            },
-        },
+        "parameters": parameters,
+        "responses": responses,
     }
 
 
-def _content(answer: type[msgspec.Struct] | None) -> dict[str, Any]:
-    if answer is None:
-        return {"text/event-stream": {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": {"$ref": _REFERENCE.format(name=answer.__name__)}}}
+def _content(response: type[msgspec.Struct] | None) -> dict[str, Any]:
+    if response is None:
+        return {EVENT_STREAM: {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": {"$ref": _SCHEMAS.format(name=response.__name__)}}}

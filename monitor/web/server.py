@@ -1,4 +1,4 @@
-"""uvicorn, within bounds, listening on a socket of ours, and leaving signals to the daemon."""
+"""uvicorn with limits, on a listening socket of ours; signals are left to the daemon."""
 
 import asyncio
 import ipaddress
@@ -13,27 +13,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.config import WebConfig
-from monitor.web.connection import Connection, full
-from monitor.web.door import Door
+from monitor.web.auth import BasicAuth
+from monitor.web.limits import WebLimits
+from monitor.web.protocol import LimitedProtocol
 
-KEEP_ALIVE: Final = 75
-"""Seconds that an idle connection is kept, and that a request may take to come: more than a usual scrape interval."""
-
-CONNECTIONS: Final = 2048
-"""Connections at a time; one more is answered 503."""
-
-FILES: Final = 2 * CONNECTIONS
-"""Open files asked of the system, where its soft limit is lower and its hard limit is not."""
-
-HANDSHAKE: Final = 10
-"""Seconds that a TLS handshake may take."""
-
-TLS_END: Final = 5
-"""Seconds that the end of TLS may take before the connection is cut."""
+TLS_SHUTDOWN: Final = 5
+"""Seconds that the end of TLS may take before the connection is aborted."""
 
 BACKLOG: Final = 512
-GRACE: Final = 1
-"""Seconds that answers under way have when the monitor stops."""
+"""Connections that the system accepts before we do."""
+
+GRACEFUL_SHUTDOWN: Final = 1
+"""Seconds that running responses have when the monitor stops."""
 
 
 class AddressError(Exception):
@@ -41,104 +32,101 @@ class AddressError(Exception):
 
 
 class Server(uvicorn.Server):
-    """An HTTP server for one app that somebody else starts and stops.
-
-    Args:
-        app: What it serves.
-        web: TLS, users and headers.
-        end_streams: Ends the answers that would go on for ever.
-    """
+    """An HTTP server for one app; ``end_streams`` ends the responses that have no end of their own."""
 
     def __init__(
-        self, app: ASGIApp, web: WebConfig | None = None, end_streams: Callable[[], None] = lambda: None
+        self,
+        app: ASGIApp,
+        web: WebConfig | None = None,
+        end_streams: Callable[[], None] = lambda: None,
+        limits: WebLimits | None = None,
     ) -> None:
         self._end_streams = end_streams
         self._web = web or WebConfig()
-        self._door = Door(app, self._web)
-        self._connections = CONNECTIONS
+        self._limits = limits or WebLimits()
+        self._auth = BasicAuth(app, self._web, self._limits)
         self._own_sockets: list[socket.socket] = []
-        self._changing = asyncio.Lock()
-
-        class OwnConnection(Connection):
-            pass
-
-        OwnConnection.web = self._web
-        self._connection = OwnConnection
+        self._reloading = asyncio.Lock()
         super().__init__(
             uvicorn.Config(
-                self._answer,
+                self._respond,
                 interface="asgi3",
                 log_config=None,
-                log_level="error",  # below it uvicorn tells what strangers send
+                log_level="error",  # below it uvicorn logs what strangers send
                 access_log=False,
                 lifespan="off",
-                http=OwnConnection,
+                http=LimitedProtocol,
                 ws="none",
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=GRACE,
+                timeout_keep_alive=self._limits.keep_alive,
+                timeout_graceful_shutdown=GRACEFUL_SHUTDOWN,
             )
         )
 
-    async def take(self, web: WebConfig) -> None:
-        """Go by another web config from now on.
+    async def apply_web_config(self, web: WebConfig) -> None:
+        """Apply another web config without refusing anybody who connects meanwhile.
 
-        New connections have its TLS; those that are open end before their next request, so that none of them goes on
-        by what was allowed before. Nobody who connects meanwhile is turned away.
+        New connections use its TLS; open ones are closed before their next request, so that none continues with what
+        was allowed before.
 
         Raises:
-            AddressError: It cannot be listened on anew; the old web config stays.
+            AddressError: The socket cannot be listened on again; the previous web config stays in effect.
         """
-        async with self._changing:
+        async with self._reloading:
             if web.fingerprint == self._web.fingerprint or self.should_exit:
                 return
-            before = self.servers if self.started else []
-            if before:
+            previous = self.servers if self.started else []
+            if previous:
                 try:
                     self.servers = await self._listen(web)
                 except OSError as error:
                     raise AddressError(f"cannot listen with the new web config: {error.strerror or error}") from None
-            self._web = self._connection.web = web
-            self._door.take(web)
+            self._web = web
+            self._auth.apply_web_config(web)
             self._end_streams()
-            await _stop_listening(before)
+            await _stop_listening(previous)
             for connection in list(self.server_state.connections):
                 connection.shutdown()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets."""
-        _allow_files()
+        _raise_file_limit(2 * self._limits.connections)
         self._own_sockets = [sock.dup() for sock in sockets or []]
+        for sock in self._own_sockets:
+            sock.setblocking(False)  # as every duplicate will be, so that accept never blocks
         self.lifespan = self.config.lifespan_class(self.config)
-        async with self._changing:
+        async with self._reloading:
             self.servers = await self._listen(self._web)
             self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and end every connection within a bounded time."""
+        """Stop listening, and close every connection within a bounded time."""
         for sock in self._own_sockets:
             sock.close()
-        self._door.close()
         self._end_streams()
         await super().shutdown(sockets)
 
     async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:
-        loop = asyncio.get_running_loop()
-        return [
-            await loop.create_server(
-                lambda: self._connection(self.config, self.server_state, {}),
-                # Each has a file of its own, so that one can be closed while the next one listens already.
-                sock=sock.dup(),
-                backlog=BACKLOG,
-                ssl=web.context,
-                ssl_handshake_timeout=HANDSHAKE if web.context else None,
-                ssl_shutdown_timeout=TLS_END if web.context else None,
-            )
-            for sock in self._own_sockets
-        ]
+        servers: list[asyncio.base_events.Server] = []
+        for own in self._own_sockets:
+            sock = own.dup()  # so that one can be closed while the next one already listens
+            try:
+                server = await asyncio.get_running_loop().create_server(
+                    lambda: LimitedProtocol(self.config, self.server_state, web, self._limits),
+                    sock=sock,
+                    backlog=BACKLOG,
+                    ssl=web.context,
+                    ssl_handshake_timeout=self._limits.handshake if web.context else None,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN if web.context else None,
+                )
+            except OSError:
+                sock.close()
+                raise
+            servers.append(server)
+        return servers
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._web.headers
 
         async def send_with_headers(message: Message) -> None:
@@ -148,8 +136,7 @@ class Server(uvicorn.Server):
                     present.setdefault(name, value)
             await send(message)
 
-        app: ASGIApp = full if len(self.server_state.connections) >= self._connections else self._door
-        await app(scope, receive, send_with_headers if headers else send)
+        await self._auth(scope, receive, send_with_headers if headers else send)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -162,12 +149,12 @@ class Server(uvicorn.Server):
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address is reached from this machine only."""
+    """Return whether an address is reachable from this machine only."""
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 async def _stop_listening(servers: list[asyncio.base_events.Server]) -> None:
-    """Accept no more, and lose nobody who was accepted a moment ago."""
+    """Accept no more, and lose no connection that was accepted a moment ago."""
     loop = asyncio.get_running_loop()
     for server in servers:
         for sock in server.sockets:
@@ -178,22 +165,18 @@ async def _stop_listening(servers: list[asyncio.base_events.Server]) -> None:
         server.close()
 
 
-def _allow_files() -> None:
+def _raise_file_limit(files: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < FILES:
-        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Args:
-        host: Host name or address.
-        port: The port; 0 for any that is free.
+    """Return a listening socket; port 0 is any free one.
 
     Raises:
-        AddressError: It cannot be listened on.
+        AddressError: The address cannot be listened on.
     """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
@@ -201,18 +184,18 @@ def bound_socket(host: str, port: int) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, proto)
     except (OSError, UnicodeError) as error:  # UnicodeError: a part of the name is empty or too long
-        raise _refused(host, port, error) from None
+        raise _address_error(host, port, error) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise _refused(host, port, error) from None
+        raise _address_error(host, port, error) from None
     return sock
 
 
-def _refused(host: str, port: int, error: OSError | UnicodeError) -> AddressError:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _address_error(host: str, port: int, error: OSError | UnicodeError) -> AddressError:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     why = (error.strerror if isinstance(error, OSError) else "it is not a host name") or str(error)
-    return AddressError(f"cannot listen on {where}: {why}; `listen` in the config file, or --listen, says where")
+    return AddressError(f"cannot listen on {address}: {why}; set another address with `listen` or --listen")

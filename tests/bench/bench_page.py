@@ -1,9 +1,9 @@
-"""What a look costs in a big fleet: `python tests/bench/bench_page.py [--clusters N] [--jobs N] [--interval S]`.
+"""What a page costs in a big fleet: `python tests/bench/bench_page.py [--clusters N] [--jobs N] [--interval S]`.
 
-The endpoints are the real ones, on a real socket, in a process of their own; beside them every cluster is "polled" once
-an interval by threads of the same process: the diff, the store, the metrics and the fleet do their work, only the
-servers are missing. While they do, pages, API and metrics are asked for over one keep-alive connection each. `first` is
-a look that nobody has taken before; later ones may share it, as they do for people.
+The endpoints are the real ones, on a real socket, in a process of their own; every cluster is "polled" once an interval
+by threads of the same process: diff, store, metrics and status do their work, only the servers are missing. Meanwhile
+pages, API and metrics are requested over one keep-alive connection each. `first` is an overview that nobody has
+requested before; later ones may be reused, as they are for people.
 """
 
 from __future__ import annotations
@@ -24,21 +24,19 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from monitor.cli.memory import keep_little, loading
-from monitor.fleet import Fleet
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
-from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
-from monitor.store import Whose, open_store
-from monitor.web import Server, bound_socket, create_app
+from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
+from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
+from monitor.store import ClusterRef, open_store
+from monitor.web import FleetStatus, Server, bound_socket, create_app
 from tests.clusters import cluster
 
 POLLERS = 4
 STATES = (
-    *(JobState.COMPLETED,) * 55,
-    *(JobState.IMPORTING,) * 30,
-    *(JobState.PENDING,) * 10,
-    *(JobState.FAILED,) * 4,
-    JobState.UNCOMMITTED,
+    *("Completed",) * 55,
+    *("Importing",) * 30,
+    *("Pending",) * 10,
+    *("Failed",) * 4,
+    "Uncommitted",
 )
 
 
@@ -53,46 +51,42 @@ class Crowd:
 
     def __init__(self, clusters: int, jobs: int) -> None:
         self.store = open_store("memory://", retention=86400.0, connections=POLLERS)
-        self.fleet = Fleet(self.store.picture, self.store.latest)
-        own = OwnMetrics()
-        self.exposition = Exposition(own.registry)
+        self.fleet = FleetStatus(self.store.snapshot)
+        self.exposition = Exposition(ProcessMetrics().registry)
         self.random = random.Random(1)
         configs = [cluster(f"http://c{number}.example", name=f"cluster-{number:05}") for number in range(clusters)]
-        self.metrics = {one.name: ClusterMetrics(one, ["timeout"]) for one in configs}
-        self.listed: dict[str, dict[str, Job]] = {}
+        self.metrics = {config.name: ClusterMetrics(config, ["timeout"]) for config in configs}
+        self.listed: dict[str, dict[str, JobRecord]] = {}
+        self.store.watch([ClusterRef(config.name, config.identity()) for config in configs])
         for config in configs:
-            self.store.watch(Whose(config.name, config.name))
             states = self.random.choices(STATES, k=jobs)
-            made = [self._job(config.name, number, state) for number, state in enumerate(states)]
-            self.listed[config.name] = {job.job_id: job for job in made}
-        self.fleet.watch(configs)
+            records = [self._record(config.name, number, state) for number, state in enumerate(states)]
+            self.listed[config.name] = {record.job_id: record for record in records}
+        self.fleet.apply_config(configs)
         self.exposition.show(self.metrics.values())
         for name in self.listed:
             self.poll(name)
 
-    def _job(self, name: str, number: int, state: JobState) -> Job:
-        reason = "open file failed, path=a.parquet: file does not exist" if state is JobState.FAILED else ""
-        collection = f"collection_{number % 3}"
-        return Job(
-            f"{name}-{number}", collection, state, progress=self.random.random(), reason=reason, total_rows=10**6
-        )
+    def _record(self, name: str, number: int, state: str) -> JobRecord:
+        reason = "open file failed, path=a.parquet: file does not exist" if state == "Failed" else ""
+        progress = self.random.random() * 100
+        return JobRecord(f"{name}-{number}", state, f"collection_{number % 3}", progress, reason, total_rows=10**6)
 
     def poll(self, name: str) -> None:
         """Does what a poll does once the list has come: every import has moved a little."""
-        now = time.time()
-        jobs, previous = self.listed[name], self.store.picture(name)
-        moved = {
-            job_id: replace(job, progress=(job.progress or 0.0) % 0.98 + 0.01)
-            for job_id, job in jobs.items()
-            if job.state is JobState.IMPORTING
+        now, previous = time.time(), self.store.snapshot(name)
+        records = {
+            job_id: replace(record, progress=(record.progress or 0.0) % 98.0 + 1.0)
+            if record.state == "Importing"
+            else record
+            for job_id, record in self.listed[name].items()
         }
-        jobs.update(moved)
-        listed = dict(jobs) if previous is None else {**previous.said, **moved}
-        seen = Observation(listed, told=None if previous is None else moved)
-        difference = diff(previous, seen, now, StallLimits())
-        self.store.record(name, difference)
-        self.metrics[name].polled(difference, now=now, duration=0.1, bad_records=0)
-        self.fleet.polled(name, ok=True, why="")
+        self.listed[name] = records
+        listing, new_ids = compare_lists(previous, JobList(records))
+        changes = diff(previous, PollResult(listing, new_ids), now, Policy())
+        self.store.record(name, changes)
+        self.metrics[name].poll_succeeded(changes, now=now, duration=0.1, bad_records=0)
+        self.fleet.poll_finished(name, ok=True, why="", diff=changes)
 
     def poll_all_again_and_again(self, interval: float, part: int) -> None:
         """Polls every fourth cluster once an interval, evenly."""
@@ -103,23 +97,17 @@ class Crowd:
             time.sleep(max(0.0, begun + (turn + 1) * interval / len(names) - time.monotonic()))
 
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
-        """See `Monitored`."""
+        """See `MonitoredDaemon`."""
         return self.exposition.scrape(accept, now)
 
-    def history(self, *asked: object) -> object:
-        """See `Monitored`."""
-        return self.store.history(*asked)
-
-    def files(self, *_: str) -> tuple[()]:
-        """See `Monitored`."""
+    def import_files(self, *_: str) -> tuple[()]:
+        """See `MonitoredDaemon`."""
         return ()
 
 
 def serve(clusters: int, jobs: int, interval: float) -> None:
     """Serves until standard input ends."""
-    keep_little()
-    with loading():
-        crowd = Crowd(clusters, jobs)
+    crowd = Crowd(clusters, jobs)
     sock = bound_socket("127.0.0.1", 0)
     server = Server(create_app(crowd))
     for part in range(POLLERS):

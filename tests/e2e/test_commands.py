@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.cli.commands import COMMANDS
+from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
 from tests.recorder import Recorder
@@ -41,10 +43,10 @@ def dead():
     return "{name: dead, url: 'http://127.0.0.1:1'}"
 
 
-def test_check_config_says_that_a_file_is_fine(config):
+def test_check_config_reports_a_valid_file(config):
     ended = finished("check-config", "-c", config)
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{config}: fine, 1 cluster\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{config}: valid, 1 cluster\n", "")
 
 
 BAD = {
@@ -78,7 +80,7 @@ def test_an_unreadable_file_is_one_clear_sentence_and_exit_2(tmp_path):
     assert ended.stderr == f"{tmp_path}/nothing.yml: the config file does not exist\n"
 
 
-def test_a_probe_says_what_each_cluster_answered(server, tmp_path):
+def test_a_probe_reports_what_each_cluster_answered(server, tmp_path):
     old = f"{{name: old, url: '{server.url}/clusters/old'}}"
     wrong_key = f"{{name: locked, url: '{server.url}', cluster_id: empty, api_key: wrong-key}}"
     ended = finished("check-config", "--probe", "-c", write_config(tmp_path, books(server), dead(), old, wrong_key))
@@ -87,7 +89,7 @@ def test_a_probe_says_what_each_cluster_answered(server, tmp_path):
     assert "books: 2 jobs (1 failed, 1 importing)\n" in ended.stdout
     assert "dead: connection: 127.0.0.1:1: connection refused\n" in ended.stdout
     assert "old: not_found: " in ended.stdout
-    assert "use `api: milvus-2.3`" in ended.stdout
+    assert ":9091" in ended.stdout  # where servers older than 2.4 have the API
     assert "locked: unauthorized: " in ended.stdout
     assert "wrong-key" not in ended.stdout + ended.stderr
 
@@ -98,7 +100,7 @@ def test_a_probe_counts_one_job_and_one_record_as_one(tmp_path):
         config = write_config(tmp_path, f"{{name: odd, url: '{odd.url}'}}")
         ended = finished("check-config", "--probe", "-c", config)
 
-    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, f"{config}: fine, 1 cluster")
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, f"{config}: valid, 1 cluster")
     assert ended.stdout.splitlines()[1].startswith("odd: 1 job (1 importing); 1 record skipped (")
 
 
@@ -129,7 +131,7 @@ def test_jobs_as_json_and_csv_hold_the_same(config):
 
 
 @pytest.mark.parametrize("generation", ["zilliz", "v1"])
-def test_jobs_tells_what_a_list_leaves_open(tmp_path, generation):
+def test_jobs_describes_what_a_list_leaves_open(tmp_path, generation):
     world = World()
     cluster = world.add_cluster("cloud", generation=generation)
     cluster.add_job(collection="novels", life=Life.frozen("Importing", 40))
@@ -139,9 +141,9 @@ def test_jobs_tells_what_a_list_leaves_open(tmp_path, generation):
         cloud = f"{{name: cloud, url: '{running.url}', api: {api}, cluster_id: cloud, api_key: any}}"
         ended = finished("jobs", "-c", write_config(tmp_path, cloud), "-o", "json")
 
-    told = {job["collection"]: job for job in json.loads(ended.stdout)}
-    assert told["novels"]["progress"] == 0.4
-    assert (told["poems"]["reason"], told["poems"]["failure"]) == ("disk quota exceeded", "quota_exceeded")
+    jobs = {job["collection"]: job for job in json.loads(ended.stdout)}
+    assert jobs["novels"]["progress"] == 0.4
+    assert (jobs["poems"]["reason"], jobs["poems"]["failure"]) == ("disk quota exceeded", "quota_exceeded")
 
 
 def test_jobs_can_be_chosen_by_state(config):
@@ -174,17 +176,17 @@ def test_jobs_of_one_cluster(server, tmp_path):
 
 
 def test_options_come_from_the_environment(config):
-    from_there = {"MILVUS_IMPORT_MONITOR_CONFIG": str(config), "MILVUS_IMPORT_MONITOR_OUTPUT": "json"}
-    every = finished("jobs", **from_there)
-    failed = finished("jobs", **from_there, MILVUS_IMPORT_MONITOR_JOB_STATE="failed pending")
-    failing = finished("jobs", **from_there, MILVUS_IMPORT_MONITOR_FAIL_ON="pending failed")
+    environment = {"MILVUS_IMPORT_MONITOR_CONFIG": str(config), "MILVUS_IMPORT_MONITOR_OUTPUT": "json"}
+    every = finished("jobs", **environment)
+    failed = finished("jobs", **environment, MILVUS_IMPORT_MONITOR_JOB_STATE="failed pending")
+    failing = finished("jobs", **environment, MILVUS_IMPORT_MONITOR_FAIL_ON="pending failed")
 
     assert (len(json.loads(every.stdout)), every.returncode) == (2, 0)
     assert [job["state"] for job in json.loads(failed.stdout)] == ["failed"]
     assert failing.returncode == 1
 
 
-def test_where_the_state_is_kept_is_no_state_of_a_job(config):
+def test_the_url_of_the_store_is_no_state_of_a_job(config):
     ended = finished("jobs", "-c", config, MILVUS_IMPORT_MONITOR_STATE="sqlite:////var/lib/x/state.db")
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -222,30 +224,36 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("demo", "--listen", "here"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
-        (("demo", "--listen", "127.0.0.1:70000"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
-        (("demo", "--listen", "[::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
-        (("demo", "--listen", "::1:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
-        (("demo", "--listen", "a b:80"), "--listen: expected HOST:PORT with a port from 0 to 65535"),
+        (("demo", "--listen", "here"), "--listen: must be host:port, such as"),
+        (("demo", "--listen", "127.0.0.1:70000"), "--listen: the port must be 1-65535, or 0 for any free port"),
+        (("demo", "--listen", "[::1:80"), "--listen: must be host:port, such as"),
+        (("demo", "--listen", "::1:80"), "--listen: must be host:port, such as"),
+        (("demo", "--listen", "a b:80"), "--listen: must have a host name or an address before the colon"),
         (("demo", "--for", "5"), "--for: missing unit: write 5s"),
-        (("demo", "--log-format", "xml"), "--log-format: expected one of auto, json, console, not 'xml'"),
-        (("demo", "--log-level", "loud"), "--log-level: expected one of debug, info, warning, error, not 'loud'"),
-        (("demo", "--clusters", "0"), "--clusters: should be greater than or equal to 1, not '0'; see "),
-        (("demo", "--seed", "x"), "--seed: should be a valid integer, not 'x'; see milvus-import-monitor demo --help"),
-        (("history", "-c", "x", "-n", "2000000"), "--limit: should be less than or equal to 1000000, not '2000000'"),
-        (("run",), "Missing option '--config'"),
+        (("demo", "--log-format", "xml"), "--log-format: 'xml' is not one of 'auto', 'json', 'console'"),
+        (("demo", "--log-level", "loud"), "--log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'"),
+        (("demo", "--clusters", "0"), "--clusters: should be greater than or equal to 1; see "),
+        (("demo", "--seed", "x"), "--seed: should be a valid integer, "),
+        (("history", "-c", "x", "-n", "2000000"), "--limit: should be less than or equal to 1000000"),
+        (("wait",), "Missing option '--job'; see milvus-import-monitor wait --help"),
         (("run", "-c"), "Option '-c' requires an argument; see milvus-import-monitor"),
         (("run", "--bogus"), "No such option: --bogus; see milvus-import-monitor run --help"),
         (("run", "more", "-c", "x"), "Got unexpected extra argument(s) (more); see "),
         (("--bogus",), "No such option: --bogus; see milvus-import-monitor --help"),
-        (("jobs", "-c", "x", "--state", "bogus"), "--state: expected one of pending, importing, uncommitted,"),
-        (("jobs", "-c", "x", "--fail-on", "bogus"), "--fail-on: expected one of pending, importing, uncommitted,"),
-        (("jobs", "-c", "x", "-o", "xml"), "--output: expected one of table, json, csv, not 'xml'"),
+        (
+            ("jobs", "-c", "x", "--state", "bogus"),
+            "--state: 'bogus' is not one of 'pending', 'importing', 'uncommitted', ",
+        ),
+        (
+            ("jobs", "-c", "x", "--fail-on", "bogus"),
+            "--fail-on: 'bogus' is not one of 'pending', 'importing', 'uncommitted', ",
+        ),
+        (("jobs", "-c", "x", "-o", "xml"), "--output: 'xml' is not one of 'table', 'json', 'csv'"),
         (("history", "-c", "x", "--since", "5"), "--since: missing unit: write 5s"),
         (("jbos",), "No such command 'jbos'. Did you mean 'jobs'?"),
         (
             ("bogus",),
-            "No such command 'bogus'; there are run, demo, simulate, check-config, jobs, history, watch, wait, ",
+            "No such command 'bogus'; the commands are run, demo, simulate, check-config, jobs, history, watch, wait, ",
         ),
     ],
 )
@@ -283,6 +291,35 @@ def test_a_bad_variable_is_named_by_its_own_name(arguments, variable, value):
 
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"MILVUS_IMPORT_MONITOR_{variable}: ")
+
+
+@pytest.mark.parametrize("command_name", ["jobs", "check-config", "history", "watch", "wait --job 1", "run"])
+def test_the_config_can_be_left_out_where_one_is_in_the_usual_place(monkeypatch, tmp_path, command_name):
+    monkeypatch.chdir(tmp_path)
+    nothing = finished(*command_name.split())
+    (tmp_path / "milvus-import-monitor.yml").write_text("clusters: [{name: a, ulr: 'http://h'}]")
+    bad = finished(*command_name.split())
+
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr == (
+        "no config file: give --config FILE, or create milvus-import-monitor.yml or "
+        "/etc/milvus-import-monitor/config.yml\n"
+    )
+    assert bad.returncode == 2
+    assert bad.stderr.startswith("milvus-import-monitor.yml:1: ")
+
+
+def test_completion_knows_the_commands_and_their_options():
+    script = finished("completion", "--show", SHELL="/bin/bash")
+    completed = finished(
+        prog_name="milvus-import-monitor",
+        _MILVUS_IMPORT_MONITOR_COMPLETE="complete_bash",
+        COMP_WORDS="milvus-import-monitor jobs --fa",
+        COMP_CWORD="2",
+    )
+
+    assert completed.stdout.split() == ["--fail-on"]
+    assert script.returncode in (0, 1)  # 1 where no shell is found above this process
 
 
 def test_an_option_is_named_by_its_own_name_though_there_is_a_variable():
@@ -326,25 +363,11 @@ def test_what_runs_often_imports_nothing_that_only_the_daemon_needs(arguments):
     }
 
 
-def test_looking_imports_neither_the_store_nor_the_server(config):
+def test_a_poll_from_the_command_line_imports_no_server(config):
     for arguments in (("jobs", "-c", config), ("check-config", "--probe", "-c", config)):
         modules = imported(*arguments)
         assert "monitor.poller" in modules
-        assert not modules & {"sqlalchemy", "uvicorn", "starlette", "apscheduler", "prometheus_client"}
-
-
-def test_the_daemon_does_without_what_it_never_uses_and_waits_with_what_it_may_never_need():
-    modules = imported("demo", "--for", "1s", "--clusters", 1, "--listen", "127.0.0.1:0")
-    assert {"structlog", "requests", "sqlalchemy", "monitor.web.pages"} <= modules
-    assert not modules & {
-        "charset_normalizer",
-        "chardet",
-        "greenlet",
-        "jinja2",
-        "psycopg",
-        "rich",
-        "sqlalchemy.dialects.postgresql",
-    }
+        assert not modules & {"uvicorn", "starlette", "apscheduler"}
 
 
 def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
@@ -355,17 +378,34 @@ def test_healthcheck_fails_where_nobody_answers_or_nobody_is_ready(server):
     assert "(HTTP 404)" in somebody_else.stderr
 
 
-@pytest.mark.parametrize("asking", ["healthcheck", "watch"])
-def test_who_asks_a_monitor_in_vain_is_told_why_and_what_to_do(asking, server):
+@pytest.mark.parametrize("name", ["healthcheck", "watch"])
+def test_a_monitor_that_does_not_respond_is_one_sentence_with_what_to_do(name, server):
     for url, why in (
-        ("http://127.0.0.1:1", "connection refused; --url says where the monitor is"),
+        ("http://127.0.0.1:1", "connection refused; set the monitor's address with --url"),
         ("http://monitor.invalid", "the host name cannot be resolved ("),
         (server.url.replace("http", "https"), "the port does not speak TLS: is it http://?"),
     ):
-        ended = finished(asking, "--url", url)
+        ended = finished(name, "--url", url)
         assert (ended.returncode, ended.stdout) == (1, "")
-        assert ended.stderr.startswith(f"{url}: no answer: {why}")
+        assert ended.stderr.startswith(f"{url}: no response: {why}")
         assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("jobs",), ("check-config", "--probe"), ("watch",)])
+def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(tmp_path, arguments):
+    world = World()
+    hanging = world.add_cluster("books", generation="milvus")
+    hanging.trouble(Trouble.hang())
+    with SimulatorServer(world) as server:
+        config = write_config(tmp_path, books(server), poll="{interval: 200ms, timeout: 60s}")
+        with subprocess.Popen(
+            command(*arguments, "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert hanging.wait_for_requests("list", 1, timeout=60)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+
+    assert (process.returncode, errors) == (0 if arguments == ("watch",) else 130, "")
 
 
 def test_the_schema_is_json():
@@ -376,20 +416,14 @@ def test_the_schema_is_json():
 
 def test_version_and_help():
     assert finished("--version").stdout.startswith("milvus-import-monitor 0.")
-    for name in (
-        "run",
-        "demo",
-        "simulate",
-        "check-config",
-        "jobs",
-        "history",
-        "watch",
-        "wait",
-        "healthcheck",
-        "schema",
-    ):
-        assert name in finished("--help").stdout
-        assert finished(name, "--help").returncode == 0
+    listed = finished("--help").stdout
+    assert "install-completion" not in listed
+    for name in COMMANDS:
+        help_text = finished(name, "--help", COLUMNS="80")
+        assert f"  {name} " in listed
+        assert help_text.returncode == 0
+        assert max(map(len, help_text.stdout.splitlines())) <= 80
+        assert "MILVUS_IMPORT_MONITOR" not in help_text.stdout
 
 
 def test_the_simulator_serves_clusters_and_prints_how_to_watch_them(tmp_path):
@@ -397,8 +431,7 @@ def test_the_simulator_serves_clusters_and_prints_how_to_watch_them(tmp_path):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stdout is not None
-        said = process.stderr.readline()
-        url = said.split()[6].rstrip(";")
+        url = process.stderr.readline().split()[3]
         answer = requests.get(f"{url}/simulator", timeout=5).json()
         process.terminate()
         clusters = process.stdout.read()
@@ -407,7 +440,7 @@ def test_the_simulator_serves_clusters_and_prints_how_to_watch_them(tmp_path):
     config = tmp_path / "config.yml"
     config.write_text(clusters)
     assert len(answer["clusters"]) == 3
-    assert finished("check-config", "-c", config).stdout == f"{config}: fine, 3 clusters\n"
+    assert finished("check-config", "-c", config).stdout == f"{config}: valid, 3 clusters\n"
 
 
 def test_an_address_in_use_ends_the_simulator_with_one_sentence_that_names_the_option(server):
@@ -415,5 +448,5 @@ def test_an_address_in_use_ends_the_simulator_with_one_sentence_that_names_the_o
 
     assert (ended.returncode, ended.stderr) == (
         1,
-        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; --listen says where\n",
+        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another --listen\n",
     )

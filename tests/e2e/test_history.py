@@ -1,4 +1,4 @@
-"""What was recorded, told by the commands that read it: while a monitor runs, and when none does."""
+"""The recorded state, printed by the commands that read it: while a monitor runs, and when none does."""
 
 import csv
 import io
@@ -8,14 +8,12 @@ import time
 import pytest
 from sqlalchemy import create_engine, text
 
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
+from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
 from monitor.simulator import Life, SimulatorServer, World
-from monitor.store import Whose, open_store
+from monitor.store import ClusterRef, open_store
 from tests.commands import finished
 from tests.daemon import started, write_config
 from tests.postgres import running_postgres
-
-IMPORTING, FAILED, COMPLETED = JobState.IMPORTING, JobState.FAILED, JobState.COMPLETED
 
 
 def as_json(*arguments, **environment):
@@ -25,13 +23,20 @@ def as_json(*arguments, **environment):
 
 
 def record(url, cluster, identity, *polls):
-    """Record polls, given as (time, jobs), as a monitor does."""
+    """Record polls, given as (time, records of the list), as a monitor does; missing jobs have vanished."""
     store = open_store(url, retention=1e9, connections=2)
-    store.watch(Whose(cluster, identity))
-    for at, *jobs in polls:
-        seen = Observation({job.job_id: job for job in jobs})
-        store.told(store.record(cluster, diff(store.picture(cluster), seen, at, StallLimits())))
+    store.watch([ClusterRef(cluster, identity)])
+    for at, *records in polls:
+        previous = store.snapshot(cluster)
+        listing, new_ids = compare_lists(previous, JobList({record.job_id: record for record in records}))
+        absent = frozenset() if previous is None else frozenset(previous.tracked.keys() - listing.records.keys())
+        result = PollResult(listing, new_ids, confirmed_absent=absent)
+        store.mark_logged(store.record(cluster, diff(previous, result, at, Policy())))
     store.close()
+
+
+def importing(job_id, collection, percent=50):
+    return JobRecord(job_id, "Importing", collection, percent)
 
 
 @pytest.fixture
@@ -39,15 +44,15 @@ def recorded(tmp_path):
     """A config whose state holds six transitions of two clusters."""
     url, now = f"sqlite:///{tmp_path}/state.db", time.time()
     for name, begin in (("books", now - 7200), ("songs", now - 600)):
-        novels = [Job("1", "novels", state, progress=0.5) for state in (IMPORTING, COMPLETED)]
-        poems = [Job("2", "poems", IMPORTING), Job("2", "poems", FAILED, reason="disk quota\nexceeded")]
+        novels = [importing("1", "novels"), JobRecord("1", "Completed", "novels", 100)]
+        poems = [importing("2", "poems"), JobRecord("2", "Failed", "poems", 0, "disk quota\nexceeded")]
         later = [(begin + 60, novels[0]), (begin + 120, novels[1], poems[0]), (begin + 180, novels[1], poems[1])]
         record(url, name, "http://127.0.0.1:1", (begin,), *later)
     clusters = [f"{{name: {name}, url: 'http://127.0.0.1:1'}}" for name in ("books", "songs")]
     return write_config(tmp_path, *clusters, state=f"{{url: '{url}'}}")
 
 
-def test_history_tells_each_transition_the_latest_last(recorded):
+def test_history_prints_each_transition_the_latest_last(recorded):
     steps = as_json("history", "-c", recorded, "--cluster", "books")
 
     assert [(step["job_id"], step["from_state"], step["to_state"]) for step in steps] == [
@@ -90,7 +95,7 @@ def test_history_doubts_a_cluster_that_neither_the_config_nor_the_record_has(rec
     )
 
 
-def test_history_tells_of_a_cluster_that_the_config_has_no_more(recorded):
+def test_history_prints_a_cluster_that_the_config_no_longer_has(recorded):
     recorded.write_text(recorded.read_text().replace("name: books", "name: films"))
     ended = finished("history", "-c", recorded, "--cluster", "books", "-o", "json")
 
@@ -100,7 +105,7 @@ def test_history_tells_of_a_cluster_that_the_config_has_no_more(recorded):
 def test_history_says_that_there_is_more_than_it_prints(recorded):
     ended = finished("history", "-c", recorded, "-n", "2", COLUMNS="200")
 
-    assert ended.stderr == "there are more than 2; --limit says how many are printed\n"
+    assert ended.stderr == "there are more than 2 transitions; --limit sets how many are printed\n"
     assert [line.split()[1] for line in ended.stdout.splitlines()[1:]] == ["songs", "songs"]
 
 
@@ -178,7 +183,7 @@ def test_reading_does_not_disturb_a_monitor_that_writes(tmp_path):
 
 def test_history_of_postgresql(tmp_path):
     with running_postgres() as server:
-        record(server.url, "books", "http://h", (1.0,), (2.0, Job("1", "novels", IMPORTING)))
+        record(server.url, "books", "http://h", (1.0,), (2.0, importing("1", "novels")))
         config = write_config(tmp_path, "{name: books, url: 'http://h'}", state=f"{{url: '{server.url}'}}")
 
         assert [step["to_state"] for step in as_json("history", "-c", config)] == ["importing"]
@@ -201,8 +206,9 @@ def forgetful(tmp_path):
     with SimulatorServer(world) as server:
         url = f"{server.url}/clusters/books"
         store = f"sqlite:///{tmp_path}/state.db"
-        jobs = [Job(kept.id, "novels", IMPORTING, progress=0.4), Job(lost.id, "poems", IMPORTING, progress=0.7)]
-        record(store, "books", url, (time.time() - 60, *jobs))
+        record(
+            store, "books", url, (time.time() - 60, importing(kept.id, "novels", 40), importing(lost.id, "poems", 70))
+        )
         lost.forget()
         yield write_config(tmp_path, f"{{name: books, url: '{url}'}}", state=f"{{url: '{store}'}}"), lost.id
 
@@ -229,16 +235,12 @@ def test_where_nothing_is_recorded_nobody_can_say_what_has_vanished(forgetful, t
     ended = finished("jobs", "-c", config, "--fail-on", "vanished", "--store", f"sqlite:///{tmp_path}/missing.db")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("what has vanished is known only from what was recorded, and ")
+    assert ended.stderr.startswith("vanished jobs are known only from the store, and ")
 
 
 def test_a_recorded_vanished_job_counts_though_the_cluster_is_down(tmp_path):
-    url, lost = "http://127.0.0.1:1", Job("7", "poems", IMPORTING)
-    store = open_store(f"sqlite:///{tmp_path}/state.db", retention=1e9, connections=2)
-    store.watch(Whose("books", url))
-    for seen in (Observation({"7": lost}), Observation({}, gone=frozenset({"7"}))):
-        store.record("books", diff(store.picture("books"), seen, time.time() - 5, StallLimits()))
-    store.close()
+    url, now = "http://127.0.0.1:1", time.time()
+    record(f"sqlite:///{tmp_path}/state.db", "books", url, (now - 9, importing("7", "poems")), (now - 5,))
     config = write_config(tmp_path, f"{{name: books, url: '{url}'}}", state=f"{{url: 'sqlite:///{tmp_path}/state.db'}}")
 
     ended = finished("jobs", "-c", config, "--state", "vanished", "-o", "json")

@@ -109,7 +109,7 @@ def test_the_page_of_a_job_follows_it(browser, fleet):
         job.set(state="Failed", progress=0, reason="no such column")
         expect(page.locator("#history li").first).to_contain_text("no such column")
         expect(page.locator(".head .state")).to_have_text("failed")
-        page.get_by_role("navigation", name="Where this is").get_by_role("link", name="books").click()
+        page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="books").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("books")
         expect(page.locator("#attention")).to_contain_text("no such column")
 
@@ -160,7 +160,7 @@ def test_it_works_without_a_script(browser, fleet):
         expect(bar(page, job)).to_have_attribute("value", "0.35")
         page.get_by_label("Collection").fill("nothing like it")
         page.get_by_role("button", name="Show").click()
-        expect(page.locator("#running")).to_contain_text("Nothing runs.")
+        expect(page.locator("#running")).to_contain_text("No running imports.")
         page.get_by_role("link", name="Clear").click()
         page.locator(f"#running a[href$='id={job.id}']").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(job.id)

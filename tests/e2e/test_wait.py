@@ -7,10 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.client import ApiError, Network
-from monitor.cli.following import LONGEST_PAUSE, Follower
 from monitor.simulator import Life, SimulatorServer, Trouble, World
-from tests.clusters import cluster as cluster_at
 from tests.commands import finished
 from tests.daemon import command, write_config
 from tests.terminal import terminal
@@ -37,10 +34,10 @@ def waiting(config, job, *more):
 
 
 @contextmanager
-def after_a_poll(cluster, change, polls=2):
-    """Change something once the cluster has been asked so often more."""
-    count = cluster.requests["list"] + polls
-    thread = threading.Thread(target=lambda: cluster.wait_for_requests("list", count, timeout=60) and change())
+def after_polls(cluster, change, polls=2):
+    """Change something after so many more polls of a job."""
+    count = cluster.requests["describe"] + polls
+    thread = threading.Thread(target=lambda: cluster.wait_for_requests("describe", count, timeout=60) and change())
     thread.start()
     yield
     thread.join()
@@ -48,7 +45,7 @@ def after_a_poll(cluster, change, polls=2):
 
 def test_a_job_that_completes_is_0_and_one_line(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_a_poll(books, lambda: job.set("Completed")):
+    with after_polls(books, lambda: job.set("Completed")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (0, f"books: novels {job.id} completed\n")
@@ -57,7 +54,7 @@ def test_a_job_that_completes_is_0_and_one_line(books, config):
 
 def test_a_job_that_fails_is_1_with_its_reason(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_a_poll(books, lambda: job.set("Failed", reason="no such file\nor directory")):
+    with after_polls(books, lambda: job.set("Failed", reason="no such file\nor directory")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
@@ -68,29 +65,23 @@ def test_a_job_that_fails_is_1_with_its_reason(books, config):
 
 def test_a_job_that_vanishes_is_1(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_a_poll(books, job.forget):
+    with after_polls(books, job.forget):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
         1,
-        f"books: novels {job.id} vanished at 40%: the server says that it does not exist any more\n",
+        f"books: novels {job.id} vanished; it was importing at 40%, and now the server has no such job\n",
     )
 
 
-def test_a_list_that_is_empty_and_wrong_ends_no_wait(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_a_poll(books, lambda: (books.trouble(Trouble.false_empty(), times=2), job.set("Completed"))):
-        assert finished(*waiting(config, job)).returncode == 0
-
-
-def test_a_job_that_has_ended_already_is_told_at_once(books, config):
+def test_a_job_that_has_ended_already_is_reported_at_once(books, config):
     done, failed = books.add_job(life=Life.frozen("Completed", 100)), books.add_job(life=Life.frozen("Failed", 0))
 
     assert finished(*waiting(config, done)).returncode == 0
     ended = finished(*waiting(config, failed))
     assert (ended.returncode, ended.stdout) == (
         1,
-        f"books: events {failed.id} failed (other): the server gives no reason\n",
+        f"books: events {failed.id} failed (other): no reason reported\n",
     )
 
 
@@ -101,7 +92,7 @@ def test_a_job_that_was_never_there_is_1_and_says_so(config):
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "books: there is no job '77'\n")
 
 
-def test_the_time_is_up_is_124(books, config):
+def test_a_timeout_is_124(books, config):
     job = books.add_job(life=Life.frozen("Importing", 40))
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
@@ -109,25 +100,25 @@ def test_the_time_is_up_is_124(books, config):
     assert (ended.returncode, ended.stdout) == (124, f"books: {job.id} is importing at 40%; gave up after 1s\n")
 
 
-def test_the_time_is_up_also_while_the_server_does_not_answer(books, config):
+def test_a_timeout_interrupts_a_request(books, config):
     job = books.add_job(life=Life.frozen("Importing", 40))
     books.trouble(Trouble.hang())
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
 
     assert (ended.returncode, ended.stdout) == (124, f"books: {job.id} is not seen yet; gave up after 1s\n")
-    assert books.requests["list"] == 1  # the poll was not waited for: it would have asked again
+    assert books.requests["describe"] == 1  # it was not waited for: it would have been tried again
 
 
-def test_errors_that_pass_are_waited_out_and_said(books, config):
+def test_temporary_errors_are_reported_and_retried(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
     books.trouble(Trouble.http(503), times=3)  # one poll with its own attempts
-    with after_a_poll(books, lambda: job.set("Completed"), polls=5):
+    with after_polls(books, lambda: job.set("Completed"), polls=5):
         ended = finished(*waiting(config, job))
 
     first, *rest = ended.stderr.splitlines()
     assert first.startswith("books: transient: ")
-    assert "; asking again in " in first
+    assert "; retrying in " in first
     assert rest == [f"{job.id} importing at 40%", f"{job.id} completed at 100%"]
     assert ended.returncode == 0
 
@@ -150,7 +141,7 @@ def test_bad_input_is_2(books, config, tmp_path):
     for arguments, sentence in (
         (("--job", job.id, "--timeout", "soon"), "--timeout: must be a duration"),
         (("--job", job.id, "--cluster", "boks"), "--cluster: "),
-        (("--job", job.id, "-c", two), f"--cluster: {two} has 2 clusters; say which one has the job"),
+        (("--job", job.id, "-c", two), f"--cluster: {two} has 2 clusters; name the one that has the job"),
         ((), "Missing option '--job'"),
         (("--job", job.id, "-c", tmp_path / "no.yml"), "the config file does not exist"),
     ):
@@ -163,7 +154,7 @@ def test_bad_input_is_2(books, config, tmp_path):
 def test_every_generation_is_waited_for(world, tmp_path, generation):
     cluster = world.add_cluster("other", generation=generation)
     job = cluster.add_job(life=Life.frozen("Importing", 40))
-    with SimulatorServer(world) as server, after_a_poll(cluster, lambda: job.set("Completed")):
+    with SimulatorServer(world) as server, after_polls(cluster, lambda: job.set("Completed")):
         url = server.url if generation in ("zilliz", "v1") else f"{server.url}/clusters/other"
         api = "v2" if generation == "zilliz" else generation
         config = write_config(tmp_path, f"{{name: a, url: '{url}', api: {api}, cluster_id: other, api_key: any}}")
@@ -179,20 +170,21 @@ def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
         job.set(progress=70)
         shown.wait_for("70%")
         job.set("Uncommitted", 99)
-        shown.wait_for("novels uncommitted", "99%", "waits for somebody to commit it")
+        shown.wait_for("novels uncommitted", "99%", "waiting for its commit")
         job.set("Completed")
 
         assert shown.ended() == 0
-        assert [line for line in shown.lines if line] == [f"books: novels {job.id} completed"]
+        assert [line for line in shown.lines if line][-1] == f"books: novels {job.id} completed"
+        assert "━" not in shown.text
         assert not shown.cursor_is_hidden
 
 
-def test_a_terminal_shows_what_is_wrong_beside_the_bar(books, config):
+def test_a_terminal_shows_errors_above_the_bar(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
     with terminal(*waiting(config, job), columns=160) as shown:
         shown.wait_for("40%")
         books.trouble(Trouble.code(1, "service unavailable"))
-        shown.wait_for("books: transient: ", "asking again in")
+        shown.wait_for("books: transient: ", "retrying in", "━")
         books.recover()
         job.set("Completed")
         assert shown.ended() == 0
@@ -216,22 +208,8 @@ def test_ctrl_c_is_130_also_while_the_server_does_not_answer(books, config):
     with subprocess.Popen(
         command(*waiting(config, job)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert books.wait_for_requests("list", 1, timeout=60)
+        assert books.wait_for_requests("describe", 1, timeout=60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out, err) == (130, "", "")
-
-
-def test_after_failures_the_pauses_grow_to_a_bound():
-    follower = Follower(cluster_at("http://127.0.0.1:1", interval=0.5, timeout=1.0), Network(connections=1), "1")
-    error = ApiError("down")
-    pauses = []
-    for number in range(12):
-        follower._failures = number  # each failure takes seconds of real time
-        pauses.append(follower.pause(error))
-
-    assert pauses == sorted(pauses)
-    assert (pauses[1], pauses[2], pauses[-1]) == (1.0, 2.0, LONGEST_PAUSE)
-    assert follower.pause() == 0.5
-    assert follower.pause(ApiError("busy", retry_after=1e9)) == LONGEST_PAUSE

@@ -6,15 +6,13 @@ import bcrypt
 import pytest
 import requests
 
-from monitor.cli.bars import changes
-from monitor.cli.board import Board, Snapshot
-from monitor.cli.remote import remote
-from monitor.jobs import Job, JobState
+from monitor.cli.monitor_client import MonitorClient
+from monitor.cli.watch.remote import RemoteSource
 from monitor.simulator import Life, SimulatorServer, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
+from tests.recorder import Recorder
 from tests.terminal import terminal
-from tests.watched import Served, Watched
 
 
 @pytest.fixture
@@ -71,13 +69,13 @@ def test_a_monitor_that_is_gone_for_a_while_is_said_and_followed_again(books, co
         with terminal("watch", "--url", url, columns=160) as shown:
             shown.wait_for("40%")
             first.stop()
-            shown.wait_for(f"{url}: ", "asking again in")
+            shown.wait_for(f"{url}: ", "retrying in")
             assert "40%" in shown.text
             novels.set(progress=60)
             with started("run", "-c", config, "--listen", url.removeprefix("http://")) as second:
                 second.wait_for("cluster_baseline")
                 shown.wait_for("60%")
-                shown.wait_until(lambda screen: "asking again" not in screen.text)
+                shown.wait_until(lambda screen: "retrying" not in screen.text)
 
 
 def test_only_one_cluster_can_be_watched_and_an_unknown_one_is_named(books, monitor):
@@ -109,33 +107,42 @@ def test_a_monitor_that_asks_for_a_password_gets_it_from_a_file(books, config, t
     assert "; give --username and --password-file (HTTP 401)\n" in refused.stderr
 
 
-@pytest.fixture
-def many(monkeypatch):
-    """A monitor of more clusters and jobs than are read."""
-    monkeypatch.setattr("monitor.cli.remote._PAGE", 2)
-    monkeypatch.setattr("monitor.cli.remote._PAGES", 2)
-    watched = Watched(*(f"c{number}" for number in range(5)))
-    watched.poll("c0", *(Job(str(number), "books", JobState.IMPORTING) for number in range(4)))
-    watched.poll("c4", Job("9", "books", JobState.FAILED))
-    with Served(watched) as served:
-        yield served.url
-    watched.store.close()
-
-
 @pytest.mark.parametrize(
-    ("cluster", "said"),
+    ("cluster", "jobs", "note"),
     [
-        (None, "there are more than 4 clusters and 4 jobs, the rest is left out; --cluster NAME shows those of one"),
-        ("c0", ""),
-        ("c4", ""),
+        (None, 4, "more than 4 clusters and 4 jobs; the rest is left out; --cluster NAME shows those of one cluster"),
+        ("c0", 4, ""),
+        ("c4", 1, ""),
     ],
 )
-def test_what_is_left_out_is_said(many, cluster, said):
-    board = Board()
-    with requests.Session() as session, remote(session, many, board, cluster):
-        shown = board.snapshot()
+def test_what_is_left_out_is_noted(tmp_path, cluster, jobs, note):
+    world = World()
+    for name, count in (("c0", 4), ("c1", 0), ("c2", 0), ("c3", 0), ("c4", 1)):
+        simulated = world.add_cluster(name, generation="milvus")
+        for _ in range(count):
+            importing(simulated, "novels")
+    with SimulatorServer(world) as server:
+        clusters = [f"{{name: {name}, url: '{server.url}/clusters/{name}'}}" for name in world.clusters]
+        with started("run", "-c", write_config(tmp_path, *clusters)) as daemon, requests.Session() as session:
+            daemon.wait_for("cluster_baseline", 5)
+            view = RemoteSource(MonitorClient(daemon.url, session), cluster, page_size=2, max_pages=2)()
 
-    assert said in shown.note
-    assert bool(said) is bool(shown.note)
-    assert [line for line in changes(Snapshot(), shown) if "left out" in line] == ([shown.note] if said else [])
-    assert len(shown.jobs) == {None: 4, "c0": 4, "c4": 1}[cluster]
+    assert len(view.jobs) == jobs
+    assert view.note == (f"{daemon.url}: {note}" if note else "")
+
+
+def test_a_job_that_completes_is_shown_for_a_moment(books, monitor):
+    novels = importing(books, "novels")
+    with terminal("watch", "--url", monitor.url) as shown:
+        shown.wait_for("novels", "40%")
+        novels.set("Completed")
+        shown.wait_for("1 completed", "novels", "100%")
+
+
+@pytest.mark.parametrize("body", [{}, {"clusters": [{}]}, {"clusters": None, "next_cursor": None}, []])
+def test_a_response_that_is_not_that_of_a_monitor_is_one_sentence(body):
+    with Recorder(body) as other:
+        ended = finished("watch", "--url", other.url)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"{other.url}: the response is not that of a monitor\n"

@@ -1,10 +1,8 @@
 """The endpoints on a real socket, as Prometheus, probes and browsers use them."""
 
-import asyncio
 import gzip
 import http.client
 import socket
-import threading
 import time
 from contextlib import ExitStack, closing, suppress
 
@@ -12,93 +10,24 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.fleet import Fleet
-from monitor.jobs import Job, JobState, Observation, StallLimits, diff
-from monitor.metrics import ClusterMetrics, Exposition, OwnMetrics
-from monitor.web import AddressError, Server, bound_socket, create_app
-from monitor.web import server as server_module
-from tests.clusters import cluster
+from monitor.web import AddressError, bound_socket
 from tests.prometheus import running_prometheus
-
-NOW = 1_750_000_000.0
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-class Monitored:
-    """A daemon of which a test says how it is."""
-
-    def __init__(self):
-        self.own = OwnMetrics()
-        self.exposition = Exposition(self.own.registry)
-        self.is_healthy = self.is_ready = True
-        self.problem = None
-        self.reloads = 0
-        self.fleet = Fleet(lambda _: None, lambda _: ())
-        self.fleet.watch([cluster("http://milvus", name="prod")])
-        metrics = ClusterMetrics(cluster("http://milvus", name="prod"), ["timeout"])
-        jobs = {str(number): Job(str(number), "books", JobState.IMPORTING, progress=0.5) for number in range(100)}
-        found = diff(None, Observation(jobs), NOW, StallLimits())
-        metrics.polled(found, now=NOW, duration=0.1, bad_records=0)
-        self.exposition.show([metrics])
-
-    def scrape(self, accept, now):
-        return self.exposition.scrape(accept, now)
-
-    def healthy(self):
-        return self.is_healthy
-
-    def ready(self):
-        return self.is_ready
-
-    async def reload(self):
-        self.reloads += 1
-        return self.problem
-
-    def history(self, wanted, limit, cursor):
-        raise NotImplementedError
-
-    def files(self, cluster, job_id):
-        raise NotImplementedError
-
-
-class Served:
-    """A server in a thread of its own."""
-
-    def __init__(self, monitored, host="127.0.0.1"):
-        self.sock = bound_socket(host, 0)
-        self.port = self.sock.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        self.server = Server(create_app(monitored, clock=lambda: NOW))
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve(sockets=[self.sock])))
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-    def get(self, path, **arguments):
-        return self.ask("GET", path, **arguments)
-
-    def ask(self, method, path, **arguments):
-        return requests.request(method, self.url + path, timeout=10, **arguments)
-
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+from tests.served_app import ServedApp, WatchedClusters
 
 
 @pytest.fixture
-def monitored():
-    return Monitored()
+def monitor():
+    return WatchedClusters("prod")
 
 
 @pytest.fixture
-def served(monitored):
-    with Served(monitored) as running:
+def served(monitor):
+    with ServedApp(monitor) as running:
         yield running
+
+
+def connect(served):
+    return socket.create_connection(("127.0.0.1", served.port), timeout=10)
 
 
 def test_metrics_are_answered_in_the_text_format(served):
@@ -106,61 +35,32 @@ def test_metrics_are_answered_in_the_text_format(served):
     families = {family.name for family in text_string_to_metric_families(answer.text)}
 
     assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert {"milvus_import_job_state", "milvus_import_build_info", "process_cpu_seconds"} <= families
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert families == {"milvus_import_job_state"}
 
 
 def test_metrics_are_answered_in_openmetrics_to_who_asks_for_it(served):
     answer = served.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
 
-    assert answer.headers["Content-Type"] == OPENMETRICS
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
     assert answer.content.endswith(b"# EOF\n")
 
 
-@pytest.mark.parametrize(
-    "accepted",
-    [
-        "gzip",
-        "gzip, deflate, br",
-        "gzip;q=1.0, identity;q=0.5",
-        "GZip; Q=0.5",
-        "x-gzip",
-        "*",
-        "*;q=0, gzip",
-        "identity;q=0, *;q=0.1",
-    ],
-)
-def test_metrics_are_compressed_for_who_accepts_it(served, accepted):
+@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate, br"])
+def test_metrics_are_compressed_on_request(served, accepted):
     zipped = served.get("/metrics", headers={"Accept-Encoding": accepted}, stream=True)
     raw = zipped.raw.read(decode_content=False)
 
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert zipped.headers["Vary"] == "Accept-Encoding"
     assert int(zipped.headers["Content-Length"]) == len(raw)
-    assert b'milvus_import_job_state{milvus_cluster="prod"' in gzip.decompress(raw)
+    assert b'milvus_import_job_state{job_id="7",milvus_cluster="prod"' in gzip.decompress(raw)
     assert len(raw) < len(gzip.decompress(raw)) / 5
 
 
-@pytest.mark.parametrize(
-    "accepted",
-    [
-        None,
-        "",
-        "identity",
-        "br",
-        "gzip;q=0",
-        "gzip;q=0.000, br",
-        "gzip;q=0, *",
-        "*;q=0",
-        "identity, *;q=0",
-        "gzip;q=0.5, identity",
-        "gzip;q=0.5, *;q=0.6",
-        "gzip;q=much",
-        "gzipped",
-    ],
-)
+@pytest.mark.parametrize("accepted", [None, "", "identity", "br"])
 @pytest.mark.parametrize("path", ["/metrics", "/static/page.css", "/api/v1/openapi.json"])
-def test_nothing_is_compressed_for_anybody_who_does_not_accept_it(served, path, accepted):
+def test_nothing_is_compressed_without_request(served, path, accepted):
     answer = served.get(path, headers={"Accept-Encoding": accepted})
 
     assert answer.status_code == 200
@@ -169,22 +69,9 @@ def test_nothing_is_compressed_for_anybody_who_does_not_accept_it(served, path, 
     assert answer.headers["Vary"] == "Accept-Encoding"
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "zipped"), [("br", "gzip", True), ("gzip", "gzip;q=0", True), ("br", "*;q=0", False)]
-)
-def test_what_is_accepted_may_be_said_in_several_headers(served, first, second, zipped):
-    lines = ["GET /metrics HTTP/1.1", "Host: x", f"Accept-Encoding: {first}", f"Accept-Encoding: {second}"]
-    with served.connect() as connection:
-        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
-        head = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")[0]
-
-    assert head.startswith(b"HTTP/1.1 200 OK")
-    assert (b"content-encoding: gzip" in head.lower()) is zipped
-
-
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])
 def test_head_is_answered_without_a_body(served, path):
-    with served.connect() as connection:
+    with connect(served) as connection:
         connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
 
@@ -205,40 +92,40 @@ def test_head_is_answered_without_a_body(served, path):
         ("DELETE", "/", 405),
     ],
 )
-def test_what_is_not_there_or_not_allowed_is_refused(served, monitored, method, path, status):
-    assert served.ask(method, path).status_code == status
-    assert monitored.reloads == 0
+def test_what_is_not_there_or_not_allowed_is_refused(served, monitor, method, path, status):
+    assert served.request(method, path).status_code == status
+    assert monitor.reloads == 0
 
 
-def test_healthy_follows_the_scheduler(served, monitored):
+def test_healthy_follows_the_scheduler(served, monitor):
     well = served.get("/-/healthy")
-    monitored.is_healthy = False
+    monitor.is_healthy = False
     ill = served.get("/-/healthy")
 
     assert (well.status_code, well.text) == (200, "healthy\n")
-    assert (ill.status_code, ill.text) == (503, "the scheduler stands still\n")
+    assert (ill.status_code, ill.text) == (503, "the scheduler does not run\n")
 
 
-def test_ready_follows_the_first_polls(served, monitored):
-    monitored.is_ready = False
+def test_ready_follows_the_first_polls(served, monitor):
+    monitor.is_ready = False
     early = served.get("/-/ready")
-    monitored.is_ready = True
+    monitor.is_ready = True
     late = served.get("/-/ready")
 
     assert (early.status_code, early.text) == (503, "some clusters have not been polled yet\n")
     assert (late.status_code, late.text) == (200, "ready\n")
 
 
-def test_a_reload_says_what_came_of_it(served, monitored):
-    taken = served.ask("POST", "/-/reload")
-    monitored.problem = 'config.yml:3: unknown key "nmae"; did you mean "name"?'
-    rejected = served.ask("POST", "/-/reload")
+def test_a_reload_says_what_came_of_it(served, monitor):
+    taken = served.request("POST", "/-/reload")
+    monitor.reload_problem = 'config.yml:3: unknown key "nmae"; did you mean "name"?'
+    rejected = served.request("POST", "/-/reload")
 
     assert (taken.status_code, taken.text) == (200, "reloaded\n")
     assert rejected.status_code == 422
-    assert rejected.text == f"the config was rejected, the old one stays:\n{monitored.problem}\n"
+    assert rejected.text == f"reload failed; the previous config stays in effect:\n{monitor.reload_problem}\n"
     assert rejected.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert monitored.reloads == 2
+    assert monitor.reloads == 2
 
 
 def test_one_connection_serves_many_scrapes(served):
@@ -256,7 +143,7 @@ def test_one_connection_serves_many_scrapes(served):
     "garbage", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"\x00" * 100, b"GET / HTTP/9\r\n\r\n"]
 )
 def test_garbage_gets_an_answer_or_nothing_and_disturbs_nobody(served, garbage):
-    with served.connect() as connection:
+    with connect(served) as connection:
         connection.sendall(garbage)
         connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
@@ -269,28 +156,58 @@ def test_garbage_gets_an_answer_or_nothing_and_disturbs_nobody(served, garbage):
 def test_a_thousand_idle_connections_stop_no_scrape(served):
     with ExitStack() as stack:
         for _ in range(1000):
-            stack.enter_context(served.connect())
+            stack.enter_context(connect(served))
         for _ in range(3):
             assert served.get("/metrics").status_code == 200
 
 
-def test_beyond_its_bound_of_connections_it_says_so_and_recovers(monkeypatch, monitored):
-    monkeypatch.setattr(server_module, "CONNECTIONS", 5)
-    with Served(monitored) as served:
-        with ExitStack() as stack:
-            for _ in range(5):
-                stack.enter_context(served.connect())
-            full = served.get("/-/healthy").status_code
+def test_one_connection_too_many_is_refused_as_it_arrives_and_open_ones_are_answered(monitor):
+    with ServedApp(monitor, connections=5) as served, ExitStack() as stack:
+        scraper = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)))
+        scraper.connect()
+        idle = [stack.enter_context(connect(served)) for _ in range(4)]
+        refused = stack.enter_context(connect(served)).makefile("rb").read()  # without sending anything
+        scraper.request("GET", "/metrics")
+        scraped = scraper.getresponse().status
+        for connection in idle:
+            connection.close()
         deadline = time.monotonic() + 10
-        while (freed := served.get("/-/healthy").status_code) != 200 and time.monotonic() < deadline:
+        while (freed := status_of(served)) != 200 and time.monotonic() < deadline:
             pass
 
-    assert (full, freed) == (503, 200)
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert refused.endswith(b"too many connections\n")
+    assert (scraped, freed) == (200, 200)
 
 
-def test_connections_that_never_ask_are_closed_so_that_they_cannot_fill_the_bound(monkeypatch, monitored):
-    monkeypatch.setattr(server_module, "KEEP_ALIVE", 1)
-    with Served(monitored) as served, served.connect() as silent, served.connect() as slow, served.connect() as asked:
+def status_of(served):
+    try:
+        return served.get("/-/healthy").status_code
+    except requests.ConnectionError:
+        return None
+
+
+def test_one_address_cannot_use_up_all_connections(monitor):
+    with ServedApp(monitor, host="0.0.0.0", connections=10, connections_per_address=3) as served, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(connect(served))
+        refused = stack.enter_context(connect(served)).makefile("rb").read()
+        elsewhere = ("127.0.0.2", 0)
+        with socket.create_connection(("127.0.0.1", served.port), 10, source_address=elsewhere) as connection:
+            connection.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            other = connection.makefile("rb").read()
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert other.startswith(b"HTTP/1.1 200 ")
+
+
+def test_connections_that_send_no_request_are_closed(monitor):
+    with (
+        ServedApp(monitor, keep_alive=1) as served,
+        connect(served) as silent,
+        connect(served) as slow,
+        connect(served) as asked,
+    ):
         slow.sendall(b"GET /metrics HT")
         asked.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = asked.recv(65536)
@@ -302,10 +219,10 @@ def test_connections_that_never_ask_are_closed_so_that_they_cannot_fill_the_boun
             pass
 
 
-def test_it_stops_though_connections_are_open(monitored):
-    with Served(monitored) as served:
-        idle = served.connect()
-        half = served.connect()
+def test_it_stops_though_connections_are_open(monitor):
+    with ServedApp(monitor) as served:
+        idle = connect(served)
+        half = connect(served)
         half.sendall(b"GET /metrics HTTP/1.1\r\nHos")
     for connection in (idle, half):
         connection.close()
@@ -317,7 +234,7 @@ def test_it_stops_though_connections_are_open(monitored):
 def test_a_port_in_use_is_one_clear_sentence():
     with bound_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        said = "Address already in use; `listen` in the config file, or --listen, says where"
+        said = "Address already in use; set another address with `listen` or --listen"
         with pytest.raises(AddressError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: {said}$"):
             bound_socket("127.0.0.1", port)
 
@@ -340,13 +257,13 @@ def test_an_address_that_is_not_ours_is_one_clear_sentence(host, problem):
     assert "\n" not in str(raised.value)
 
 
-def test_it_listens_on_ipv6(monitored):
+def test_it_listens_on_ipv6(monitor):
     try:
         probe = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("no IPv6 here")
     probe.close()
-    with Served(monitored, "::1") as served:
+    with ServedApp(monitor, host="::1") as served:
         assert served.get("/-/healthy").status_code == 200
 
 
@@ -356,7 +273,5 @@ def test_a_real_prometheus_takes_the_scrape(served, tmp_path):
     with running_prometheus(tmp_path, config) as prometheus:
         prometheus.wait_for('up{job="monitor"} == 1')
         state = prometheus.query('milvus_import_job_state{job_id="7"}')
-        counter = prometheus.query("milvus_import_polls_total")
 
     assert [series["metric"]["state"] for series in state] == ["importing"]
-    assert [series["value"][1] for series in counter] == ["1"]

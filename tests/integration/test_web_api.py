@@ -7,11 +7,12 @@ import msgspec
 import pytest
 import requests
 
-from monitor.jobs import Job, JobState, eta_seconds
-from monitor.web import openapi
+from monitor.jobs import JobState, eta_seconds
+from monitor.store import StoreUnavailableError
 from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions
+from monitor.web.openapi import openapi_document
+from tests.served_app import ServedApp, WatchedClusters, record
 from tests.venvs import environment
-from tests.watched import Served, Watched
 
 PENDING, IMPORTING, COMPLETED, FAILED = JobState.PENDING, JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 VANISHED, UNCOMMITTED = JobState.VANISHED, JobState.UNCOMMITTED
@@ -20,27 +21,29 @@ NO_FILE = "open file failed, path=a.parquet: file does not exist"
 
 @pytest.fixture(scope="module")
 def watched():
-    watched = Watched("eu", "us", "asia", "idle")
-    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.1, total_rows=1000), Job("2", "films", IMPORTING))
+    watched = WatchedClusters("eu", "us", "asia", "idle")
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.1, total_rows=1000), record("2", "films", IMPORTING))
     for progress in (0.2, 0.3, 0.4):
         watched.poll(
-            "eu", Job("1", "books", IMPORTING, progress=progress, total_rows=1000), Job("2", "films", IMPORTING)
+            "eu", record("1", "books", IMPORTING, progress=progress, total_rows=1000), record("2", "films", IMPORTING)
         )
     watched.poll(
         "eu",
-        Job("1", "books", IMPORTING, progress=0.5, total_rows=1000),
-        Job("2", "films", FAILED, reason=NO_FILE),
-        Job("3", "books", PENDING, progress=0.0),
+        record("1", "books", IMPORTING, progress=0.5, total_rows=1000),
+        record("2", "films", FAILED, reason=NO_FILE),
+        record("3", "books", PENDING, progress=0.0),
     )
-    watched.poll("us", Job("1", "books", COMPLETED, database="archive"), Job("9", "songs", IMPORTING, progress=0.9))
-    watched.poll("us", Job("1", "books", COMPLETED, database="archive"), gone={"9"})
+    watched.poll(
+        "us", record("1", "books", COMPLETED, database="archive"), record("9", "songs", IMPORTING, progress=0.9)
+    )
+    watched.poll("us", record("1", "books", COMPLETED, database="archive"), absent={"9"})
     watched.fail("asia", "connection refused")
     return watched
 
 
 @pytest.fixture(scope="module")
 def served(watched):
-    with Served(watched) as running:
+    with ServedApp(watched) as running:
         yield running
 
 
@@ -71,7 +74,7 @@ def test_a_job_is_told_in_every_detail(served, watched):
     assert (answer["progress"], answer["total_rows"], answer["state"]) == (0.5, 1000, "importing")
     assert answer["progress_per_minute"] == pytest.approx(0.2)
     assert answer["rows_per_second"] == pytest.approx(1000 * 0.1 / 30, abs=1e-5)
-    assert answer["eta_seconds"] == pytest.approx(eta_seconds(watched.fleet.job("eu", "1"), watched.now))
+    assert answer["eta_seconds"] == pytest.approx(eta_seconds(watched.fleet.tracked_job("eu", "1"), watched.now))
     assert answer["first_seen"] == "2025-06-15T15:07:10Z"
     assert (answer["stalled"], answer["listed"], answer["finished_at"]) == (False, True, None)
     failed = served.json("/api/v1/job", cluster="eu", id="2")
@@ -152,29 +155,29 @@ def test_transitions_are_found_by(served, query, jobs):
 @pytest.mark.parametrize(
     ("path", "status", "error", "hint"),
     [
-        ("jobs?clustr=eu", 400, "there is no parameter 'clustr'", "did you mean cluster?"),
-        ("jobs?state=faild", 400, "state cannot be 'faild'", "did you mean failed?"),
-        ("jobs?state=bad", 400, "state cannot be 'bad'", "there are: pending, importing,"),
-        ("jobs?foo=1", 400, "there is no parameter 'foo'", "there are: cluster, database,"),
-        ("jobs?stalled=yes", 400, "stalled cannot be 'yes'", "there are: true, false"),
+        ("jobs?clustr=eu", 400, "unknown parameter 'clustr'", "did you mean cluster?"),
+        ("jobs?state=faild", 400, "state is invalid: invalid enum value 'faild'", "did you mean failed?"),
+        ("jobs?state=bad", 400, "state is invalid: invalid enum value 'bad'", "valid: pending, importing,"),
+        ("jobs?foo=1", 400, "unknown parameter 'foo'", "valid: cluster, database,"),
+        ("jobs?stalled=yes", 400, "stalled is invalid: invalid enum value 'yes'", "valid: true, false"),
         ("jobs?cluster=eu&cluster=us", 400, "cluster is given 2 times", "give it once"),
-        ("jobs?limit=0", 400, "limit is not a number from 1 to 1000", "such as 100"),
-        ("jobs?limit=1001", 400, "limit is not a number from 1 to 1000", "such as 100"),
-        ("jobs?limit=x", 400, "limit is not a number from 1 to 1000", "such as 100"),
-        ("jobs?cursor=abc", 400, "this cursor was given by no page", "begin again"),
-        ("jobs?cursor=WyJhIl0", 400, "this cursor was given by no page", "begin again"),
+        ("jobs?limit=0", 400, "limit is invalid: expected `int` >= 1", "openapi.json"),
+        ("jobs?limit=1001", 400, "limit is invalid: expected `int` <= 1000", "openapi.json"),
+        ("jobs?limit=x", 400, "limit is invalid: expected `int`, got `str`", "openapi.json"),
+        ("jobs?cursor=abc", 400, "this cursor is not from a page of this endpoint", "start again"),
+        ("jobs?cursor=WyJhIl0", 400, "this cursor is not from a page of this endpoint", "start again"),
         ("jobs?cluster=idel", 404, "no cluster is named 'idel'", "did you mean idle?"),
         ("clusters?cluster=xyz", 404, "no cluster is named 'xyz'", "/api/v1/clusters lists them"),
-        ("jobs?q=" + "x" * 513, 400, "q is longer than 512 characters", "no name"),
-        ("job?cluster=eu", 400, "id is missing", "it needs cluster and id; /api/v1/jobs tells them"),
-        ("job?cluster=eu&id=77", 404, "no such job is known", "/api/v1/transitions"),
+        ("jobs?q=" + "x" * 513, 400, "q is invalid: expected `str` of length <= 512", "openapi.json"),
+        ("job?cluster=eu", 400, "id is required", "required: cluster, id"),
+        ("job?cluster=eu&id=77", 404, "no such job", "/api/v1/transitions"),
         ("job?cluster=xyz&id=77", 404, "no cluster is named 'xyz'", ""),
-        ("transitions?since=yesterday", 400, "since is no time", "24h"),
-        ("transitions?cursor=nonsense", 400, "this cursor was given by no page", "begin again"),
-        ("stream?event=nothing", 400, "event cannot be 'nothing'", "there are: cluster, job, gone"),
+        ("transitions?since=yesterday", 400, "since is not a time", "24h"),
+        ("transitions?cursor=nonsense", 400, "this cursor was given by no page", "start again"),
+        ("stream?event=nothing", 400, "event is invalid: invalid enum value 'nothing'", "valid: cluster, job, gone"),
         ("stream?cluster=xyz", 404, "no cluster is named 'xyz'", ""),
-        ("cluster", 404, "there is no such endpoint", "did you mean /api/v1/clusters?"),
-        ("foo", 404, "there is no such endpoint", "there are: /api/v1/openapi.json, /api/v1/clusters,"),
+        ("cluster", 404, "no such endpoint", "did you mean /api/v1/clusters?"),
+        ("foo", 404, "no such endpoint", "valid: /api/v1/openapi.json, /api/v1/clusters,"),
     ],
 )
 def test_what_is_wrong_is_said_with_a_hint(served, path, status, error, hint):
@@ -198,19 +201,83 @@ def test_another_method_is_refused_as_json(served):
     assert answer.json()["hint"] == "use GET"
 
 
-def test_one_too_many_is_told_to_come_again(served, monkeypatch):
-    monkeypatch.setattr("monitor.web.desk.WAITING", 0)
-    answer = served.get("/api/v1/jobs")
+def test_one_request_too_many_is_refused_with_a_time_to_try_again(watched):
+    with ServedApp(watched, waiting_requests=0) as served:
+        answer = served.get("/api/v1/jobs")
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
+def test_without_the_database_there_are_tracked_jobs_and_the_answer_says_so(monkeypatch):
+    def fail(*_, **__):
+        raise StoreUnavailableError
+
+    watched = WatchedClusters("eu")
+    watched.poll("eu", record("1"), record("2"), record("3", state=COMPLETED))
+    watched.poll("eu", record("1"), record("2", state=FAILED), record("3", state=COMPLETED))
+    with ServedApp(watched) as served:
+        before = served.json("/api/v1/jobs")
+        for name in ("jobs", "job", "finished"):
+            monkeypatch.setattr(watched.store, name, fail)
+        after = served.json("/api/v1/jobs")
+        tracked = served.get("/api/v1/job?cluster=eu&id=2").status_code
+        finished = served.get("/api/v1/job?cluster=eu&id=3")
+
+    assert (ids(before), before["complete"]) == ([("eu", "1"), ("eu", "2"), ("eu", "3")], True)
+    assert (ids(after), after["complete"]) == ([("eu", "1"), ("eu", "2")], False)
+    assert (tracked, finished.status_code) == (200, 503)
+    assert finished.json()["error"] == "the database is unavailable"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_pages_mix_tracked_and_stored_jobs_in_order(limit):
+    watched = WatchedClusters("a", "b")
+    for name in ("a", "b"):
+        states = [COMPLETED, IMPORTING, FAILED, COMPLETED, PENDING, VANISHED, COMPLETED]
+        first = [record(str(number), state=IMPORTING) for number in range(7)]
+        watched.poll(name, *first)
+        listed = [record(str(number), state=state) for number, state in enumerate(states) if state is not VANISHED]
+        watched.poll(name, *listed, absent={"5"})
+    seen, cursor = [], None
+    with ServedApp(watched) as served:
+        for _ in range(14):
+            page = served.json("/api/v1/jobs", limit=limit, **({"cursor": cursor} if cursor else {}))
+            seen += ids(page)
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        completed = ids(served.json("/api/v1/jobs", state="completed", limit=4))
+
+    assert seen == [(name, str(number)) for name in ("a", "b") for number in range(7)]
+    assert completed == [("a", "0"), ("a", "3"), ("a", "6"), ("b", "0")]
+
+
+def test_counts_are_those_of_the_jobs_that_are_listed_below_them():
+    watched = WatchedClusters("eu")
+    watched.poll("eu", *(record(str(number)) for number in range(4)))
+    watched.poll("eu", record("0", state=COMPLETED), record("1", state=FAILED), record("2"), absent={"3"})
+    watched.poll("eu", record("0", state=COMPLETED), record("2"))
+    with ServedApp(watched) as served:
+        counts = served.json("/api/v1/clusters")["clusters"][0]["jobs"]
+        jobs = served.json("/api/v1/jobs")["jobs"]
+
+    assert {state: count for state, count in counts.items() if count} == {
+        "completed": 1,
+        "failed": 1,
+        "importing": 1,
+        "vanished": 1,
+    }
+    assert sorted(job["state"] for job in jobs) == ["completed", "failed", "importing", "vanished"]
+
+
 def test_a_job_that_left_the_list_is_told_for_as_long_as_its_failure_matters():
-    watched = Watched("eu", failed_retention=3600.0)
-    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "books", COMPLETED), Job("3", "books", IMPORTING))
-    watched.poll("eu", Job("1", "books", FAILED), Job("2", "books", COMPLETED), Job("3", "books", IMPORTING))
+    watched = WatchedClusters("eu", failed_retention=3600.0)
+    watched.poll(
+        "eu", record("1", "books", IMPORTING), record("2", "books", COMPLETED), record("3", "books", IMPORTING)
+    )
+    watched.poll("eu", record("1", "books", FAILED), record("2", "books", COMPLETED), record("3", "books", IMPORTING))
     watched.poll("eu")
-    with Served(watched) as served:
+    with ServedApp(watched) as served:
         soon = ids(served.json("/api/v1/jobs"))
         watched.now += 3600
         late = ids(served.json("/api/v1/jobs"))
@@ -220,10 +287,10 @@ def test_a_job_that_left_the_list_is_told_for_as_long_as_its_failure_matters():
 
 
 def test_a_cluster_that_leaves_the_config_leaves_the_api():
-    watched = Watched("eu", "us")
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    watched.poll("us", Job("1", "books", IMPORTING))
-    with Served(watched) as served:
+    watched = WatchedClusters("eu", "us")
+    watched.poll("eu", record("1", "books", IMPORTING))
+    watched.poll("us", record("1", "books", IMPORTING))
+    with ServedApp(watched) as served:
         before = ids(served.json("/api/v1/jobs"))
         watched.rename("us", "uk")
         after = ids(served.json("/api/v1/jobs"))
@@ -242,8 +309,8 @@ def test_the_document_is_about_every_endpoint_and_nothing_else(served):
     assert list(document["paths"]) == [endpoint.path for endpoint in ENDPOINTS]
     for path, methods in document["paths"].items():
         names = [parameter["name"] for parameter in methods["get"]["parameters"]]
-        assert names == [p.name for p in next(one for one in ENDPOINTS if one.path == path).parameters]
-    assert document == json.loads(msgspec.json.encode(openapi.document()))
+        assert names == list(next(one for one in ENDPOINTS if one.path == path).query.__struct_fields__)
+    assert document == json.loads(msgspec.json.encode(openapi_document()))
 
 
 def test_answers_are_what_the_document_says(served):

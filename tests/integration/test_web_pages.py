@@ -3,15 +3,16 @@
 import html
 import re
 import threading
+import time
 from difflib import get_close_matches
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from msgspec.structs import replace
 
 from monitor.client import BadRequestError, ImportFile, JobGoneError
-from monitor.fleet import Search
-from monitor.jobs import Job, JobState
-from tests.watched import Served, Watched
+from monitor.jobs import JobState
+from monitor.store import JobFilter, StoreUnavailableError
+from tests.served_app import ServedApp, WatchedClusters, record
 
 PENDING, IMPORTING, COMPLETED, FAILED = JobState.PENDING, JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 UNCOMMITTED = JobState.UNCOMMITTED
@@ -20,12 +21,12 @@ EVIL = "<script>alert('x')</script>\"&\N{RIGHT-TO-LEFT OVERRIDE}gpj"
 
 @pytest.fixture
 def watched():
-    return Watched("eu", "us", "asia")
+    return WatchedClusters("eu", "us", "asia")
 
 
 @pytest.fixture
 def served(watched):
-    with Served(watched) as running:
+    with ServedApp(watched) as running:
         yield running
 
 
@@ -44,13 +45,13 @@ def section(text, name):
 
 
 def test_what_is_wrong_comes_first_with_the_reason_in_full(served, watched):
-    watched.poll("eu", *(Job(str(number), "books", IMPORTING, progress=0.1) for number in range(4)))
+    watched.poll("eu", *(record(str(number), "books", IMPORTING, progress=0.1) for number in range(4)))
     watched.poll(
         "eu",
-        Job("0", "books", FAILED, reason="invalid JSON in\nrow 17"),
-        Job("1", "films", UNCOMMITTED, progress=0.99),
-        Job("2", "songs", IMPORTING, progress=0.25),
-        gone={"3"},
+        record("0", "books", FAILED, reason="invalid JSON in\nrow 17"),
+        record("1", "films", UNCOMMITTED, progress=0.99),
+        record("2", "songs", IMPORTING, progress=0.25),
+        absent={"3"},
     )
     watched.fail("us", "connection refused")
     text = page(served)
@@ -62,17 +63,17 @@ def test_what_is_wrong_comes_first_with_the_reason_in_full(served, watched):
     assert re.findall(r"failed|vanished|uncommitted", attention)[:1] == ["failed"]
     assert "invalid JSON in row 17" in attention
     assert "bad data" in attention
-    assert attention.index("row 17") < attention.index("vanished") < attention.index("waits for somebody to commit it")
+    assert attention.index("row 17") < attention.index("vanished") < attention.index("Waiting for a commit")
     assert "connection refused" in section(text, "unreachable")
     assert "songs" in section(text, "running")
     assert "25 %" in section(text, "running")
-    assert "3 imports need attention; 1 cluster does not answer" in text
+    assert "3 imports need attention; 1 cluster is unreachable" in text
     assert "not polled" in section(text, "clusters")
 
 
 def test_pace_and_time_left_are_told_once_they_mean_something(served, watched):
     for progress in (0.1, 0.2, 0.3, 0.4):
-        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress, total_rows=9000, imported_rows=900))
+        watched.poll("eu", record("1", "books", IMPORTING, progress=progress, total_rows=9000, imported_rows=900))
     running = section(page(served), "running")
 
     assert "30 rows/s" in running
@@ -81,23 +82,23 @@ def test_pace_and_time_left_are_told_once_they_mean_something(served, watched):
 
 
 def test_a_stalled_import_needs_attention(served, watched):
-    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.8))
-    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.8), after=7200)
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.8))
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.8), after=7200)
     text = page(served)
 
     assert "No progress for 2 h." in section(text, "attention")
-    assert "Nothing runs." in section(text, "running")
+    assert "No running imports." in section(text, "running")
     assert "stalled" in section(page(served, state="stalled"), "attention")
     assert "1 stalled" in section(text, "clusters")
 
 
 def test_an_old_failure_needs_no_attention_any_more_and_is_still_found(served, watched):
-    watched.poll("eu", Job("1", "books", FAILED, reason="quota exceeded"))
-    watched.poll("eu", Job("1", "books", FAILED, reason="quota exceeded"), after=86400)
+    watched.poll("eu", record("1", "books", FAILED, reason="quota exceeded"))
+    watched.poll("eu", record("1", "books", FAILED, reason="quota exceeded"), after=86400)
 
     assert "quota" not in page(served)
-    assert "quota exceeded" in section(page(served, state="failed"), "ended")
-    assert "quota exceeded" in section(page(served, q="QUOTA"), "ended")
+    assert "quota exceeded" in section(page(served, state="failed"), "finished")
+    assert "quota exceeded" in section(page(served, q="QUOTA"), "finished")
 
 
 @pytest.mark.parametrize(
@@ -119,11 +120,11 @@ def test_an_old_failure_needs_no_attention_any_more_and_is_still_found(served, w
 def test_filters(served, watched, query, shown):
     watched.poll(
         "eu",
-        Job("a1", "books", IMPORTING),
-        Job("a2", "films", FAILED, reason="no such file"),
-        Job("a3", "x", COMPLETED, database="archive"),
+        record("a1", "books", IMPORTING),
+        record("a2", "films", FAILED, reason="no such file"),
+        record("a3", "x", COMPLETED, database="archive"),
     )
-    watched.poll("us", Job("b1", "books", IMPORTING))
+    watched.poll("us", record("b1", "books", IMPORTING))
     text = page(served, **query)
 
     assert {job for job in ("a1", "a2", "a3", "b1") if f'&amp;id={job}"' in text} == shown
@@ -134,7 +135,7 @@ def test_filters(served, watched, query, shown):
 
 
 def test_pages_of_a_section_hold_what_the_others_do_not(served, watched):
-    watched.poll("eu", *(Job(f"j{number:03}", "books", IMPORTING, progress=0.5) for number in range(60)))
+    watched.poll("eu", *(record(f"j{number:03}", "books", IMPORTING, progress=0.5) for number in range(60)))
     seen, path = [], "/?collection=books"
     for _ in range(5):
         text = page(served, path)
@@ -154,9 +155,9 @@ def test_pages_of_a_section_hold_what_the_others_do_not(served, watched):
 
 @pytest.mark.parametrize("path", ["/", "/job", "/collection"])
 def test_what_servers_say_stays_text(served, watched, path):
-    watched.poll("eu", Job("1", EVIL, IMPORTING))
-    watched.poll("eu", Job("1", EVIL, FAILED, database=EVIL, reason=EVIL), Job(EVIL[:100], "x", IMPORTING))
-    watched.told["eu", "1"] = (ImportFile(EVIL, reason=EVIL),)
+    watched.poll("eu", record("1", EVIL, IMPORTING))
+    watched.poll("eu", record("1", EVIL, FAILED, database=EVIL, reason=EVIL), record(EVIL[:100], "x", IMPORTING))
+    watched.files["eu", "1"] = (ImportFile(EVIL, reason=EVIL),)
     watched.fail("us", EVIL)
     text = page(
         served,
@@ -177,9 +178,9 @@ def test_what_servers_say_stays_text(served, watched, path):
 
 def test_the_page_of_a_job_tells_its_story_and_its_files(served, watched):
     watched.poll("eu")
-    watched.poll("eu", Job("1", "books", PENDING))
-    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.4, imported_rows=40, total_rows=100))
-    watched.told["eu", "1"] = (
+    watched.poll("eu", record("1", "books", PENDING))
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.4, imported_rows=40, total_rows=100))
+    watched.files["eu", "1"] = (
         ImportFile("a.parquet", COMPLETED, 1.0, 1_500_000, 10, 10),
         ImportFile("b.parquet", FAILED, 0.2, None, None, None, "no such column"),
     )
@@ -197,62 +198,73 @@ def test_the_page_of_a_job_tells_its_story_and_its_files(served, watched):
 
 
 def test_files_are_asked_for_once_in_a_while(served, watched):
-    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "books", IMPORTING))
+    watched.poll("eu", record("1", "books", IMPORTING), record("2", "books", IMPORTING))
     for _ in range(3):
         page(served, "/job", cluster="eu", id="1")
     page(served, "/job", cluster="eu", id="2")
 
-    assert watched.asked == [("eu", "1"), ("eu", "2")]
+    assert watched.files_asked == [("eu", "1"), ("eu", "2")]
 
 
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ((), "The server names none."),
+        ((), "The server reports no files."),
         (BadRequestError("not <now>"), "not <now>"),
         (JobGoneError("gone"), "no such job any more"),
-        (KeyError("eu"), "does not ask this cluster any more"),
+        (KeyError("eu"), "no longer watched"),
         (ZeroDivisionError(), "ZeroDivisionError in the monitor itself"),
     ],
 )
 def test_files_that_cannot_be_told_cost_nothing_else(served, watched, told, said):
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    watched.told["eu", "1"] = told
+    watched.poll("eu", record("1", "books", IMPORTING))
+    watched.files["eu", "1"] = told
 
     assert said in section(page(served, "/job", cluster="eu", id="1"), "files")
 
 
-def test_a_page_waits_for_no_cluster_that_hangs(served, watched, monkeypatch):
-    monkeypatch.setattr("monitor.web.files.WITHIN", 0.05)
+def test_a_page_waits_for_no_cluster_that_hangs(watched):
     hanging = threading.Event()
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    watched.told["eu", "1"] = lambda: (hanging.wait(20), (ImportFile("late.parquet"),))[1]
-    first = section(page(served, "/job", cluster="eu", id="1"), "files")
-    second = section(page(served, "/job", cluster="eu", id="1"), "files")
-    hanging.set()
+    watched.poll("eu", record("1", "books", IMPORTING))
+    watched.files["eu", "1"] = lambda: (hanging.wait(20), (ImportFile("late.parquet"),))[1]
+    with ServedApp(watched, files_timeout=0.05) as served:
+        first = section(page(served, "/job", cluster="eu", id="1"), "files")
+        second = section(page(served, "/job", cluster="eu", id="1"), "files")
+        hanging.set()
 
-    assert "takes long to answer" in first
+    assert "slow to answer" in first
     assert "has not answered yet" in second
-    assert watched.asked == [("eu", "1")]
+    assert watched.files_asked == [("eu", "1")]
 
 
-def test_a_job_that_is_only_history_still_has_a_page(served, watched):
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    watched.poll("eu", Job("1", "books", COMPLETED))
+def test_a_job_that_left_the_list_keeps_its_page_and_its_files_are_not_asked_for(served, watched):
+    watched.poll("eu", record("1", "books", IMPORTING))
+    watched.poll("eu", record("1", "books", COMPLETED))
     watched.poll("eu")
-    watched.poll("eu", after=8 * 86400)
+    page(served, "/job", cluster="eu", id="1")
+    watched.store.maintain(lambda *_: None)  # writes what only left the list
     text = page(served, "/job", cluster="eu", id="1")
 
-    assert "keeps only its history" in text
+    assert "not listed" in text
     assert "completed" in section(text, "history")
-    assert watched.asked == []
+    assert watched.files_asked == []
+
+
+def test_a_job_that_is_only_history_still_has_a_page(served, watched, monkeypatch):
+    watched.poll("eu", record("1", "books", IMPORTING))
+    watched.poll("eu", record("1", "books", COMPLETED))
+    monkeypatch.setattr(watched.store, "job", lambda *_: None)
+    text = page(served, "/job", cluster="eu", id="1")
+
+    assert "Only the history of this job is still stored" in text
+    assert "completed" in section(text, "history")
 
 
 def test_the_history_has_pages(served, watched, monkeypatch):
-    monkeypatch.setattr("monitor.web.pages.HISTORY", 2)
+    monkeypatch.setattr("monitor.web.pages.HISTORY_SIZE", 2)
     watched.poll("eu")
     for state in (PENDING, IMPORTING, UNCOMMITTED, COMPLETED):
-        watched.poll("eu", Job("1", "books", state))
+        watched.poll("eu", record("1", "books", state))
     first = page(served, "/job", cluster="eu", id="1")
     older = html.unescape(re.search(r'<a href="([^"]+)" rel="next">Older', first)[1])
     second = page(served, older)
@@ -262,27 +274,56 @@ def test_the_history_has_pages(served, watched, monkeypatch):
     assert "Newest</a>" in second
 
 
-def test_a_history_that_cannot_be_read_says_so(tmp_path, monkeypatch):
-    watched = Watched("eu", url=f"sqlite:///{tmp_path}/state.db")
+def test_without_the_database_pages_show_what_is_tracked_and_say_so(served, watched, monkeypatch):
+    def fail(*_, **__):
+        raise StoreUnavailableError
+
+    def transitions(*arguments):
+        return replace(complete(*arguments), complete=False)
+
+    watched.poll("eu", record("1", "books", IMPORTING), record("2", "books", COMPLETED))
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.5), record("2", "books", COMPLETED))
+    complete = watched.store.transitions
+    monkeypatch.setattr(watched.store, "transitions", transitions)
+    for name in ("job", "jobs", "finished"):
+        monkeypatch.setattr(watched.store, name, fail)
+    job = page(served, "/job", cluster="eu", id="1")
+    collection = page(served, "/collection", cluster="eu", database="", collection="books")
+    search = page(served, collection="books")
+
+    assert "The database is unavailable" in section(job, "history")
+    for text in (collection, search):
+        assert "50 %" in section(text, "running")
+        assert "The database is unavailable: completed imports are not shown." in section(text, "finished")
+    assert "The database is unavailable." in page(served, "/job", 503, cluster="eu", id="2")
+
+
+@pytest.mark.parametrize(("number", "shown"), [("1", "1 to 25"), ("2", "26 to 30"), ("9", "26 to 30")])
+def test_finished_imports_come_from_the_store_page_by_page(served, watched, number, shown):
+    watched.poll("eu", *(record(f"j{number:02}", state=COMPLETED) for number in range(30)))
     watched.poll("eu")
-    watched.poll("eu", Job("1", "books", IMPORTING))
+    text = section(page(served, "/?state=completed", finished_page=number), "finished")
 
-    def broken(*_):
-        raise OperationalError("select", {}, Exception("disk I/O error"))
+    assert "Finished 30" in text
+    assert f"{shown} of 30" in text.replace("\N{EN DASH}", " to ")
 
-    monkeypatch.setattr(watched.store._database, "history", broken)
-    with Served(watched) as served:
-        text = section(page(served, "/job", cluster="eu", id="1"), "history")
-    watched.store.close()
 
-    assert "The database cannot be asked now" in text
-    assert "importing" in text
+def test_a_search_without_hits_says_so_and_nothing_green_stands_under_red_numbers(served, watched):
+    watched.poll("eu", record("1", "books", FAILED), record("2", "films", IMPORTING))
+    verdict = r'<p class="verdict([a-z ]*)" data-status> ([^<]*?) </p>'
+
+    assert re.search(verdict, page(served)).groups() == (" bad", "1 import needs attention")
+    assert re.search(verdict, page(served, q="nothing")).groups() == ("", "No import matches the search")
+    assert re.search(verdict, page(served, collection="films")).groups() == ("", "No import needs attention")
 
 
 def test_the_page_of_a_collection_has_its_jobs_and_their_history(served, watched):
-    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "films", IMPORTING))
+    watched.poll("eu", record("1", "books", IMPORTING), record("2", "films", IMPORTING))
     watched.poll(
-        "eu", Job("1", "books", FAILED, reason="timeout"), Job("2", "films", IMPORTING), Job("3", "books", PENDING)
+        "eu",
+        record("1", "books", FAILED, reason="timeout"),
+        record("2", "films", IMPORTING),
+        record("3", "books", PENDING),
     )
     text = page(served, "/collection", cluster="eu", database="", collection="books")
 
@@ -299,8 +340,8 @@ def test_the_page_of_a_collection_has_its_jobs_and_their_history(served, watched
         ("/job?cluster=nope&id=1", "No cluster is named nope.", "/"),
         ("/job", "The address names no cluster.", "/"),
         ("/job?cluster=eu", "The address names no job.", "/?cluster=eu"),
-        ("/job?cluster=eu&id=1", "The monitor knows no job 1 of eu.", "/?cluster=eu"),
-        ("/collection?cluster=eu&collection=zz", "No import into zz of eu is known.", "/?cluster=eu"),
+        ("/job?cluster=eu&id=1", "There is no job 1 of eu.", "/?cluster=eu"),
+        ("/collection?cluster=eu&collection=zz", "No imports into zz of eu.", "/?cluster=eu"),
         ("/collection?cluster=zz&collection=zz", "No cluster is named zz.", "/"),
         ("/nothing", "There is no such page.", "/"),
     ],
@@ -312,13 +353,13 @@ def test_what_is_not_known_is_a_page_that_helps(served, path, said, link):
     assert f'<a href="{link}">' in text
 
 
-def test_a_cursor_of_nobody_is_said_and_a_crowd_is_asked_to_wait(served, watched, monkeypatch):
-    watched.poll("eu", Job("1", "books", IMPORTING))
+def test_a_foreign_cursor_is_an_error_and_too_many_requests_have_to_wait(served, watched):
+    watched.poll("eu", record("1", "books", IMPORTING))
     assert "cannot be shown" in page(served, "/job?cluster=eu&id=1&before=zz", 400)
     assert "cannot be shown" in page(served, "/collection?cluster=eu&collection=books&before=zz", 400)
-    monkeypatch.setattr("monitor.web.desk.WAITING", 0)
-    for path in ("/", "/job?cluster=eu&id=1", "/collection?cluster=eu&collection=books"):
-        assert "Try again in a moment." in page(served, path, 503)
+    with ServedApp(watched, waiting_requests=0) as busy:
+        for path in ("/", "/job?cluster=eu&id=1", "/collection?cluster=eu&collection=books"):
+            assert "Try again in a moment." in page(busy, path, 503)
 
 
 def test_the_page_may_load_only_what_is_ours_and_is_not_kept(served):
@@ -350,58 +391,48 @@ def test_a_fragment_is_the_content_alone(served):
     assert "X-Fragment" in whole.headers["Vary"]
 
 
-def test_a_look_is_shared_until_something_changes(watched):
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    first = watched.fleet.look(Search())
-    assert watched.fleet.look(Search()) is first
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    assert watched.fleet.look(Search()) is first
-    watched.poll("eu", Job("1", "books", FAILED))
-    watched.fleet._looks.clear()
-    assert len(watched.fleet.look(Search()).attention) == 1
+def test_an_overview_is_reused_until_something_changes(watched):
+    watched.poll("eu", record("1", "books", IMPORTING))
+    first = watched.fleet.overview(JobFilter())
+    assert watched.fleet.overview(JobFilter()) is first
+    watched.poll("eu", record("1", "books", IMPORTING))
+    assert watched.fleet.overview(JobFilter()) is first
+    watched.poll("eu", record("1", "books", FAILED))
+    deadline = time.monotonic() + 10
+    while (second := watched.fleet.overview(JobFilter())) is first and time.monotonic() < deadline:
+        pass
+    assert len(second.attention) == 1
 
 
-def test_answers_about_files_are_bounded_and_a_crowd_costs_only_them(served, watched, monkeypatch):
-    monkeypatch.setattr("monitor.web.files.KEPT", 1)
-    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "books", IMPORTING))
-    for job in ("1", "2", "1"):
-        page(served, "/job", cluster="eu", id=job)
+def test_answers_about_files_are_bounded(watched):
+    watched.poll("eu", record("1", "books", IMPORTING), record("2", "books", IMPORTING))
+    with ServedApp(watched, files_cached=1) as served:
+        for job in ("1", "2", "1"):
+            page(served, "/job", cluster="eu", id=job)
 
-    assert watched.asked == [("eu", "1"), ("eu", "2"), ("eu", "1")]
-
-
-def test_an_answer_about_files_counts_for_a_while(served, watched, monkeypatch):
-    monkeypatch.setattr("monitor.web.files.FRESH", 0.0)
-    watched.poll("eu", Job("1", "books", IMPORTING))
-    watched.told["eu", "1"] = (ImportFile("a.parquet"),)
-    page(served, "/job", cluster="eu", id="1")
-    monkeypatch.setattr("monitor.web.files.FRESH", 60.0)
-    page(served, "/job", cluster="eu", id="1")
-    watched.told["eu", "1"] = (ImportFile("b.parquet"),)
-
-    assert "a.parquet" in section(page(served, "/job", cluster="eu", id="1"), "files")
-    assert len(watched.asked) == 2
+    assert watched.files_asked == [("eu", "1"), ("eu", "2"), ("eu", "1")]
 
 
-def test_jobs_are_sorted_when_somebody_looks(served, watched):
-    watched.poll("eu", Job("1", "books", IMPORTING), Job("2", "films", FAILED))
-    assert watched.fleet._indexes == {}
-
-    assert "films" in section(page(served), "attention")
+def test_an_answer_about_files_is_asked_for_again_after_a_while(watched):
+    watched.poll("eu", record("1", "books", IMPORTING))
+    with ServedApp(watched, files_max_age=0.0) as served:
+        for name in ("a.parquet", "b.parquet"):
+            watched.files["eu", "1"] = (ImportFile(name),)
+            assert name in section(page(served, "/job", cluster="eu", id="1"), "files")
 
 
 def test_a_job_that_stands_still_has_no_pace(served, watched):
     for progress in (0.1, 0.2, 0.3):
-        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress))
+        watched.poll("eu", record("1", "books", IMPORTING, progress=progress))
     assert "20.0 %/min" in section(page(served), "running")
-    watched.poll("eu", Job("1", "books", IMPORTING, progress=0.3), after=600)
+    watched.poll("eu", record("1", "books", IMPORTING, progress=0.3), after=600)
 
     assert "%/min" not in section(page(served), "running")
 
 
 def test_a_plateau_is_no_part_of_the_pace_and_pace_and_time_left_agree(served, watched):
     for after, progress in ((30, 0.1), (30, 0.2), (30, 0.3), (3000, 0.4), (30, 0.5)):
-        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress), after=after)
+        watched.poll("eu", record("1", "books", IMPORTING, progress=progress), after=after)
     job = served.json("/api/v1/job", cluster="eu", id="1")
 
     assert job["progress_per_minute"] == pytest.approx(0.2)
@@ -411,27 +442,27 @@ def test_a_plateau_is_no_part_of_the_pace_and_pace_and_time_left_agree(served, w
 
 def test_one_step_forward_makes_neither_a_pace_nor_an_estimate(served, watched):
     for progress in (0.1, 0.2):
-        watched.poll("eu", Job("1", "books", IMPORTING, progress=progress))
+        watched.poll("eu", record("1", "books", IMPORTING, progress=progress))
     job = served.json("/api/v1/job", cluster="eu", id="1")
 
     assert (job["progress_per_minute"], job["eta_seconds"]) == (None, None)
 
 
-def test_a_poll_of_a_cluster_that_has_just_left_the_config_tells_nothing(watched):
+def test_a_poll_of_a_cluster_that_has_just_left_the_config_changes_nothing(watched):
     version = watched.fleet.version
-    watched.fleet.polled("gone", ok=True, why="")
+    watched.fleet.poll_finished("gone", ok=True, why="")
 
     assert watched.fleet.version == version
-    assert watched.fleet.job("gone", "1") is None
+    assert watched.fleet.tracked_job("gone", "1") is None
 
 
 def test_a_restart_remembers_what_was_seen_and_that_it_has_not_asked_yet(tmp_path):
     url = f"sqlite:///{tmp_path}/state.db"
-    before = Watched("eu", url=url)
-    before.poll("eu", Job("1", "books", IMPORTING, progress=0.5))
+    before = WatchedClusters("eu", url=url)
+    before.poll("eu", record("1", "books", IMPORTING, progress=0.5))
     before.store.close()
-    after = Watched("eu", url=url)
-    with Served(after) as served:
+    after = WatchedClusters("eu", url=url)
+    with ServedApp(after) as served:
         text = page(served)
     after.store.close()
 
@@ -450,10 +481,11 @@ def test_a_restart_remembers_what_was_seen_and_that_it_has_not_asked_yet(tmp_pat
     ],
 )
 def test_no_address_makes_the_store_look_for_what_it_cannot_have(served, watched, monkeypatch, address):
-    watched.poll("eu", Job("1", "books", IMPORTING))
+    watched.poll("eu", record("1", "books", IMPORTING))
     wanted = []
-    ask = watched.store.history
-    monkeypatch.setattr(watched.store, "history", lambda *given: wanted.append(repr(given)) or ask(*given))
+    for name in ("transitions", "finished", "job"):
+        ask = getattr(watched.store, name)
+        monkeypatch.setattr(watched.store, name, lambda *given, ask=ask: wanted.append(repr(given)) or ask(*given))
 
     assert served.get(address).status_code in {200, 404}
     assert "x00" not in "".join(wanted)
@@ -478,13 +510,12 @@ def test_the_nearest_name_is_looked_for_beside_the_scrapes(served, monkeypatch, 
         threads.append(threading.current_thread().name)
         return get_close_matches(*given)
 
-    monkeypatch.setattr("monitor.web.pages.get_close_matches", nearest)
-    monkeypatch.setattr("monitor.web.api.get_close_matches", nearest)
+    monkeypatch.setattr("monitor.web.context.get_close_matches", nearest)
     answer = served.get(address)
 
     assert answer.status_code == 404
     assert "asia" in answer.text
-    assert [name.split("_")[0] for name in threads] == ["look"]
+    assert threads == ["AnyIO worker thread"]
 
 
 @pytest.mark.parametrize("address", ["/job/", "/metrics/", "/api/v1/jobs/", "/-/healthy/"])

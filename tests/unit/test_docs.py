@@ -4,14 +4,13 @@ import ast
 import re
 from pathlib import Path
 
-import typer
-
-from monitor.cli import app
+from monitor.cli.commands import COMMANDS, command
 from monitor.metrics import FAMILIES, ProcessMetrics
-from monitor.web import create_app
+from monitor.web import WebLimits, create_app
 from monitor.web.api import ENDPOINTS
-from monitor.web.parameters import EVENTS
+from monitor.web.events import EVENTS
 from tests.docs_tables import CONFIGURATION, current
+from tests.served_app import WatchedClusters
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -74,7 +73,7 @@ def test_the_log_events_are_documented():
 
 
 def test_the_endpoints_are_documented():
-    app_ = create_app(None)  # type: ignore[arg-type] # no endpoint is called
+    app_ = create_app(WatchedClusters())
     served = {f"{min(route.methods - {'HEAD'})} {route.path}" for route in app_.routes}
 
     assert set(first_cells("http.md", "Endpoints")) == served
@@ -82,31 +81,54 @@ def test_the_endpoints_are_documented():
 
 def test_the_parameters_and_the_events_of_the_api_are_documented():
     documented = {name for row in rows("http.md", "The API") for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
-    served = {parameter.name for endpoint in ENDPOINTS for parameter in endpoint.parameters}
+    served = {name for endpoint in ENDPOINTS for name in endpoint.query.__struct_fields__}
     section = (DOCS / "http.md").read_text(encoding="utf-8").split("### The stream\n", 1)[1].split("\n## ", 1)[0]
 
     assert documented >= served
     assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == {*EVENTS, "hello", "refetch", "end"}
 
 
-def test_the_commands_and_their_options_are_documented():
-    command = typer.main.get_command(app)
+def test_the_limits_of_the_http_server_are_documented():
+    documented = [number for row in rows("http.md", "Limits") for number in re.findall(r"[\d,]+", row.split("|")[2])]
+    limits = WebLimits()
+    kib = 1024
+    expected = [
+        *(limits.connections, limits.connections_per_address, limits.keep_alive, limits.handshake),
+        *(limits.head_bytes // kib, limits.body_bytes // kib, limits.streams, limits.streams_per_address),
+        *(limits.stream_queue, limits.waiting_requests, limits.write_timeout),
+        *(limits.waiting_passwords, limits.waiting_passwords_per_address),
+    ]
+
+    assert [int(number.replace(",", "")) for number in documented] == expected
+
+
+def options(name: str) -> list[str]:
+    """The rows of a command's table."""
+    found = []
+    for param in command(name).params:
+        if param.name != "help":
+            names = ", ".join(f"`{option}`" for option in sorted(param.opts, key=len, reverse=True))
+            default = "" if param.default is None or param.default is False else f" Default `{param.default}`."
+            found.append(f"| {names} | `{param.envvar}` | {param.help}{default} |")
+    return found
+
+
+def test_the_commands_and_their_options_are_documented_as_they_are():
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
-    assert set(first_cells("commands.md", "Commands")) == set(command.commands)
-    for name, sub in command.commands.items():
-        section = text.split(f"### `{name}`\n", 1)[1].split("\n### ", 1)[0]
-        documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
-        options = {max(param.opts, key=len): param.envvar for param in sub.params if param.name != "help"}
-        assert documented == set(options), name
-        for option, variable in options.items():
-            if variable:
-                assert f"`{variable}`" in section, f"{name} {option}"
+
+    assert rows("commands.md", "Commands") == [
+        f"| `{name}` | {command(name).help.splitlines()[0]} |" for name in COMMANDS
+    ]
+    for name in COMMANDS:
+        section = text.split(f"### `{name}`\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+        assert [row for row in section.splitlines() if row.startswith("| `")] == options(name)
+        assert " ".join(command(name).help.split()) in section
 
 
 def test_a_variable_of_the_environment_says_one_thing_to_every_command():
     meanings: dict[str, set[tuple[str, bool]]] = {}
-    for sub in typer.main.get_command(app).commands.values():
-        for param in sub.params:
+    for name in COMMANDS:
+        for param in command(name).params:
             if param.envvar:
                 meanings.setdefault(param.envvar, set()).add((param.metavar or "", param.multiple))
 

@@ -1,27 +1,27 @@
-// Keeps a page true while it is looked at: the monitor says that something has changed, and the page asks for its
-// content anew. What is on the page is changed where it differs, so focus, selection and scroll stay where they are.
+// Keeps a visible page up to date: the event stream says that something has changed, and the page fetches its content
+// again. Only what differs is replaced, so focus, selection and scroll position stay as they are.
 "use strict";
 
 (() => {
   const main = document.getElementById("main");
   const live = document.getElementById("live");
-  const EVERY = 2000; // milliseconds from one look to the next, at least
-  const AGES = 15000; // and at most, for what is said of times stays true only so long
+  const MIN_INTERVAL = 900; // milliseconds between two fetches, shorter than the pause between two pulses
+  const MAX_INTERVAL = 15000; // so that relative times stay true
   if (!main || main.dataset.version === "0" || !window.EventSource) return;
 
   let stream = null;
-  let known = 0; // the version that the monitor told of last
-  let asking = false;
+  let latest = 0; // the latest version according to the stream
+  let fetching = false;
   let timer = 0;
-  let asked = Date.now();
-  let said = saying();
+  let fetchedAt = Date.now();
+  let announced = status();
 
-  function saying() {
-    const one = main.querySelector("[data-say]");
-    return one ? one.textContent.trim().replace(/\s+/g, " ") : "";
+  function status() {
+    const element = main.querySelector("[data-status]");
+    return element ? element.textContent.trim().replace(/\s+/g, " ") : "";
   }
 
-  function say(text, state) {
+  function showLive(text, state) {
     live.className = "live " + state;
     if (live.textContent !== text) live.textContent = text;
   }
@@ -30,17 +30,17 @@
     return Number(main.dataset.version);
   }
 
-  // Later, unless a look is due already.
-  function look(soon) {
-    if (timer || asking || document.hidden) return;
-    const wait = Math.max(0, asked + (soon ? EVERY : AGES) - Date.now());
-    timer = window.setTimeout(fetchPage, wait);
+  // Fetch the page when it is due: soon after a change, else only so that relative times stay true.
+  function schedule(soon) {
+    if (fetching || document.hidden) return;
+    window.clearTimeout(timer);
+    timer = window.setTimeout(fetchPage, Math.max(0, fetchedAt + (soon ? MIN_INTERVAL : MAX_INTERVAL) - Date.now()));
   }
 
   async function fetchPage() {
     timer = 0;
-    asking = true;
-    asked = Date.now();
+    fetching = true;
+    fetchedAt = Date.now();
     try {
       const answer = await fetch(location.href, { headers: { "X-Fragment": "main" }, cache: "no-store" });
       if (answer.ok) {
@@ -58,25 +58,24 @@
         return;
       }
     } catch (error) {
-      // The monitor is gone for a moment; the stream says so, and comes back by itself.
+      // The monitor is away for a moment; the stream shows it, and reconnects by itself.
     }
-    asking = false;
-    if (timer) return;
-    look(known > shown());
+    fetching = false;
+    schedule(latest > shown());
   }
 
   function announce() {
-    const now = saying();
-    if (now && now !== said) say("Live · " + now, "on");
-    said = now;
+    const text = status();
+    if (text && text !== announced) showLive("Live · " + text, "on");
+    announced = text;
   }
 
   function keyOf(node) {
     return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id || "" : "";
   }
 
-  function alike(one, other) {
-    return one.nodeType === other.nodeType && one.nodeName === other.nodeName && keyOf(one) === keyOf(other);
+  function alike(a, b) {
+    return a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
   }
 
   function morphChildren(old, next) {
@@ -109,7 +108,7 @@
       return;
     }
     if (old.isEqualNode(next)) return;
-    // What somebody is typing is theirs.
+    // Do not overwrite what somebody is typing.
     if (old.matches("form")) return;
     for (const { name, value } of Array.from(next.attributes)) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -124,14 +123,14 @@
     const query = new URLSearchParams({ event: "pulse" });
     if (cluster) query.set("cluster", cluster);
     stream = new EventSource("/api/v1/stream?" + query);
-    const hear = (event) => {
-      known = JSON.parse(event.data).version;
-      say(live.textContent.startsWith("Live") ? live.textContent : "Live", "on");
-      look(known > shown());
+    const onEvent = (event) => {
+      latest = JSON.parse(event.data).version;
+      showLive(live.textContent.startsWith("Live") ? live.textContent : "Live", "on");
+      schedule(latest > shown());
     };
-    for (const name of ["hello", "pulse", "refetch"]) stream.addEventListener(name, hear);
+    for (const name of ["hello", "pulse", "refetch"]) stream.addEventListener(name, onEvent);
     stream.addEventListener("error", () => {
-      say("Not live: waiting for the monitor", "off");
+      showLive("Not live: reconnecting", "off");
       if (stream && stream.readyState === EventSource.CLOSED) {
         stream = null;
         window.setTimeout(listen, 5000);
@@ -141,7 +140,7 @@
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
-      // A browser has few connections for one address, and a page that nobody sees needs none.
+      // A browser has few connections per server, and a hidden page needs none.
       if (stream) stream.close();
       stream = null;
       window.clearTimeout(timer);

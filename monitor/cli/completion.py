@@ -1,0 +1,18 @@
+"""``completion``: shell completion."""
+
+from typing import Annotated
+
+import typer
+
+from monitor.cli.options import flag
+
+
+def completion(show: Annotated[bool, flag("--show", "Print the script instead of installing it.")] = False) -> None:
+    """Install completion for the current shell.
+
+    It takes effect in the next shell that is started.
+    """
+    action = "--show-completion" if show else "--install-completion"
+    helper = typer.Typer(rich_markup_mode=None)
+    helper.command()(lambda: None)
+    typer.main.get_command(helper).main([action], prog_name="milvus-import-monitor")

@@ -1,0 +1,92 @@
+"""The config of a command: its file, and the options that override it."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import SecretStr
+
+from monitor.cli.options import fail, option, source_of
+from monitor.config import Address, Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
+from monitor.config import LogFormat as Format
+from monitor.config import LogLevel as Level
+from monitor.log import configure
+from monitor.redaction import Redactor
+
+DEFAULT_FILES: Final = (Path("milvus-import-monitor.yml"), Path("/etc/milvus-import-monitor/config.yml"))
+"""Config files that are used without ``--config``: the first one that exists."""
+
+_CLUSTERS_NAMED: Final = 10
+"""Clusters that a message names at most."""
+
+address_option: Final = partial(option, "--listen", metavar="HOST:PORT", parser=parse_listen)
+duration_option: Final = partial(option, metavar="DURATION", parser=parse_duration)
+_store_option: Final = partial(
+    option,
+    description="URL of the store; overrides the config.",
+    metavar="URL",
+    variable="state",
+    parser=parse_state_url,
+)
+
+Listen = Annotated[Address | None, address_option("Address to listen on; overrides the config.")]
+LogFormat = Annotated[Format | None, option("--log-format", "Log format; overrides the config.", "auto|json|console")]
+LogLevel = Annotated[
+    Level | None, option("--log-level", "Log level; overrides the config.", "debug|info|warning|error")
+]
+State = Annotated[str | None, _store_option("--state")]
+Store = Annotated[str | None, _store_option("--store")]
+For = Annotated[float | None, duration_option("--for", "Stop after this time, such as 30s.")]
+
+
+def config_path(path: Path | None) -> Path:
+    """Return the given config file or else the first default one, or exit with 2 where there is none."""
+    found = path or next((file for file in DEFAULT_FILES if file.is_file()), None)
+    if found is None:
+        fail(f"no config file: give --config FILE, or create {' or '.join(map(str, DEFAULT_FILES))}")
+    return found
+
+
+def load_config(path: Path | None) -> Config:
+    """Return the config of a file, or exit with 2 and what is wrong with it.
+
+    From then on only errors are logged, with its secrets masked: what polls report is printed by the commands.
+    """
+    path = config_path(path)
+    try:
+        config = load(path, os.environ)
+    except ConfigError as error:
+        source = source_of("--config", path)
+        from_environment = source != "--config" and not path.is_file()
+        fail(f"{source}: {error}" if from_environment else str(error))
+    configure(config.log.format, "error", Redactor(config.secrets()))
+    return config
+
+
+def override(
+    config: Config, listen: Address | None, log_format: str | None, log_level: str | None, state: str | None = None
+) -> Config:
+    """Return a config with the values of options in place of its own."""
+    log = {"format": log_format or config.log.format, "level": log_level or config.log.level}
+    url = config.state.url if state is None else SecretStr(state)
+    changes = {
+        "listen": listen or config.listen,
+        "log": config.log.model_copy(update=log),
+        "state": config.state.model_copy(update={"url": url}),
+    }
+    return config.model_copy(update=changes)
+
+
+def select_clusters(config: Config, name: str | None) -> tuple[Cluster, ...]:
+    """Return the clusters that ``--cluster`` selects, all of them without it; exit with 2 if there is none."""
+    clusters = tuple(cluster for cluster in config.clusters if name in (None, cluster.name))
+    if not clusters:
+        fail(f"{source_of('--cluster', name)}: {unknown_cluster(config, name)}")
+    return clusters
+
+
+def unknown_cluster(config: Config, name: str | None) -> str:
+    """Return the sentence that a config has no cluster of a name, with the names that it has."""
+    names = ", ".join(cluster.name for cluster in config.clusters[:_CLUSTERS_NAMED])
+    return f"{config.path} has no cluster {name!r}; it has {names}"

@@ -1,0 +1,124 @@
+"""Prints rows as a table for people, and as JSON or CSV for programs."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from monitor.cli.options import option
+from monitor.config import format_duration
+from monitor.jobs import JobState
+
+COLOURS: Final = {
+    JobState.FAILED: "red",
+    JobState.VANISHED: "red",
+    JobState.COMPLETED: "green",
+    JobState.UNCOMMITTED: "yellow",
+    JobState.UNKNOWN: "yellow",
+}
+
+_PIPE_WIDTH: Final = 10_000
+"""Columns of a table that is not printed on a terminal: a program expects each row on one line."""
+
+_TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO"}
+_STATES: Final = ("state", "from_state", "to_state")
+_WRAPPED: Final = ("cluster", "collection", "progress", "reason")
+_FORMULA: Final = ("=", "+", "-", "@", "\t")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+_MINUTE: Final = 60.0
+
+Value = str | float | int | bool | None
+Fields = Mapping[str, Callable[..., Value]]
+"""Each field of a row, and the function that returns its value."""
+
+
+class OutputFormat(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Output = Annotated[OutputFormat, option("--output", "Output format.", "table|json|csv", short="-o")]
+JobStates = Annotated[  # not ``…_STATE``, which is the URL of the store: the container image sets it
+    list[JobState] | None, option("--state", "Only jobs in this state; repeatable.", "STATE", variable="job-state")
+]
+
+
+def print_rows(output: OutputFormat, items: Iterable[tuple[Any, ...]], fields: Fields, columns: Sequence[str]) -> None:
+    """Print a row for each item, which are the arguments of the fields' functions; a table has only some columns."""
+    rows = [{field: value(*item) for field, value in fields.items()} for item in items]
+    if output is OutputFormat.JSON:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif output is OutputFormat.CSV:
+        writer = csv.DictWriter(sys.stdout, list(fields), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({field: _csv_cell(value) for field, value in row.items()} for row in rows)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            title = _TITLES.get(column, column.upper())
+            table.add_column(title, overflow="fold", no_wrap=column not in _WRAPPED)
+        for row in rows:
+            table.add_row(*(_table_cell(row, column) for column in columns))
+        Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH).print(table)
+
+
+def _csv_cell(value: Value) -> Value:
+    """Return a value, with a quote before text that a spreadsheet would run as a formula."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which the writer would not quote
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+
+
+def _table_cell(row: Mapping[str, Value], column: str) -> Text:
+    value = row[column]
+    if column in _STATES:
+        return coloured_state(str(value))
+    if column == "progress":
+        return Text(f"{value:.0%}" if isinstance(value, float) else "")
+    if column == "at":
+        return Text(str(value)[:19] + "Z")
+    if column == "collection":
+        value = qualified_name(row["database"], value)
+    return Text(printable("" if value is None else str(value)))
+
+
+def coloured_state(state: str) -> Text:
+    """Return a state in its colour."""
+    return Text(state, style=COLOURS.get(JobState(state), "") if state in set(JobState) else "")
+
+
+def qualified_name(database: object, collection: object) -> str:
+    """Return ``database/collection``, or the one of them that is known."""
+    return "/".join(str(part) for part in (database, collection) if part)
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with control characters replaced: a server's text must not control the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+
+
+def rough_duration(seconds: float) -> str:
+    """Return a duration to the second, and to the minute from an hour on."""
+    step = 1.0 if seconds < 60 * _MINUTE else _MINUTE
+    return format_duration(round(seconds / step) * step)
+
+
+def iso_time(at: float | None) -> str | None:
+    """Return a time as ISO 8601 in UTC, to the millisecond."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

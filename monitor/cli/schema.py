@@ -1,0 +1,12 @@
+"""``schema``: the JSON Schema of the config file."""
+
+import json
+
+import typer
+
+from monitor.config import json_schema
+
+
+def schema() -> None:
+    """Print the JSON Schema of the config file."""
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,55 @@
+"""Polls the clusters of a config: a daemon without a server, whose state is in memory."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pydantic import SecretStr
+
+from monitor.cli.options import exit_process
+from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
+from monitor.config import Cluster, Config
+from monitor.daemon import Daemon
+from monitor.jobs import Job, JobState, eta_seconds
+from monitor.log import configure
+from monitor.redaction import Redactor
+from monitor.store import TransitionFilter
+
+
+@contextmanager
+def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Callable[[], View]]:
+    """Poll clusters until the block is left, and give a function that returns the current view.
+
+    Where polls hang at the end, the process exits.
+    """
+    state = config.state.model_copy(update={"url": SecretStr("memory://")})
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - no path; what is logged is on the screen
+        redactor = Redactor(config.secrets())
+        configure("json", "error", redactor, nowhere)
+        daemon = Daemon(config.model_copy(update={"clusters": clusters, "state": state}), None, redactor)
+        daemon.start()
+        try:
+            yield lambda: _view(daemon, time.time())
+        finally:
+            if daemon.stop():
+                exit_process()
+
+
+def _view(daemon: Daemon, now: float) -> View:
+    recent = TransitionFilter(states=frozenset({JobState.COMPLETED}), since=now - COMPLETED_SHOWN)
+    jobs: dict[JobKey, Job] = {}
+    for entry in daemon.store.transitions(recent).entries:
+        step = entry.transition
+        job = completed_job(step.job_id, step.database, step.collection, step.at, step.duration)
+        jobs[entry.cluster, step.job_id] = job
+    statuses = list(daemon.fleet.clusters())
+    for status in statuses:
+        if status.snapshot is not None:
+            jobs.update({(status.cluster.name, job.job_id): job for job in status.snapshot.tracked.values()})
+    estimates = {key: eta_seconds(job, now) for key, job in jobs.items()}
+    return View(
+        jobs,
+        {key: now + seconds for key, seconds in estimates.items() if seconds is not None},
+        {status.cluster.name: None if status.status == "not_polled" else status.why for status in statuses},
+    )

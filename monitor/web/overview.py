@@ -1,0 +1,297 @@
+"""What the polls of all clusters have found, and the overview of it that the status page shows."""
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from monitor.config import Cluster
+from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff
+from monitor.store import JobFilter, RecordedTransition
+
+OVERVIEWS_CACHED: Final = 4
+"""Overviews that are kept for the next request with the same search; each only refers to jobs."""
+
+REUSE_FACTOR: Final = 10.0
+"""An overview is reused for this many times as long as it took, so that overviews take a tenth of a core at most."""
+
+_FAILED, _VANISHED, _STALLED, _UNCOMMITTED = range(4)  # the order of what needs attention
+
+ClusterJob = tuple[str, Job]
+"""A job with the name of its cluster."""
+
+
+class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
+    """A cluster as of its latest poll.
+
+    Attributes:
+        cluster: Its config.
+        status: ``up``, ``down`` or ``not_polled``.
+        why: Why it is down; otherwise empty.
+        last_success: When a poll last succeeded, in seconds since the epoch, or None.
+        last_poll: When a poll last ended, or None.
+        snapshot: Its jobs; None before the first successful poll.
+    """
+
+    cluster: Cluster
+    status: str = "not_polled"
+    why: str = ""
+    last_success: float | None = None
+    last_poll: float | None = None
+    snapshot: Snapshot | None = None
+
+    @property
+    def tracked(self) -> Collection[Job]:
+        """The tracked jobs."""
+        return () if self.snapshot is None else self.snapshot.tracked.values()
+
+    def may_list(self, job_id: str) -> bool:
+        """Return whether a job is in the latest list, or no list is known since the start."""
+        return self.last_success is None or self.snapshot is None or job_id in self.snapshot.listing.records
+
+    def count_states(self) -> Counter[JobState]:
+        """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
+        if self.snapshot is None:
+            return Counter()
+        states = self.snapshot.count_states()
+        states.update(
+            job.state for job in self.snapshot.tracked.values() if job.finished and job.missing_since is not None
+        )
+        return states
+
+
+class StatusChange(msgspec.Struct, frozen=True, gc=False):
+    """What a poll changed.
+
+    Attributes:
+        version: Of the fleet's status.
+        status: The cluster; None if anything may have changed, as after a change of the config.
+        diff: What changed in its jobs; None if only its status did.
+        transitions: The recorded transitions.
+    """
+
+    version: int
+    status: ClusterStatus | None = None
+    diff: SnapshotDiff | None = None
+    transitions: tuple[RecordedTransition, ...] = ()
+
+
+def matches(job_filter: JobFilter, cluster: str, job: Job) -> bool:
+    """Return whether a filter of the store matches a tracked job."""
+    return (
+        (not job_filter.states or job.state in job_filter.states)
+        and (job_filter.stalled is None or job.stalled is job_filter.stalled)
+        and (job_filter.collection is None or job.collection == job_filter.collection)
+        and (job_filter.database is None or job.database == job_filter.database)
+        and (job_filter.cluster is None or cluster == job_filter.cluster)
+        and (not job_filter.text or job_filter.text in _searched_text(cluster, job))
+    )
+
+
+def finished_only(job_filter: JobFilter) -> JobFilter | None:
+    """Return a filter for finished jobs only; None where none of them can match."""
+    states = (job_filter.states or TERMINAL) & TERMINAL
+    return replace(job_filter, states=states) if states and not job_filter.stalled else None
+
+
+def _searched_text(cluster: str, job: Job) -> str:
+    return f"{cluster}\n{job.collection}\n{job.database}\n{job.job_id}\n{job.reason}\n{job.raw_state}".casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOverview:
+    """What a search finds in memory.
+
+    Attributes:
+        version: Of the fleet's status that was summarized.
+        totals: Jobs of the clusters by state, whatever else is searched for; `stalled` of them are stalled.
+        stalled: See ``totals``.
+        statuses: Clusters by status.
+        clusters: The clusters, those that need attention first.
+        attention: Matching jobs that recently failed or vanished, are stalled, or wait for a commit, in this order.
+        running: Other matching unfinished jobs, oldest first.
+    """
+
+    version: int
+    totals: Counter[JobState]
+    stalled: int
+    statuses: Counter[str]
+    clusters: list[ClusterStatus]
+    attention: list[ClusterJob]
+    running: list[ClusterJob]
+
+
+def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, version: int) -> FleetOverview:
+    """Return an overview of some clusters."""
+    totals: Counter[JobState] = Counter()
+    statuses: Counter[str] = Counter()
+    attention: list[tuple[int, ClusterJob]] = []
+    running: list[ClusterJob] = []
+    ranked: list[tuple[int, ClusterStatus]] = []
+    stalled = 0
+    for status in clusters:
+        name, needs_attention = status.cluster.name, False
+        oldest = now - status.cluster.failed_retention
+        totals.update(status.count_states())
+        statuses[status.status] += 1
+        for job in status.tracked:
+            stalled += job.stalled
+            urgency = _urgency(job, oldest)
+            needs_attention |= urgency is not None
+            if not matches(search, name, job):
+                continue
+            if urgency is not None:
+                attention.append((urgency, (name, job)))
+            elif not job.finished:
+                running.append((name, job))
+        rank = 0 if status.status == "down" else 1 if needs_attention else 3 if status.snapshot is None else 2
+        ranked.append((rank, status))
+    attention.sort(key=lambda entry: (entry[0], -entry[1][1].state_since))
+    running.sort(key=lambda entry: entry[1].first_seen)
+    ranked.sort(key=lambda entry: (entry[0], entry[1].cluster.name))
+    shown = [status for _, status in ranked]
+    return FleetOverview(version, totals, stalled, statuses, shown, [entry for _, entry in attention], running)
+
+
+def _urgency(job: Job, oldest: float) -> int | None:
+    """Return the rank of a job that needs attention, None for any other; older failures need none."""
+    if job.finished:
+        rank = _FAILED if job.state is JobState.FAILED else _VANISHED
+        return rank if job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest else None
+    if job.stalled:
+        return _STALLED
+    return _UNCOMMITTED if job.state is JobState.UNCOMMITTED else None
+
+
+class FleetStatus:
+    """The status of every watched cluster, and their sorted ``names``. Safe to use from several threads.
+
+    Args:
+        snapshot: Returns the current snapshot of a cluster by its name, or None.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, snapshot: Callable[[str], Snapshot | None], clock: Callable[[], float] = time.time) -> None:
+        self.version = 0
+        self._snapshot = snapshot
+        self._clock = clock
+        self._lock = Lock()
+        self._clusters: dict[str, ClusterStatus] = {}
+        self.names: list[str] = []
+        self._overviews: dict[JobFilter, tuple[float, FleetOverview]] = {}
+        self._subscribers: list[Callable[[StatusChange], None]] = []
+
+    def apply_config(self, clusters: Iterable[Cluster]) -> None:
+        """Watch these clusters from now on; what was known of another one with the same name is forgotten."""
+        with self._lock:
+            previous = self._clusters
+            self._clusters = {}
+            for cluster in clusters:
+                name, status = cluster.name, previous.get(cluster.name)
+                if status is None or status.cluster.identity() != cluster.identity():
+                    status = ClusterStatus(cluster)
+                self._clusters[name] = replace(status, cluster=cluster, snapshot=self._snapshot(name))
+            self.names = sorted(self._clusters)
+            self.version += 1
+            change = StatusChange(self.version)
+        self._publish(change)
+
+    def poll_finished(
+        self,
+        name: str,
+        *,
+        ok: bool,
+        why: str,
+        diff: SnapshotDiff | None = None,
+        transitions: tuple[RecordedTransition, ...] = (),
+    ) -> None:
+        """Publish the result of a poll; ignored for a cluster that is no longer watched.
+
+        Args:
+            name: The cluster.
+            ok: Whether the poll succeeded.
+            why: Why the cluster is down; empty if it is not.
+            diff: What the poll changed; None if it failed, or if another snapshot counts now.
+            transitions: The transitions that were recorded.
+        """
+        now = self._clock()
+        with self._lock:
+            previous = self._clusters.get(name)
+            if previous is None:
+                return
+            status = "down" if why else "up" if ok or previous.status == "up" else previous.status
+            last_success = now if ok else previous.last_success
+            current = ClusterStatus(previous.cluster, status, why, last_success, now, self._snapshot(name))
+            self._clusters[name] = current
+            jobs_changed = ok if diff is None else diff.changes_something
+            if not jobs_changed and (previous.status, previous.why) == (status, why):
+                return
+            self.version += 1
+            unknown = ok and diff is None
+            change = StatusChange(self.version) if unknown else StatusChange(self.version, current, diff, transitions)
+        self._publish(change)
+
+    def subscribe(self, callback: Callable[[StatusChange], None]) -> None:
+        """Call a function with every change from now on, in the thread of the poll that made it."""
+        self._subscribers.append(callback)
+
+    def cluster(self, name: str) -> ClusterStatus | None:
+        """Return a cluster, None if it is not watched."""
+        return self._clusters.get(name)
+
+    def clusters(self, first: str = "") -> Iterator[ClusterStatus]:
+        """Yield the clusters by name, from a name on."""
+        names = self.names
+        for name in names[bisect_left(names, first) :]:
+            status = self._clusters.get(name)
+            if status is not None:
+                yield status
+
+    def tracked_job(self, cluster: str, job_id: str) -> Job | None:
+        """Return a job that is in memory; finished ones are in the store."""
+        status = self._clusters.get(cluster)
+        return None if status is None or status.snapshot is None else status.snapshot.tracked.get(job_id)
+
+    def tracked_jobs(self, search: JobFilter, after: tuple[str, str] | None) -> Iterator[ClusterJob]:
+        """Yield the matching tracked jobs by cluster and id.
+
+        Left out are failed and vanished ones that are not listed, once ``failed_retention`` has passed.
+        """
+        cluster, job_id = after or ("", "")
+        for status in self.clusters(cluster):
+            name = status.cluster.name
+            if search.cluster not in {None, name}:
+                continue
+            oldest = self._clock() - status.cluster.failed_retention
+            matching = [
+                (name, job)
+                for job in status.tracked
+                if matches(search, name, job)
+                and (job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest)
+                and (after is None or name != cluster or job.job_id > job_id)
+            ]
+            yield from sorted(matching, key=lambda entry: entry[1].job_id)
+
+    def overview(self, search: JobFilter) -> FleetOverview:
+        """Return an overview, reused while nothing has changed or if it is recent; for one thread at a time."""
+        cached = self._overviews.pop(search, None)
+        if cached is None or (cached[1].version != self.version and time.monotonic() >= cached[0]):
+            started, version = time.monotonic(), self.version
+            only = None if search.cluster is None else self.cluster(search.cluster)
+            clusters = self.clusters() if search.cluster is None else [only] if only is not None else []
+            overview = summarize(clusters, search, self._clock(), version)
+            cached = started + REUSE_FACTOR * (time.monotonic() - started), overview
+        self._overviews[search] = cached  # the last one is the one used last
+        while len(self._overviews) > OVERVIEWS_CACHED:
+            del self._overviews[next(iter(self._overviews))]
+        return cached[1]
+
+    def _publish(self, change: StatusChange) -> None:
+        for callback in self._subscribers:
+            callback(change)

@@ -1,0 +1,198 @@
+"""One HTTP connection with limits on its size and on every wait.
+
+uvicorn's protocol class is not a documented interface. It is used here alone, its version range is pinned in
+pyproject.toml, and tests/integration/test_web_auth.py and test_web.py fail when a limit stops working.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from monitor.config import WebConfig
+from monitor.web.limits import WebLimits
+
+
+class _TooLargeError(Exception):
+    """A request exceeds a limit; stops the parser."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """Closes a connection when a request does not arrive, or a response is not read, in time.
+
+    Without the first, idle connections would use up the connection limit; without the second, clients that never read.
+    """
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, web: WebConfig, limits: WebLimits) -> None:
+        super().__init__(config, state, {})
+        self._web = web
+        self._limits = limits
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._status = HTTPStatus.BAD_REQUEST
+        self._in_head = True
+        self._parsed = False  # whether the latest data began or ended a request
+        self._head_bytes = self._body_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a client unless there are too many, or its certificate has none of the allowed names."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(self._limits.write_buffer)
+        allowed = self._web.client_names
+        if allowed and not allowed & certificate_names(transport.get_extra_info("peercert")):
+            transport.abort()
+        elif self._too_many():
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        else:
+            self._start_read_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timers."""
+        self._cancel(self._read_timer)
+        self._cancel(self._write_timer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what a client sent, within the limits."""
+        self._parsed = False
+        super().data_received(data)
+        if self._in_head and not self._parsed and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Start counting bytes and time."""
+        self._parsed = self._in_head = True
+        self._head_bytes = self._body_bytes = 0
+        self._start_read_timer()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its head, or the length that it declares for its body, exceeds the limit."""
+        self._in_head = False
+        head = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if head > self._limits.head_bytes:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if any(value.isdigit() and int(value[:20]) > self._limits.body_bytes for value in lengths):
+            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count the body."""
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes:
+            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the read timer while the response is made."""
+        self._parsed = self._in_head = True
+        self._head_bytes = 0
+        self._cancel(self._read_timer)
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._start_read_timer()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or for the client to read the last response."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._start_write_timer()
+        elif self.cycle.response_complete:
+            # uvicorn drops its own timer at the next byte, even if that begins no request.
+            self._start_read_timer()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        self._close_idle()
+
+    def shutdown(self) -> None:
+        """Close once the current response has been sent."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self._start_write_timer()
+
+    def pause_writing(self) -> None:
+        """Start the write timer of a client that has fallen behind."""
+        super().pause_writing()
+        self._start_write_timer()
+
+    def resume_writing(self) -> None:
+        """Stop the write timer."""
+        self._cancel(self._write_timer)
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser rejected."""
+        self._refuse(self._status, msg if self._status is HTTPStatus.BAD_REQUEST else "")
+
+    def _too_many(self) -> bool:
+        clients = [other.client for other in self.connections if isinstance(other, LimitedProtocol)]
+        same = sum(client is not None and self.client is not None and client[0] == self.client[0] for client in clients)
+        return len(self.connections) > self._limits.connections or same > self._limits.connections_per_address
+
+    def _stop(self, status: HTTPStatus) -> None:
+        """Stop the parser, which then calls ``send_400_response``."""
+        self._status = status
+        raise _TooLargeError
+
+    def _refuse(self, status: HTTPStatus, text: str = "") -> None:
+        """Answer without calling the app, and close."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
+            body = f"{text or status.phrase}\n".encode()
+            lines = [
+                f"HTTP/1.1 {status.value} {status.phrase}",
+                *(f"{name.decode()}: {value.decode()}" for name, value in self.server_state.default_headers),
+                *(f"{name.lower()}: {value}" for name, value in self._web.headers),
+                "content-type: text/plain; charset=utf-8",
+                f"content-length: {len(body)}",
+                "connection: close",
+            ]
+            self.transport.write("\r\n".join((*lines, "", "")).encode("latin-1") + body)
+        self.transport.close()
+        self._start_write_timer()
+
+    def _start_read_timer(self) -> None:
+        self._cancel(self._read_timer)
+        self._read_timer = self.loop.call_later(self._limits.keep_alive, self._close_idle)
+
+    def _start_write_timer(self) -> None:
+        self._cancel(self._write_timer)
+        self._write_timer = self.loop.call_later(self._limits.write_timeout, self.transport.abort)
+
+    @staticmethod
+    def _cancel(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()
+
+    def _close_idle(self) -> None:
+        """Close; at once when the client has not read the previous response either."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self._start_write_timer()
+
+
+def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the subject alternative names of a certificate from Python's ssl module; IP addresses normalised."""
+    entries = (certificate or {}).get("subjectAltName", ())
+    return frozenset(_normalize_address(value) if kind == "IP Address" else value for kind, value in entries)
+
+
+def _normalize_address(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address.strip()))
+    except ValueError:
+        return address
