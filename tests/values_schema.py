@@ -25,7 +25,7 @@ def current(schema: dict[str, Any]) -> dict[str, Any]:
     del sections["StateSection"]["properties"]["url_file"]
     key = sections["Cluster"]["properties"]["api_key"]
     sections["Cluster"]["properties"]["api_key"] = {
-        "description": key["description"] + " Do not write it in plain text: the config is stored in a ConfigMap. See keys.",
+        "description": key["description"] + " No plain text: the config is stored in a ConfigMap, see keys.",
         "type": "string",
         "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}",
     }

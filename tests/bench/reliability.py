@@ -21,7 +21,7 @@ TESTS = (
     "tests/e2e/test_restart.py",
     "tests/e2e/test_clock.py",
     "tests/e2e/test_slow.py",
-    "tests/integration/test_door.py",
+    "tests/integration/test_web_auth.py",
     "tests/e2e/test_hostile.py",
     "tests/fuzz/test_fuzz.py",
 )

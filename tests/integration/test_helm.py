@@ -491,7 +491,7 @@ def test_the_monitor_takes_the_config_that_the_chart_writes(name, tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     clusters = len(values["config"]["clusters"])
-    assert done.stdout == f"{config}: fine, {clusters} cluster{'s' * (clusters > 1)}\n"
+    assert done.stdout == f"{config}: valid, {clusters} cluster{'s' * (clusters > 1)}\n"
 
 
 @pytest.mark.parametrize("name", ["the least", "a password, nothing kept", "only TLS"])

@@ -48,7 +48,7 @@ def test_the_monitors_own_metrics_are_documented_as_they_are():
 def test_the_settings_are_documented_as_they_are():
     page = CONFIGURATION.read_text(encoding="utf-8")
 
-    assert page == current(page), "write it anew: make docs-tables"
+    assert page == current(page), "run make docs-tables"
 
 
 def logged_events() -> set[str]:
@@ -89,7 +89,9 @@ def test_the_parameters_and_the_events_of_the_api_are_documented():
 
 
 def test_the_limits_of_the_http_server_are_documented():
-    documented = [number for row in rows("http.md", "Limits") for number in re.findall(r"[\d,]+", row.split("|")[2])]
+    documented = [
+        number for row in rows("http.md", "Fixed limits") for number in re.findall(r"[\d,]+", row.split("|")[2])
+    ]
     limits = WebLimits()
     kib = 1024
     expected = [
