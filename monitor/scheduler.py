@@ -10,6 +10,7 @@ from threading import Condition, Lock
 from typing import Final, Protocol
 from uuid import uuid4
 
+import structlog
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import ThreadPoolExecutor as BackgroundExecutor
 from apscheduler.jobstores.base import JobLookupError
@@ -35,7 +36,7 @@ HEARTBEAT_INTERVAL: Final = 1.0
 HEARTBEAT_TIMEOUT: Final = 15.0
 """Seconds without a heartbeat after which the scheduler counts as standing still."""
 
-_log: Final = logging.getLogger(__name__)
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.scheduler")
 
 
 class PollOutcome(Protocol):
@@ -282,7 +283,7 @@ class PollScheduler:
                 try:
                     schedule.count_missed(missed)
                 except Exception:  # noqa: BLE001 - a fault in counting must not stop the scheduler: it is logged
-                    _log.exception("counting the missed polls of %s failed", name)
+                    _log.exception("poll_crashed", milvus_cluster=name)
 
     def _submit(self, name: str) -> bool:
         """Submit a poll to the pool; return False where the cluster's previous poll has not ended."""
@@ -300,7 +301,7 @@ class PollScheduler:
             if schedule is not None and time.monotonic() >= schedule.not_before:
                 self._poll(schedule)
         except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is logged, and the cluster polled again
-            _log.exception("a poll of %s crashed", name)
+            _log.exception("poll_crashed", milvus_cluster=name)
         finally:
             self._submitted.discard(name)
 

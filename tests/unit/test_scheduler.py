@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 import monitor.grid
 import monitor.scheduler
@@ -217,7 +218,7 @@ def test_a_cluster_that_is_no_longer_watched_is_not_polled(scheduler, clock):
     assert simulated.run(3) == []
 
 
-def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler, caplog):
+def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler):
     def crash():
         raise RuntimeError("a fault of ours")
 
@@ -226,13 +227,14 @@ def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler, caplog
     steps = [scheduler.ready()]
     scheduler.run_poll("up")
     steps.append(scheduler.ready())
-    scheduler.run_poll("crashes")
+    with capture_logs() as logged:
+        scheduler.run_poll("crashes")
     steps.append(scheduler.ready())
     scheduler.schedule("late", 1.0, lambda: Outcome(ok=True), lambda _: None)
     steps.append(scheduler.ready())
 
     assert steps == [False, False, True, True]
-    assert "a fault of ours" in caplog.text
+    assert [(line["event"], line["milvus_cluster"]) for line in logged] == [("poll_crashed", "crashes")]
 
 
 def test_no_poll_begins_once_stop_has_begun(scheduler):
