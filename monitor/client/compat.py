@@ -8,13 +8,12 @@ from typing import Any, Final
 
 import requests
 
-from monitor.client.decoding import decode, envelope, refusal
+from monitor.client.decoding import Body, envelope, refusal
 from monitor.client.errors import ApiError
 from monitor.client.network_errors import NETWORK_ERRORS, translate_error
 from monitor.redaction import SecretMask
 
 _TIMEOUT: Final = 20.0
-_OK: Final = 200
 
 
 def list_import_jobs(
@@ -93,13 +92,15 @@ def _post(
     if db_name:
         headers["DB-Name"] = db_name
     seconds = timeout if isinstance(timeout, int | float) else _TIMEOUT
+    masking = SecretMask([api_key.strip()])
     try:
         response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
-        if response.status_code != _OK:
-            raise refusal(response.status_code, response.headers, response.content, url, "v2")
-        envelope(decode(response.content, url))
+        body = Body(response.content, url, masking)
+        if response.status_code != requests.codes.ok:
+            raise refusal(response.status_code, response.headers, body, "v2")
+        envelope(body.json())
     except (ApiError, *NETWORK_ERRORS) as error:
         refused = error if isinstance(error, ApiError) else translate_error(error, url, seconds, seconds)
-        refused.hide(SecretMask([api_key.strip()]))
+        refused.hide(masking)
         raise refused from None
     return response

@@ -1,24 +1,44 @@
-"""Reads the pages of a list; a body equal to that of the previous list is not decoded again."""
+"""Reads the pages of a list: each in one typed call, or record by record where something does not fit."""
 
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final, Literal
 
+import msgspec
+from msgspec.structs import replace
+
+from monitor.client.decoding import Body, code_of, envelope
 from monitor.client.errors import BadResponseError
-from monitor.client.list_page import RECORD_LIMIT, Page, too_many_records
-from monitor.client.records import is_gone
+from monitor.client.records import BadRecordError, first, is_gone, record_from, text
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 
 PAGE_LIMIT: Final = 1000
 """Pages of one list; a server that offers more is not believed."""
 
+RECORD_LIMIT: Final = 100_000
+"""Records of one list, good and bad: as many as its pages hold when they are full."""
+
 _FINALITY: Final = {JobState.COMPLETED: 1, JobState.FAILED: 2}
 
-Fetch = Callable[[str, int, Callable[[bytes], bool]], bool]
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list.
+
+    Attributes:
+        records: Its jobs, in its order.
+        bad_records: What is wrong with records that cannot be read, one text each.
+        more: Whether another page may follow.
+    """
+
+    records: Sequence[JobRecord] = ()
+    bad_records: Sequence[str] = ()
+    more: bool = False
+
+
+Fetch = Callable[[str, int, Callable[[Body], bool]], bool]
 """Requests a page by its database and its number, from 1, and returns what the given function makes of the body."""
 
-Decode = Callable[[bytes, str], Page]
+Decode = Callable[[Body, str], Page]
 """Decodes the body of a page of a database; raises ``ApiError`` where it is none."""
 
 
@@ -48,7 +68,7 @@ def read_list(
     reader = _ListReader(decode, previous)
     for database in databases:
         number = 1
-        while fetch(database, number, partial(reader.add, database)):
+        while fetch(database, number, partial(reader.add, database, number)):
             number += 1
             if number > PAGE_LIMIT:
                 raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
@@ -61,46 +81,40 @@ class _ListReader:
     def __init__(self, decode: Decode, previous: JobList) -> None:
         self._decode = decode
         self._previous = previous
-        self._unchanged: list[tuple[bytes, str]] = []
-        self._hashes: list[int] = []
+        self._unchanged: list[tuple[Body, str]] = []
+        self._pages: dict[int, bool] = {}
         self._records: dict[str, JobRecord] = {}
         self._bad_records: list[str] = []
         self._repeated_ids: dict[str, None] = {}
         self._size = self._gone = 0
 
-    def add(self, database: str, body: bytes) -> bool:
-        """Add a page and return whether another one follows; the hash of a page includes that."""
-        place, known = len(self._hashes), self._previous.page_hashes
-        if place == len(self._unchanged) and place < len(known):
-            for more in (False, True):
-                if hash((database, more, body)) == known[place]:
-                    self._unchanged.append((body, database))
-                    self._hashes.append(known[place])
-                    return more
-        page = self._decode(body, database)
-        self._decode_unchanged()
-        more = self._merge(page) and page.more
-        self._hashes.append(hash((database, more, body)))
+    def add(self, database: str, number: int, body: Body) -> bool:
+        """Add a page and return whether another one follows."""
+        page_hash = hash((database, number, body.content))
+        more = self._previous.pages.get(page_hash) if len(self._unchanged) == len(self._pages) else None
+        if more is not None:
+            self._unchanged.append((body, database))
+        else:
+            page = self._decode(body, database)
+            self._decode_unchanged()
+            more = self._merge(page) and page.more
+        self._pages[page_hash] = more
         return more
 
     def result(self, hint: str) -> JobList:
         """Return the list."""
-        if self._unchanged and len(self._unchanged) == len(self._previous.page_hashes):
+        if self._pages == self._previous.pages:
             return self._previous
         self._decode_unchanged()
         if self._bad_records and not self._records and not self._gone:
-            count, first = len(self._bad_records), self._bad_records[0]
-            raise BadResponseError(f"none of the {count} records of the list can be read ({first}): {hint}")
-        return JobList(
-            records=self._records,
-            page_hashes=tuple(self._hashes),
-            bad_records=tuple(self._bad_records),
-            repeated_ids=tuple(self._repeated_ids),
-        )
+            count, example = len(self._bad_records), self._bad_records[0]
+            raise BadResponseError(f"none of the {count} records of the list can be read ({example}): {hint}")
+        return JobList(self._records, self._pages, tuple(self._bad_records), tuple(self._repeated_ids))
 
     def _decode_unchanged(self) -> None:
-        while self._unchanged:
-            self._merge(self._decode(*self._unchanged.pop(0)))
+        for body, database in self._unchanged:
+            self._merge(self._decode(body, database))
+        self._unchanged.clear()
 
     def _merge(self, page: Page) -> bool:
         """Add the records of a page and return whether there is anything new among them.
@@ -109,8 +123,7 @@ class _ListReader:
         pages they are usual, where jobs arrive meanwhile or every database lists all jobs.
         """
         self._size += len(page.records) + len(page.bad_records)
-        if self._size > RECORD_LIMIT:
-            raise too_many_records()
+        _check_size(self._size)
         before = len(self._records) + self._gone
         ids: set[str] = set()
         for record in page.records:
@@ -121,12 +134,96 @@ class _ListReader:
             if job_id in ids:
                 self._repeated_ids[job_id] = None
             ids.add(job_id)
-            known = self._records.setdefault(job_id, record)
-            if known is not record and _finality(record) > _finality(known):
+            best = self._records.setdefault(job_id, record)
+            if best is not record and _finality(record) > _finality(best):
                 self._records[job_id] = record
-        self._bad_records += map(sys.intern, page.bad_records)
+        self._bad_records += page.bad_records
         return bool(page.bad_records) or len(self._records) + self._gone > before
 
 
 def _finality(record: JobRecord) -> int:
     return _FINALITY.get(normalize_state(record.state), 0)
+
+
+def _check_size(records: int) -> None:
+    if records > RECORD_LIMIT:
+        raise BadResponseError(f"the list has more than {RECORD_LIMIT} records")
+
+
+class _Data(msgspec.Struct, gc=False, rename="camel"):
+    records: list[JobRecord]
+    page_size: int | str | msgspec.UnsetType = msgspec.UNSET
+    current_page: int | str | msgspec.UnsetType = msgspec.UNSET
+
+
+class _ListAnswer(msgspec.Struct, gc=False):
+    code: Literal[0, 200]
+    data: _Data
+
+
+_typed_answer: Final = msgspec.json.Decoder(_ListAnswer)
+
+
+def decode_page(body: Body, page_size: int, database: str = "") -> Page:
+    """Decode a page of a v1 or v2 list.
+
+    Args:
+        body: The answer.
+        page_size: Records a page that were asked for.
+        database: The database that was asked for, where the server filters by it.
+
+    Raises:
+        ApiError: By the code of the answer; ``BadResponseError`` where it is no list.
+    """
+    answer = body.typed(_typed_answer)
+    if answer is not None and _is_clean(answer.data.records, body.content):
+        data = answer.data
+        _check_size(len(data.records))
+        records = [_tidy(record, database) if record.reason or database else record for record in data.records]
+        return Page(records, more=_is_full(records, page_size, data.page_size, data.current_page))
+    fields = envelope(body.json())
+    if not isinstance(fields, dict):
+        fields = {"records": fields}
+    listed = first(fields, "records", "tasks")
+    if listed is not None and not isinstance(listed, list):
+        raise BadResponseError("the answer has a code of success, but no list of jobs in its data")
+    paging = (fields.get(field, msgspec.UNSET) for field in ("pageSize", "currentPage"))
+    more = _is_full(listed or (), page_size, *paging)
+    return page_of(listed or (), lambda record: record_from(record, database), more=more)
+
+
+def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bool = False) -> Page:
+    """Return a page, read record by record; one that cannot be read costs only itself."""
+    _check_size(len(listed))
+    records: list[JobRecord] = []
+    bad_records: list[str] = []
+    for record in listed:
+        try:
+            records.append(read(record))
+        except BadRecordError as error:
+            bad_records.append(str(error))
+    return Page(records, bad_records, more)
+
+
+def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
+    """Say whether the records are what they would be record by record, but for their reasons."""
+    if b'"errorMessage"' in content or any(" " in record.job_id for record in records):
+        return False
+    is_printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
+    return is_printable or all(_names(record).isprintable() for record in records)
+
+
+def _names(record: JobRecord) -> str:
+    times = record.create_time + record.complete_time
+    return record.job_id + record.state + record.collection + record.database + times
+
+
+def _tidy(record: JobRecord, database: str) -> JobRecord:
+    return replace(record, reason=text(record.reason), database=database or record.database)
+
+
+def _is_full(records: Sequence[Any], asked: int, page_size: Any, current_page: Any) -> bool:
+    """Say whether another page may follow: a server may give fewer records a page than it was asked for."""
+    if page_size is msgspec.UNSET and current_page is msgspec.UNSET:
+        return False
+    return len(records) >= min(code_of(page_size) or asked, asked)

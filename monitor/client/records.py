@@ -5,15 +5,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
-from monitor.client import lenient_json
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
 _ROWS_LIMIT: Final = 2**63
+_KINDS: Final = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction", int: "a number"}
 
 
 class BadRecordError(ValueError):
@@ -21,11 +19,16 @@ class BadRecordError(ValueError):
 
 
 def record_from(given: Any, database: str = "") -> JobRecord:
-    """Return one record of a list or a describe, decoded or as a ``msgspec.Raw``; ``BadRecordError`` if it is no job.
+    """Return one record of a v1 or v2 answer.
 
-    ``database`` is the one that was asked for, where the server filters by it.
+    Args:
+        given: The decoded record.
+        database: The database that was asked for, where the server filters by it.
+
+    Raises:
+        BadRecordError: It is no object, or has no usable id.
     """
-    record = decoded_record(given)
+    record = checked_object(given)
     return JobRecord(
         job_id=id_from(raw_id(record)),
         state=state(record.get("state")),
@@ -40,16 +43,18 @@ def record_from(given: Any, database: str = "") -> JobRecord:
     )
 
 
-def decoded_record(given: Any) -> dict[str, Any]:
-    """Return a record as an object; raise ``BadRecordError`` where it is none."""
-    if isinstance(given, msgspec.Raw):
-        try:
-            given = lenient_json.parse(given)
-        except (ValueError, RecursionError):
-            raise BadRecordError("a record is JSON that cannot be read: a number too long, or too deep") from None
+def checked_object(given: Any) -> dict[str, Any]:
+    """Return a record that is an object; raise ``BadRecordError`` for any other."""
     if not isinstance(given, dict):
         raise BadRecordError(f"a record is {_kind(given)} instead of an object")
     return given
+
+
+def infos(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by key of a task of Milvus 2.3, which has them as a list of pairs."""
+    pairs = task.get("infos")
+    objects = [pair for pair in pairs if isinstance(pair, dict)] if isinstance(pairs, list) else []
+    return {pair["key"]: pair.get("value") for pair in objects if isinstance(pair.get("key"), str)}
 
 
 def says_gone(message: str, job_id: str) -> bool:
@@ -69,7 +74,7 @@ def first(record: Mapping[str, Any], *keys: str) -> Any:
 
 
 def raw_id(record: Mapping[str, Any]) -> Any:
-    """Return the id of a record as it stands there, under whichever of its names, or None."""
+    """Return the id of a record, under whichever of its names, or None."""
     return first(record, "jobId", "jobID", "taskID", "id")
 
 
@@ -151,5 +156,4 @@ def _digits(value: int) -> str:
 
 
 def _kind(value: Any) -> str:
-    names: Mapping[type, str] = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction"}
-    return "missing" if value is None else names.get(type(value), "a number" if isinstance(value, int) else "text")
+    return "missing" if value is None else _KINDS.get(type(value), "text")

@@ -5,19 +5,18 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from threading import Event, Lock
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from monitor.client import decoding
+from monitor.client.decoding import Body, decompress, refusal
 from monitor.client.errors import (
     ApiConnectionError,
     ApiError,
@@ -65,12 +64,19 @@ class Network:
     Args:
         connections: Connections that stay open for each host: as many as polls can run at a time.
         clock: Monotonic seconds.
+        backoff_limit: Seconds that a failed attempt waits at most for the next one.
     """
 
-    def __init__(self, connections: int = 32, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        connections: int = 32,
+        clock: Callable[[], float] = time.monotonic,
+        backoff_limit: float = BACKOFF_LIMIT,
+    ) -> None:
+        self.clock = clock
+        self.backoff_limit = backoff_limit
         self.limiter = RateLimiter(clock)
         self.stopping = Event()
-        self.clock = clock
         self.adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=connections)
 
     def stop(self) -> None:
@@ -82,7 +88,6 @@ class Network:
         self.adapter.close()
 
 
-@dataclass(slots=True)
 class Usage:
     """What was requested of a cluster so far, by endpoint: by its polls, and for its pages meanwhile.
 
@@ -91,9 +96,10 @@ class Usage:
         throttled: Seconds waited because of our own rate limit or of a ``Retry-After``.
     """
 
-    requests: Counter[str] = field(default_factory=Counter)
-    throttled: dict[str, float] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.throttled: dict[str, float] = {}
+        self._lock = Lock()
 
     def count_request(self, endpoint: str) -> None:
         """Count a request."""
@@ -114,17 +120,20 @@ class Session:
         self._cluster = cluster
         self._network = network
         self._host = urlsplit(cluster.url).netloc
-        self._headers = {
+        self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
+        key = cluster.api_key.get_secret_value()
+        self._rate_key = key or cluster.url
+        headers = {
             "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "gzip",
             "Connection": "keep-alive",
+            "Content-Type": "application/json",
         }
-        key = cluster.api_key.get_secret_value()
-        self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
         if key:
-            self._headers["Authorization"] = f"Bearer {key}"
-        self._rate_key = key or cluster.url
+            headers["Authorization"] = f"Bearer {key}"
+        # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
+        self._headers = {name: value.encode() for name, value in headers.items()}
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
         self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)
         self.begin_poll()  # a session may be used at once, for one page
@@ -139,50 +148,36 @@ class Session:
         endpoint: str,
         method: str,
         path: str,
+        parse: Callable[[Body], Result],
         *,
-        parse: Callable[[bytes], Result],
         body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        database: str = "",
     ) -> Result:
         """Send a request until it is answered or its error is not temporary; a POST only reads, and may be sent again.
 
         Args:
             endpoint: ``list`` or ``describe``: the name under which its rate is limited and counted.
             method: GET or POST.
-            path: Path below the cluster's URL.
-            parse: Returns the result of a body, or raises an ``ApiError``.
+            path: Path below the cluster's URL, and query.
+            parse: Returns the result of an answer's body, or raises an ``ApiError``.
             body: JSON body.
-            query: Query parameters.
-            headers: Headers to add to the usual ones.
+            database: Value of the header ``DB-Name``.
         """
         content = None if body is None else msgspec.json.encode(body)
-        words = {**self._headers, **({} if body is None else {"Content-Type": "application/json"}), **(headers or {})}
-        # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
-        encoded = {name: value.encode() for name, value in words.items()}
-        target = f"{path}?{urlencode(query)}" if query else path
+        headers = self._headers | {"DB-Name": database.encode()} if database else self._headers
         attempt = 1
         while True:
             try:
-                return parse(self._send(endpoint, method, target, content, encoded))
+                return parse(self._send(endpoint, method, path, content, headers))
             except ApiError as error:
                 if attempt == ATTEMPTS or not _is_temporary(error):
                     error.hide(self._masking)
                     raise
-                self._wait(endpoint, attempt, error)
+                pause = random.uniform(0.0, min(BACKOFF * 2**attempt, self._network.backoff_limit))
+                self._wait(endpoint, pause + (error.retry_after or 0.0), throttled=isinstance(error, ThrottledError))
                 attempt += 1
 
-    def decode(self, content: bytes) -> Any:
-        """Return a body's JSON, its secrets masked; raise ``BadResponseError`` where it is none."""
-        return decoding.decode(content, self._host, self._masking)
-
-    def decode_typed(self, content: bytes, decoder: msgspec.json.Decoder[Result]) -> Result | None:
-        """Return a body in the decoder's type; None where it does not fit, or where a secret may be in it."""
-        return decoding.decode_typed(content, self._host, decoder, self._masking)
-
-    def _send(
-        self, endpoint: str, method: str, target: str, content: bytes | None, headers: Mapping[str, bytes]
-    ) -> bytes:
+    def _send(self, endpoint: str, method: str, path: str, content: bytes | None, headers: Mapping[str, bytes]) -> Body:
         """Send a request once and return the body of a success."""
         self._wait_for_slot(endpoint)
         self.usage.count_request(endpoint)
@@ -190,39 +185,39 @@ class Session:
             pool, base = self._pool
             response = pool.urlopen(
                 method,
-                base + target,
+                base + path,
                 body=content,
                 headers=headers,  # type: ignore[arg-type]  # bytes are sent as they are
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
                 timeout=self._timeout,
-                preload_content=False,
                 decode_content=False,
             )
-            try:
-                answer = response.read(decode_content=False)
-            finally:
-                response.close()  # where something was not read, the connection ends as well
-                response.release_conn()
-            answer = decoding.decompress(answer, response.headers.get("Content-Encoding", ""))
+            answer = decompress(response.data, response.headers.get("Content-Encoding", ""))
         except NETWORK_ERRORS as error:
             raise translate_error(error, self._host, self._connect, self._cluster.timeout) from None
         self._bytes_left -= len(answer)
         if self._bytes_left < 0:
             raise BadResponseError(f"{self._host}: the answers of one poll are too large together")
+        received = Body(answer, self._host, self._masking)
         if response.status not in _SUCCESS:
-            for name, value in list(response.headers.items()):
-                response.headers[name] = self._masking.text(value)
-            masked = self._masking.content(answer)
-            raise decoding.refusal(response.status, response.headers, masked, self._host, self._cluster.api)
-        return answer
+            raise refusal(response.status, response.headers, received, self._cluster.api)
+        return received
 
     @cached_property
     def _pool(self) -> tuple[urllib3.HTTPConnectionPool, str]:
         """The cluster's connections, and what its paths begin with: through an HTTP proxy, the whole URL."""
-        adapter, url = self._network.adapter, self._cluster.url
-        proxies, verify, cert = _network_settings(self._cluster)
+        adapter, url, tls = self._network.adapter, self._cluster.url, self._cluster.tls
+        verify: bool | str = str(tls.ca_file) if tls.ca_file else not tls.insecure_skip_verify
+        if not verify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        cert: Any = None
+        if tls.cert_file:
+            cert = (str(tls.cert_file), str(tls.key_file)) if tls.key_file else str(tls.cert_file)
+        with requests.Session() as session:
+            settings: Any = session.merge_environment_settings(url, {}, True, verify, cert)
+        proxies, verify = settings["proxies"], settings["verify"]
         request = requests.Request("GET", url).prepare()
         pool: Any = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         bound_answers(pool)
@@ -231,43 +226,21 @@ class Session:
 
     def _wait_for_slot(self, endpoint: str) -> None:
         """Wait for a slot of the rate limit, unless the monitor stops or the poll's time is up."""
-        network = self._network
-        left = self._until - network.clock()
+        left = self._until - self._network.clock()
         if left <= 0:
             raise ApiTimeoutError(f"{self._host}: the poll took longer than {POLL_LIMIT} timeouts")
         longest = min(left, self._cluster.timeout)
-        wait = network.limiter.reserve((self._rate_key, endpoint), self._cluster.requests_per_second, longest)
-        if wait > 0:
-            self.usage.count_wait(endpoint, wait)
-        if network.stopping.wait(wait) if wait > 0 else network.stopping.is_set():
+        key, rate = (self._rate_key, endpoint), self._cluster.requests_per_second
+        self._wait(endpoint, self._network.limiter.reserve(key, rate, longest), throttled=True)
+
+    def _wait(self, endpoint: str, seconds: float, *, throttled: bool) -> None:
+        if throttled and seconds > 0:
+            self.usage.count_wait(endpoint, seconds)
+        if self._network.stopping.wait(seconds):
             raise StoppedError
-
-    def _wait(self, endpoint: str, attempt: int, error: ApiError) -> None:
-        """Wait for the next attempt: as long as the server asks for, and a random backoff that doubles."""
-        pause = random.uniform(0.0, min(BACKOFF * 2**attempt, BACKOFF_LIMIT))
-        if isinstance(error, ThrottledError):
-            pause += error.retry_after or 0.0
-            self.usage.count_wait(endpoint, pause)
-        if self._network.stopping.wait(pause):
-            raise StoppedError
-
-
-def _network_settings(cluster: Cluster) -> tuple[Any, ...]:
-    """Return the proxies and certificates of a cluster's requests, the environment's included."""
-    tls = cluster.tls
-    verify: bool | str = str(tls.ca_file) if tls.ca_file else not tls.insecure_skip_verify
-    if not verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    cert: str | tuple[str, str] | None = str(tls.cert_file) if tls.cert_file else None
-    if tls.cert_file and tls.key_file:
-        cert = (str(tls.cert_file), str(tls.key_file))
-    with requests.Session() as session:
-        settings = session.merge_environment_settings(cluster.url, {}, True, verify, cert)
-    return settings["proxies"], settings["verify"], settings["cert"]
 
 
 def _is_temporary(error: ApiError) -> bool:
     """Say whether another attempt in this poll may succeed."""
-    if isinstance(error, ThrottledError):
-        return error.retry_after is None or error.retry_after <= RETRY_AFTER_LIMIT
-    return isinstance(error, TransientError | ApiConnectionError)
+    may_pass = isinstance(error, TransientError | ThrottledError | ApiConnectionError)
+    return may_pass and (error.retry_after or 0.0) <= RETRY_AFTER_LIMIT
