@@ -27,5 +27,5 @@ def cluster(url: str, **changes: Any) -> Cluster:
 @contextmanager
 def connected(url: str, **changes: Any) -> Iterator[ImportApi]:
     """Give the import API of such a cluster, on connections of its own; a failed request is sent again at once."""
-    with closing(Network(backoff_limit=0.0)) as network:
+    with closing(Network(backoff=0.0)) as network:
         yield connect(cluster(url, **changes), network)

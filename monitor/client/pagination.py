@@ -1,7 +1,6 @@
-"""Reads the pages of a list: each in one typed call, or record by record where something does not fit."""
+"""The pages of a list: each is decoded in one typed call, or record by record where something does not fit."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,9 +11,6 @@ from monitor.client.errors import BadResponseError
 from monitor.client.records import BadRecordError, first, is_gone, record_from, text
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 
-PAGE_LIMIT: Final = 1000
-"""Pages of one list; a server that offers more is not believed."""
-
 RECORD_LIMIT: Final = 100_000
 """Records of one list, good and bad: as many as its pages hold when they are full."""
 
@@ -22,63 +18,22 @@ _FINALITY: Final = {JobState.COMPLETED: 1, JobState.FAILED: 2}
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list.
-
-    Attributes:
-        records: Its jobs, in its order.
-        bad_records: What is wrong with records that cannot be read, one text each.
-        more: Whether another page may follow.
-    """
+    """One page of a list: its jobs, what is wrong with its other records, and whether another page may follow."""
 
     records: Sequence[JobRecord] = ()
     bad_records: Sequence[str] = ()
     more: bool = False
 
 
-Fetch = Callable[[str, int, Callable[[Body], bool]], bool]
-"""Requests a page by its database and its number, from 1, and returns what the given function makes of the body."""
-
-Decode = Callable[[Body, str], Page]
-"""Decodes the body of a page of a database; raises ``ApiError`` where it is none."""
-
-
-def read_list(
-    fetch: Fetch,
-    decode: Decode,
-    previous: JobList,
-    databases: Iterable[str] = ("",),
-    hint: str = "check `api` and `url`",
-) -> JobList:
-    """Read a complete list, database by database and page by page.
-
-    ``count`` is no total, so the end is a page shorter than its size, an answer without paging fields (self-hosted
-    Milvus gives all at once), or a page with nothing new: jobs that arrive meanwhile shift the pages, and an id may
-    come twice. A page of bad records only is no end.
+class ListReader:
+    """Puts a list together; pages are decoded from the first one on that has changed.
 
     Args:
-        fetch: Requests a page.
-        decode: Decodes a page.
-        previous: The previous list; returned itself where every page is unchanged.
-        databases: The databases to list.
-        hint: What to do where no record can be read.
-
-    Raises:
-        ApiError: A page could not be had; ``BadResponseError`` where the list has no end, or no readable record.
+        decode: Decodes the page of a database.
+        previous: The previous list.
     """
-    reader = _ListReader(decode, previous)
-    for database in databases:
-        number = 1
-        while fetch(database, number, partial(reader.add, database, number)):
-            number += 1
-            if number > PAGE_LIMIT:
-                raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
-    return reader.result(hint)
 
-
-class _ListReader:
-    """A list while it is read: bodies that are unchanged so far, from the first changed one on records."""
-
-    def __init__(self, decode: Decode, previous: JobList) -> None:
+    def __init__(self, decode: Callable[[Body, str], Page], previous: JobList) -> None:
         self._decode = decode
         self._previous = previous
         self._unchanged: list[tuple[Body, str]] = []
@@ -89,9 +44,10 @@ class _ListReader:
         self._size = self._gone = 0
 
     def add(self, database: str, number: int, body: Body) -> bool:
-        """Add a page and return whether another one follows."""
+        """Add a page and return whether another one follows: never after one with nothing new, whatever it says."""
         page_hash = hash((database, number, body.content))
-        more = self._previous.pages.get(page_hash) if len(self._unchanged) == len(self._pages) else None
+        all_unchanged = len(self._unchanged) == len(self._pages)
+        more = self._previous.pages.get(page_hash) if all_unchanged else None
         if more is not None:
             self._unchanged.append((body, database))
         else:
@@ -102,7 +58,7 @@ class _ListReader:
         return more
 
     def result(self, hint: str) -> JobList:
-        """Return the list."""
+        """Return the list; raise ``BadResponseError`` with a hint what to do where no record of it can be read."""
         if self._pages == self._previous.pages:
             return self._previous
         self._decode_unchanged()
@@ -152,8 +108,8 @@ def _check_size(records: int) -> None:
 
 class _Data(msgspec.Struct, gc=False, rename="camel"):
     records: list[JobRecord]
-    page_size: int | str | msgspec.UnsetType = msgspec.UNSET
-    current_page: int | str | msgspec.UnsetType = msgspec.UNSET
+    page_size: int | str | None = None
+    current_page: int | str | None = None
 
 
 class _ListAnswer(msgspec.Struct, gc=False):
@@ -161,7 +117,7 @@ class _ListAnswer(msgspec.Struct, gc=False):
     data: _Data
 
 
-_typed_answer: Final = msgspec.json.Decoder(_ListAnswer)
+_list_answer: Final = msgspec.json.Decoder(_ListAnswer)
 
 
 def decode_page(body: Body, page_size: int, database: str = "") -> Page:
@@ -175,21 +131,24 @@ def decode_page(body: Body, page_size: int, database: str = "") -> Page:
     Raises:
         ApiError: By the code of the answer; ``BadResponseError`` where it is no list.
     """
-    answer = body.typed(_typed_answer)
+    answer = body.typed(_list_answer)
     if answer is not None and _is_clean(answer.data.records, body.content):
+        records = [
+            replace(record, reason=text(record.reason), database=database or record.database)
+            if record.reason or database
+            else record
+            for record in answer.data.records
+        ]
         data = answer.data
-        _check_size(len(data.records))
-        records = [_tidy(record, database) if record.reason or database else record for record in data.records]
         return Page(records, more=_is_full(records, page_size, data.page_size, data.current_page))
-    fields = envelope(body.json())
-    if not isinstance(fields, dict):
-        fields = {"records": fields}
+    payload = envelope(body.json())
+    fields = payload if isinstance(payload, dict) else {"records": payload}
     listed = first(fields, "records", "tasks")
-    if listed is not None and not isinstance(listed, list):
+    if not isinstance(listed, list | None):
         raise BadResponseError("the answer has a code of success, but no list of jobs in its data")
-    paging = (fields.get(field, msgspec.UNSET) for field in ("pageSize", "currentPage"))
-    more = _is_full(listed or (), page_size, *paging)
-    return page_of(listed or (), lambda record: record_from(record, database), more=more)
+    listed = listed or []
+    more = _is_full(listed, page_size, fields.get("pageSize"), fields.get("currentPage"))
+    return page_of(listed, lambda record: record_from(record, database), more=more)
 
 
 def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bool = False) -> Page:
@@ -206,7 +165,7 @@ def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bo
 
 
 def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
-    """Say whether the records are what they would be record by record, but for their reasons."""
+    """Say whether typed records are what they would be record by record, but for their reasons."""
     if b'"errorMessage"' in content or any(" " in record.job_id for record in records):
         return False
     is_printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
@@ -218,12 +177,7 @@ def _names(record: JobRecord) -> str:
     return record.job_id + record.state + record.collection + record.database + times
 
 
-def _tidy(record: JobRecord, database: str) -> JobRecord:
-    return replace(record, reason=text(record.reason), database=database or record.database)
-
-
 def _is_full(records: Sequence[Any], asked: int, page_size: Any, current_page: Any) -> bool:
     """Say whether another page may follow: a server may give fewer records a page than it was asked for."""
-    if page_size is msgspec.UNSET and current_page is msgspec.UNSET:
-        return False
-    return len(records) >= min(code_of(page_size) or asked, asked)
+    is_paged = page_size is not None or current_page is not None
+    return is_paged and len(records) >= min(code_of(page_size) or asked, asked)

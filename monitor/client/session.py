@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import version
@@ -44,9 +44,8 @@ CONNECT_LIMIT: Final = 5.0
 POLL_LIMIT: Final = 12
 """Timeouts that a whole poll may take; what is not there by then is given up."""
 
-BACKOFF: Final = 0.1
-BACKOFF_LIMIT: Final = 2.0
-"""Seconds: a failed attempt waits up to so long for the next one, first twice ``BACKOFF``, then doubled each time."""
+BACKOFF: Final = 0.2
+"""Seconds that the second attempt waits at most, the third one twice as long."""
 
 POLL_BYTES: Final = 2 * BODY_LIMIT
 """Bytes of all answers of a poll together, decompressed. What stays of a list may take four times as many in memory:
@@ -64,17 +63,14 @@ class Network:
     Args:
         connections: Connections that stay open for each host: as many as polls can run at a time.
         clock: Monotonic seconds.
-        backoff_limit: Seconds that a failed attempt waits at most for the next one.
+        backoff: Seconds that the second attempt of a request waits at most, the third one twice as long.
     """
 
     def __init__(
-        self,
-        connections: int = 32,
-        clock: Callable[[], float] = time.monotonic,
-        backoff_limit: float = BACKOFF_LIMIT,
+        self, connections: int = 32, clock: Callable[[], float] = time.monotonic, backoff: float = BACKOFF
     ) -> None:
         self.clock = clock
-        self.backoff_limit = backoff_limit
+        self.backoff = backoff
         self.limiter = RateLimiter(clock)
         self.stopping = Event()
         self.adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=connections)
@@ -94,22 +90,13 @@ class Usage:
     Attributes:
         requests: Requests sent, each attempt counted.
         throttled: Seconds waited because of our own rate limit or of a ``Retry-After``.
+        lock: For changes.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        self.throttled: dict[str, float] = {}
-        self._lock = Lock()
-
-    def count_request(self, endpoint: str) -> None:
-        """Count a request."""
-        with self._lock:
-            self.requests[endpoint] += 1
-
-    def count_wait(self, endpoint: str, seconds: float) -> None:
-        """Add a wait."""
-        with self._lock:
-            self.throttled[endpoint] = self.throttled.get(endpoint, 0.0) + seconds
+        self.throttled: defaultdict[str, float] = defaultdict(float)
+        self.lock = Lock()
 
 
 class Session:
@@ -149,7 +136,6 @@ class Session:
         method: str,
         path: str,
         parse: Callable[[Body], Result],
-        *,
         body: Mapping[str, Any] | None = None,
         database: str = "",
     ) -> Result:
@@ -173,14 +159,15 @@ class Session:
                 if attempt == ATTEMPTS or not _is_temporary(error):
                     error.hide(self._masking)
                     raise
-                pause = random.uniform(0.0, min(BACKOFF * 2**attempt, self._network.backoff_limit))
-                self._wait(endpoint, pause + (error.retry_after or 0.0), throttled=isinstance(error, ThrottledError))
+                pause = random.uniform(0.0, self._network.backoff * attempt) + (error.retry_after or 0.0)
+                self._wait(endpoint, pause, throttled=isinstance(error, ThrottledError))
                 attempt += 1
 
     def _send(self, endpoint: str, method: str, path: str, content: bytes | None, headers: Mapping[str, bytes]) -> Body:
         """Send a request once and return the body of a success."""
         self._wait_for_slot(endpoint)
-        self.usage.count_request(endpoint)
+        with self.usage.lock:
+            self.usage.requests[endpoint] += 1
         try:
             pool, base = self._pool
             response = pool.urlopen(
@@ -235,7 +222,8 @@ class Session:
 
     def _wait(self, endpoint: str, seconds: float, *, throttled: bool) -> None:
         if throttled and seconds > 0:
-            self.usage.count_wait(endpoint, seconds)
+            with self.usage.lock:
+                self.usage.throttled[endpoint] += seconds
         if self._network.stopping.wait(seconds):
             raise StoppedError
 

@@ -11,6 +11,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Final
 
@@ -33,10 +34,7 @@ _READ_SIZE: Final = 2**15
 _CHUNK_LINE_LIMIT: Final = 4096
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
-_SWITCHING_PROTOCOLS: Final = 101
 _INTERIM: Final = range(100, 200)
-_WITHOUT_BODY: Final = (204, 304)
-_HTTP_1_1: Final = 11
 
 
 class AnswerTooLargeError(HTTPException):
@@ -113,7 +111,7 @@ class _BoundedResponse(HTTPResponse):
         """Read the head; skip interim answers, and close the connection afterwards unless the body's end is certain."""
         for _ in range(INTERIM_LIMIT + 1):
             super().begin()
-            if self.status not in _INTERIM or self.status == _SWITCHING_PROTOCOLS:
+            if self.status not in _INTERIM or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 break
             self.headers = None  # type: ignore[assignment]  # makes the next head be read
         if self.status in _INTERIM:
@@ -123,12 +121,12 @@ class _BoundedResponse(HTTPResponse):
         if codings and not self.chunked:
             raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)[:100]!r}")
         counted = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]) and not codings
-        is_certain = counted or (len(codings) == 1 and not lengths) or self.status in _WITHOUT_BODY
-        if self.version != _HTTP_1_1 or not is_certain:
+        without_body = self.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+        if not (counted or without_body or (len(codings) == 1 and not lengths)):
             self.will_close = True
         if self.length is not None and self.length > BODY_LIMIT:
             raise AnswerTooLargeError
-        self.fp.raw.part, self.fp.raw.limit = "answer", self.fp.raw.limit + 2 * BODY_LIMIT
+        self.fp.raw.part, self.fp.raw.limit = "answer", HEAD_LIMIT + 2 * BODY_LIMIT
 
     def read(self, amt: int | None = None) -> bytes:
         """Return the whole body."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.client.decoding import Body, envelope
 from monitor.client.errors import MESSAGE_LIMIT, ApiError
 from monitor.client.milvus23 import checked, record_of_task
-from monitor.client.pagination import Page, decode_page, page_of, read_list
+from monitor.client.pagination import ListReader, Page, decode_page, page_of
 from monitor.client.records import BadRecordError
 from monitor.client.v2 import described
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobList, JobRecord
@@ -122,9 +122,10 @@ def test_any_json_as_a_list_is_jobs_or_an_api_error(payload: Any) -> None:
 
 def list_in(read: Callable[[Body, str], Page], content: bytes) -> JobList:
     """Read a list of one page, or an empty one where that raises an error of ours."""
-    body = Body(content, "host:1")
+    reader = ListReader(read, JobList())
     try:
-        return read_list(lambda _database, number, parse: number == 1 and parse(body) and False, read, JobList())
+        reader.add("", 1, Body(content, "host:1"))
+        return reader.result("check `url`")
     except ApiError as error:
         check_error(error)
         return JobList()
