@@ -1,9 +1,11 @@
 """From the bytes of an answer to its JSON, and what its code and its status mean."""
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,8 +23,11 @@ so a body is counted before it is decoded."""
 _BEFORE_A_VALUE: Final = (b",", b"[", b"{")
 _SUCCESS: Final = (0, 200)
 _REDIRECTS: Final = range(300, 400)
-_NOT_FOUND: Final = 404
-_CODE_DIGITS: Final = 10
+_CODE: Final = re.compile(r"-?\d{1,10}", re.ASCII)
+_WRONG_V2: Final = (
+    "a server older than Milvus 2.4 needs `api: milvus-2.3` with the URL of its management port, http://HOST:9091"
+)
+_WRONG_OTHER: Final = "Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 _INTEGER_DIGITS: Final = 1000
 """Digits of an integer that are read, more than any limit: Python refuses 4,300, and then the whole answer."""
 
@@ -33,13 +38,7 @@ Answer = TypeVar("Answer")
 
 
 class Body:
-    """The body of an answer: whatever is returned of it has the secrets masked.
-
-    Args:
-        content: Its bytes, not compressed.
-        host: Host and port that messages name.
-        masking: The secrets that may be in it.
-    """
+    """The body of an answer from a host; whatever is returned of it has the secrets masked."""
 
     def __init__(self, content: bytes, host: str, masking: SecretMask = _NO_SECRETS) -> None:
         self.content = content
@@ -88,14 +87,11 @@ def _parse(content: bytes) -> Any:
 def decompress(body: bytes, coding: str) -> bytes:
     """Return a body without its ``Content-Encoding``, which is gzip or none.
 
-    Raises:
-        AnswerTooLargeError: It is larger than ``BODY_LIMIT``.
-        urllib3.exceptions.DecodeError: It cannot be decompressed.
+    Raises ``AnswerTooLargeError`` where it is larger than ``BODY_LIMIT``, urllib3's ``DecodeError`` where it is broken.
     """
-    coding = coding.strip().lower()
-    if coding in {"", "identity"} or not body:
+    if not body or coding.lower() in {"", "identity"}:
         return body
-    if coding not in {"gzip", "x-gzip"}:
+    if coding.lower() not in {"gzip", "x-gzip"}:
         raise urllib3.exceptions.DecodeError(f"unknown encoding {coding[:100]!r}")
     decoder = zlib.decompressobj(_GZIP_WINDOW)
     try:
@@ -123,11 +119,9 @@ def envelope(payload: Any) -> Any:
 
 
 def code_of(value: Any) -> int | None:
-    """Return a code that is a number or its text; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _CODE_DIGITS:
-        value = int(value)
-    is_code = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_CODE_DIGITS
-    return value if is_code else None
+    """Return a code that is an integer or its text; None for anything else."""
+    may_be_code = isinstance(value, int | str) and not isinstance(value, bool)
+    return int(value) if may_be_code and _CODE.fullmatch(str(value)) else None
 
 
 def refusal(status: int, headers: Mapping[str, str], body: Body, api: str) -> ApiError:
@@ -142,23 +136,14 @@ def refusal(status: int, headers: Mapping[str, str], body: Body, api: str) -> Ap
         payload = None
     fields = payload if isinstance(payload, dict) else {}
     code = code_of(fields.get("code"))
-    if status == _NOT_FOUND and code is None:
-        return ApiMissingError(_no_such_api(host, api))
+    if status == HTTPStatus.NOT_FOUND and code is None:
+        missing = f"there is no {api} import API at this address (HTTP 404): check host and path of `url`"
+        return ApiMissingError(f"{host}: {missing}; {_WRONG_V2 if api == 'v2' else _WRONG_OTHER}")
     kind = BY_CODE.get(code or 0) or BY_STATUS.get(status, ApiError)
     answer = text(fields.get("message")) or body.beginning(200) or "nothing"
     with_code = f", code {code}" if code is not None else ""
     retry_after = _retry_after(headers.get("Retry-After", ""))
     return kind(f"{host} says: {answer} (HTTP {status}{with_code})", code=code, retry_after=retry_after)
-
-
-def _no_such_api(host: str, api: str) -> str:
-    missing = f"{host}: there is no {api} import API at this address (HTTP 404): check host and path of `url`"
-    if api == "v2":
-        return (
-            f"{missing}; a server older than Milvus 2.4 needs `api: milvus-2.3` "
-            "with the URL of its management port, http://HOST:9091"
-        )
-    return f"{missing}; Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 
 
 def _retry_after(value: str) -> float | None:

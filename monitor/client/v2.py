@@ -15,7 +15,7 @@ from monitor.config import Cluster
 from monitor.jobs import JobRecord
 
 _IMPORT: Final = "/v2/vectordb/jobs/import"
-_DESCRIBE: Final[tuple[str, ...]] = ("describe", "getProgress", "get_progress")
+_DESCRIBE: Final = ["describe", "getProgress", "get_progress"]
 _ZILLIZ_GONE: Final = 96026
 _REASONS: Final = 5
 """Reasons of files that make the reason of a job without one."""
@@ -55,10 +55,7 @@ class V2Api(ImportApi):
         raise min(refusals, key=lambda error: isinstance(error, JobGoneError))
 
     def _describe_in(self, database: str, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
-        """Describe a job by the first spelling of the path that the server has, which comes first the next time.
-
-        The others stay, for a gateway may say 404 for a moment, and servers are upgraded.
-        """
+        """Describe a job by the first spelling of the path that the server has, which comes first the next time."""
         body = self._ids | {"jobId": job_id}
         for spelling in self._spellings:
             try:
@@ -73,7 +70,7 @@ class V2Api(ImportApi):
             except ApiMissingError as error:
                 missing = error
             else:
-                self._spellings = (spelling, *(other for other in _DESCRIBE if other != spelling))
+                self._spellings = sorted(_DESCRIBE, key=lambda other: other != spelling)  # servers are upgraded
                 return job
         raise missing
 

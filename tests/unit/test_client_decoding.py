@@ -66,7 +66,7 @@ def test_what_has_no_code_is_no_answer_of_this_api(payload: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["-1", "1.0", "²", "", 1.0, pytest.param("9" * 5000, id="text"), pytest.param(10**4000, id="number")]
+    "code", ["1.0", "²", "", 1.0, pytest.param("9" * 5000, id="text"), pytest.param(10**4000, id="number")]
 )
 def test_a_code_that_is_no_number_of_ours_is_none(code: Any) -> None:
     assert code_of(code) is None
