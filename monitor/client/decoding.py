@@ -87,17 +87,14 @@ def _parse(content: bytes) -> Any:
 def decompress(body: bytes, coding: str) -> bytes:
     """Return a body without its ``Content-Encoding``, which is gzip or none.
 
-    Raises ``AnswerTooLargeError`` where it is larger than ``BODY_LIMIT``, urllib3's ``DecodeError`` where it is broken.
+    Raises ``AnswerTooLargeError``, or ``zlib.error`` or ``urllib3.exceptions.DecodeError`` where it is broken.
     """
     if not body or coding.lower() in {"", "identity"}:
         return body
     if coding.lower() not in {"gzip", "x-gzip"}:
         raise urllib3.exceptions.DecodeError(f"unknown encoding {coding[:100]!r}")
     decoder = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        content = decoder.decompress(body, BODY_LIMIT + 1)
-    except zlib.error as error:
-        raise urllib3.exceptions.DecodeError(str(error)) from None
+    content = decoder.decompress(body, BODY_LIMIT + 1)
     if len(content) > BODY_LIMIT:
         raise AnswerTooLargeError
     if not decoder.eof or decoder.unused_data:

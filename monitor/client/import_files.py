@@ -14,17 +14,7 @@ FILES: Final = 1000
 
 
 class ImportFile(msgspec.Struct, frozen=True, gc=False):
-    """One file of an import job.
-
-    Attributes:
-        name: Its path, or several of them that belong together.
-        state: Normalised state; unknown where the answer does not say.
-        progress: 0 to 1, or None.
-        size: Bytes, or None.
-        imported_rows: Rows imported so far, or None.
-        total_rows: Rows in all, or None.
-        reason: The server's text on a failure; empty when there is none.
-    """
+    """One file of an import job, or several that belong together; ``progress`` is a ratio, ``size`` is in bytes."""
 
     name: str
     state: JobState = JobState.UNKNOWN

@@ -19,6 +19,7 @@ NETWORK_ERRORS: Final = (
     HTTPException,
     OSError,
     UnicodeError,
+    zlib.error,
 )
 """What a request raises when it fails."""
 

@@ -26,12 +26,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListReader:
-    """Puts a list together; pages are decoded from the first one on that has changed.
-
-    Args:
-        decode: Decodes the page of a database.
-        previous: The previous list.
-    """
+    """Puts a list together; its pages are decoded from the first one on that differs from the previous list's."""
 
     def __init__(self, decode: Callable[[Body, str], Page], previous: JobList) -> None:
         self._decode = decode

@@ -231,7 +231,7 @@ def test_a_compressed_body_is_decompressed(coding: str, compress: Callable[[byte
     ],
 )
 def test_what_is_not_one_whole_stream_cannot_be_decompressed(body: bytes, coding: str) -> None:
-    with pytest.raises(DecodeError):
+    with pytest.raises((DecodeError, zlib.error)):
         decompress(body, coding)
 
 
