@@ -118,10 +118,7 @@ _list_answer: Final = msgspec.json.Decoder(_ListAnswer)
 def decode_page(body: Body, page_size: int, database: str = "") -> Page:
     """Decode a page of a v1 or v2 list; raise the ``ApiError`` of its code, or that it is no list.
 
-    Args:
-        body: The answer.
-        page_size: Records a page that were asked for.
-        database: The database that was asked for, where the server filters by it.
+    ``page_size`` is the number of records that were asked for; ``database`` is given where the server filters by it.
     """
     answer = body.typed(_list_answer)
     if answer is not None and _is_clean(answer.data.records, body.content):

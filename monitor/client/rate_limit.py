@@ -28,15 +28,9 @@ class RateLimiter:
         self._next: dict[tuple[str, str], float] = {}
 
     def reserve(self, key: tuple[str, str], rate: float, longest: float) -> float:
-        """Book the next slot of an API key and endpoint, and return the seconds to wait for it.
+        """Book the next slot of an API key and endpoint at a rate (1/s), and return the seconds to wait for it.
 
-        Args:
-            key: The API key and the endpoint.
-            rate: Requests a second.
-            longest: The longest wait that is acceptable, in seconds.
-
-        Raises:
-            ThrottledError: The wait would be longer; nothing is booked, ``retry_after`` is its length.
+        Raises ``ThrottledError``, and books nothing, where the wait would be longer than ``longest`` seconds.
         """
         with self._lock:
             now = self._clock()

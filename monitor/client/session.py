@@ -141,13 +141,8 @@ class Session:
     ) -> Result:
         """Send a request until it is answered or its error is not temporary; a POST only reads, and may be sent again.
 
-        Args:
-            endpoint: ``list`` or ``describe``: the name under which its rate is limited and counted.
-            method: GET or POST.
-            path: Path below the cluster's URL, and query.
-            parse: Returns the result of an answer's body, or raises an ``ApiError``.
-            body: JSON body.
-            database: Value of the header ``DB-Name``.
+        ``endpoint`` (``list`` or ``describe``) is the name under which its rate is limited and counted, ``database`` is
+        sent as ``DB-Name``, and ``parse`` returns the result of an answer or raises an ``ApiError``.
         """
         content = None if body is None else msgspec.json.encode(body)
         headers = self._headers | {"DB-Name": database.encode()} if database else self._headers
