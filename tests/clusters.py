@@ -26,6 +26,6 @@ def cluster(url: str, **changes: Any) -> Cluster:
 
 @contextmanager
 def connected(url: str, **changes: Any) -> Iterator[ImportApi]:
-    """Give the import API of such a cluster, on connections of its own."""
-    with closing(Network()) as network:
+    """Give the import API of such a cluster, on connections of its own; a failed request is sent again at once."""
+    with closing(Network(backoff=0.0)) as network:
         yield connect(cluster(url, **changes), network)

@@ -16,6 +16,7 @@ from monitor import client
 from monitor.cli.config_options import duration_option, load_config, select_clusters
 from monitor.cli.options import ConfigFile, fail, option
 from monitor.cli.output import printable, rough_duration
+from monitor.client.errors import BadRequestError, NotFoundError, UnauthorizedError
 from monitor.config import Cluster, format_duration
 from monitor.jobs import Job, JobList, JobState, eta_seconds, first_seen, follow
 from monitor.poller import policy
@@ -26,7 +27,7 @@ TIMED_OUT: Final = 124
 RETRY_LIMIT: Final = 60.0
 """Seconds until the next request after a failure, at most."""
 
-_PERMANENT_ERRORS: Final = (client.UnauthorizedError, client.BadRequestError, client.NotFoundError)
+_PERMANENT_ERRORS: Final = (UnauthorizedError, BadRequestError, NotFoundError)
 """Errors that do not pass by themselves: they end the command, unless the job has been seen before."""
 
 

@@ -8,13 +8,12 @@ from typing import Any, Final
 
 import requests
 
-from monitor.client.decoding import decode, envelope, refusal
+from monitor.client.decoding import Body, envelope, refusal
 from monitor.client.errors import ApiError
 from monitor.client.network_errors import NETWORK_ERRORS, translate_error
 from monitor.redaction import SecretMask
 
 _TIMEOUT: Final = 20.0
-_OK: Final = 200
 
 
 def list_import_jobs(
@@ -33,19 +32,8 @@ def list_import_jobs(
 ) -> requests.Response:
     """List one page of the import jobs of a cluster.
 
-    Args:
-        url: ``https://api.cloud.zilliz.com``, or the address of a self-hosted Milvus such as ``http://host:19530``.
-        collection_name: Only this collection's jobs (self-hosted Milvus).
-        db_name: The database; also sent as the header ``DB-Name``.
-        cluster_id: Id of the cluster (Zilliz Cloud).
-        project_id: Id of the project (Zilliz Cloud, on-demand), together with ``region_id``.
-        region_id: Id of the region.
-        api_key: An API key, or ``user:password``.
-        page_size: Jobs a page, 1 to 100.
-        current_page: The page, from 1.
-        verify: Whether to verify the server's certificate, or the path of the certificates to trust.
-        cert: Path of a client certificate, or the pair of its path and its key's.
-        **kwargs: What ``requests.post`` takes, ``timeout`` (20 s) among it.
+    The parameters are those of pymilvus: ``api_key`` is an API key or ``user:password``, pages are counted from 1, and
+    ``kwargs`` are what ``requests.post`` takes, ``timeout`` (20 s) among it.
 
     Returns:
         The response; its JSON has a ``code`` of success.
@@ -93,13 +81,15 @@ def _post(
     if db_name:
         headers["DB-Name"] = db_name
     seconds = timeout if isinstance(timeout, int | float) else _TIMEOUT
+    masking = SecretMask([api_key.strip()])
     try:
         response = requests.post(url + path, headers=headers, json=params, timeout=timeout, **kwargs)
-        if response.status_code != _OK:
-            raise refusal(response.status_code, response.headers, response.content, url, "v2")
-        envelope(decode(response.content, url))
+        body = Body(response.content, url, masking)
+        if response.status_code != requests.codes.ok:
+            raise refusal(response.status_code, response.headers, body, "v2")
+        envelope(body.json())
     except (ApiError, *NETWORK_ERRORS) as error:
         refused = error if isinstance(error, ApiError) else translate_error(error, url, seconds, seconds)
-        refused.hide(SecretMask([api_key.strip()]))
+        refused.hide(masking)
         raise refused from None
     return response

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from monitor.client import records
 from monitor.jobs import JobState, normalize_state
@@ -12,19 +13,8 @@ FILES: Final = 1000
 """Files of one job that are shown, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportFile:
-    """One file of an import job.
-
-    Attributes:
-        name: Its path, or several of them that belong together.
-        state: Normalised state; unknown where the answer does not say.
-        progress: 0 to 1, or None.
-        size: Bytes, or None.
-        imported_rows: Rows imported so far, or None.
-        total_rows: Rows in all, or None.
-        reason: The server's text on a failure; empty when there is none.
-    """
+class ImportFile(msgspec.Struct, frozen=True, gc=False):
+    """One file of an import job, or several that belong together; ``progress`` is a ratio, ``size`` is in bytes."""
 
     name: str
     state: JobState = JobState.UNKNOWN
@@ -35,31 +25,28 @@ class ImportFile:
     reason: str = ""
 
 
-def files_in(data: Any) -> tuple[ImportFile, ...]:
+def files_in(data: Mapping[str, Any]) -> tuple[ImportFile, ...]:
     """Return the files in the data of a describe, of whichever generation; none where it has none."""
-    if not isinstance(data, Mapping):
-        return ()
     details = data.get("details")
     if isinstance(details, list):
-        return tuple(_file(detail) for detail in details[:FILES] if isinstance(detail, Mapping))
-    infos = data.get("infos")
-    for info in infos if isinstance(infos, list) else ():
-        if isinstance(info, Mapping) and info.get("key") == "files":
-            return tuple(ImportFile(records.text(path)) for path in _paths(info.get("value"))[:FILES])
-    return ()
+        return tuple(_file(detail) for detail in details[:FILES] if isinstance(detail, dict))
+    paths = _paths(records.infos(data).get("files"))
+    return tuple(ImportFile(records.text(path)) for path in paths[:FILES])
 
 
-def _file(record: Mapping[str, Any]) -> ImportFile:
-    raw = record.get("fileName")
-    progress = records.percent(records.first(record, "progress", "readyPercentage"))
+def _file(detail: dict[str, Any]) -> ImportFile:
+    name = detail.get("fileName")
+    if isinstance(name, list):
+        name = ", ".join(part for part in name if isinstance(part, str))
+    progress = records.percent(records.first(detail, "progress", "readyPercentage"))
     return ImportFile(
-        name=records.text(", ".join(part for part in raw if isinstance(part, str)) if isinstance(raw, list) else raw),
-        state=normalize_state(records.state(record.get("state"))),
+        name=records.text(name),
+        state=normalize_state(records.state(detail.get("state"))),
         progress=None if progress is None else progress / 100,
-        size=records.rows(record.get("fileSize")),
-        imported_rows=records.rows(record.get("importedRows")),
-        total_rows=records.rows(record.get("totalRows")),
-        reason=records.reason(record),
+        size=records.rows(detail.get("fileSize")),
+        imported_rows=records.rows(detail.get("importedRows")),
+        total_rows=records.rows(detail.get("totalRows")),
+        reason=records.reason(detail),
     )
 
 
@@ -71,4 +58,4 @@ def _paths(value: Any) -> list[str]:
         listed = json.loads(value)
     except (ValueError, RecursionError):
         return [path.strip() for path in value.split(",") if path.strip()]
-    return [path for path in listed if isinstance(path, str)] if isinstance(listed, list) else [records.name(value)]
+    return [path for path in listed if isinstance(path, str)] if isinstance(listed, list) else [value]

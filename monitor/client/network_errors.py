@@ -1,6 +1,7 @@
 """Translates the many exceptions of requests and urllib3 to ours, with the cause in plain words."""
 
 import ssl
+import zlib
 from http.client import HTTPException, IncompleteRead
 from typing import Final
 
@@ -18,38 +19,34 @@ NETWORK_ERRORS: Final = (
     HTTPException,
     OSError,
     UnicodeError,
+    zlib.error,
 )
 """What a request raises when it fails."""
+
+_CONNECT_TIMEOUTS: Final = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
+_PROXY_ERRORS: Final = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
 
 
 def translate_error(error: BaseException, host: str, connect: float, total: float) -> ApiError:
     """Return the ``ApiError`` for one of ``NETWORK_ERRORS``; ``connect`` and ``total`` are the seconds there were."""
-    too_late = ApiTimeoutError(f"{host}: no complete answer within {total:g} s")
     cause = root(error)
-    not_http = isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | ConnectionError)
-    match error:
-        case urllib3.exceptions.NewConnectionError():  # urllib3 counts it as a timeout, too
-            plain: ApiError = ApiConnectionError(f"{host}: {_words(cause)}")
-        case requests.exceptions.ConnectTimeout() | urllib3.exceptions.ConnectTimeoutError():
-            plain = ApiTimeoutError(f"{host}: no connection within {connect:g} s")
-        case requests.exceptions.Timeout() | urllib3.exceptions.TimeoutError() | TimeoutError():
-            plain = too_late
-        case requests.exceptions.SSLError() | urllib3.exceptions.SSLError() | ssl.SSLError():
-            plain = TlsError(f"{host}: {_words(cause)}")
-        case urllib3.exceptions.DecodeError():
-            plain = BadResponseError(f"{host}: the answer cannot be decompressed: {_words(cause)}")
-        case _ if isinstance(cause, TimeoutError):
-            plain = too_late
-        case _ if isinstance(cause, AnswerTooLargeError):
-            plain = BadResponseError(f"{host}: {cause}")
-        case _ if not_http:
-            plain = BadResponseError(f"{host}: the answer is not HTTP: {_words(cause)}")
-        case requests.exceptions.ProxyError() | urllib3.exceptions.ProxyError():
-            plain = ApiConnectionError(f"{host} through the proxy: {_words(cause)}")
+    words = text(in_words(cause)) or type(cause).__name__
+    kind: type[ApiError] = BadResponseError
+    match cause:
+        case TimeoutError() | urllib3.exceptions.TimeoutError():
+            kind, words = ApiTimeoutError, f"no complete answer within {total:g} s"
+            if isinstance(error, _CONNECT_TIMEOUTS):
+                words = f"no connection within {connect:g} s"
+        case ssl.SSLError() | urllib3.exceptions.SSLError():
+            kind = TlsError
+        case urllib3.exceptions.DecodeError() | zlib.error():
+            words = f"the answer cannot be decompressed: {words}"
+        case AnswerTooLargeError():
+            pass
+        case HTTPException() if not isinstance(cause, IncompleteRead | ConnectionError):
+            words = f"the answer is not HTTP: {words}"
         case _:
-            plain = ApiConnectionError(f"{host}: {_words(cause)}")
-    return plain
-
-
-def _words(cause: BaseException) -> str:
-    return text(in_words(cause)) or type(cause).__name__
+            kind = ApiConnectionError
+            if isinstance(error, _PROXY_ERRORS):
+                host = f"{host} through the proxy"
+    return kind(f"{host}: {words}")

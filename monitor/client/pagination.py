@@ -1,106 +1,71 @@
-"""Reads the pages of a list; a body equal to that of the previous list is not decoded again."""
+"""The pages of a list: each is decoded in one typed call, or record by record where something does not fit."""
 
-import sys
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
+import msgspec
+from msgspec.structs import replace
+
+from monitor.client.decoding import Body, code_of, envelope
 from monitor.client.errors import BadResponseError
-from monitor.client.list_page import RECORD_LIMIT, Page, too_many_records
-from monitor.client.records import is_gone
+from monitor.client.records import BadRecordError, first, is_gone, record_from, text
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 
-PAGE_LIMIT: Final = 1000
-"""Pages of one list; a server that offers more is not believed."""
+RECORD_LIMIT: Final = 100_000
+"""Records of one list, good and bad: as many as its pages hold when they are full."""
 
 _FINALITY: Final = {JobState.COMPLETED: 1, JobState.FAILED: 2}
 
-Fetch = Callable[[str, int, Callable[[bytes], bool]], bool]
-"""Requests a page by its database and its number, from 1, and returns what the given function makes of the body."""
 
-Decode = Callable[[bytes, str], Page]
-"""Decodes the body of a page of a database; raises ``ApiError`` where it is none."""
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list: its jobs, what is wrong with its other records, and whether another page may follow."""
 
-
-def read_list(
-    fetch: Fetch,
-    decode: Decode,
-    previous: JobList,
-    databases: Iterable[str] = ("",),
-    hint: str = "check `api` and `url`",
-) -> JobList:
-    """Read a complete list, database by database and page by page.
-
-    ``count`` is no total, so the end is a page shorter than its size, an answer without paging fields (self-hosted
-    Milvus gives all at once), or a page with nothing new: jobs that arrive meanwhile shift the pages, and an id may
-    come twice. A page of bad records only is no end.
-
-    Args:
-        fetch: Requests a page.
-        decode: Decodes a page.
-        previous: The previous list; returned itself where every page is unchanged.
-        databases: The databases to list.
-        hint: What to do where no record can be read.
-
-    Raises:
-        ApiError: A page could not be had; ``BadResponseError`` where the list has no end, or no readable record.
-    """
-    reader = _ListReader(decode, previous)
-    for database in databases:
-        number = 1
-        while fetch(database, number, partial(reader.add, database)):
-            number += 1
-            if number > PAGE_LIMIT:
-                raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
-    return reader.result(hint)
+    records: Sequence[JobRecord] = ()
+    bad_records: Sequence[str] = ()
+    more: bool = False
 
 
-class _ListReader:
-    """A list while it is read: bodies that are unchanged so far, from the first changed one on records."""
+class ListReader:
+    """Puts a list together; its pages are decoded from the first one on that differs from the previous list's."""
 
-    def __init__(self, decode: Decode, previous: JobList) -> None:
+    def __init__(self, decode: Callable[[Body, str], Page], previous: JobList) -> None:
         self._decode = decode
         self._previous = previous
-        self._unchanged: list[tuple[bytes, str]] = []
-        self._hashes: list[int] = []
+        self._unchanged: list[tuple[Body, str]] = []
+        self._pages: dict[int, bool] = {}
         self._records: dict[str, JobRecord] = {}
         self._bad_records: list[str] = []
         self._repeated_ids: dict[str, None] = {}
         self._size = self._gone = 0
 
-    def add(self, database: str, body: bytes) -> bool:
-        """Add a page and return whether another one follows; the hash of a page includes that."""
-        place, known = len(self._hashes), self._previous.page_hashes
-        if place == len(self._unchanged) and place < len(known):
-            for more in (False, True):
-                if hash((database, more, body)) == known[place]:
-                    self._unchanged.append((body, database))
-                    self._hashes.append(known[place])
-                    return more
-        page = self._decode(body, database)
-        self._decode_unchanged()
-        more = self._merge(page) and page.more
-        self._hashes.append(hash((database, more, body)))
+    def add(self, database: str, number: int, body: Body) -> bool:
+        """Add a page and return whether another one follows: never after one with nothing new, whatever it says."""
+        page_hash = hash((database, number, body.content))
+        all_unchanged = len(self._unchanged) == len(self._pages)
+        more = self._previous.pages.get(page_hash) if all_unchanged else None
+        if more is not None:
+            self._unchanged.append((body, database))
+        else:
+            page = self._decode(body, database)
+            self._decode_unchanged()
+            more = self._merge(page) and page.more
+        self._pages[page_hash] = more
         return more
 
     def result(self, hint: str) -> JobList:
-        """Return the list."""
-        if self._unchanged and len(self._unchanged) == len(self._previous.page_hashes):
+        """Return the list; raise ``BadResponseError`` with a hint what to do where no record of it can be read."""
+        if self._pages == self._previous.pages:
             return self._previous
         self._decode_unchanged()
         if self._bad_records and not self._records and not self._gone:
-            count, first = len(self._bad_records), self._bad_records[0]
-            raise BadResponseError(f"none of the {count} records of the list can be read ({first}): {hint}")
-        return JobList(
-            records=self._records,
-            page_hashes=tuple(self._hashes),
-            bad_records=tuple(self._bad_records),
-            repeated_ids=tuple(self._repeated_ids),
-        )
+            count, example = len(self._bad_records), self._bad_records[0]
+            raise BadResponseError(f"none of the {count} records of the list can be read ({example}): {hint}")
+        return JobList(self._records, self._pages, tuple(self._bad_records), tuple(self._repeated_ids))
 
     def _decode_unchanged(self) -> None:
-        while self._unchanged:
-            self._merge(self._decode(*self._unchanged.pop(0)))
+        for body, database in self._unchanged:
+            self._merge(self._decode(body, database))
+        self._unchanged.clear()
 
     def _merge(self, page: Page) -> bool:
         """Add the records of a page and return whether there is anything new among them.
@@ -109,8 +74,7 @@ class _ListReader:
         pages they are usual, where jobs arrive meanwhile or every database lists all jobs.
         """
         self._size += len(page.records) + len(page.bad_records)
-        if self._size > RECORD_LIMIT:
-            raise too_many_records()
+        _check_size(self._size)
         before = len(self._records) + self._gone
         ids: set[str] = set()
         for record in page.records:
@@ -121,12 +85,88 @@ class _ListReader:
             if job_id in ids:
                 self._repeated_ids[job_id] = None
             ids.add(job_id)
-            known = self._records.setdefault(job_id, record)
-            if known is not record and _finality(record) > _finality(known):
+            best = self._records.setdefault(job_id, record)
+            if best is not record and _finality(record) > _finality(best):
                 self._records[job_id] = record
-        self._bad_records += map(sys.intern, page.bad_records)
+        self._bad_records += page.bad_records
         return bool(page.bad_records) or len(self._records) + self._gone > before
 
 
 def _finality(record: JobRecord) -> int:
     return _FINALITY.get(normalize_state(record.state), 0)
+
+
+def _check_size(records: int) -> None:
+    if records > RECORD_LIMIT:
+        raise BadResponseError(f"the list has more than {RECORD_LIMIT} records")
+
+
+class _Data(msgspec.Struct, gc=False, rename="camel"):
+    records: list[JobRecord]
+    page_size: int | str | None = None
+    current_page: int | str | None = None
+
+
+class _ListAnswer(msgspec.Struct, gc=False):
+    code: Literal[0, 200]
+    data: _Data
+
+
+_list_answer: Final = msgspec.json.Decoder(_ListAnswer)
+
+
+def decode_page(body: Body, page_size: int, database: str = "") -> Page:
+    """Decode a page of a v1 or v2 list; raise the ``ApiError`` of its code, or that it is no list.
+
+    ``page_size`` is the number of records that were asked for; ``database`` is given where the server filters by it.
+    """
+    answer = body.typed(_list_answer)
+    if answer is not None and _is_clean(answer.data.records, body.content):
+        records = [
+            replace(record, reason=text(record.reason), database=database or record.database)
+            if record.reason or database
+            else record
+            for record in answer.data.records
+        ]
+        data = answer.data
+        return Page(records, more=_is_full(records, page_size, data.page_size, data.current_page))
+    payload = envelope(body.json())
+    fields = payload if isinstance(payload, dict) else {"records": payload}
+    listed = first(fields, "records", "tasks")
+    if not isinstance(listed, list | None):
+        raise BadResponseError("the answer has a code of success, but no list of jobs in its data")
+    listed = listed or []
+    more = _is_full(listed, page_size, fields.get("pageSize"), fields.get("currentPage"))
+    return page_of(listed, lambda record: record_from(record, database), more=more)
+
+
+def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bool = False) -> Page:
+    """Return a page, read record by record; one that cannot be read costs only itself."""
+    _check_size(len(listed))
+    records: list[JobRecord] = []
+    bad_records: list[str] = []
+    for record in listed:
+        try:
+            records.append(read(record))
+        except BadRecordError as error:
+            bad_records.append(str(error))
+    return Page(records, bad_records, more)
+
+
+def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
+    """Say whether typed records are what they would be record by record, but for their reasons."""
+    if b'"errorMessage"' in content or any(" " in record.job_id for record in records):
+        return False
+    is_printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
+    return is_printable or all(_names(record).isprintable() for record in records)
+
+
+def _names(record: JobRecord) -> str:
+    times = record.create_time + record.complete_time
+    return record.job_id + record.state + record.collection + record.database + times
+
+
+def _is_full(records: Sequence[Any], asked: int, page_size: Any, current_page: Any) -> bool:
+    """Say whether another page may follow: a server may give fewer records a page than it was asked for."""
+    is_paged = page_size is not None or current_page is not None
+    return is_paged and len(records) >= min(code_of(page_size) or asked, asked)

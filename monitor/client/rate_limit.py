@@ -8,7 +8,7 @@ from typing import Final
 from monitor.client.errors import ThrottledError
 
 CREDIT: Final = 0.5
-"""Seconds' worth of requests that may be sent at once after a pause; Zilliz Cloud allows about twice our rate."""
+"""Seconds' worth of requests that a pause earns, to be sent at once; Zilliz Cloud allows about twice our rate."""
 
 KEYS_LIMIT: Final = 40_000
 """API keys and endpoints remembered: two endpoints of 20,000 keys. Beyond it, those that owe no wait are forgotten."""
@@ -18,8 +18,7 @@ class RateLimiter:
     """Reserves a time slot for each request, first come, first served.
 
     The slot is booked before anybody waits (the generic cell rate algorithm), so a request that would have to wait for
-    too long is refused at once instead of blocking a thread. A pause earns ``CREDIT`` seconds' worth of requests at
-    once, so no second sees more than one and a half times the rate.
+    too long is refused at once instead of blocking a thread. No second sees more than 1 + ``CREDIT`` times the rate.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, keys_limit: int = KEYS_LIMIT) -> None:
@@ -29,15 +28,9 @@ class RateLimiter:
         self._next: dict[tuple[str, str], float] = {}
 
     def reserve(self, key: tuple[str, str], rate: float, longest: float) -> float:
-        """Book the next slot and return the seconds to wait for it, 0 where it is now.
+        """Book the next slot of an API key and endpoint at a rate (1/s), and return the seconds to wait for it.
 
-        Args:
-            key: The API key and the endpoint.
-            rate: Requests a second.
-            longest: The longest wait that is acceptable, in seconds.
-
-        Raises:
-            ThrottledError: The wait would be longer; nothing is booked, ``retry_after`` is its length.
+        Raises ``ThrottledError``, and books nothing, where the wait would be longer than ``longest`` seconds.
         """
         with self._lock:
             now = self._clock()

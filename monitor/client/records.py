@@ -1,19 +1,16 @@
 """From one record of an answer to a `JobRecord`, in every spelling that servers are known to use."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
-from monitor.client import lenient_json
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
-_ROWS_LIMIT: Final = 2**63
+_NUMBER_LIMIT: Final = 2**63
+_KINDS: Final = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction", int: "a number"}
 
 
 class BadRecordError(ValueError):
@@ -21,11 +18,11 @@ class BadRecordError(ValueError):
 
 
 def record_from(given: Any, database: str = "") -> JobRecord:
-    """Return one record of a list or a describe, decoded or as a ``msgspec.Raw``; ``BadRecordError`` if it is no job.
+    """Return one record of a v1 or v2 answer; raise ``BadRecordError`` where it is no object with a usable id.
 
     ``database`` is the one that was asked for, where the server filters by it.
     """
-    record = decoded_record(given)
+    record = checked_object(given)
     return JobRecord(
         job_id=id_from(raw_id(record)),
         state=state(record.get("state")),
@@ -40,16 +37,18 @@ def record_from(given: Any, database: str = "") -> JobRecord:
     )
 
 
-def decoded_record(given: Any) -> dict[str, Any]:
-    """Return a record as an object; raise ``BadRecordError`` where it is none."""
-    if isinstance(given, msgspec.Raw):
-        try:
-            given = lenient_json.parse(given)
-        except (ValueError, RecursionError):
-            raise BadRecordError("a record is JSON that cannot be read: a number too long, or too deep") from None
+def checked_object(given: Any) -> dict[str, Any]:
+    """Return a record that is an object; raise ``BadRecordError`` for any other."""
     if not isinstance(given, dict):
         raise BadRecordError(f"a record is {_kind(given)} instead of an object")
     return given
+
+
+def infos(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by key of a task of Milvus 2.3, which has them as a list of pairs."""
+    pairs = task.get("infos")
+    objects = (pair for pair in (pairs if isinstance(pairs, list) else ()) if isinstance(pair, dict))
+    return {str(pair.get("key")): pair.get("value") for pair in objects}
 
 
 def says_gone(message: str, job_id: str) -> bool:
@@ -69,7 +68,7 @@ def first(record: Mapping[str, Any], *keys: str) -> Any:
 
 
 def raw_id(record: Mapping[str, Any]) -> Any:
-    """Return the id of a record as it stands there, under whichever of its names, or None."""
+    """Return the id of a record, under whichever of its names, or None."""
     return first(record, "jobId", "jobID", "taskID", "id")
 
 
@@ -77,7 +76,7 @@ def id_from(value: Any) -> str:
     """Return a job's id as text; ``BadRecordError`` where it is missing, of a wrong type, too long or not printable."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRecordError(f"a record's job id is {_kind(value)}")
-    job_id = value.strip() if isinstance(value, str) else _digits(value)
+    job_id = str(value).strip()
     if not job_id or len(job_id) > ID_LIMIT:
         raise BadRecordError(f"a record's job id has {len(job_id)} characters instead of 1 to {ID_LIMIT}")
     if not job_id.isprintable():
@@ -87,10 +86,8 @@ def id_from(value: Any) -> str:
 
 def state(value: Any) -> str:
     """Return the server's word for a state; a number as text, and of anything else what it is."""
-    if isinstance(value, str):
-        return name(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return _digits(value)
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return name(str(value))
     return "" if value is None else _kind(value)
 
 
@@ -106,7 +103,7 @@ def percent(value: Any) -> float | None:
 def rows(value: Any) -> int | None:
     """Return a number of rows, or None where the value is none."""
     number = _number(value)
-    return int(number) if number is not None and 0 <= number < _ROWS_LIMIT else None
+    return int(number) if number is not None and 0 <= number < _NUMBER_LIMIT else None
 
 
 def time_text(value: Any) -> str:
@@ -138,18 +135,11 @@ def _clean(value: Any, limit: int, bad: re.Pattern[str]) -> str:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if abs(value) < _ROWS_LIMIT and math.isfinite(value) else None
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value.replace("%", ""))
-    return None
-
-
-def _digits(value: int) -> str:
-    """Return an integer as text; of one too long for an id as many digits as show that (4,300 are an error)."""
-    return str(value) if abs(value) < 10**ID_LIMIT else "9" * (ID_LIMIT + 1)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < _NUMBER_LIMIT else None
 
 
 def _kind(value: Any) -> str:
-    names: Mapping[type, str] = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction"}
-    return "missing" if value is None else names.get(type(value), "a number" if isinstance(value, int) else "text")
+    return "missing" if value is None else _KINDS.get(type(value), "text")

@@ -8,9 +8,11 @@ with a deadline. Whatever its head says, no answer is larger on the wire than `B
 import io
 import re
 import socket
+import ssl
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Final
 
@@ -33,10 +35,7 @@ _READ_SIZE: Final = 2**15
 _CHUNK_LINE_LIMIT: Final = 4096
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
-_SWITCHING_PROTOCOLS: Final = 101
 _INTERIM: Final = range(100, 200)
-_WITHOUT_BODY: Final = (204, 304)
-_HTTP_1_1: Final = 11
 
 
 class AnswerTooLargeError(HTTPException):
@@ -57,9 +56,9 @@ class _DeadlineReader(io.RawIOBase):
         self._deadline = deadline
         self._received = 0
 
-    def makefile(self, _mode: str) -> "_AnswerFile":
+    def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the answer as a file: all that an HTTP response wants of a socket."""
-        return _AnswerFile(self, _READ_SIZE)
+        return io.BufferedReader(self, _READ_SIZE)
 
     def readable(self) -> bool:
         return True
@@ -79,26 +78,8 @@ class _DeadlineReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
+        self._raw.close()
         super().close()
-
-
-class _AnswerFile(io.BufferedReader):
-    """One answer, buffered. Where bytes are left at its end, its socket is shut down: no answer may begin with them."""
-
-    raw: _DeadlineReader
-    reusable = True
-
-    def close(self) -> None:
-        if not self.closed and not (self.reusable and self._is_at_end()):
-            with suppress(OSError):  # closed by the server already
-                self.raw.sock.shutdown(socket.SHUT_RDWR)
-        super().close()
-
-    def _is_at_end(self) -> bool:
-        pending = getattr(self.raw.sock, "pending", None)  # what TLS has decrypted and nobody has read
-        return self.tell() == self.raw.tell() and not (pending and pending())
 
 
 class _BoundedResponse(HTTPResponse):
@@ -107,13 +88,14 @@ class _BoundedResponse(HTTPResponse):
     fp: Any
 
     def __init__(self, deadline: float, sock: socket.socket, **kwargs: Any) -> None:
-        super().__init__(_DeadlineReader(sock, deadline), **kwargs)  # type: ignore[arg-type]
+        self._reader = _DeadlineReader(sock, deadline)
+        super().__init__(self._reader, **kwargs)  # type: ignore[arg-type]
 
     def begin(self) -> None:
         """Read the head; skip interim answers, and close the connection afterwards unless the body's end is certain."""
         for _ in range(INTERIM_LIMIT + 1):
             super().begin()
-            if self.status not in _INTERIM or self.status == _SWITCHING_PROTOCOLS:
+            if self.status not in _INTERIM or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 break
             self.headers = None  # type: ignore[assignment]  # makes the next head be read
         if self.status in _INTERIM:
@@ -123,48 +105,56 @@ class _BoundedResponse(HTTPResponse):
         if codings and not self.chunked:
             raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)[:100]!r}")
         counted = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]) and not codings
-        is_certain = counted or (len(codings) == 1 and not lengths) or self.status in _WITHOUT_BODY
-        if self.version != _HTTP_1_1 or not is_certain:
+        without_body = self.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+        if not (counted or without_body or (len(codings) == 1 and not lengths)):
             self.will_close = True
         if self.length is not None and self.length > BODY_LIMIT:
             raise AnswerTooLargeError
-        self.fp.raw.part, self.fp.raw.limit = "answer", self.fp.raw.limit + 2 * BODY_LIMIT
+        self._reader.part, self._reader.limit = "answer", HEAD_LIMIT + 2 * BODY_LIMIT
 
-    def read(self, amt: int | None = None) -> bytes:
-        """Return the whole body."""
-        if self.fp is None or not self.chunked:
-            body = super().read(BODY_LIMIT + 1 if self.fp is not None and self.length is None else amt)
-            if len(body) > BODY_LIMIT:
-                raise AnswerTooLargeError
-            return body
+    def read(self, _amt: int | None = None) -> bytes:
+        """Return the whole body; where bytes are left behind it, the connection ends: no answer may begin with them."""
+        if self.fp is None:
+            return b""
+        has_trailers = False
+        if self.chunked:
+            body = self._read_chunks()
+            has_trailers = self.fp.readline(3) != b"\r\n"
+        else:
+            body = self.fp.read(BODY_LIMIT + 1 if self.length is None else self.length)
+            if len(body) < (self.length or 0):
+                raise IncompleteRead(body, (self.length or 0) - len(body))
+        if len(body) > BODY_LIMIT:
+            raise AnswerTooLargeError
+        sock = self._reader.sock
+        is_decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending()
+        if has_trailers or is_decrypted or self.fp.tell() < self._reader.tell():
+            with suppress(OSError):  # closed by the server already
+                sock.shutdown(socket.SHUT_RDWR)
+        self.close()
+        return body
+
+    def _read_chunks(self) -> bytes:
         chunks = bytearray()
         for _ in range(CHUNKS_LIMIT):
-            size = self._next_chunk_size()
+            line = self.fp.readline(_CHUNK_LINE_LIMIT)
+            match = _CHUNK_SIZE.fullmatch(line)
+            if match is None:
+                if not line.endswith(b"\n") and len(line) < _CHUNK_LINE_LIMIT:
+                    raise IncompleteRead(b"")
+                raise HTTPException(f"a chunk's size is {line[:20]!r}")
+            size = int(match[1], 16)
             if size == 0:
-                break
+                return bytes(chunks)
             if len(chunks) + size > BODY_LIMIT:
                 raise AnswerTooLargeError
-            chunk = self.fp.read(size)
-            chunks += chunk
-            if len(chunk) < size:
-                raise IncompleteRead(b"", size - len(chunk))
-            if self.fp.read(2) != b"\r\n":
+            chunk = self.fp.read(size + len(b"\r\n"))
+            if len(chunk) < size + len(b"\r\n"):
+                raise IncompleteRead(b"", size + len(b"\r\n") - len(chunk))
+            if not chunk.endswith(b"\r\n"):
                 raise HTTPException("a chunk is longer than its size")
-        else:
-            raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
-        if self.fp.readline(3) != b"\r\n":
-            self.fp.reusable = False  # trailers: nobody reads them
-        self.close()
-        return bytes(chunks)
-
-    def _next_chunk_size(self) -> int:
-        line = self.fp.readline(_CHUNK_LINE_LIMIT)
-        match = _CHUNK_SIZE.fullmatch(line)
-        if match is None:
-            if not line.endswith(b"\n") and len(line) < _CHUNK_LINE_LIMIT:
-                raise IncompleteRead(b"")
-            raise HTTPException(f"a chunk's size is {line[:20]!r}")
-        return int(match[1], 16)
+            chunks += memoryview(chunk)[:size]
+        raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
 
 
 class _DeadlineConnection(HTTPConnection):

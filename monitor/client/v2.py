@@ -5,125 +5,100 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from monitor.client.decoding import envelope
+from monitor.client.decoding import Body, envelope
 from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
-from monitor.client.import_files import ImportFile, files_in
-from monitor.client.list_page import Page, decode_page
-from monitor.client.pagination import read_list
-from monitor.client.records import BadRecordError, is_gone, raw_id, reason, record_from, says_gone, text
+from monitor.client.import_api import ImportApi
+from monitor.client.pagination import Page, decode_page
+from monitor.client.records import BadRecordError, is_gone, percent, raw_id, reason, record_from, says_gone, text
 from monitor.client.session import Session
 from monitor.config import Cluster
-from monitor.jobs import JobList, JobRecord
+from monitor.jobs import JobRecord
 
-_LIST: Final = "/v2/vectordb/jobs/import/list"
-_DESCRIBE: Final = tuple(f"/v2/vectordb/jobs/import/{name}" for name in ("describe", "getProgress", "get_progress"))
+_IMPORT: Final = "/v2/vectordb/jobs/import"
+_DESCRIBE: Final = ["describe", "getProgress", "get_progress"]
 _ZILLIZ_GONE: Final = 96026
 _REASONS: Final = 5
 """Reasons of files that make the reason of a job without one."""
 
 
-class V2Api:
-    """The import jobs of one cluster behind the v2 API."""
+class V2Api(ImportApi):
+    """The import jobs of one cluster behind the v2 API.
+
+    Zilliz Cloud lists one database. Self-hosted Milvus lists all, whatever is asked for, and no record says its
+    database; there only the right to read depends on the ``DB-Name`` header.
+    """
 
     def __init__(self, cluster: Cluster, session: Session) -> None:
-        self.session = session
-        self._page_size = cluster.page_size
+        super().__init__(cluster, session)
         self._databases = cluster.databases or ("",)
-        self._describe_paths = _DESCRIBE
         ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
         self._ids = {field: value for field, value in ids.items() if value}
+        self._spellings = _DESCRIBE
 
-    def list_jobs(self, previous: JobList) -> JobList:
-        """Return every job; see ``ImportApi``.
-
-        Zilliz Cloud lists one database. Self-hosted Milvus lists all, whatever is asked for, and no record says its
-        database; there only the right to read depends on the ``DB-Name`` header.
-        """
-        return read_list(self._fetch, self._decode, previous, self._databases)
-
-    def describe(self, job_id: str) -> JobRecord:
-        """Return one job; see ``ImportApi``. It is gone where no database has it."""
-        return self._describe(job_id)[0]
-
-    def import_files(self, job_id: str) -> tuple[ImportFile, ...]:
-        """Return the files of a job; see ``ImportApi``."""
-        return files_in(self._describe(job_id)[1])
-
-    def _fetch(self, database: str, number: int, parse: Callable[[bytes], bool]) -> bool:
-        body = self._ids | {"pageSize": self._page_size, "currentPage": number}
+    def _fetch(self, database: str, number: int, parse: Callable[[Body], bool]) -> bool:
+        body = self._ids | {"pageSize": self._cluster.page_size, "currentPage": number}
         if database:
             body["dbName"] = database
-        return self.session.call("list", "POST", _LIST, body=body, headers=_header(database), parse=parse)
+        return self.session.call("list", "POST", f"{_IMPORT}/list", parse, body=body, database=database)
 
-    def _decode(self, content: bytes, database: str) -> Page:
-        return decode_page(self.session, self._page_size, content, database if self._ids else "")
+    def _decode(self, body: Body, database: str) -> Page:
+        return decode_page(body, self._cluster.page_size, self._filtered_by(database))
 
-    def _describe(self, job_id: str) -> tuple[JobRecord, Any]:
+    def _describe(self, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
+        """Describe a job in the first database that has it: it is gone where none has."""
         refusals: list[ApiError] = []
         for database in self._databases:
             try:
-                return described(self._describe_in(database, job_id), job_id, database if self._ids else "")
+                return self._describe_in(database, job_id)
             except (UnauthorizedError, JobGoneError) as error:
                 refusals.append(error)
-        raise next((error for error in refusals if not isinstance(error, JobGoneError)), refusals[0])
+        raise min(refusals, key=lambda error: isinstance(error, JobGoneError))
 
-    def _describe_in(self, database: str, job_id: str) -> Any:
-        """Describe a job by the first spelling of the path that the server has.
-
-        The one that was answered comes first the next time; the others stay, for a gateway may say 404 for a moment,
-        and servers are upgraded.
-        """
+    def _describe_in(self, database: str, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
+        """Describe a job by the first spelling of the path that the server has, which comes first the next time."""
         body = self._ids | {"jobId": job_id}
-        for path in self._describe_paths:
+        for spelling in self._spellings:
             try:
-                data = self.session.call(
+                job = self.session.call(
                     "describe",
                     "POST",
-                    path,
+                    f"{_IMPORT}/{spelling}",
+                    lambda answer: described(answer.json(), job_id, self._filtered_by(database)),
                     body=body,
-                    headers=_header(database),
-                    parse=lambda content: describe_data(self.session.decode(content), job_id),
+                    database=database,
                 )
-            except ApiMissingError:
-                if path == self._describe_paths[-1]:
-                    raise
+            except ApiMissingError as error:
+                missing = error
             else:
-                self._describe_paths = (path, *(other for other in _DESCRIBE if other != path))
-                return data
-        raise AssertionError("there is always a path to ask")
+                self._spellings = sorted(_DESCRIBE, key=lambda other: other != spelling)  # servers are upgraded
+                return job
+        raise missing
+
+    def _filtered_by(self, database: str) -> str:
+        return database if self._ids else ""
 
 
-def describe_data(payload: Any, job_id: str) -> Any:
-    """Return the ``data`` of a v1 or v2 describe.
+def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord, dict[str, Any]]:
+    """Return the job in a v1 or v2 describe, and its data. Its files' reasons stand in for a reason of its own.
 
     Raises:
-        JobGoneError: The server says that this job does not exist: in Milvus' sentence with its id, or by Zilliz
-            Cloud's code 96026. Other things that do not exist (a bucket, another job) are no verdict.
-        ApiError: By its code.
+        JobGoneError: The server says that this job does not exist: in Milvus' sentence with its id, also as the reason
+            of a failure, or by Zilliz Cloud's code 96026. Other things that do not exist (a bucket) are no verdict.
+        ApiError: By the code of the answer; ``BadResponseError`` where it is no job, or another one.
     """
     try:
-        return envelope(payload)
+        data = envelope(payload)
     except ApiError as error:
         if error.code == _ZILLIZ_GONE or says_gone(str(error), job_id):
             raise JobGoneError(str(error), code=error.code) from None
         raise
-
-
-def described(data: Any, job_id: str, database: str = "") -> tuple[JobRecord, Any]:
-    """Return the job in a describe's data, and the job's own part of the data.
-
-    Where the job has no reason, it is made of those of its files.
-
-    Raises:
-        JobGoneError: The job's failure is that it does not exist.
-        BadResponseError: The data is no job, or another one.
-    """
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
         raise BadResponseError("the answer to describe has a code of success, but no job in its data")
+    data = with_progress(data if raw_id(data) is not None else data | {"jobId": job_id})
     try:
-        record = record_from(data if raw_id(data) is not None else data | {"jobId": job_id}, database)
+        record = record_from(data, database)
     except BadRecordError:
         raise BadResponseError("the answer to describe is no job") from None
     if record.job_id != job_id:
@@ -137,5 +112,15 @@ def described(data: Any, job_id: str, database: str = "") -> tuple[JobRecord, An
     return record, data
 
 
-def _header(database: str) -> dict[str, str]:
-    return {"DB-Name": database} if database else {}
+def with_progress(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of a v1 describe with ``progress``, as v2 has it.
+
+    ``readyPercentage`` is documented as a percentage, and is 1 in the documented answer about a job that has ended:
+    what is below 1 is a ratio, and 1 is all of it once there is a ``completeTime``, else it says nothing.
+    """
+    ready = percent(data.get("readyPercentage"))
+    if ready is None or percent(data.get("progress")) is not None:
+        return data
+    if ready > 1:
+        return data | {"progress": ready}
+    return data | {"progress": ready * 100} if ready < 1 or data.get("completeTime") else data

@@ -5,7 +5,7 @@ that can never be part of a cycle. Times are seconds since the epoch (UTC), prog
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -83,8 +83,12 @@ CollectionKey = tuple[str, str]
 """A database and a collection in it."""
 
 
-class JobRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One job as one answer of the server describes it, in the server's own words.
+_Name = Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)]
+_Rows = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # exact as a float, in which other notations are read
+
+
+class JobRecord(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One job as one answer of the server describes it, in the server's own words; as JSON, a record of the v2 API.
 
     Records of the same job are compared with ``==`` to see whether anything has changed.
 
@@ -101,16 +105,16 @@ class JobRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         complete_time: When the job ended, as the server writes it; empty when absent.
     """
 
-    job_id: str
-    state: str = ""
-    collection: str = ""
-    progress: float | None = None
-    reason: str = ""
-    database: str = ""
-    imported_rows: int | None = None
-    total_rows: int | None = None
-    create_time: str = ""
-    complete_time: str = ""
+    job_id: Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LIMIT)]
+    state: _Name = ""
+    collection: _Name = msgspec.field(default="", name="collectionName")
+    progress: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_LIMIT)] = ""
+    database: _Name = msgspec.field(default="", name="dbName")
+    imported_rows: _Rows | None = None
+    total_rows: _Rows | None = None
+    create_time: _Name = ""
+    complete_time: _Name = ""
 
 
 class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

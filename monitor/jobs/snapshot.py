@@ -16,13 +16,14 @@ class JobList(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         records: The records by job id, in the order of the list.
-        page_hashes: A hash of each page's body, by which the client sees that the next list says the same.
+        pages: A hash of each page, by which the client sees that the next list is the same, and whether another page
+            follows.
         bad_records: What is wrong with the records that were skipped, one text each.
         repeated_ids: Ids of which the list had several records; the most final one counts.
     """
 
     records: Mapping[str, JobRecord] = msgspec.field(default_factory=dict)
-    page_hashes: tuple[int, ...] = ()
+    pages: Mapping[int, bool] = msgspec.field(default_factory=dict)
     bad_records: tuple[str, ...] = ()
     repeated_ids: tuple[str, ...] = ()
 

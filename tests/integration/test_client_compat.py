@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from monitor import get_import_progress, list_import_jobs
-from monitor.client import ApiError, ApiTimeoutError, ErrorKind
+from monitor.client import ApiError, ErrorKind
+from monitor.client.errors import ApiTimeoutError
 from tests.integration.test_simulator_peers import PYMILVUS
 from tests.recorder import Answer, Recorded, Recorder
 from tests.venvs import environment

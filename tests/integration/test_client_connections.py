@@ -11,16 +11,8 @@ import pytest
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-from monitor.client import (
-    ApiConnectionError,
-    ApiError,
-    ErrorKind,
-    Network,
-    StoppedError,
-    ThrottledError,
-    Usage,
-    connect,
-)
+from monitor.client import ApiError, ErrorKind, Network, StoppedError, Usage, connect
+from monitor.client.errors import ApiConnectionError, ThrottledError
 from monitor.client.transport import bound_answers
 from monitor.jobs import JobList
 from tests.clusters import cluster, connected

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.client import ImportFile, JobGoneError, Network, ThrottledError, Usage, connect
+from monitor.client import ImportFile, JobGoneError, Network, Usage, connect
+from monitor.client.errors import ThrottledError
 from monitor.client.import_files import FILES, files_in
 from monitor.jobs import JobState
 from monitor.simulator import Life, SimulatorServer, World
@@ -58,8 +59,6 @@ def test_the_documented_answer_is_read_whole():
 @pytest.mark.parametrize(
     ("data", "names"),
     [
-        (None, []),
-        ([], []),
         ({}, []),
         ({"details": "none"}, []),
         ({"details": [None, 1, {}, {"fileName": ["a", 2, "b"]}, {"fileName": "c\x00"}]}, ["", "a, b", "c\ufffd"]),

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from monitor.client import ApiError, ErrorKind, JobGoneError, NotFoundError, UnauthorizedError
+from monitor.client import ApiError, ErrorKind, JobGoneError
+from monitor.client.errors import NotFoundError, UnauthorizedError
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 from monitor.jobs.tracking import merge
 from monitor.simulator import Generation, Life, SimulatedCluster, SimulatorServer, State, Trouble, World

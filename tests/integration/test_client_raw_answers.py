@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from monitor.client import ApiError, ApiTimeoutError, BadResponseError, ImportApi, Network, connect
+from monitor.client import ApiError, ImportApi, Network, connect
+from monitor.client.errors import ApiTimeoutError, BadResponseError
 from monitor.client.transport import BODY_LIMIT, INTERIM_LIMIT
 from monitor.jobs import JobList
 from tests.clusters import cluster, connected
@@ -164,7 +165,6 @@ READ: Final = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-@pytest.mark.usefixtures("no_backoff")
 def test_a_connection_is_used_again_only_after_an_answer_that_has_surely_ended(name: str) -> None:
     answer = Answer(raw=ANSWERS[name].on_the_wire())  # the server itself leaves the connection open
 

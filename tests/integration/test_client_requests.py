@@ -6,15 +6,8 @@ from typing import Any
 
 import pytest
 
-from monitor.client import (
-    ApiError,
-    ApiMissingError,
-    BadResponseError,
-    ErrorKind,
-    JobGoneError,
-    NotFoundError,
-    UnauthorizedError,
-)
+from monitor.client import ApiError, ErrorKind, JobGoneError
+from monitor.client.errors import ApiMissingError, BadResponseError, NotFoundError, UnauthorizedError
 from monitor.jobs import JobList, JobState, normalize_state
 from tests.clusters import connected
 from tests.recorder import Answer, Recorder
@@ -208,7 +201,6 @@ def test_every_recorded_list_is_understood(name: str, changes: dict[str, Any], s
     ],
     ids=["v2", "milvus-2.3"],
 )
-@pytest.mark.usefixtures("no_backoff")
 def test_an_error_code_is_the_kind_the_table_says(code: int, kind: ErrorKind, changes: Any, body: Any) -> None:
     with Recorder(body(code)) as server, connected(server.url, **changes) as api, pytest.raises(ApiError) as caught:
         api.list_jobs(JobList())
@@ -387,7 +379,6 @@ def test_what_speaks_no_http_is_a_bad_response_and_asked_once() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".example"])
-@pytest.mark.usefixtures("no_backoff")
 def test_a_host_that_does_not_exist_is_a_connection_that_fails(host: str) -> None:
     with connected(f"http://{host}:19530", timeout=2.0) as api, pytest.raises(ApiError) as caught:
         api.list_jobs(JobList())

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from monitor.client import ApiError, ErrorKind, Network, TlsError, connect
+from monitor.client import ApiError, ErrorKind, Network, connect
+from monitor.client.errors import TlsError
 from monitor.config import Tls
 from monitor.jobs import JobList
 from monitor.simulator import SimulatorServer, World

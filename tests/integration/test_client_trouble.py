@@ -15,16 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from monitor.client import (
-    ApiError,
-    BadResponseError,
-    ErrorKind,
-    ImportApi,
-    Network,
-    ThrottledError,
-    connect,
-)
-from monitor.client.pagination import PAGE_LIMIT
+from monitor.client import ApiError, ErrorKind, ImportApi, Network, connect
+from monitor.client.errors import BadResponseError, ThrottledError
+from monitor.client.import_api import PAGE_LIMIT
 from monitor.client.session import ATTEMPTS, POLL_BYTES, RETRY_AFTER_LIMIT
 from monitor.client.transport import BODY_LIMIT
 from monitor.jobs import JobList
@@ -191,7 +184,6 @@ def test_a_flood_of_interim_answers_ends_with_the_limit_of_a_head() -> None:
         api.list_jobs(JobList())
 
 
-@pytest.mark.usefixtures("no_backoff")
 def test_a_host_that_takes_no_connection_ends_with_the_time_for_connecting() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
         for _ in range(4):
@@ -241,7 +233,7 @@ def test_a_whole_poll_is_bounded_however_often_its_pages_answer(simulated: Simul
         api = connect(cluster(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY, timeout=5.0), network)
         api.session.begin_poll()
         now = 59.9
-        assert api.session.call("list", "GET", "/v2/clusters", parse=len)
+        assert api.session.call("list", "GET", "/v2/clusters", lambda body: len(body.content))
         now = 60.0
         with pytest.raises(ApiError, match="the poll took longer than 12 timeouts") as caught:
             api.list_jobs(JobList())

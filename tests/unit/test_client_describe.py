@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.client import v2
 from monitor.client.errors import (
     ApiError,
     BadResponseError,
@@ -16,9 +17,6 @@ from monitor.client.errors import (
 )
 from monitor.client.milvus23 import checked, record_of_task
 from monitor.client.records import BadRecordError, says_gone
-from monitor.client.v1 import with_progress
-from monitor.client.v2 import describe_data
-from monitor.client.v2 import described as described_with_data
 from monitor.jobs import REASON_LIMIT, JobRecord
 from tests.clusters import connected
 from tests.recorder import Answer, Recorder
@@ -27,7 +25,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 def described(data: Any, job_id: str) -> JobRecord:
-    return described_with_data(data, job_id)[0]
+    return v2.described({"code": 0, "data": data}, job_id)[0]
 
 
 def sample(name: str) -> Any:
@@ -113,7 +111,7 @@ def test_only_the_sentence_with_the_id_says_that_a_job_does_not_exist(message: s
     assert says_gone(message, "7") is gone
     if gone:
         with pytest.raises(JobGoneError):
-            describe_data({"code": 2100, "message": message}, "7")
+            v2.described({"code": 2100, "message": message}, "7")
         with pytest.raises(JobGoneError):
             described({"state": "Failed", "reason": message}, "7")
 
@@ -137,12 +135,8 @@ def test_only_the_sentence_with_the_id_says_that_a_job_does_not_exist(message: s
     ],
 )
 def test_a_ready_percentage_is_a_percentage_or_a_share(data: dict[str, Any], progress: float | None) -> None:
-    ours = described(with_progress(data), "7").progress
+    ours = described(data, "7").progress
     assert ours == (progress if progress is None else pytest.approx(progress))
-
-
-def test_a_v1_answer_that_is_no_object_is_left_to_whoever_reads_it() -> None:
-    assert with_progress([1]) == [1]
 
 
 def test_tasks_recorded_from_a_real_server_are_read_in_full() -> None:

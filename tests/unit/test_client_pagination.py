@@ -8,16 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.client import BadResponseError, Network, Session, connect
-from monitor.client.list_page import RECORD_LIMIT, Page, decode_page
-from monitor.client.pagination import PAGE_LIMIT, read_list
-from monitor.jobs import JobList
-from tests.clusters import cluster
-
-SESSION: Session = connect(cluster("http://host:1"), Network()).session
+from monitor.client.decoding import Body
+from monitor.client.errors import BadResponseError
+from monitor.client.import_api import PAGE_LIMIT, ImportApi
+from monitor.client.pagination import RECORD_LIMIT, Page, decode_page
+from monitor.jobs import JobList, JobRecord
 
 
-class Server:
+class Server(ImportApi):
     """A server with these pages of each database, and what was asked of it and decoded."""
 
     def __init__(self, pages: Mapping[str, Sequence[Any]], page_size: int = 2) -> None:
@@ -27,30 +25,31 @@ class Server:
             ]
             for database, of in pages.items()
         }
+        self._databases = tuple(pages)
         self.page_size = page_size
         self.asked: list[tuple[str, int]] = []
         self.decoded = 0
 
-    def read(self, previous: JobList) -> JobList:
-        return read_list(self._fetch, self._decode, previous, self.bodies)
-
-    def _fetch(self, database: str, number: int, parse: Callable[[bytes], bool]) -> bool:
+    def _fetch(self, database: str, number: int, parse: Callable[[Body], bool]) -> bool:
         self.asked.append((database, number))
-        return parse(self.bodies[database][number - 1])
+        return parse(Body(self.bodies[database][number - 1], "host:1"))
 
-    def _decode(self, content: bytes, database: str) -> Page:
+    def _decode(self, body: Body, database: str) -> Page:
         self.decoded += 1
-        return decode_page(SESSION, self.page_size, content, database)
+        return decode_page(body, self.page_size, database)
+
+    def _describe(self, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
+        raise NotImplementedError(job_id)
 
 
 def read(*pages: Any, page_size: int = 2, previous: JobList | None = None) -> JobList:
-    return Server({"": pages}, page_size).read(previous or JobList())
+    return Server({"": pages}, page_size).list_jobs(previous or JobList())
 
 
 def listed(*pages: Any, page_size: int = 2) -> tuple[JobList, int]:
     """The list of these pages, and how many of them were asked for."""
     server = Server({"": pages}, page_size)
-    return server.read(JobList()), len(server.asked)
+    return server.list_jobs(JobList()), len(server.asked)
 
 
 def page(*ids: Any, **paging: Any) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def test_a_server_that_gives_smaller_pages_than_asked_is_read_to_the_end() -> No
     assert (len(listing.records), asked) == (4, 3)
 
 
-@pytest.mark.parametrize("size", [0, -5, "many", None, [], pytest.param("9" * 5000, id="5000 digits")])
+@pytest.mark.parametrize("size", [0, -5, "many", [], pytest.param("9" * 5000, id="5000 digits")])
 def test_a_nonsensical_size_of_a_page_is_ignored(size: Any) -> None:
     listing, asked = listed(page("1", "2", pageSize=size), page("3", pageSize=size), page(pageSize=size))
     assert len(listing.records) == 3
@@ -106,6 +105,7 @@ def test_the_count_is_no_total_and_is_not_believed(count: Any) -> None:
         {"records": [{"jobId": "1"}, {"jobId": "2"}]},
         {"tasks": [{"jobId": "1"}, {"jobId": "2"}]},
         {"records": None, "tasks": [{"jobId": "1"}, {"jobId": "2"}]},
+        {"records": [{"jobId": "1"}, {"jobId": "2"}], "pageSize": None, "currentPage": None},
         [{"jobId": "1"}, {"jobId": "2"}],
     ],
 )
@@ -191,11 +191,11 @@ def test_an_id_on_two_pages_is_a_list_that_shifted_and_is_not_reported() -> None
     assert listing.repeated_ids == ()
 
 
-def test_a_number_that_nobody_can_read_costs_only_its_record() -> None:
+def test_a_number_that_nobody_can_read_costs_only_itself() -> None:
     body = b'{"code": 0, "data": {"records": [{"jobId": "1"}, {"jobId": "2", "totalRows": 1%s}, {"jobId": "3"}]}}'
     listing, _ = listed(body % (b"0" * 5000))
-    assert list(listing.records) == ["1", "3"]
-    assert len(listing.bad_records) == 1
+    assert list(listing.records) == ["1", "2", "3"]
+    assert listing.records["2"].total_rows is None
 
 
 # After a previous list
@@ -203,9 +203,9 @@ def test_a_number_that_nobody_can_read_costs_only_its_record() -> None:
 
 def test_an_unchanged_list_is_the_previous_one_and_is_not_decoded() -> None:
     server = Server({"a": [page("1", "2"), page("3")], "b": [page("4", "5"), page()]})
-    first = server.read(JobList())
+    first = server.list_jobs(JobList())
     assert (server.decoded, len(server.asked)) == (4, 4)
-    assert server.read(first) is first
+    assert server.list_jobs(first) is first
     assert (server.decoded, len(server.asked)) == (4, 8)
 
 
@@ -223,8 +223,8 @@ def test_a_list_may_become_longer_and_shorter(pages: list[Any]) -> None:
 
 
 def test_the_same_body_of_another_database_is_another_page() -> None:
-    first = Server({"a": [page("1")]}).read(JobList())
-    assert [record.database for record in Server({"b": [page("1")]}).read(first).records.values()] == ["b"]
+    first = Server({"a": [page("1")]}).list_jobs(JobList())
+    assert [record.database for record in Server({"b": [page("1")]}).list_jobs(first).records.values()] == ["b"]
 
 
 def test_a_bad_answer_is_bad_each_time_and_what_was_known_stays() -> None:

@@ -1,0 +1,63 @@
+"""What every generation of the import API offers, and in what they differ."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from monitor.client.decoding import Body
+from monitor.client.errors import BadResponseError
+from monitor.client.import_files import ImportFile, files_in
+from monitor.client.pagination import ListReader, Page
+from monitor.client.session import Session
+from monitor.config import Cluster
+from monitor.jobs import JobList, JobRecord
+
+PAGE_LIMIT: Final = 1000
+"""Pages of one list; a server that offers more is not believed."""
+
+
+class ImportApi(ABC):
+    """The import jobs of one cluster, for one thread at a time. Methods raise ``ApiError`` or ``StoppedError``."""
+
+    _databases: tuple[str, ...] = ("",)
+    _hint = "check `api` and `url`"
+
+    def __init__(self, cluster: Cluster, session: Session) -> None:
+        self.session = session
+        self._cluster = cluster
+
+    def list_jobs(self, previous: JobList) -> JobList:
+        """Return the complete list, ``previous`` itself where every page is unchanged; there is no partial list.
+
+        ``count`` is no total, so the end is a page shorter than its size, an answer without paging fields (self-hosted
+        Milvus gives all at once), or a page with nothing new: jobs that arrive meanwhile shift the pages, and an id
+        may come twice. A page of bad records only is no end.
+        """
+        reader = ListReader(self._decode, previous)
+        for database in self._databases:
+            number = 1
+            while self._fetch(database, number, partial(reader.add, database, number)):
+                number += 1
+                if number > PAGE_LIMIT:
+                    raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
+        return reader.result(self._hint)
+
+    def describe(self, job_id: str) -> JobRecord:
+        """Return one job; raise ``JobGoneError`` where the server says that this job does not exist."""
+        return self._describe(job_id)[0]
+
+    def import_files(self, job_id: str) -> tuple[ImportFile, ...]:
+        """Return the files of a job; raises as ``describe`` does."""
+        return files_in(self._describe(job_id)[1])
+
+    @abstractmethod
+    def _fetch(self, database: str, number: int, parse: Callable[[Body], bool]) -> bool:
+        """Request a page of the list and return what ``parse`` makes of it."""
+
+    @abstractmethod
+    def _decode(self, body: Body, database: str) -> Page: ...
+
+    @abstractmethod
+    def _describe(self, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
+        """Return the record of a job, and the data of the describe, which lists its files."""
