@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web.api import ENDPOINTS, PREFIX, Api, problem
+from monitor.web.api import ENDPOINTS, PREFIX, json_response
 from monitor.web.context import Context, MonitoredDaemon
-from monitor.web.events import EventStreams
+from monitor.web.errors import HANDLED, RETRY_AFTER, RequestError, request_error, suggestion
 from monitor.web.limits import WebLimits
 from monitor.web.openapi import OPENAPI_PATH, openapi_document
 from monitor.web.pages import Pages, static
-from monitor.web.params import suggestion
+from monitor.web.views import Problem
 
 GZIP_MINIMUM: Final = 1024
 """Bytes of a response below which compression saves nothing."""
@@ -28,8 +28,7 @@ GZIP_MINIMUM: Final = 1024
 GZIP_LEVEL: Final = 1
 """Of 9: metrics shrink to a tenth already, and more would cost the scrape more than it saves."""
 
-_NOT_FOUND: Final = 404
-_METHOD_NOT_ALLOWED: Final = 405
+_PLAIN: Final = ("/-/", "/static/", "/metrics")
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -39,29 +38,30 @@ def create_app(
 ) -> Starlette:
     """Return the ASGI app: ``state.streams.end()`` ends its event streams, ``state.pools`` count busy threads."""
     context = Context(monitor, clock, limits or WebLimits())
-    streams = EventStreams(context)
     pages = Pages(context)
 
-    @cache
-    def description() -> bytes:
-        return msgspec.json.encode(openapi_document())
-
-    async def openapi(_: Request) -> Response:
-        return Response(description(), media_type="application/json")
-
     async def refuse(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else _NOT_FOUND
-        response = _refusal(request, status, pages)
+        problem = request_error(error)
+        path = request.url.path
+        if path.startswith(PREFIX):
+            problem = _endpoint_error(request, problem)
+            response = json_response(Problem(error=str(problem), hint=problem.hint), problem.status)
+        elif path.startswith(_PLAIN) or problem.status == 405:  # noqa: PLR2004
+            response = PlainTextResponse(f"{problem}\n", problem.status)
+        else:
+            response = pages.problem(problem)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
+        if problem.status == 503:  # noqa: PLR2004
+            response.headers["Retry-After"] = RETRY_AFTER
         return response
 
     handlers: Mapping[str, _Handler] = {
         **_process_handlers(monitor, clock),
         **pages.handlers(),
         "/static/{name}": static,
-        OPENAPI_PATH: openapi,
-        **Api(context, streams).handlers(),
+        OPENAPI_PATH: _openapi,
+        **{endpoint.path: endpoint.handler(context) for endpoint in ENDPOINTS},
     }
     app = Starlette(
         routes=[
@@ -69,11 +69,11 @@ def create_app(
             for path, handler in handlers.items()
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM, compresslevel=GZIP_LEVEL)],
-        exception_handlers={_NOT_FOUND: refuse, _METHOD_NOT_ALLOWED: refuse},
+        exception_handlers=dict.fromkeys(HANDLED, refuse),
     )
     app.router.redirect_slashes = False  # it would redirect to whatever host the Host header names
-    app.state.streams = streams
-    app.state.pools = (context.memory_pool, context.store_pool)
+    app.state.streams = context.streams
+    app.state.pools = (context.memory_pool, context.store_pool, context.cluster_pool)
     return app
 
 
@@ -101,15 +101,22 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
     return {"/metrics": metrics, "/-/healthy": healthy, "/-/ready": ready, "/-/reload": reload}
 
 
-def _refusal(request: Request, status: int, pages: Pages) -> Response:
-    """Return the response for an unknown path, or a method that it does not have."""
+@cache
+def _openapi_json() -> bytes:
+    return msgspec.json.encode(openapi_document())
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(_openapi_json(), media_type="application/json")
+
+
+def _endpoint_error(request: Request, error: RequestError) -> RequestError:
+    """Return what is wrong with a request of the API, also where it reached no endpoint."""
     path = request.url.path
-    if path.startswith(PREFIX):
-        if status == _METHOD_NOT_ALLOWED:
-            return problem(status, f"{path} does not support {request.method}", "use GET")
-        paths = (OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS))
+    if error.status == 405:  # noqa: PLR2004
+        return RequestError(405, f"{path} does not support {request.method}", "use GET")
+    paths = [OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS)]
+    if error.status == 404 and path not in paths:  # noqa: PLR2004
         known = [known_path.removeprefix(PREFIX) for known_path in paths]
-        return problem(status, "no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
-    if status == _METHOD_NOT_ALLOWED or path.startswith(("/-/", "/static/", "/metrics")):
-        return PlainTextResponse("Method Not Allowed\n" if status == _METHOD_NOT_ALLOWED else "Not Found\n", status)
-    return pages.problem(status, "There is no such page.", "The address may be mistyped, or of another version.")
+        return RequestError(404, "no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
+    return error

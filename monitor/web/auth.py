@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import Counter
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.config import WebConfig
+from monitor.web.context import WorkerPool
+from monitor.web.errors import BusyError
 from monitor.web.limits import WebLimits
-from monitor.web.workers import BusyError, WorkerPool
 
 RETRY_AFTER: Final = "2"
 """Seconds after which a client that was refused because too many passwords wait may try again."""
@@ -45,8 +45,7 @@ class BasicAuth:
         self._users: dict[str, bytes] = {}
         self._decoys: list[bytes] = []
         self._verified: dict[str, bytes] = {}
-        self._checks: dict[bytes, asyncio.Task[bool]] = {}
-        self._waiting: Counter[str] = Counter()
+        self._checks: dict[bytes, tuple[str, asyncio.Task[bool]]] = {}
         self.apply_web_config(web)
 
     def apply_web_config(self, web: WebConfig) -> None:
@@ -88,27 +87,21 @@ class BasicAuth:
         digest = hmac.digest(self._secret, b"\0".join((name.encode(), hashed, password)), hashlib.sha256)
         if hmac.compare_digest(self._verified.get(name, self._secret), digest):
             return True
-        check = self._checks.get(digest)
-        if check is None:
-            full = len(self._checks) >= self._limits.waiting_passwords
-            if full or self._waiting[address] >= self._limits.waiting_passwords_per_address:
+        if digest not in self._checks:
+            same = sum(client == address for client, _ in self._checks.values())
+            if same >= self._limits.waiting_passwords_per_address:
                 raise BusyError
-            check = asyncio.ensure_future(self._check(digest, name, hashed, password, address))
-            self._checks[digest] = check
-            self._waiting[address] += 1
-        return await asyncio.shield(check)
+            self._checks[digest] = address, asyncio.ensure_future(self._check(digest, name, hashed, password))
+        return await asyncio.shield(self._checks[digest][1])
 
-    async def _check(self, digest: bytes, name: str, hashed: bytes, password: bytes, address: str) -> bool:
+    async def _check(self, digest: bytes, name: str, hashed: bytes, password: bytes) -> bool:
         try:
-            valid = await self._pool.run(lambda: _matches(password, hashed))
-            if not valid or self._users.get(name) != hashed:
-                return False
-            self._verified[name] = digest  # one per user, so that it is bounded
-            return True
+            valid = await self._pool.run(lambda: _matches(password, hashed)) and self._users.get(name) == hashed
+            if valid:
+                self._verified[name] = digest  # one per user, so that it is bounded
+            return valid
         finally:
             del self._checks[digest]
-            self._waiting[address] -= 1
-            self._waiting += Counter()  # drops addresses with nothing waiting
 
     def _decoy(self, name: str) -> bytes:
         """Return the hash to check for an unknown user: always the same, with the cost of some real user's hash.

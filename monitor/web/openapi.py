@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from monitor.web.api import ENDPOINTS, EVENT_STREAM, PREFIX, Endpoint, Problem
+from monitor.web.api import ENDPOINTS, EVENT_STREAM, PREFIX, Endpoint
+from monitor.web.views import Problem
 
 OPENAPI_PATH: Final = f"{PREFIX}/openapi.json"
 
@@ -15,36 +16,21 @@ _SCHEMAS: Final = "#/components/schemas/{name}"
 
 def openapi_document() -> dict[str, Any]:
     """Return the document."""
-    responses = [Problem, *(endpoint.response for endpoint in ENDPOINTS if endpoint.response is not None)]
-    queries = [endpoint.query for endpoint in ENDPOINTS]
-    _, schemas = msgspec.json.schema_components([*responses, *queries], ref_template=_SCHEMAS)
-    operations = {endpoint.path: _operation(endpoint, schemas[endpoint.query.__name__]) for endpoint in ENDPOINTS}
-    for query in queries:
-        del schemas[query.__name__]
+    structs = [Problem, *(kind for endpoint in ENDPOINTS for kind in (endpoint.query, endpoint.response) if kind)]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS)
+    paths = {
+        endpoint.path: {"get": _operation(endpoint, schemas.pop(endpoint.query.__name__))} for endpoint in ENDPOINTS
+    }
+    summary = "Clusters, their import jobs, and what happened to them."
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "milvus-import-monitor",
-            "version": version("milvus-import-monitor"),
-            "summary": "Clusters, their import jobs, and what happened to them.",
-        },
-        "paths": {path: {"get": operation} for path, operation in operations.items()},
+        "info": {"title": "milvus-import-monitor", "version": version("milvus-import-monitor"), "summary": summary},
+        "paths": paths,
         "components": {"schemas": schemas},
     }
 
 
 def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
-    parameters = []
-    for name, schema in query["properties"].items():
-        description, default = schema.pop("description"), schema.pop("default", None)
-        if "anyOf" in schema and {"type": "null"} in schema["anyOf"]:  # left out, not null
-            schema = next(choice for choice in schema["anyOf"] if choice != {"type": "null"})  # noqa: PLW2901
-        if default:
-            schema["default"] = default
-        required = name in query.get("required", ())
-        parameters.append(
-            {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
-        )
     responses = {
         str(status): {"description": HTTPStatus(status).phrase, "content": _content(Problem)}
         for status in endpoint.statuses
@@ -53,9 +39,22 @@ def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
-        "parameters": parameters,
+        "parameters": [
+            _parameter(name, schema, required=name in query.get("required", ()))
+            for name, schema in query["properties"].items()
+        ],
         "responses": responses,
     }
+
+
+def _parameter(name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    description = schema.pop("description")
+    if not schema.get("default"):
+        schema.pop("default", None)
+    null = {"type": "null"}  # such a parameter can be left out, but not be null
+    if null in schema.get("anyOf", ()):
+        (schema,) = (choice for choice in schema["anyOf"] if choice != null)
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
 
 
 def _content(response: type[msgspec.Struct] | None) -> dict[str, Any]:

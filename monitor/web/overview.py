@@ -1,10 +1,8 @@
 """What the polls of all clusters have found, and the overview of it that the status page shows."""
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -20,8 +18,6 @@ OVERVIEWS_CACHED: Final = 4
 
 REUSE_FACTOR: Final = 10.0
 """An overview is reused for this many times as long as it took, so that overviews take a tenth of a core at most."""
-
-_FAILED, _VANISHED, _STALLED, _UNCOMMITTED = range(4)  # the order of what needs attention
 
 ClusterJob = tuple[str, Job]
 """A job with the name of its cluster."""
@@ -50,6 +46,10 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     def tracked(self) -> Collection[Job]:
         """The tracked jobs."""
         return () if self.snapshot is None else self.snapshot.tracked.values()
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a tracked job; finished ones are in the store."""
+        return None if self.snapshot is None else self.snapshot.tracked.get(job_id)
 
     def may_list(self, job_id: str) -> bool:
         """Return whether a job is in the latest list, or no list is known since the start."""
@@ -104,8 +104,7 @@ def _searched_text(cluster: str, job: Job) -> str:
     return f"{cluster}\n{job.collection}\n{job.database}\n{job.job_id}\n{job.reason}\n{job.raw_state}".casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class FleetOverview:
+class FleetOverview(msgspec.Struct, frozen=True):
     """What a search finds in memory.
 
     Attributes:
@@ -131,46 +130,44 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
     """Return an overview of some clusters."""
     totals: Counter[JobState] = Counter()
     statuses: Counter[str] = Counter()
-    attention: list[tuple[int, ClusterJob]] = []
+    attention: list[ClusterJob] = []
     running: list[ClusterJob] = []
-    ranked: list[tuple[int, ClusterStatus]] = []
+    ranked: list[tuple[int, str, ClusterStatus]] = []
     stalled = 0
     for status in clusters:
-        name, needs_attention = status.cluster.name, False
-        oldest = now - status.cluster.failed_retention
+        name, oldest = status.cluster.name, now - status.cluster.failed_retention
         totals.update(status.count_states())
         statuses[status.status] += 1
+        troubled = False
         for job in status.tracked:
             stalled += job.stalled
-            urgency = _urgency(job, oldest)
-            needs_attention |= urgency is not None
-            if not matches(search, name, job):
-                continue
-            if urgency is not None:
-                attention.append((urgency, (name, job)))
-            elif not job.finished:
-                running.append((name, job))
-        rank = 0 if status.status == "down" else 1 if needs_attention else 3 if status.snapshot is None else 2
-        ranked.append((rank, status))
-    attention.sort(key=lambda entry: (entry[0], -entry[1][1].state_since))
+            urgent = needs_attention(job, oldest)
+            troubled |= urgent
+            if (urgent or not job.finished) and matches(search, name, job):
+                (attention if urgent else running).append((name, job))
+        rank = 0 if status.status == "down" else 1 if troubled else 3 if status.snapshot is None else 2
+        ranked.append((rank, name, status))
+    attention.sort(key=lambda entry: (_urgency(entry[1]), -entry[1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
-    ranked.sort(key=lambda entry: (entry[0], entry[1].cluster.name))
-    shown = [status for _, status in ranked]
-    return FleetOverview(version, totals, stalled, statuses, shown, [entry for _, entry in attention], running)
+    ranked.sort(key=lambda entry: entry[:2])
+    return FleetOverview(version, totals, stalled, statuses, [entry[2] for entry in ranked], attention, running)
 
 
-def _urgency(job: Job, oldest: float) -> int | None:
-    """Return the rank of a job that needs attention, None for any other; older failures need none."""
+def needs_attention(job: Job, oldest: float) -> bool:
+    """Return whether a job failed or vanished after a time, is stalled, or waits for a commit."""
     if job.finished:
-        rank = _FAILED if job.state is JobState.FAILED else _VANISHED
-        return rank if job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest else None
-    if job.stalled:
-        return _STALLED
-    return _UNCOMMITTED if job.state is JobState.UNCOMMITTED else None
+        return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest
+    return job.stalled or job.state is JobState.UNCOMMITTED
+
+
+def _urgency(job: Job) -> int:
+    if job.finished:
+        return 0 if job.state is JobState.FAILED else 1
+    return 2 if job.stalled else 3
 
 
 class FleetStatus:
-    """The status of every watched cluster, and their sorted ``names``. Safe to use from several threads.
+    """The status of every watched cluster. Safe to use from several threads.
 
     Args:
         snapshot: Returns the current snapshot of a cluster by its name, or None.
@@ -182,22 +179,20 @@ class FleetStatus:
         self._snapshot = snapshot
         self._clock = clock
         self._lock = Lock()
-        self._clusters: dict[str, ClusterStatus] = {}
-        self.names: list[str] = []
+        self._clusters: dict[str, ClusterStatus] = {}  # by name, in this order
         self._overviews: dict[JobFilter, tuple[float, FleetOverview]] = {}
         self._subscribers: list[Callable[[StatusChange], None]] = []
 
     def apply_config(self, clusters: Iterable[Cluster]) -> None:
         """Watch these clusters from now on; what was known of another one with the same name is forgotten."""
         with self._lock:
-            previous = self._clusters
-            self._clusters = {}
-            for cluster in clusters:
-                name, status = cluster.name, previous.get(cluster.name)
+            current = {}
+            for cluster in sorted(clusters, key=lambda cluster: cluster.name):
+                status = self._clusters.get(cluster.name)
                 if status is None or status.cluster.identity() != cluster.identity():
                     status = ClusterStatus(cluster)
-                self._clusters[name] = replace(status, cluster=cluster, snapshot=self._snapshot(name))
-            self.names = sorted(self._clusters)
+                current[cluster.name] = replace(status, cluster=cluster, snapshot=self._snapshot(cluster.name))
+            self._clusters = current
             self.version += 1
             change = StatusChange(self.version)
         self._publish(change)
@@ -245,52 +240,41 @@ class FleetStatus:
         """Return a cluster, None if it is not watched."""
         return self._clusters.get(name)
 
-    def clusters(self, first: str = "") -> Iterator[ClusterStatus]:
-        """Yield the clusters by name, from a name on."""
-        names = self.names
-        for name in names[bisect_left(names, first) :]:
-            status = self._clusters.get(name)
-            if status is not None:
-                yield status
+    @property
+    def names(self) -> list[str]:
+        """The sorted names of the clusters."""
+        return list(self._clusters)
 
-    def tracked_job(self, cluster: str, job_id: str) -> Job | None:
-        """Return a job that is in memory; finished ones are in the store."""
-        status = self._clusters.get(cluster)
-        return None if status is None or status.snapshot is None else status.snapshot.tracked.get(job_id)
+    def clusters(self, only: str | None = None, first: str = "") -> list[ClusterStatus]:
+        """Return the clusters by name, from a name on, or only one of them."""
+        if only is not None:
+            return [status] if (status := self._clusters.get(only)) else []
+        return [status for name, status in self._clusters.items() if name >= first]
 
     def tracked_jobs(self, search: JobFilter, after: tuple[str, str] | None) -> Iterator[ClusterJob]:
         """Yield the matching tracked jobs by cluster and id.
 
         Left out are failed and vanished ones that are not listed, once ``failed_retention`` has passed.
         """
-        cluster, job_id = after or ("", "")
-        for status in self.clusters(cluster):
-            name = status.cluster.name
-            if search.cluster not in {None, name}:
-                continue
-            oldest = self._clock() - status.cluster.failed_retention
-            matching = [
-                (name, job)
-                for job in status.tracked
-                if matches(search, name, job)
-                and (job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest)
-                and (after is None or name != cluster or job.job_id > job_id)
-            ]
-            yield from sorted(matching, key=lambda entry: entry[1].job_id)
+        after = after or ("", "")
+        for status in self.clusters(search.cluster, first=after[0]):
+            name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention
+            for job in sorted(status.tracked, key=lambda job: job.job_id):
+                current = job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest
+                if current and (name, job.job_id) > after and matches(search, name, job):
+                    yield name, job
 
     def overview(self, search: JobFilter) -> FleetOverview:
         """Return an overview, reused while nothing has changed or if it is recent; for one thread at a time."""
-        cached = self._overviews.pop(search, None)
-        if cached is None or (cached[1].version != self.version and time.monotonic() >= cached[0]):
-            started, version = time.monotonic(), self.version
-            only = None if search.cluster is None else self.cluster(search.cluster)
-            clusters = self.clusters() if search.cluster is None else [only] if only is not None else []
-            overview = summarize(clusters, search, self._clock(), version)
-            cached = started + REUSE_FACTOR * (time.monotonic() - started), overview
-        self._overviews[search] = cached  # the last one is the one used last
-        while len(self._overviews) > OVERVIEWS_CACHED:
+        reusable_until, overview = self._overviews.pop(search, (0.0, None))
+        started, version = time.monotonic(), self.version
+        if overview is None or (overview.version != version and started >= reusable_until):
+            overview = summarize(self.clusters(search.cluster), search, self._clock(), version)
+            reusable_until = started + REUSE_FACTOR * (time.monotonic() - started)
+        while len(self._overviews) >= OVERVIEWS_CACHED:
             del self._overviews[next(iter(self._overviews))]
-        return cached[1]
+        self._overviews[search] = reusable_until, overview  # the last one is the one used last
+        return overview
 
     def _publish(self, change: StatusChange) -> None:
         for callback in self._subscribers:

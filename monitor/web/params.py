@@ -1,10 +1,7 @@
 """Query parameters: one Struct for each endpoint, which reads, checks and documents them."""
 
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -12,6 +9,7 @@ from msgspec import Meta
 from starlette.datastructures import QueryParams
 
 from monitor.jobs import JobState
+from monitor.web.errors import RequestError, suggestion
 
 PAGE: Final = 100
 """Default number of entries of a page."""
@@ -43,15 +41,6 @@ _Database = Annotated[_Text | None, Meta(description="Only this database; empty 
 _Collection = Annotated[_Text | None, Meta(description="Only this collection.")]
 _Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT, description="Maximum number of entries.")]
 _Cursor = Annotated[_Text, Meta(description="The `next_cursor` of the previous page.")]
-
-
-class ParameterError(ValueError):
-    """A request has wrong parameters; the message says what is wrong, the hint what to do about it."""
-
-    def __init__(self, message: str, hint: str = "", status: int = 400) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.status = status
 
 
 class ClustersQuery(msgspec.Struct, frozen=True):
@@ -111,50 +100,32 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
 def read_query(query: QueryParams, kind: type[_Query]) -> _Query:
-    """Return the parameters of a request.
-
-    Raises:
-        ParameterError: A parameter is unknown, missing, repeated or invalid.
-    """
-    types = _types(kind)
+    """Return the parameters of a request; raises ``RequestError`` if one is unknown, missing, repeated or invalid."""
+    types = get_type_hints(kind)
+    values: dict[str, Any] = {}
     for name in query:
         if name not in types:
-            raise ParameterError(f"unknown parameter {name[:TEXT_LIMIT]!r}", suggestion(name, types))
-    values: dict[str, Any] = {}
-    for name, type_ in types.items():
-        given = [storable(text) for text in query.getlist(name)]
-        if get_origin(type_) is tuple:
-            values[name] = given
-        elif len(given) > 1:
-            raise ParameterError(f"{name} is given {len(given)} times", "give it once")
-        elif given:
-            values[name] = given[0]
-    required = kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise ParameterError(f"{missing[0]} is required", f"required: {', '.join(required)}; see /api/v1/openapi.json")
+            raise RequestError(400, f"unknown parameter {name[:TEXT_LIMIT]!r}", suggestion(name, types))
+        texts = [storable(text) for text in query.getlist(name)]
+        repeatable = get_origin(types[name]) is tuple
+        if len(texts) > 1 and not repeatable:
+            raise RequestError(400, f"{name} is given {len(texts)} times", "give it once")
+        values[name] = texts if repeatable else texts[0]
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$.")
-        name = re.split(r"\W", path)[0]
-        choices = _CHOICES.get(name, ())
-        given = values[name] if isinstance(values[name], list) else [values[name]]
-        wrong = next((text for text in given if text not in choices), "")
-        problem = f"{name} is invalid: {problem[:1].lower()}{problem[1:]}"
-        raise ParameterError(problem, suggestion(wrong, choices) if choices else "see /api/v1/openapi.json") from None
+        raise _invalid(str(error), kind) from None
 
 
-@cache
-def _types(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def suggestion(text: str, known: Collection[str], prefix: str = "") -> str:
-    """Return a hint with the known names, the nearest first; the prefix goes before each name."""
-    names = ", ".join(prefix + name for name in known)
-    nearest = get_close_matches(text, known, 1)
-    return f"did you mean {prefix}{nearest[0]}? Valid: {names}" if nearest else f"valid: {names}"
+def _invalid(message: str, kind: type[msgspec.Struct]) -> RequestError:
+    """Return what msgspec says is wrong, in terms of a request."""
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", message):
+        return RequestError(400, f"{missing[1]} is required", f"required: {', '.join(kind.__struct_fields__)}")
+    problem, _, path = message.partition(" - at `$.")
+    name = re.split(r"\W", path)[0]
+    wrong = "".join(re.findall("'(.*)'", problem))
+    hint = suggestion(wrong, _CHOICES[name]) if name in _CHOICES else "see /api/v1/openapi.json"
+    return RequestError(400, f"{name} is invalid: {problem[:1].lower()}{problem[1:]}", hint)
 
 
 def storable(text: str) -> str:
@@ -166,7 +137,7 @@ def read_time(name: str, text: str | None, now: float) -> float | None:
     """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now.
 
     Raises:
-        ParameterError: It is neither.
+        RequestError: It is neither.
     """
     if text is None:
         return None
@@ -175,5 +146,5 @@ def read_time(name: str, text: str | None, now: float) -> float | None:
     try:
         moment = datetime.fromisoformat(text.upper().replace(" ", "+"))  # an unescaped plus arrives as a space
     except ValueError:
-        raise ParameterError(f"{name} is not a time", _EXAMPLES) from None
+        raise RequestError(400, f"{name} is not a time", _EXAMPLES) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -70,6 +70,11 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital at its start and a full stop at its end."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('?', '.')) or not text else '.'}"
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    function.__name__: function for function in (ago, clock, duration, iso, number, percent, size, spaced)
+    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence, size, spaced)
 }

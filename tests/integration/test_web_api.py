@@ -74,7 +74,7 @@ def test_a_job_is_told_in_every_detail(served, watched):
     assert (answer["progress"], answer["total_rows"], answer["state"]) == (0.5, 1000, "importing")
     assert answer["progress_per_minute"] == pytest.approx(0.2)
     assert answer["rows_per_second"] == pytest.approx(1000 * 0.1 / 30, abs=1e-5)
-    assert answer["eta_seconds"] == pytest.approx(eta_seconds(watched.fleet.tracked_job("eu", "1"), watched.now))
+    assert answer["eta_seconds"] == pytest.approx(eta_seconds(watched.fleet.cluster("eu").job("1"), watched.now))
     assert answer["first_seen"] == "2025-06-15T15:07:10Z"
     assert (answer["stalled"], answer["listed"], answer["finished_at"]) == (False, True, None)
     failed = served.json("/api/v1/job", cluster="eu", id="2")
