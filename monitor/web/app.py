@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -16,20 +15,14 @@ from starlette.routing import Route
 
 from monitor.web.api import ENDPOINTS, PREFIX, json_response
 from monitor.web.context import Context, MonitoredDaemon
-from monitor.web.errors import HANDLED, RETRY_AFTER, RequestError, request_error, suggestion
+from monitor.web.errors import HANDLED, request_error
 from monitor.web.limits import WebLimits
 from monitor.web.openapi import OPENAPI_PATH, openapi_document
 from monitor.web.pages import Pages, static
 from monitor.web.views import Problem
 
-GZIP_MINIMUM: Final = 1024
-"""Bytes of a response below which compression saves nothing."""
-
-GZIP_LEVEL: Final = 1
-"""Of 9: metrics shrink to a tenth already, and more would cost the scrape more than it saves."""
-
-_PLAIN: Final = ("/-/", "/static/", "/metrics")
-
+GZIP_MINIMUM: Final = 1024  # bytes of a response below which compression saves nothing
+GZIP_LEVEL: Final = 1  # of 9: metrics shrink to a tenth already, and more would cost the scrape more than it saves
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -42,18 +35,11 @@ def create_app(
 
     async def refuse(request: Request, error: Exception) -> Response:
         problem = request_error(error)
-        path = request.url.path
-        if path.startswith(PREFIX):
-            problem = _endpoint_error(request, problem)
+        if request.url.path.startswith(PREFIX):
             response = json_response(Problem(error=str(problem), hint=problem.hint), problem.status)
-        elif path.startswith(_PLAIN) or problem.status == 405:  # noqa: PLR2004
-            response = PlainTextResponse(f"{problem}\n", problem.status)
         else:
             response = pages.problem(problem)
-        if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})
-        if problem.status == 503:  # noqa: PLR2004
-            response.headers["Retry-After"] = RETRY_AFTER
+        response.headers.update(problem.headers)
         return response
 
     handlers: Mapping[str, _Handler] = {
@@ -83,14 +69,10 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
         return Response(body, headers={"Content-Type": content_type})
 
     async def healthy(_: Request) -> Response:
-        if monitor.healthy():
-            return PlainTextResponse("healthy\n")
-        return PlainTextResponse("the scheduler does not run\n", 503)
+        return _answer(monitor.healthy(), "healthy", "the scheduler does not run")
 
     async def ready(_: Request) -> Response:
-        if monitor.ready():
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse("some clusters have not been polled yet\n", 503)
+        return _answer(monitor.ready(), "ready", "some clusters have not been polled yet")
 
     async def reload(_: Request) -> Response:
         wrong = await monitor.reload()
@@ -101,6 +83,10 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
     return {"/metrics": metrics, "/-/healthy": healthy, "/-/ready": ready, "/-/reload": reload}
 
 
+def _answer(ok: bool, yes: str, no: str) -> Response:
+    return PlainTextResponse(f"{yes if ok else no}\n", 200 if ok else 503)
+
+
 @cache
 def _openapi_json() -> bytes:
     return msgspec.json.encode(openapi_document())
@@ -108,15 +94,3 @@ def _openapi_json() -> bytes:
 
 async def _openapi(_: Request) -> Response:
     return Response(_openapi_json(), media_type="application/json")
-
-
-def _endpoint_error(request: Request, error: RequestError) -> RequestError:
-    """Return what is wrong with a request of the API, also where it reached no endpoint."""
-    path = request.url.path
-    if error.status == 405:  # noqa: PLR2004
-        return RequestError(405, f"{path} does not support {request.method}", "use GET")
-    paths = [OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS)]
-    if error.status == 404 and path not in paths:  # noqa: PLR2004
-        known = [known_path.removeprefix(PREFIX) for known_path in paths]
-        return RequestError(404, "no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
-    return error

@@ -13,17 +13,10 @@ from monitor.web.events import EventStreams
 from monitor.web.limits import WebLimits
 from monitor.web.overview import ClusterStatus, FleetStatus
 
-MEMORY_THREADS: Final = 1
-"""Threads for overviews and pages: more would only share one core."""
-
-STORE_THREADS: Final = 4
-"""Threads that wait for the database."""
-
-CLUSTER_THREADS: Final = 2
-"""Threads that wait for a cluster."""
-
-NAMES_COMPARED: Final = 1000
-"""Names among which the nearest to an unknown one is looked for."""
+MEMORY_THREADS: Final = 1  # threads for overviews and pages: more would only share one core
+STORE_THREADS: Final = 4  # threads that wait for the database
+CLUSTER_THREADS: Final = 2  # threads that wait for a cluster
+NAMES_COMPARED: Final = 1000  # names among which the nearest to an unknown one is looked for
 
 _Result = TypeVar("_Result")
 

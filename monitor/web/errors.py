@@ -2,14 +2,14 @@
 
 from collections.abc import Collection
 from difflib import get_close_matches
+from http import HTTPStatus
 from typing import Final
 
 from starlette.exceptions import HTTPException
 
 from monitor.store import CursorError, StoreUnavailableError
 
-RETRY_AFTER: Final = "1"
-"""Seconds after which a client that was answered 503 may try again."""
+RETRY_AFTER: Final = "1"  # seconds after which a client that was answered 503 may try again
 
 
 class RequestError(Exception):
@@ -27,6 +27,7 @@ class RequestError(Exception):
         self.status = status
         self.hint = hint
         self.cluster = cluster
+        self.headers = {"Retry-After": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 class BusyError(RequestError):
@@ -41,9 +42,11 @@ def request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, HTTPException):
-        if error.status_code == 404:  # noqa: PLR2004
-            return RequestError(404, "there is no such page", "the address may be mistyped, or of another version")
-        return RequestError(error.status_code, error.detail)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            refused = RequestError(405, "this method is not allowed", f"use {(error.headers or {})['Allow']}")
+            refused.headers = dict(error.headers or {})
+            return refused
+        return RequestError(404, "there is no such page or endpoint", "the address may be mistyped or outdated")
     if isinstance(error, CursorError):
         return RequestError(400, str(error), "start again without a cursor")
     return RequestError(503, "the database is unavailable", "only unfinished jobs and recent failures are in memory")
@@ -53,8 +56,8 @@ HANDLED: Final = (RequestError, HTTPException, CursorError, StoreUnavailableErro
 """The exceptions that ``request_error`` translates."""
 
 
-def suggestion(text: str, known: Collection[str], prefix: str = "") -> str:
-    """Return a hint with the known names, the nearest first; the prefix goes before each name."""
-    names = ", ".join(prefix + name for name in known)
+def suggestion(text: str, known: Collection[str]) -> str:
+    """Return a hint with the known names, the nearest first."""
     nearest = get_close_matches(text, known, 1)
-    return f"did you mean {prefix}{nearest[0]}? Valid: {names}" if nearest else f"valid: {names}"
+    names = ", ".join(known)
+    return f"did you mean {nearest[0]}? Valid: {names}" if nearest else f"valid: {names}"

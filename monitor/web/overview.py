@@ -13,8 +13,7 @@ from monitor.config import Cluster
 from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff
 from monitor.store import JobFilter, RecordedTransition
 
-OVERVIEWS_CACHED: Final = 4
-"""Overviews that are kept for the next request with the same search; each only refers to jobs."""
+OVERVIEWS_CACHED: Final = 4  # for the next request with the same search; each only refers to jobs
 
 REUSE_FACTOR: Final = 10.0
 """An overview is reused for this many times as long as it took, so that overviews take a tenth of a core at most."""
@@ -26,18 +25,12 @@ ClusterJob = tuple[str, Job]
 class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     """A cluster as of its latest poll.
 
-    Attributes:
-        cluster: Its config.
-        status: ``up``, ``down`` or ``not_polled``.
-        why: Why it is down; otherwise empty.
-        last_success: When a poll last succeeded, in seconds since the epoch, or None.
-        last_poll: When a poll last ended, or None.
-        snapshot: Its jobs; None before the first successful poll.
+    Times are seconds since the epoch; what has not happened is None.
     """
 
     cluster: Cluster
-    status: str = "not_polled"
-    why: str = ""
+    status: str = "not_polled"  # or `up`, or `down`
+    why: str = ""  # it is down
     last_success: float | None = None
     last_poll: float | None = None
     snapshot: Snapshot | None = None
@@ -67,18 +60,11 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
 
 
 class StatusChange(msgspec.Struct, frozen=True, gc=False):
-    """What a poll changed.
+    """What a poll changed."""
 
-    Attributes:
-        version: Of the fleet's status.
-        status: The cluster; None if anything may have changed, as after a change of the config.
-        diff: What changed in its jobs; None if only its status did.
-        transitions: The recorded transitions.
-    """
-
-    version: int
-    status: ClusterStatus | None = None
-    diff: SnapshotDiff | None = None
+    version: int  # of the fleet's status
+    status: ClusterStatus | None = None  # None if anything may have changed, as after a change of the config
+    diff: SnapshotDiff | None = None  # None if only the status of the cluster changed
     transitions: tuple[RecordedTransition, ...] = ()
 
 
@@ -105,25 +91,15 @@ def _searched_text(cluster: str, job: Job) -> str:
 
 
 class FleetOverview(msgspec.Struct, frozen=True):
-    """What a search finds in memory.
+    """What a search finds in memory; the totals are those of the clusters, whatever else is searched for."""
 
-    Attributes:
-        version: Of the fleet's status that was summarized.
-        totals: Jobs of the clusters by state, whatever else is searched for; `stalled` of them are stalled.
-        stalled: See ``totals``.
-        statuses: Clusters by status.
-        clusters: The clusters, those that need attention first.
-        attention: Matching jobs that recently failed or vanished, are stalled, or wait for a commit, in this order.
-        running: Other matching unfinished jobs, oldest first.
-    """
-
-    version: int
+    version: int  # of the fleet's status that was summarized
     totals: Counter[JobState]
     stalled: int
     statuses: Counter[str]
-    clusters: list[ClusterStatus]
-    attention: list[ClusterJob]
-    running: list[ClusterJob]
+    clusters: list[ClusterStatus]  # those that need attention first
+    attention: list[ClusterJob]  # matching jobs that failed or vanished, are stalled, or wait for a commit
+    running: list[ClusterJob]  # other matching unfinished jobs, oldest first
 
 
 def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, version: int) -> FleetOverview:
@@ -213,7 +189,7 @@ class FleetStatus:
             ok: Whether the poll succeeded.
             why: Why the cluster is down; empty if it is not.
             diff: What the poll changed; None if it failed, or if another snapshot counts now.
-            transitions: The transitions that were recorded.
+            transitions: The recorded transitions.
         """
         now = self._clock()
         with self._lock:

@@ -22,24 +22,12 @@ from monitor.web.params import TEXT_LIMIT, storable
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import cluster_view, job_view, transition_view
 
-SECTION_SIZE: Final = 25
-"""Jobs of one section of a page; the rest is on its next pages."""
-
-ATTENTION_SIZE: Final = 10
-"""The same for what needs attention, so that running jobs are in sight too."""
-
-CLUSTERS_SIZE: Final = 50
-"""The same for clusters."""
-
-HISTORY_SIZE: Final = 50
-"""Transitions of one page."""
-
-SUGGESTED_NAMES: Final = 200
-"""Names of clusters that the form suggests."""
-
-PAGE_DIGITS: Final = 6
-"""Digits of the number of a page; no section has more pages."""
-
+SECTION_SIZE: Final = 25  # jobs of one section of a page; the rest is on its next pages
+ATTENTION_SIZE: Final = 10  # the same for what needs attention, so that running jobs are in sight too
+CLUSTERS_SIZE: Final = 50  # the same for clusters
+HISTORY_SIZE: Final = 50  # transitions of one page
+SUGGESTED_NAMES: Final = 200  # names of clusters that the form suggests
+PAGE_DIGITS: Final = 6  # digits of the number of a page; no section has more pages
 HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "

@@ -11,14 +11,9 @@ from starlette.datastructures import QueryParams
 from monitor.jobs import JobState
 from monitor.web.errors import RequestError, suggestion
 
-PAGE: Final = 100
-"""Default number of entries of a page."""
-
-PAGE_LIMIT: Final = 1000
-"""Maximum number of entries of a page."""
-
-TEXT_LIMIT: Final = 512
-"""Characters of a parameter; no name is longer."""
+PAGE: Final = 100  # default number of entries of a page
+PAGE_LIMIT: Final = 1000  # maximum number of entries of a page
+TEXT_LIMIT: Final = 512  # characters of a parameter; no name is longer
 
 EventName = Literal["cluster", "job", "gone", "transition", "pulse"]
 """The events of the stream that a client can select."""

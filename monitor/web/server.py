@@ -18,14 +18,9 @@ from monitor.web.auth import BasicAuth
 from monitor.web.limits import WebLimits
 from monitor.web.protocol import LimitedProtocol
 
-TLS_SHUTDOWN: Final = 5
-"""Seconds that the end of TLS may take before the connection is aborted."""
-
-BACKLOG: Final = 512
-"""Connections that the system accepts before we do."""
-
-GRACEFUL_SHUTDOWN: Final = 1
-"""Seconds that running responses have when the monitor stops."""
+TLS_SHUTDOWN: Final = 5  # seconds that the end of TLS may take before the connection is aborted
+BACKLOG: Final = 512  # connections that the system accepts before we do
+GRACEFUL_SHUTDOWN: Final = 1  # seconds that running responses have when the monitor stops
 
 
 class AddressError(Exception):

@@ -21,18 +21,15 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     url: str
     cluster_id: str
-    status: str
-    """`up`, `down`, or `not_polled` before its first poll."""
+    status: str  # `up`, `down`, or `not_polled` before its first poll
     why: str
     last_success: datetime | None
-    last_poll: datetime | None
-    """When it was last polled, successfully or not."""
+    last_poll: datetime | None  # when it was last polled, successfully or not
     interval_seconds: float
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""
     stalled: int
-    missing: int
-    """Unfinished jobs that the list is without, while the server has not said what became of them."""
+    missing: int  # unfinished jobs that the list is without, while the server has not said what became of them
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,28 +37,21 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: str
     job_id: str
-    database: str
-    """Empty where the API does not report it."""
+    database: str  # empty where the API does not report it
     collection: str
     state: JobState
-    raw_state: str
-    """The server's own word where `state` is `unknown`; otherwise empty."""
-    progress: float | None
-    """From 0 to 1; null where the API gives none."""
+    raw_state: str  # the server's own word where `state` is `unknown`; otherwise empty
+    progress: float | None  # from 0 to 1; null where the API gives none
     imported_rows: int | None
     total_rows: int | None
-    progress_per_minute: float | None
-    """Progress per minute at its recent pace; null where that is unknown."""
+    progress_per_minute: float | None  # progress per minute at its recent pace; null where that is unknown
     rows_per_second: float | None
-    eta_seconds: float | None
-    """Estimated time left; null while it is unknown."""
-    stalled: bool
-    """Whether it has made no progress for longer than the limit of its state."""
+    eta_seconds: float | None  # estimated time left; null while it is unknown
+    stalled: bool  # whether it has made no progress for longer than the limit of its state
     listed: bool
     missing_since: datetime | None
     reason: str
-    failure: Failure | None
-    """The failure reason as one of a fixed set of classes."""
+    failure: Failure | None  # the failure reason as one of a fixed set of classes
     first_seen: datetime
     state_since: datetime
     last_change: datetime
@@ -72,22 +62,19 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a job from one state to another."""
 
-    id: str
-    """Position in the history. Ids that begin with `m` are valid only until the monitor is restarted."""
+    id: str  # position in the history. Ids that begin with `m` are valid only until the monitor is restarted
     cluster: str
     job_id: str
     database: str
     collection: str
-    from_state: str
-    """`new` for a job that is first seen."""
+    from_state: str  # `new` for a job that is first seen
     to_state: JobState
     at: datetime
     progress: float | None
     reason: str
     failure: Failure | None
     duration_seconds: float
-    unexpected: bool
-    """Whether jobs do not normally take this step."""
+    unexpected: bool  # whether jobs do not normally take this step
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):

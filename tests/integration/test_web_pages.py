@@ -343,7 +343,7 @@ def test_the_page_of_a_collection_has_its_jobs_and_their_history(served, watched
         ("/job?cluster=eu&id=1", "There is no job 1 of eu.", "/?cluster=eu"),
         ("/collection?cluster=eu&collection=zz", "No imports into zz of eu.", "/?cluster=eu"),
         ("/collection?cluster=zz&collection=zz", "No cluster is named 'zz'.", "/"),
-        ("/nothing", "There is no such page.", "/"),
+        ("/nothing", "There is no such page or endpoint.", "/"),
     ],
 )
 def test_what_is_not_known_is_a_page_that_helps(served, path, said, link):
