@@ -1,8 +1,9 @@
-"""The JSON API under ``/api/v1``."""
+"""The JSON API under ``/api/v1``, and its description: both are made from the Structs of queries and responses."""
 
 import base64
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
+from importlib.metadata import version
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -16,19 +17,13 @@ from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.overview import ClusterJob, finished_only
 from monitor.web.params import ClustersQuery, JobQuery, JobsQuery, StreamQuery, TransitionsQuery, read_query, read_time
-from monitor.web.views import (
-    Clusters,
-    Jobs,
-    JobView,
-    Transitions,
-    cluster_view,
-    job_view,
-    transition_view,
-)
+from monitor.web.views import Clusters, Jobs, JobView, Problem, Transitions, cluster_view, job_view, transition_view
 
 PREFIX: Final = "/api/v1"
 
+OPENAPI_PATH: Final = f"{PREFIX}/openapi.json"
 EVENT_STREAM: Final = "text/event-stream"
+_SCHEMAS: Final = "#/components/schemas/{name}"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
 
@@ -44,7 +39,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     query: type[msgspec.Struct]
     response: type[msgspec.Struct] | None
     respond: Callable[[Context, Request, Any], Awaitable[Response]]
-    statuses: tuple[int, ...] = (400, 404, 503)
 
     @property
     def path(self) -> str:
@@ -114,7 +108,7 @@ def _listed_finished_jobs(
         page = context.store.jobs(wanted, count, after)
         for entry in page.entries:
             status = context.fleet.cluster(entry.cluster)
-            if status is not None and status.may_list(entry.job.job_id) and status.job(entry.job.job_id) is None:
+            if status is not None and status.may_list(entry.job.job_id) and entry.job.job_id not in status.tracked:
                 jobs.append((entry.cluster, entry.job))
         after = page.after
         if after is None:
@@ -123,8 +117,7 @@ def _listed_finished_jobs(
 
 
 async def _job(context: Context, _: Request, query: JobQuery) -> Response:
-    job = (await context.find_cluster(query.cluster)).job(query.id)
-    job = job or await context.store_pool.run(lambda: context.store.job(query.cluster, query.id))
+    job = await context.find_job(await context.find_cluster(query.cluster), query.id)
     if job is None:
         raise RequestError(404, "no such job", f"its transitions may still be recorded: {PREFIX}/transitions")
     return json_response(job_view(query.cluster, job, context.clock()))
@@ -156,27 +149,63 @@ async def _stream(context: Context, request: Request, query: StreamQuery) -> Res
     return StreamingResponse(context.streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
 
 
+_LISTED: Final = "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id."
+_RECORDED: Final = "The recorded transitions, latest recorded first."
+_CHANGES: Final = "What changes from now on, as server-sent events."
+
 ENDPOINTS: Final = (
     Endpoint("clusters", "The clusters, by name.", ClustersQuery, Clusters, _clusters),
-    Endpoint(
-        "jobs",
-        "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id.",
-        JobsQuery,
-        Jobs,
-        _jobs,
-    ),
+    Endpoint("jobs", _LISTED, JobsQuery, Jobs, _jobs),
     Endpoint("job", "One job.", JobQuery, JobView, _job),
-    Endpoint(
-        "transitions",
-        "The recorded transitions, latest recorded first.",
-        TransitionsQuery,
-        Transitions,
-        _transitions,
-        (400, 503),
-    ),
-    Endpoint("stream", "What changes from now on, as server-sent events.", StreamQuery, None, _stream),
+    Endpoint("transitions", _RECORDED, TransitionsQuery, Transitions, _transitions),
+    Endpoint("stream", _CHANGES, StreamQuery, None, _stream),
 )
 """Every endpoint of the API but its own description."""
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    structs = [Problem, *(kind for endpoint in ENDPOINTS for kind in (endpoint.query, endpoint.response) if kind)]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS)
+    paths = {
+        endpoint.path: {"get": _operation(endpoint, schemas.pop(endpoint.query.__name__))} for endpoint in ENDPOINTS
+    }
+    summary = "Clusters, their import jobs, and what happened to them."
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "milvus-import-monitor", "version": version("milvus-import-monitor"), "summary": summary},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
+    required = query.get("required", ())
+    return {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "parameters": [_parameter(name, schema, name in required) for name, schema in query["properties"].items()],
+        "responses": {
+            "200": {"description": endpoint.summary, "content": _content(endpoint.response)},
+            "default": {"description": "The request is wrong, or has to wait.", "content": _content(Problem)},
+        },
+    }
+
+
+def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
+    description = schema.pop("description")
+    if not schema.get("default"):
+        schema.pop("default", None)
+    null = {"type": "null"}  # such a parameter can be left out, but not be null
+    if null in schema.get("anyOf", ()):
+        (schema,) = (choice for choice in schema["anyOf"] if choice != null)
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+def _content(response: type[msgspec.Struct] | None) -> dict[str, Any]:
+    if response is None:
+        return {EVENT_STREAM: {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": {"$ref": _SCHEMAS.format(name=response.__name__)}}}
 
 
 def json_response(value: msgspec.Struct, status: int = 200) -> Response:

@@ -13,11 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web.api import ENDPOINTS, PREFIX, json_response
+from monitor.web.api import ENDPOINTS, OPENAPI_PATH, PREFIX, json_response, openapi_document
 from monitor.web.context import Context, MonitoredDaemon
 from monitor.web.errors import HANDLED, request_error
 from monitor.web.limits import WebLimits
-from monitor.web.openapi import OPENAPI_PATH, openapi_document
 from monitor.web.pages import Pages, static
 from monitor.web.views import Problem
 

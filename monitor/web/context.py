@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Final, Protocol, TypeVar
 
 from monitor.client import ImportFile
+from monitor.jobs import Job
 from monitor.store import Store
 from monitor.web.errors import BusyError, RequestError
 from monitor.web.events import EventStreams
@@ -57,11 +58,9 @@ class WorkerPool:
         self.pending = 0
 
     async def run(self, function: Callable[[], _Result], timeout: float | None = None) -> _Result:  # noqa: ASYNC109
-        """Return the result of a function; a thread that outlives the request counts until it ends.
+        """Return the result of a function; raises ``BusyError``, and ``TimeoutError`` after so many seconds.
 
-        Raises:
-            BusyError: Too many are waiting.
-            TimeoutError: It takes longer than ``timeout`` seconds.
+        A thread that outlives the request counts until it ends.
         """
         if self.pending >= self._limit:
             raise BusyError
@@ -98,3 +97,8 @@ class Context:
             hint = f"did you mean {nearest}?" if nearest else "/api/v1/clusters lists them"
             raise RequestError(404, f"no cluster is named {name!r}", hint, nearest)
         return status
+
+    async def find_job(self, cluster: ClusterStatus, job_id: str) -> Job | None:
+        """Return a job, None if there is none; raises ``StoreUnavailableError`` if it is not tracked."""
+        name = cluster.cluster.name
+        return cluster.tracked.get(job_id) or await self.store_pool.run(lambda: self.store.job(name, job_id))

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Final
 
@@ -33,29 +33,21 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     why: str = ""  # it is down
     last_success: float | None = None
     last_poll: float | None = None
-    snapshot: Snapshot | None = None
+    snapshot: Snapshot = Snapshot()
 
     @property
-    def tracked(self) -> Collection[Job]:
-        """The tracked jobs."""
-        return () if self.snapshot is None else self.snapshot.tracked.values()
-
-    def job(self, job_id: str) -> Job | None:
-        """Return a tracked job; finished ones are in the store."""
-        return None if self.snapshot is None else self.snapshot.tracked.get(job_id)
+    def tracked(self) -> Mapping[str, Job]:
+        """The tracked jobs by id; finished ones are in the store."""
+        return self.snapshot.tracked
 
     def may_list(self, job_id: str) -> bool:
         """Return whether a job is in the latest list, or no list is known since the start."""
-        return self.last_success is None or self.snapshot is None or job_id in self.snapshot.listing.records
+        return self.last_success is None or job_id in self.snapshot.listing.records
 
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
-        if self.snapshot is None:
-            return Counter()
         states = self.snapshot.count_states()
-        states.update(
-            job.state for job in self.snapshot.tracked.values() if job.finished and job.missing_since is not None
-        )
+        states.update(job.state for job in self.tracked.values() if job.finished and job.missing_since is not None)
         return states
 
 
@@ -115,13 +107,13 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
         totals.update(status.count_states())
         statuses[status.status] += 1
         troubled = False
-        for job in status.tracked:
+        for job in status.tracked.values():
             stalled += job.stalled
             urgent = needs_attention(job, oldest)
             troubled |= urgent
             if (urgent or not job.finished) and matches(search, name, job):
                 (attention if urgent else running).append((name, job))
-        rank = 0 if status.status == "down" else 1 if troubled else 3 if status.snapshot is None else 2
+        rank = 0 if status.status == "down" else 1 if troubled else 3 if status.status == "not_polled" else 2
         ranked.append((rank, name, status))
     attention.sort(key=lambda entry: (_urgency(entry[1]), -entry[1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
@@ -167,7 +159,9 @@ class FleetStatus:
                 status = self._clusters.get(cluster.name)
                 if status is None or status.cluster.identity() != cluster.identity():
                     status = ClusterStatus(cluster)
-                current[cluster.name] = replace(status, cluster=cluster, snapshot=self._snapshot(cluster.name))
+                current[cluster.name] = replace(
+                    status, cluster=cluster, snapshot=self._snapshot(cluster.name) or Snapshot()
+                )
             self._clusters = current
             self.version += 1
             change = StatusChange(self.version)
@@ -184,12 +178,8 @@ class FleetStatus:
     ) -> None:
         """Publish the result of a poll; ignored for a cluster that is no longer watched.
 
-        Args:
-            name: The cluster.
-            ok: Whether the poll succeeded.
-            why: Why the cluster is down; empty if it is not.
-            diff: What the poll changed; None if it failed, or if another snapshot counts now.
-            transitions: The recorded transitions.
+        ``why`` says why the cluster is down, and is empty if it is not. If a successful poll has no ``diff``, anything
+        may have changed: another snapshot counts now.
         """
         now = self._clock()
         with self._lock:
@@ -198,7 +188,9 @@ class FleetStatus:
                 return
             status = "down" if why else "up" if ok or previous.status == "up" else previous.status
             last_success = now if ok else previous.last_success
-            current = ClusterStatus(previous.cluster, status, why, last_success, now, self._snapshot(name))
+            current = ClusterStatus(
+                previous.cluster, status, why, last_success, now, self._snapshot(name) or Snapshot()
+            )
             self._clusters[name] = current
             jobs_changed = ok if diff is None else diff.changes_something
             if not jobs_changed and (previous.status, previous.why) == (status, why):
@@ -235,7 +227,7 @@ class FleetStatus:
         after = after or ("", "")
         for status in self.clusters(search.cluster, first=after[0]):
             name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention
-            for job in sorted(status.tracked, key=lambda job: job.job_id):
+            for job in sorted(status.tracked.values(), key=lambda job: job.job_id):
                 current = job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest
                 if current and (name, job.job_id) > after and matches(search, name, job):
                     yield name, job

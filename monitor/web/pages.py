@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, ClusterStatus, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, storable
 from monitor.web.template_filters import FILTERS
-from monitor.web.views import cluster_view, job_view, transition_view
+from monitor.web.views import JobView, cluster_view, job_view, transition_view
 
 SECTION_SIZE: Final = 25  # jobs of one section of a page; the rest is on its next pages
 ATTENTION_SIZE: Final = 10  # the same for what needs attention, so that running jobs are in sight too
@@ -42,6 +43,8 @@ HEADERS: Final = {
 _STATIC_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _LINKS_HINT: Final = "the other pages link to each job and each collection"
 _FILTERS: Final = ("q", "cluster", "database", "collection", "state")
+
+_Entry = TypeVar("_Entry")
 
 
 class Pages:
@@ -106,16 +109,11 @@ class Pages:
         name, job_id = cluster.cluster.name, _text(request.query_params, "id")
         if not job_id:
             raise RequestError(404, "the address names no job", _LINKS_HINT, name)
-        job, unavailable = cluster.job(job_id), None
-        if job is None:
-            try:
-                job = await self._context.store_pool.run(lambda: self._store.job(name, job_id))
-            except StoreUnavailableError as error:
-                unavailable = error
+        job = await self._context.find_job(cluster, job_id)
         history = await self._history(request, TransitionFilter(cluster=name, job_id=job_id))
         if job is None and not history["steps"]:
             hint = "it may have finished long ago: old jobs are deleted after the retention time"
-            raise unavailable or RequestError(404, f"there is no job {job_id} of {name}", hint, name)
+            raise RequestError(404, f"there is no job {job_id} of {name}", hint, name)
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
         return await self._render(
@@ -141,7 +139,7 @@ class Pages:
 
         def values() -> Mapping[str, Any]:
             overview = self._fleet.overview(search)
-            if not (overview.attention or overview.running or (finished and finished["jobs"]) or history["steps"]):
+            if not (overview.attention or overview.running or (finished and finished["entries"]) or history["steps"]):
                 what = f"no imports into {collection or 'this collection'} of {name}"
                 raise RequestError(404, what, "a collection has a page once something is imported into it", name)
             return {
@@ -182,12 +180,12 @@ class Pages:
             if not page.entries and pager["start"]:  # a page beyond the last one
                 page = self._store.finished(wanted, SECTION_SIZE, pager["start"])
             jobs = [job_view(entry.cluster, entry.job, self._clock()) for entry in page.entries]
-            return {"jobs": jobs, "pager": pager}
+            return {"entries": jobs, "pager": pager}
 
         try:
             return await self._context.store_pool.run(load)
         except StoreUnavailableError:
-            return {"jobs": [], "pager": None}
+            return {"entries": [], "pager": None}
 
     async def _history(self, request: Request, wanted: TransitionFilter) -> Mapping[str, Any]:
         """Return the section of transitions; raises ``CursorError``."""
@@ -205,24 +203,17 @@ class Pages:
         """Return the sections that come from memory."""
         now = self._clock()
 
-        def jobs(name: str, entries: list[ClusterJob], size: int) -> Mapping[str, Any]:
-            pager = _pager(query, name, len(entries), size)
-            shown = entries[pager["start"] : pager["last"]]
-            return {"jobs": [job_view(cluster, job, now) for cluster, job in shown], "pager": pager}
-
-        def clusters(name: str, statuses: list[ClusterStatus], size: int) -> Mapping[str, Any]:
-            pager = _pager(query, name, len(statuses), size)
-            shown = statuses[pager["start"] : pager["last"]]
-            return {"clusters": [cluster_view(status) for status in shown], "pager": pager}
+        def job(entry: ClusterJob) -> JobView:
+            return job_view(*entry, now)
 
         down = [status for status in overview.clusters if status.status == "down"]
         return {
             "overview": overview,
             "fleet_version": overview.version,
-            "attention": jobs("attention", overview.attention, ATTENTION_SIZE),
-            "running": jobs("running", overview.running, SECTION_SIZE),
-            "unreachable": clusters("unreachable", down, SECTION_SIZE),
-            "clusters": clusters("clusters", overview.clusters, CLUSTERS_SIZE),
+            "attention": _section(query, "attention", overview.attention, ATTENTION_SIZE, job),
+            "running": _section(query, "running", overview.running, SECTION_SIZE, job),
+            "unreachable": _section(query, "unreachable", down, SECTION_SIZE, cluster_view),
+            "clusters": _section(query, "clusters", overview.clusters, CLUSTERS_SIZE, cluster_view),
         }
 
 
@@ -244,6 +235,14 @@ def _text(query: QueryParams, name: str) -> str:
 def _page_number(query: QueryParams, section: str) -> int:
     text = query.get(f"{section}_page", "")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= PAGE_DIGITS else 1
+
+
+def _section(
+    query: QueryParams, name: str, entries: list[_Entry], size: int, view: Callable[[_Entry], msgspec.Struct]
+) -> Mapping[str, Any]:
+    """Return the requested page of a section's entries."""
+    pager = _pager(query, name, len(entries), size)
+    return {"entries": [view(entry) for entry in entries[pager["start"] : pager["last"]]], "pager": pager}
 
 
 def _pager(query: QueryParams, section: str, count: int, size: int) -> dict[str, Any]:

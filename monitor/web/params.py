@@ -129,11 +129,7 @@ def storable(text: str) -> str:
 
 
 def read_time(name: str, text: str | None, now: float) -> float | None:
-    """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now.
-
-    Raises:
-        RequestError: It is neither.
-    """
+    """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now."""
     if text is None:
         return None
     if re.fullmatch(_AGO, text):

@@ -61,13 +61,10 @@ class Server(uvicorn.Server):
         )
 
     async def apply_web_config(self, web: WebConfig) -> None:
-        """Apply another web config without refusing anybody who connects meanwhile.
+        """Apply another web config without refusing anybody who connects meanwhile; raises ``AddressError``.
 
         New connections use its TLS; open ones are closed before their next request, so that none continues with what
-        was allowed before.
-
-        Raises:
-            AddressError: The socket cannot be listened on again; the previous web config stays in effect.
+        was allowed before. If the socket cannot be listened on again, the previous web config stays in effect.
         """
         async with self._reloading:
             if web.fingerprint == self._web.fingerprint or self.should_exit:
@@ -166,11 +163,7 @@ def _raise_file_limit(files: int) -> None:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 is any free one.
-
-    Raises:
-        AddressError: The address cannot be listened on.
-    """
+    """Return a listening socket, port 0 being any free one; raises ``AddressError``."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()

@@ -121,8 +121,8 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
         last_poll=_time(status.last_poll),
         interval_seconds=cluster.interval,
         jobs={state.value: counts[state] for state in JobState},
-        stalled=sum(job.stalled for job in status.tracked),
-        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked),
+        stalled=sum(job.stalled for job in status.tracked.values()),
+        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked.values()),
     )
 
 

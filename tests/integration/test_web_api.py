@@ -9,8 +9,7 @@ import requests
 
 from monitor.jobs import JobState, eta_seconds
 from monitor.store import StoreUnavailableError
-from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions
-from monitor.web.openapi import openapi_document
+from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions, openapi_document
 from tests.served_app import ServedApp, WatchedClusters, record
 from tests.venvs import environment
 
@@ -74,7 +73,9 @@ def test_a_job_is_told_in_every_detail(served, watched):
     assert (answer["progress"], answer["total_rows"], answer["state"]) == (0.5, 1000, "importing")
     assert answer["progress_per_minute"] == pytest.approx(0.2)
     assert answer["rows_per_second"] == pytest.approx(1000 * 0.1 / 30, abs=1e-5)
-    assert answer["eta_seconds"] == pytest.approx(eta_seconds(watched.fleet.cluster("eu").job("1"), watched.now))
+    assert answer["eta_seconds"] == pytest.approx(
+        eta_seconds(watched.fleet.cluster("eu").tracked.get("1"), watched.now)
+    )
     assert answer["first_seen"] == "2025-06-15T15:07:10Z"
     assert (answer["stalled"], answer["listed"], answer["finished_at"]) == (False, True, None)
     failed = served.json("/api/v1/job", cluster="eu", id="2")
