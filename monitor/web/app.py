@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from typing import Final
 
 import msgspec
@@ -86,10 +85,5 @@ def _answer(ok: bool, yes: str, no: str) -> Response:
     return PlainTextResponse(f"{yes if ok else no}\n", 200 if ok else 503)
 
 
-@cache
-def _openapi_json() -> bytes:
-    return msgspec.json.encode(openapi_document())
-
-
 async def _openapi(_: Request) -> Response:
-    return Response(_openapi_json(), media_type="application/json")
+    return Response(msgspec.json.encode(openapi_document()), media_type="application/json")

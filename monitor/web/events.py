@@ -31,7 +31,6 @@ class Stream:
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
         self._version = 0
-        self._dropped = False
         self._queue: list[bytes] = []
 
     def put(self, version: int, cluster: str | None, events: _Events, limit: int) -> None:
@@ -41,20 +40,17 @@ class Stream:
         self._version = version
         self._queue += [data for name, data in events if name in self.events or name == "refetch"]
         if len(self._queue) > limit:
-            self._queue.clear()
-            self._dropped = True
+            self._queue = [encode_event("refetch", {"version": version})]
         self.changed.set()
 
     def take(self) -> bytes:
         """Return what has changed, and empty the queue."""
-        version = {"version": self._version}
-        first = [encode_event("refetch", version)] if self._dropped else []
-        last = [encode_event("pulse", version)] if "pulse" in self.events else []
-        parts = b"".join([*first, *self._queue, *last])
+        if "pulse" in self.events:
+            self._queue.append(encode_event("pulse", {"version": self._version}))
+        events = b"".join(self._queue)
         self._queue.clear()
-        self._dropped = False
         self.changed.clear()
-        return parts
+        return events
 
     def end(self) -> None:
         """Make its reader stop."""

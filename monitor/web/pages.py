@@ -18,7 +18,7 @@ from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.import_files import ImportFiles
-from monitor.web.overview import ClusterJob, ClusterStatus, FleetOverview, finished_only
+from monitor.web.overview import ClusterJob, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, storable
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import JobView, cluster_view, job_view, transition_view
@@ -41,7 +41,6 @@ HEADERS: Final = {
 }
 
 _STATIC_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_LINKS_HINT: Final = "the other pages link to each job and each collection"
 _FILTERS: Final = ("q", "cluster", "database", "collection", "state")
 
 _Entry = TypeVar("_Entry")
@@ -105,15 +104,13 @@ class Pages:
         )
 
     async def _job(self, request: Request) -> Response:
-        cluster = await self._find_cluster(request.query_params)
+        cluster = await self._context.find_cluster(_text(request.query_params, "cluster"))
         name, job_id = cluster.cluster.name, _text(request.query_params, "id")
-        if not job_id:
-            raise RequestError(404, "the address names no job", _LINKS_HINT, name)
         job = await self._context.find_job(cluster, job_id)
         history = await self._history(request, TransitionFilter(cluster=name, job_id=job_id))
         if job is None and not history["steps"]:
             hint = "it may have finished long ago: old jobs are deleted after the retention time"
-            raise RequestError(404, f"there is no job {job_id} of {name}", hint, name)
+            raise RequestError(404, f"there is no job {job_id!r} of {name}", hint, name)
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
         return await self._render(
@@ -130,7 +127,7 @@ class Pages:
 
     async def _collection(self, request: Request) -> Response:
         query = request.query_params
-        cluster = await self._find_cluster(query)
+        cluster = await self._context.find_cluster(_text(query, "cluster"))
         name, database, collection = cluster.cluster.name, _text(query, "database"), _text(query, "collection")
         search = JobFilter(cluster=name, database=database, collection=collection)
         finished = await self._finished(search, query)
@@ -152,12 +149,6 @@ class Pages:
             }
 
         return await self._render(request, "collection.html", values)
-
-    async def _find_cluster(self, query: QueryParams) -> ClusterStatus:
-        name = _text(query, "cluster")
-        if not name:
-            raise RequestError(404, "the address names no cluster", _LINKS_HINT)
-        return await self._context.find_cluster(name)
 
     async def _render(self, request: Request, template: str, values: Callable[[], Mapping[str, Any]]) -> Response:
         fragment = request.headers.get("x-fragment") == "main"

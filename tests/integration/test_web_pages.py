@@ -338,9 +338,9 @@ def test_the_page_of_a_collection_has_its_jobs_and_their_history(served, watched
     [
         ("/?cluster=asien", "No cluster is named 'asien'.", "/?cluster=asia"),
         ("/job?cluster=nope&id=1", "No cluster is named 'nope'.", "/"),
-        ("/job", "The address names no cluster.", "/"),
-        ("/job?cluster=eu", "The address names no job.", "/?cluster=eu"),
-        ("/job?cluster=eu&id=1", "There is no job 1 of eu.", "/?cluster=eu"),
+        ("/job", "No cluster is named ''.", "/"),
+        ("/job?cluster=eu", "There is no job '' of eu.", "/?cluster=eu"),
+        ("/job?cluster=eu&id=1", "There is no job '1' of eu.", "/?cluster=eu"),
         ("/collection?cluster=eu&collection=zz", "No imports into zz of eu.", "/?cluster=eu"),
         ("/collection?cluster=zz&collection=zz", "No cluster is named 'zz'.", "/"),
         ("/nothing", "There is no such page or endpoint.", "/"),
