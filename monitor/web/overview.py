@@ -61,13 +61,12 @@ class StatusChange(msgspec.Struct, frozen=True, gc=False):
 
 
 def matches(job_filter: JobFilter, cluster: str, job: Job) -> bool:
-    """Return whether a filter of the store matches a tracked job."""
+    """Return whether a filter of the store matches a tracked job of one of its clusters."""
     return (
         (not job_filter.states or job.state in job_filter.states)
         and (job_filter.stalled is None or job.stalled is job_filter.stalled)
         and (job_filter.collection is None or job.collection == job_filter.collection)
         and (job_filter.database is None or job.database == job_filter.database)
-        and (job_filter.cluster is None or cluster == job_filter.cluster)
         and (not job_filter.text or job_filter.text in _searched_text(cluster, job))
     )
 
@@ -144,7 +143,7 @@ class FleetStatus:
 
     def __init__(self, snapshot: Callable[[str], Snapshot | None], clock: Callable[[], float] = time.time) -> None:
         self.version = 0
-        self._snapshot = snapshot
+        self._load = snapshot
         self._clock = clock
         self._lock = Lock()
         self._clusters: dict[str, ClusterStatus] = {}  # by name, in this order
@@ -159,9 +158,7 @@ class FleetStatus:
                 status = self._clusters.get(cluster.name)
                 if status is None or status.cluster.identity() != cluster.identity():
                     status = ClusterStatus(cluster)
-                current[cluster.name] = replace(
-                    status, cluster=cluster, snapshot=self._snapshot(cluster.name) or Snapshot()
-                )
+                current[cluster.name] = replace(status, cluster=cluster, snapshot=self._snapshot(cluster.name))
             self._clusters = current
             self.version += 1
             change = StatusChange(self.version)
@@ -188,9 +185,7 @@ class FleetStatus:
                 return
             status = "down" if why else "up" if ok or previous.status == "up" else previous.status
             last_success = now if ok else previous.last_success
-            current = ClusterStatus(
-                previous.cluster, status, why, last_success, now, self._snapshot(name) or Snapshot()
-            )
+            current = ClusterStatus(previous.cluster, status, why, last_success, now, self._snapshot(name))
             self._clusters[name] = current
             jobs_changed = ok if diff is None else diff.changes_something
             if not jobs_changed and (previous.status, previous.why) == (status, why):
@@ -243,6 +238,9 @@ class FleetStatus:
             del self._overviews[next(iter(self._overviews))]
         self._overviews[search] = reusable_until, overview  # the last one is the one used last
         return overview
+
+    def _snapshot(self, name: str) -> Snapshot:
+        return self._load(name) or Snapshot()
 
     def _publish(self, change: StatusChange) -> None:
         for callback in self._subscribers:

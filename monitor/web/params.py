@@ -46,21 +46,6 @@ class ClustersQuery(msgspec.Struct, frozen=True):
     cursor: _Cursor = ""
 
 
-class JobsQuery(msgspec.Struct, frozen=True):
-    """Parameters of ``jobs``."""
-
-    cluster: _Cluster = None
-    database: _Database = None
-    collection: _Collection = None
-    state: Annotated[tuple[JobState, ...], Meta(description="Only jobs in this state; can be repeated.")] = ()
-    stalled: Annotated[
-        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
-    ] = msgspec.UNSET  # not None, which "null" would be read as
-    q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
-    limit: _Limit = PAGE
-    cursor: _Cursor = ""
-
-
 class JobQuery(msgspec.Struct, frozen=True):
     """Parameters of ``job``."""
 
@@ -68,20 +53,30 @@ class JobQuery(msgspec.Struct, frozen=True):
     id: Annotated[_Text, Meta(description="Id of the job.")]
 
 
-class TransitionsQuery(msgspec.Struct, frozen=True):
-    """Parameters of ``transitions``."""
-
+class _FilterQuery(msgspec.Struct, frozen=True):
     cluster: _Cluster = None
     database: _Database = None
     collection: _Collection = None
-    job: Annotated[_Text | None, Meta(description="Only of the job with this id.")] = None
-    state: Annotated[tuple[JobState, ...], Meta(description="Only steps into this state; can be repeated.")] = ()
-    since: Annotated[_Time | None, Meta(description="Only from this time on: ISO 8601, or `24h` for 24 hours ago.")] = (
-        None
-    )
-    until: Annotated[_Time | None, Meta(description="Only before this time.")] = None
+    state: Annotated[tuple[JobState, ...], Meta(description="Only this state; can be repeated.")] = ()
     limit: _Limit = PAGE
     cursor: _Cursor = ""
+
+
+class JobsQuery(_FilterQuery, frozen=True):
+    """Parameters of ``jobs``."""
+
+    stalled: Annotated[
+        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
+    ] = msgspec.UNSET  # not None, which "null" would be read as
+    q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
+
+
+class TransitionsQuery(_FilterQuery, frozen=True):
+    """Parameters of ``transitions``; the state is the one that a job came into."""
+
+    job: Annotated[_Text | None, Meta(description="Only of the job with this id.")] = None
+    since: Annotated[_Time | None, Meta(description="Only from this time: ISO 8601, or `24h` for 24 hours ago.")] = None
+    until: Annotated[_Time | None, Meta(description="Only before this time.")] = None
 
 
 class StreamQuery(msgspec.Struct, frozen=True):
