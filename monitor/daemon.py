@@ -304,5 +304,5 @@ async def serve(
         hanging = daemon.stop()
         _log.info("monitor_stopped", hanging_polls=hanging)
         sys.stderr.flush()
-    busy: int = sum(pool.running for pool in app.state.pools)
+    busy: int = sum(pool.pending for pool in app.state.pools)
     return hanging + busy

@@ -1,11 +1,11 @@
-"""The JSON API under ``/api/v1``."""
+"""The JSON API under ``/api/v1``, and its description: both are made from the Structs of queries and responses."""
 
+import base64
 import heapq
-from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Awaitable, Callable, Iterable
+from importlib.metadata import version
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -13,238 +13,199 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from monitor.store import CursorError, JobFilter, StoreUnavailableError, TransitionFilter
-from monitor.web.context import Context, UnknownClusterError
-from monitor.web.events import EventStreams, TooManyStreamsError
+from monitor.web.context import Context
+from monitor.web.errors import RequestError
 from monitor.web.overview import ClusterJob, finished_only
-from monitor.web.pagination import cursor_page, decode_cursor
-from monitor.web.params import (
-    ClustersQuery,
-    JobQuery,
-    JobsQuery,
-    ParameterError,
-    StreamQuery,
-    TransitionsQuery,
-    read_query,
-    read_time,
-)
-from monitor.web.views import ClusterView, JobView, TransitionView, cluster_view, job_view, transition_view
-from monitor.web.workers import BusyError
+from monitor.web.params import ClustersQuery, JobQuery, JobsQuery, StreamQuery, TransitionsQuery, read_query, read_time
+from monitor.web.views import Clusters, Jobs, JobView, Problem, Transitions, cluster_view, job_view, transition_view
 
 PREFIX: Final = "/api/v1"
 
-RETRY_AFTER: Final = "1"
-"""Seconds after which a client that was refused because others wait may try again."""
-
+OPENAPI_PATH: Final = f"{PREFIX}/openapi.json"
 EVENT_STREAM: Final = "text/event-stream"
+_SCHEMAS: Final = "#/components/schemas/{name}"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
 
-
-class Clusters(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of clusters, by name."""
-
-    clusters: list[ClusterView]
-    next_cursor: str | None
+_Entry = TypeVar("_Entry")
+_Position = TypeVar("_Position", bound=tuple[str, ...])
 
 
-class Jobs(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of jobs, by cluster and id."""
-
-    jobs: list[JobView]
-    next_cursor: str | None
-    complete: bool
-    """False while the database is unavailable: completed jobs are missing then."""
-
-
-class Transitions(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of transitions, latest recorded first."""
-
-    transitions: list[TransitionView]
-    next_cursor: str | None
-    complete: bool
-    """False while the database is unavailable: only what this process remembers is here then."""
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with a request."""
-
-    error: str
-    hint: str
-    """What to do about it; may be empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """An endpoint: the last part of its path, its parameters, and the type of its response (None for events)."""
 
     name: str
     summary: str
     query: type[msgspec.Struct]
     response: type[msgspec.Struct] | None
-    statuses: tuple[int, ...] = (400, 404, 503)
+    respond: Callable[[Context, Request, Any], Awaitable[Response]]
 
     @property
     def path(self) -> str:
         """Its path."""
         return f"{PREFIX}/{self.name}"
 
+    def handler(self, context: Context) -> Callable[[Request], Awaitable[Response]]:
+        """Return its handler."""
+
+        async def handle(request: Request) -> Response:
+            return await self.respond(context, request, read_query(request.query_params, self.query))
+
+        return handle
+
+
+async def _clusters(context: Context, _: Request, query: ClustersQuery) -> Response:
+    if query.cluster is not None:
+        await context.find_cluster(query.cluster)
+    (after,) = _decode_cursor(query.cursor, tuple[str]) or ("",)
+
+    def load() -> Response:
+        statuses = context.fleet.clusters(query.cluster, first=after)
+        following = (status for status in statuses if status.cluster.name > after)
+        page, cursor = _page(following, query.limit, lambda status: (status.cluster.name,))
+        return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
+
+    return await context.memory_pool.run(load)
+
+
+async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
+    if query.cluster is not None:
+        await context.find_cluster(query.cluster)
+    after = _decode_cursor(query.cursor, tuple[str, str])
+    search = JobFilter(
+        cluster=query.cluster,
+        database=query.database,
+        collection=query.collection,
+        states=frozenset(query.state),
+        stalled=None if query.stalled is msgspec.UNSET else query.stalled == "true",
+        text=query.q.casefold(),
+    )
+
+    def load() -> Response:
+        # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
+        tracked = list(islice(context.fleet.tracked_jobs(search, after), query.limit + 1))
+        complete, finished = True, list[ClusterJob]()
+        try:
+            finished = _listed_finished_jobs(context, search, query.limit + 1, after)
+        except StoreUnavailableError:
+            complete = False
+        merged = {_position(entry): entry for entry in heapq.merge(finished, tracked, key=_position)}
+        page, cursor = _page(merged.values(), query.limit, _position)
+        now = context.clock()
+        views = [job_view(cluster, job, now) for cluster, job in page]
+        return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
+
+    return await context.store_pool.run(load)
+
+
+def _listed_finished_jobs(
+    context: Context, search: JobFilter, count: int, after: tuple[str, str] | None
+) -> list[ClusterJob]:
+    """Return listed finished jobs from the store, except tracked ones: what is in memory is newer."""
+    wanted = finished_only(replace(search, listed=True))
+    jobs: list[ClusterJob] = []
+    while wanted is not None and len(jobs) < count:
+        page = context.store.jobs(wanted, count, after)
+        for entry in page.entries:
+            status = context.fleet.cluster(entry.cluster)
+            if status is not None and status.may_list(entry.job.job_id) and entry.job.job_id not in status.tracked:
+                jobs.append((entry.cluster, entry.job))
+        after = page.after
+        if after is None:
+            break
+    return jobs
+
+
+async def _job(context: Context, _: Request, query: JobQuery) -> Response:
+    job = await context.find_job(await context.find_cluster(query.cluster), query.id)
+    if job is None:
+        raise RequestError(404, "no such job", f"its transitions may still be recorded: {PREFIX}/transitions")
+    return json_response(job_view(query.cluster, job, context.clock()))
+
+
+async def _transitions(context: Context, _: Request, query: TransitionsQuery) -> Response:
+    now = context.clock()
+    wanted = TransitionFilter(
+        cluster=query.cluster,
+        database=query.database,
+        collection=query.collection,
+        job_id=query.job,
+        states=frozenset(query.state),
+        since=read_time("since", query.since, now),
+        until=read_time("until", query.until, now),
+    )
+    page = await context.store_pool.run(lambda: context.store.transitions(wanted, query.limit, query.cursor))
+    views = [transition_view(recorded) for recorded in page.entries]
+    return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
+
+
+async def _stream(context: Context, request: Request, query: StreamQuery) -> Response:
+    if query.cluster is not None:
+        await context.find_cluster(query.cluster)
+    if request.method == "HEAD":
+        return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
+    address = request.client.host if request.client else ""
+    stream = context.streams.open(query.cluster, frozenset(query.event), address)
+    return StreamingResponse(context.streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
+
+
+_LISTED: Final = "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id."
+_RECORDED: Final = "The recorded transitions, latest recorded first."
+_CHANGES: Final = "What changes from now on, as server-sent events."
 
 ENDPOINTS: Final = (
-    Endpoint("clusters", "The clusters, by name.", ClustersQuery, Clusters),
-    Endpoint(
-        "jobs",
-        "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id.",
-        JobsQuery,
-        Jobs,
-    ),
-    Endpoint("job", "One job.", JobQuery, JobView),
-    Endpoint(
-        "transitions", "The recorded transitions, latest recorded first.", TransitionsQuery, Transitions, (400, 503)
-    ),
-    Endpoint("stream", "What changes from now on, as server-sent events.", StreamQuery, None),
+    Endpoint("clusters", "The clusters, by name.", ClustersQuery, Clusters, _clusters),
+    Endpoint("jobs", _LISTED, JobsQuery, Jobs, _jobs),
+    Endpoint("job", "One job.", JobQuery, JobView, _job),
+    Endpoint("transitions", _RECORDED, TransitionsQuery, Transitions, _transitions),
+    Endpoint("stream", _CHANGES, StreamQuery, None, _stream),
 )
 """Every endpoint of the API but its own description."""
 
 
-class Api:
-    """Handlers of the endpoints."""
-
-    def __init__(self, context: Context, streams: EventStreams) -> None:
-        self._context = context
-        self._fleet = context.fleet
-        self._store = context.store
-        self._clock = context.clock
-        self._memory_pool = context.memory_pool
-        self._store_pool = context.store_pool
-        self._streams = streams
-
-    def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
-        """Return the handlers by path."""
-        methods: dict[str, Callable[[Request, Any], Awaitable[Response]]] = {
-            "clusters": self._clusters,
-            "jobs": self._jobs,
-            "job": self._job,
-            "transitions": self._transitions,
-            "stream": self._stream,
-        }
-        return {endpoint.path: _handler(endpoint, methods[endpoint.name]) for endpoint in ENDPOINTS}
-
-    async def _clusters(self, _: Request, query: ClustersQuery) -> Response:
-        after = decode_cursor(query.cursor, 1)[0] if query.cursor else ""
-
-        only = None if query.cluster is None else await self._context.find_cluster(query.cluster)
-
-        def load() -> Response:
-            found = self._fleet.clusters(after) if only is None else [only]
-            statuses = (status for status in found if status.cluster.name > after)
-            page, cursor = cursor_page(statuses, query.limit, lambda status: (status.cluster.name,))
-            return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
-
-        return await self._memory_pool.run(load)
-
-    async def _jobs(self, _: Request, query: JobsQuery) -> Response:
-        after = decode_cursor(query.cursor, 2) if query.cursor else None
-        if query.cluster is not None:
-            await self._context.find_cluster(query.cluster)
-        job_filter = JobFilter(
-            cluster=query.cluster,
-            database=query.database,
-            collection=query.collection,
-            states=frozenset(query.state),
-            stalled=None if query.stalled is msgspec.UNSET else query.stalled == "true",
-            text=query.q.casefold(),
-        )
-
-        def load() -> Response:
-            position = (after[0], after[1]) if after else None
-            # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
-            tracked = list(islice(self._fleet.tracked_jobs(job_filter, position), query.limit + 1))
-            complete, finished = True, list[ClusterJob]()
-            try:
-                finished = self._finished_jobs(job_filter, query.limit + 1, position, set(map(_position, tracked)))
-            except StoreUnavailableError:
-                complete = False
-            page, cursor = cursor_page(heapq.merge(tracked, finished, key=_position), query.limit, _position)
-            now = self._clock()
-            views = [job_view(cluster, job, now) for cluster, job in page]
-            return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
-
-        return await self._store_pool.run(load)
-
-    def _finished_jobs(
-        self, job_filter: JobFilter, count: int, after: tuple[str, str] | None, shown: Container[tuple[str, str]]
-    ) -> list[ClusterJob]:
-        """Return listed finished jobs from the store, except tracked ones: what is in memory is newer."""
-        wanted = finished_only(replace(job_filter, listed=True))
-        jobs: list[ClusterJob] = []
-        while wanted is not None and len(jobs) < count:
-            page = self._store.jobs(wanted, count, after)
-            for cluster, job in ((entry.cluster, entry.job) for entry in page.entries):
-                status = self._fleet.cluster(cluster)
-                known = (cluster, job.job_id) in shown or self._fleet.tracked_job(cluster, job.job_id) is not None
-                if status is not None and status.may_list(job.job_id) and not known:
-                    jobs.append((cluster, job))
-            after = page.after
-            if after is None:
-                break
-        return jobs
-
-    async def _job(self, _: Request, query: JobQuery) -> Response:
-        await self._context.find_cluster(query.cluster)
-        job = self._fleet.tracked_job(query.cluster, query.id)
-        job = job or await self._store_pool.run(lambda: self._store.job(query.cluster, query.id))
-        if job is None:
-            raise ParameterError("no such job", f"its transitions may still be recorded: {PREFIX}/transitions", 404)
-        return json_response(job_view(query.cluster, job, self._clock()))
-
-    async def _transitions(self, _: Request, query: TransitionsQuery) -> Response:
-        now = self._clock()
-        transition_filter = TransitionFilter(
-            cluster=query.cluster,
-            database=query.database,
-            collection=query.collection,
-            job_id=query.job,
-            states=frozenset(query.state),
-            since=read_time("since", query.since, now),
-            until=read_time("until", query.until, now),
-        )
-        page = await self._store_pool.run(lambda: self._store.transitions(transition_filter, query.limit, query.cursor))
-        views = [transition_view(recorded) for recorded in page.entries]
-        return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
-
-    async def _stream(self, request: Request, query: StreamQuery) -> Response:
-        if query.cluster is not None:
-            await self._context.find_cluster(query.cluster)
-        if request.method == "HEAD":
-            return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
-        try:
-            address = request.client.host if request.client else ""
-            stream = self._streams.open(query.cluster, frozenset(query.event), address)
-        except TooManyStreamsError:
-            return problem(503, "too many streams are open", "close one, or poll instead")
-
-        return StreamingResponse(self._streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    structs = [Problem, *(kind for endpoint in ENDPOINTS for kind in (endpoint.query, endpoint.response) if kind)]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS)
+    paths = {
+        endpoint.path: {"get": _operation(endpoint, schemas.pop(endpoint.query.__name__))} for endpoint in ENDPOINTS
+    }
+    summary = "Clusters, their import jobs, and what happened to them."
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "milvus-import-monitor", "version": version("milvus-import-monitor"), "summary": summary},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
 
 
-def _handler(
-    endpoint: Endpoint, method: Callable[[Request, Any], Awaitable[Response]]
-) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
-        try:
-            return await method(request, read_query(request.query_params, endpoint.query))
-        except ParameterError as error:
-            return problem(error.status, str(error), error.hint)
-        except UnknownClusterError as error:
-            hint = f"did you mean {error.nearest}?" if error.nearest else f"{PREFIX}/clusters lists them"
-            return problem(404, str(error), hint)
-        except CursorError as error:
-            return problem(400, str(error), "start again without a cursor")
-        except BusyError:
-            return problem(503, "too many requests are waiting", "try again in a moment")
-        except StoreUnavailableError:
-            return problem(503, "the database is unavailable", "only unfinished jobs and recent failures are in memory")
+def _operation(endpoint: Endpoint, query: dict[str, Any]) -> dict[str, Any]:
+    required = query.get("required", ())
+    return {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "parameters": [_parameter(name, schema, name in required) for name, schema in query["properties"].items()],
+        "responses": {
+            "200": {"description": endpoint.summary, "content": _content(endpoint.response)},
+            "default": {"description": "The request is wrong, or has to wait.", "content": _content(Problem)},
+        },
+    }
 
-    return handle
+
+def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
+    description = schema.pop("description")
+    if not schema.get("default"):
+        schema.pop("default", None)
+    null = {"type": "null"}  # such a parameter can be left out, but not be null
+    if null in schema.get("anyOf", ()):
+        (schema,) = (choice for choice in schema["anyOf"] if choice != null)
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+def _content(response: type[msgspec.Struct] | None) -> dict[str, Any]:
+    if response is None:
+        return {EVENT_STREAM: {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": {"$ref": _SCHEMAS.format(name=response.__name__)}}}
 
 
 def json_response(value: msgspec.Struct, status: int = 200) -> Response:
@@ -252,12 +213,26 @@ def json_response(value: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, headers=_HEADERS, media_type="application/json")
 
 
-def problem(status: int, error: str, hint: str = "") -> Response:
-    """Return what is wrong with a request as a JSON response."""
-    response = json_response(Problem(error=error, hint=hint), status)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = RETRY_AFTER
-    return response
+def _page(
+    entries: Iterable[_Entry], limit: int, position: Callable[[_Entry], tuple[str, ...]]
+) -> tuple[list[_Entry], str | None]:
+    """Return the first entries, and the cursor of the next page if there are more."""
+    page = list(islice(entries, limit + 1))
+    if len(page) <= limit:
+        return page, None
+    cursor = msgspec.json.encode(position(page[limit - 1]))
+    return page[:limit], base64.urlsafe_b64encode(cursor).rstrip(b"=").decode()
+
+
+def _decode_cursor(cursor: str, kind: type[_Position]) -> _Position | None:
+    """Return the position that a cursor stands for, None if it is empty; raises ``CursorError``."""
+    if not cursor:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(text, type=kind)
+    except (ValueError, msgspec.MsgspecError):
+        raise CursorError("this cursor is not from a page of this endpoint") from None
 
 
 def _position(entry: ClusterJob) -> tuple[str, str]:

@@ -2,35 +2,25 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web.api import ENDPOINTS, PREFIX, Api, problem
+from monitor.web.api import ENDPOINTS, OPENAPI_PATH, PREFIX, json_response, openapi_document
 from monitor.web.context import Context, MonitoredDaemon
-from monitor.web.events import EventStreams
+from monitor.web.errors import HANDLED, request_error
 from monitor.web.limits import WebLimits
-from monitor.web.openapi import OPENAPI_PATH, openapi_document
 from monitor.web.pages import Pages, static
-from monitor.web.params import suggestion
+from monitor.web.views import Problem
 
-GZIP_MINIMUM: Final = 1024
-"""Bytes of a response below which compression saves nothing."""
-
-GZIP_LEVEL: Final = 1
-"""Of 9: metrics shrink to a tenth already, and more would cost the scrape more than it saves."""
-
-_NOT_FOUND: Final = 404
-_METHOD_NOT_ALLOWED: Final = 405
-
+GZIP_MINIMUM: Final = 1024  # bytes of a response below which compression saves nothing
+GZIP_LEVEL: Final = 1  # of 9: metrics shrink to a tenth already, and more would cost the scrape more than it saves
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -39,29 +29,23 @@ def create_app(
 ) -> Starlette:
     """Return the ASGI app: ``state.streams.end()`` ends its event streams, ``state.pools`` count busy threads."""
     context = Context(monitor, clock, limits or WebLimits())
-    streams = EventStreams(context)
     pages = Pages(context)
 
-    @cache
-    def description() -> bytes:
-        return msgspec.json.encode(openapi_document())
-
-    async def openapi(_: Request) -> Response:
-        return Response(description(), media_type="application/json")
-
     async def refuse(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else _NOT_FOUND
-        response = _refusal(request, status, pages)
-        if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})
+        problem = request_error(error)
+        if request.url.path.startswith(PREFIX):
+            response = json_response(Problem(error=str(problem), hint=problem.hint), problem.status)
+        else:
+            response = pages.problem(problem)
+        response.headers.update(problem.headers)
         return response
 
     handlers: Mapping[str, _Handler] = {
         **_process_handlers(monitor, clock),
         **pages.handlers(),
         "/static/{name}": static,
-        OPENAPI_PATH: openapi,
-        **Api(context, streams).handlers(),
+        OPENAPI_PATH: _openapi,
+        **{endpoint.path: endpoint.handler(context) for endpoint in ENDPOINTS},
     }
     app = Starlette(
         routes=[
@@ -69,11 +53,11 @@ def create_app(
             for path, handler in handlers.items()
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM, compresslevel=GZIP_LEVEL)],
-        exception_handlers={_NOT_FOUND: refuse, _METHOD_NOT_ALLOWED: refuse},
+        exception_handlers=dict.fromkeys(HANDLED, refuse),
     )
     app.router.redirect_slashes = False  # it would redirect to whatever host the Host header names
-    app.state.streams = streams
-    app.state.pools = (context.memory_pool, context.store_pool)
+    app.state.streams = context.streams
+    app.state.pools = (context.memory_pool, context.store_pool, context.cluster_pool)
     return app
 
 
@@ -83,14 +67,10 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
         return Response(body, headers={"Content-Type": content_type})
 
     async def healthy(_: Request) -> Response:
-        if monitor.healthy():
-            return PlainTextResponse("healthy\n")
-        return PlainTextResponse("the scheduler does not run\n", 503)
+        return _answer(monitor.healthy(), "healthy", "the scheduler does not run")
 
     async def ready(_: Request) -> Response:
-        if monitor.ready():
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse("some clusters have not been polled yet\n", 503)
+        return _answer(monitor.ready(), "ready", "some clusters have not been polled yet")
 
     async def reload(_: Request) -> Response:
         wrong = await monitor.reload()
@@ -101,15 +81,9 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
     return {"/metrics": metrics, "/-/healthy": healthy, "/-/ready": ready, "/-/reload": reload}
 
 
-def _refusal(request: Request, status: int, pages: Pages) -> Response:
-    """Return the response for an unknown path, or a method that it does not have."""
-    path = request.url.path
-    if path.startswith(PREFIX):
-        if status == _METHOD_NOT_ALLOWED:
-            return problem(status, f"{path} does not support {request.method}", "use GET")
-        paths = (OPENAPI_PATH, *(endpoint.path for endpoint in ENDPOINTS))
-        known = [known_path.removeprefix(PREFIX) for known_path in paths]
-        return problem(status, "no such endpoint", suggestion(path.removeprefix(PREFIX), known, PREFIX))
-    if status == _METHOD_NOT_ALLOWED or path.startswith(("/-/", "/static/", "/metrics")):
-        return PlainTextResponse("Method Not Allowed\n" if status == _METHOD_NOT_ALLOWED else "Not Found\n", status)
-    return pages.problem(status, "There is no such page.", "The address may be mistyped, or of another version.")
+def _answer(ok: bool, yes: str, no: str) -> Response:
+    return PlainTextResponse(f"{yes if ok else no}\n", 200 if ok else 503)
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(msgspec.json.encode(openapi_document()), media_type="application/json")

@@ -1,117 +1,106 @@
 """The stream of changes as server-sent events: a bounded queue per client; a slow one has to fetch everything again."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final, get_args
 
 import msgspec
 
-from monitor.web.context import Context
-from monitor.web.overview import StatusChange
+from monitor.jobs import SnapshotDiff
+from monitor.web.errors import RequestError
+from monitor.web.limits import WebLimits
+from monitor.web.overview import FleetStatus, StatusChange
 from monitor.web.params import EventName
 from monitor.web.views import cluster_view, job_view, transition_view
 
 EVENTS: Final[tuple[str, ...]] = get_args(EventName)
 _PULSE: Final = frozenset({"pulse"})
 
-
-class TooManyStreamsError(Exception):
-    """There are too many streams, in all or from one address."""
-
-
 _Events = tuple[tuple[str, bytes], ...]
 """Names of events, with the events as they are sent: encoded once for all streams."""
 
 
 class Stream:
-    """The events that one client waits for."""
+    """What one client asked for, and the events that wait for it."""
 
     def __init__(self, cluster: str | None, events: frozenset[str], address: str) -> None:
         self.cluster = cluster
         self.events = events or frozenset(EVENTS) - _PULSE
         self.address = address
-        self.version = 0
-        self.queue: list[bytes] = []
-        self.dropped = self.pulse = self.ended = False
-        self.ready = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._version = 0
+        self._queue: list[bytes] = []
 
     def put(self, version: int, cluster: str | None, events: _Events, limit: int) -> None:
         """Queue the events of a change, unless it is about another cluster."""
-        if None not in {self.cluster, cluster} and self.cluster != cluster:
+        if self.cluster is not None and cluster not in {None, self.cluster}:
             return
-        self.version, self.pulse = version, "pulse" in self.events
-        if self.events != _PULSE:
-            self.queue += [data for name, data in events if name in self.events or name == "refetch"]
-        if len(self.queue) > limit:
-            self.queue.clear()
-            self.dropped = True
-        self.ready.set()
+        self._version = version
+        self._queue += [data for name, data in events if name in self.events or name == "refetch"]
+        if len(self._queue) > limit:
+            self._queue = [encode_event("refetch", {"version": version})]
+        self.changed.set()
+
+    def take(self) -> bytes:
+        """Return what has changed, and empty the queue."""
+        if "pulse" in self.events:
+            self._queue.append(encode_event("pulse", {"version": self._version}))
+        events = b"".join(self._queue)
+        self._queue.clear()
+        self.changed.clear()
+        return events
+
+    def end(self) -> None:
+        """Make its reader stop."""
+        self.ended.set()
+        self.changed.set()
 
 
 class EventStreams:
     """Passes the changes of the fleet, made in any thread, to the streams in the event loop."""
 
-    def __init__(self, context: Context) -> None:
-        self._fleet = context.fleet
-        self._clock = context.clock
-        self._limits = context.limits
+    def __init__(self, fleet: FleetStatus, clock: Callable[[], float], limits: WebLimits) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._limits = limits
         self._streams: set[Stream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._fleet.subscribe(self._publish)
+        fleet.subscribe(self._publish)
 
     def open(self, cluster: str | None, events: frozenset[str], address: str) -> Stream:
-        """Return a stream to read.
-
-        Raises:
-            TooManyStreamsError: There are too many.
-        """
+        """Return a stream to read; raises ``RequestError`` if there are too many, in all or from one address."""
         same = sum(stream.address == address for stream in self._streams)
         if len(self._streams) >= self._limits.streams or same >= self._limits.streams_per_address:
-            raise TooManyStreamsError
+            raise RequestError(503, "too many streams are open", "close one, or poll instead")
         return Stream(cluster, events, address)
 
     def end(self) -> None:
         """End every stream: the monitor stops, or other clients are allowed from now on."""
-        for stream in list(self._streams):
-            stream.ended = True
-            stream.ready.set()
+        for stream in self._streams:
+            stream.end()
 
     async def read(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield what changes from now on until the stream is ended."""
         self._loop = asyncio.get_running_loop()
         self._streams.add(stream)  # not before: a client that leaves early never starts this generator
-        stream.version = self._fleet.version
         try:
-            async for part in self._read(stream):
-                yield part
-        finally:
-            self._streams.discard(stream)
-
-    async def _read(self, stream: Stream) -> AsyncIterator[bytes]:
-        yield encode_event("hello", {"version": stream.version})
-        next_pulse = 0.0
-        while not stream.ended:
-            wait = max(0.0, next_pulse - time.monotonic()) if stream.pulse else self._limits.heartbeat
-            try:
-                await asyncio.wait_for(stream.ready.wait(), wait)
-            except TimeoutError:
-                if not stream.pulse:
+            yield encode_event("hello", {"version": self._fleet.version})
+            while not stream.ended.is_set():
+                try:
+                    await asyncio.wait_for(stream.changed.wait(), self._limits.heartbeat)
+                except TimeoutError:
                     yield b": still here\n\n"
                     continue
-            stream.ready.clear()
-            if stream.dropped:
-                stream.dropped = False
-                yield encode_event("refetch", {"version": stream.version})
-            if stream.queue:
-                part = b"".join(stream.queue)
-                stream.queue.clear()
-                yield part
-            if stream.pulse and time.monotonic() >= next_pulse and not stream.ended:
-                stream.pulse, next_pulse = False, time.monotonic() + self._limits.pulse_interval
-                yield encode_event("pulse", {"version": stream.version})
-        yield encode_event("end", {})
+                if not stream.ended.is_set() and (events := stream.take()):
+                    yield events
+                if "pulse" in stream.events:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stream.ended.wait(), self._limits.pulse_interval)
+            yield encode_event("end", {})
+        finally:
+            self._streams.discard(stream)
 
     def _publish(self, change: StatusChange) -> None:
         """Encode the events of a change in the thread of its poll, if anybody wants them."""
@@ -129,26 +118,22 @@ class EventStreams:
 
     def _events(self, change: StatusChange) -> _Events:
         status, diff = change.status, change.diff
-        if status is None:
+        gone = [] if diff is None else _delisted(diff)
+        if status is None or (diff is not None and len(diff.changed) + len(gone) > self._limits.jobs_per_poll):
             return (("refetch", encode_event("refetch", {"version": change.version})),)
         name, now = status.cluster.name, self._clock()
         events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
         if diff is not None:
-            gone = _delisted(change)
-            if len(diff.changed) + len(gone) > self._limits.jobs_per_poll:
-                return (("refetch", encode_event("refetch", {"version": change.version})),)
             events += [("job", job_view(name, job, now)) for job in diff.changed]
-            events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
+        events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
         events += [("transition", transition_view(recorded)) for recorded in change.transitions]
         return tuple((event, encode_event(event, data)) for event, data in events)
 
 
-def _delisted(change: StatusChange) -> list[str]:
+def _delisted(diff: SnapshotDiff) -> list[str]:
     """Return the ids of jobs that are shown no more: not listed, and tracked no more."""
-    if change.diff is None:
-        return []
-    snapshot = change.diff.snapshot
-    ids = (*change.diff.removed_ids, *change.diff.delisted_ids, *(job.job_id for job in change.diff.changed))
+    snapshot = diff.snapshot
+    ids = (*diff.removed_ids, *diff.delisted_ids, *(job.job_id for job in diff.changed))
     return [job_id for job_id in ids if job_id not in snapshot.tracked and job_id not in snapshot.listing.records]
 
 

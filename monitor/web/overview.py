@@ -1,10 +1,8 @@
 """What the polls of all clusters have found, and the overview of it that the status page shows."""
 
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Final
 
@@ -15,13 +13,10 @@ from monitor.config import Cluster
 from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff
 from monitor.store import JobFilter, RecordedTransition
 
-OVERVIEWS_CACHED: Final = 4
-"""Overviews that are kept for the next request with the same search; each only refers to jobs."""
+OVERVIEWS_CACHED: Final = 4  # for the next request with the same search; each only refers to jobs
 
 REUSE_FACTOR: Final = 10.0
 """An overview is reused for this many times as long as it took, so that overviews take a tenth of a core at most."""
-
-_FAILED, _VANISHED, _STALLED, _UNCOMMITTED = range(4)  # the order of what needs attention
 
 ClusterJob = tuple[str, Job]
 """A job with the name of its cluster."""
@@ -30,66 +25,48 @@ ClusterJob = tuple[str, Job]
 class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     """A cluster as of its latest poll.
 
-    Attributes:
-        cluster: Its config.
-        status: ``up``, ``down`` or ``not_polled``.
-        why: Why it is down; otherwise empty.
-        last_success: When a poll last succeeded, in seconds since the epoch, or None.
-        last_poll: When a poll last ended, or None.
-        snapshot: Its jobs; None before the first successful poll.
+    Times are seconds since the epoch; what has not happened is None.
     """
 
     cluster: Cluster
-    status: str = "not_polled"
-    why: str = ""
+    status: str = "not_polled"  # or `up`, or `down`
+    why: str = ""  # it is down
     last_success: float | None = None
     last_poll: float | None = None
-    snapshot: Snapshot | None = None
+    snapshot: Snapshot = Snapshot()
 
     @property
-    def tracked(self) -> Collection[Job]:
-        """The tracked jobs."""
-        return () if self.snapshot is None else self.snapshot.tracked.values()
+    def tracked(self) -> Mapping[str, Job]:
+        """The tracked jobs by id; finished ones are in the store."""
+        return self.snapshot.tracked
 
     def may_list(self, job_id: str) -> bool:
         """Return whether a job is in the latest list, or no list is known since the start."""
-        return self.last_success is None or self.snapshot is None or job_id in self.snapshot.listing.records
+        return self.last_success is None or job_id in self.snapshot.listing.records
 
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
-        if self.snapshot is None:
-            return Counter()
         states = self.snapshot.count_states()
-        states.update(
-            job.state for job in self.snapshot.tracked.values() if job.finished and job.missing_since is not None
-        )
+        states.update(job.state for job in self.tracked.values() if job.finished and job.missing_since is not None)
         return states
 
 
 class StatusChange(msgspec.Struct, frozen=True, gc=False):
-    """What a poll changed.
+    """What a poll changed."""
 
-    Attributes:
-        version: Of the fleet's status.
-        status: The cluster; None if anything may have changed, as after a change of the config.
-        diff: What changed in its jobs; None if only its status did.
-        transitions: The recorded transitions.
-    """
-
-    version: int
-    status: ClusterStatus | None = None
-    diff: SnapshotDiff | None = None
+    version: int  # of the fleet's status
+    status: ClusterStatus | None = None  # None if anything may have changed, as after a change of the config
+    diff: SnapshotDiff | None = None  # None if only the status of the cluster changed
     transitions: tuple[RecordedTransition, ...] = ()
 
 
 def matches(job_filter: JobFilter, cluster: str, job: Job) -> bool:
-    """Return whether a filter of the store matches a tracked job."""
+    """Return whether a filter of the store matches a tracked job of one of its clusters."""
     return (
         (not job_filter.states or job.state in job_filter.states)
         and (job_filter.stalled is None or job.stalled is job_filter.stalled)
         and (job_filter.collection is None or job.collection == job_filter.collection)
         and (job_filter.database is None or job.database == job_filter.database)
-        and (job_filter.cluster is None or cluster == job_filter.cluster)
         and (not job_filter.text or job_filter.text in _searched_text(cluster, job))
     )
 
@@ -104,73 +81,60 @@ def _searched_text(cluster: str, job: Job) -> str:
     return f"{cluster}\n{job.collection}\n{job.database}\n{job.job_id}\n{job.reason}\n{job.raw_state}".casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class FleetOverview:
-    """What a search finds in memory.
+class FleetOverview(msgspec.Struct, frozen=True):
+    """What a search finds in memory; the totals are those of the clusters, whatever else is searched for."""
 
-    Attributes:
-        version: Of the fleet's status that was summarized.
-        totals: Jobs of the clusters by state, whatever else is searched for; `stalled` of them are stalled.
-        stalled: See ``totals``.
-        statuses: Clusters by status.
-        clusters: The clusters, those that need attention first.
-        attention: Matching jobs that recently failed or vanished, are stalled, or wait for a commit, in this order.
-        running: Other matching unfinished jobs, oldest first.
-    """
-
-    version: int
+    version: int  # of the fleet's status that was summarized
     totals: Counter[JobState]
     stalled: int
     statuses: Counter[str]
-    clusters: list[ClusterStatus]
-    attention: list[ClusterJob]
-    running: list[ClusterJob]
+    clusters: list[ClusterStatus]  # those that need attention first
+    attention: list[ClusterJob]  # matching jobs that failed or vanished, are stalled, or wait for a commit
+    running: list[ClusterJob]  # other matching unfinished jobs, oldest first
 
 
 def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, version: int) -> FleetOverview:
     """Return an overview of some clusters."""
     totals: Counter[JobState] = Counter()
     statuses: Counter[str] = Counter()
-    attention: list[tuple[int, ClusterJob]] = []
+    attention: list[ClusterJob] = []
     running: list[ClusterJob] = []
-    ranked: list[tuple[int, ClusterStatus]] = []
+    ranked: list[tuple[int, str, ClusterStatus]] = []
     stalled = 0
     for status in clusters:
-        name, needs_attention = status.cluster.name, False
-        oldest = now - status.cluster.failed_retention
+        name, oldest = status.cluster.name, now - status.cluster.failed_retention
         totals.update(status.count_states())
         statuses[status.status] += 1
-        for job in status.tracked:
+        troubled = False
+        for job in status.tracked.values():
             stalled += job.stalled
-            urgency = _urgency(job, oldest)
-            needs_attention |= urgency is not None
-            if not matches(search, name, job):
-                continue
-            if urgency is not None:
-                attention.append((urgency, (name, job)))
-            elif not job.finished:
-                running.append((name, job))
-        rank = 0 if status.status == "down" else 1 if needs_attention else 3 if status.snapshot is None else 2
-        ranked.append((rank, status))
-    attention.sort(key=lambda entry: (entry[0], -entry[1][1].state_since))
+            urgent = needs_attention(job, oldest)
+            troubled |= urgent
+            if (urgent or not job.finished) and matches(search, name, job):
+                (attention if urgent else running).append((name, job))
+        rank = 0 if status.status == "down" else 1 if troubled else 3 if status.status == "not_polled" else 2
+        ranked.append((rank, name, status))
+    attention.sort(key=lambda entry: (_urgency(entry[1]), -entry[1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
-    ranked.sort(key=lambda entry: (entry[0], entry[1].cluster.name))
-    shown = [status for _, status in ranked]
-    return FleetOverview(version, totals, stalled, statuses, shown, [entry for _, entry in attention], running)
+    ranked.sort(key=lambda entry: entry[:2])
+    return FleetOverview(version, totals, stalled, statuses, [entry[2] for entry in ranked], attention, running)
 
 
-def _urgency(job: Job, oldest: float) -> int | None:
-    """Return the rank of a job that needs attention, None for any other; older failures need none."""
+def needs_attention(job: Job, oldest: float) -> bool:
+    """Return whether a job failed or vanished after a time, is stalled, or waits for a commit."""
     if job.finished:
-        rank = _FAILED if job.state is JobState.FAILED else _VANISHED
-        return rank if job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest else None
-    if job.stalled:
-        return _STALLED
-    return _UNCOMMITTED if job.state is JobState.UNCOMMITTED else None
+        return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest
+    return job.stalled or job.state is JobState.UNCOMMITTED
+
+
+def _urgency(job: Job) -> int:
+    if job.finished:
+        return 0 if job.state is JobState.FAILED else 1
+    return 2 if job.stalled else 3
 
 
 class FleetStatus:
-    """The status of every watched cluster, and their sorted ``names``. Safe to use from several threads.
+    """The status of every watched cluster. Safe to use from several threads.
 
     Args:
         snapshot: Returns the current snapshot of a cluster by its name, or None.
@@ -179,25 +143,23 @@ class FleetStatus:
 
     def __init__(self, snapshot: Callable[[str], Snapshot | None], clock: Callable[[], float] = time.time) -> None:
         self.version = 0
-        self._snapshot = snapshot
+        self._load = snapshot
         self._clock = clock
         self._lock = Lock()
-        self._clusters: dict[str, ClusterStatus] = {}
-        self.names: list[str] = []
+        self._clusters: dict[str, ClusterStatus] = {}  # by name, in this order
         self._overviews: dict[JobFilter, tuple[float, FleetOverview]] = {}
         self._subscribers: list[Callable[[StatusChange], None]] = []
 
     def apply_config(self, clusters: Iterable[Cluster]) -> None:
         """Watch these clusters from now on; what was known of another one with the same name is forgotten."""
         with self._lock:
-            previous = self._clusters
-            self._clusters = {}
-            for cluster in clusters:
-                name, status = cluster.name, previous.get(cluster.name)
+            current = {}
+            for cluster in sorted(clusters, key=lambda cluster: cluster.name):
+                status = self._clusters.get(cluster.name)
                 if status is None or status.cluster.identity() != cluster.identity():
                     status = ClusterStatus(cluster)
-                self._clusters[name] = replace(status, cluster=cluster, snapshot=self._snapshot(name))
-            self.names = sorted(self._clusters)
+                current[cluster.name] = replace(status, cluster=cluster, snapshot=self._snapshot(cluster.name))
+            self._clusters = current
             self.version += 1
             change = StatusChange(self.version)
         self._publish(change)
@@ -213,12 +175,8 @@ class FleetStatus:
     ) -> None:
         """Publish the result of a poll; ignored for a cluster that is no longer watched.
 
-        Args:
-            name: The cluster.
-            ok: Whether the poll succeeded.
-            why: Why the cluster is down; empty if it is not.
-            diff: What the poll changed; None if it failed, or if another snapshot counts now.
-            transitions: The transitions that were recorded.
+        ``why`` says why the cluster is down, and is empty if it is not. If a successful poll has no ``diff``, anything
+        may have changed: another snapshot counts now.
         """
         now = self._clock()
         with self._lock:
@@ -245,52 +203,44 @@ class FleetStatus:
         """Return a cluster, None if it is not watched."""
         return self._clusters.get(name)
 
-    def clusters(self, first: str = "") -> Iterator[ClusterStatus]:
-        """Yield the clusters by name, from a name on."""
-        names = self.names
-        for name in names[bisect_left(names, first) :]:
-            status = self._clusters.get(name)
-            if status is not None:
-                yield status
+    @property
+    def names(self) -> list[str]:
+        """The sorted names of the clusters."""
+        return list(self._clusters)
 
-    def tracked_job(self, cluster: str, job_id: str) -> Job | None:
-        """Return a job that is in memory; finished ones are in the store."""
-        status = self._clusters.get(cluster)
-        return None if status is None or status.snapshot is None else status.snapshot.tracked.get(job_id)
+    def clusters(self, only: str | None = None, first: str = "") -> list[ClusterStatus]:
+        """Return the clusters by name, from a name on, or only one of them."""
+        if only is not None:
+            return [status] if (status := self._clusters.get(only)) else []
+        return [status for name, status in self._clusters.items() if name >= first]
 
     def tracked_jobs(self, search: JobFilter, after: tuple[str, str] | None) -> Iterator[ClusterJob]:
         """Yield the matching tracked jobs by cluster and id.
 
         Left out are failed and vanished ones that are not listed, once ``failed_retention`` has passed.
         """
-        cluster, job_id = after or ("", "")
-        for status in self.clusters(cluster):
-            name = status.cluster.name
-            if search.cluster not in {None, name}:
-                continue
-            oldest = self._clock() - status.cluster.failed_retention
-            matching = [
-                (name, job)
-                for job in status.tracked
-                if matches(search, name, job)
-                and (job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest)
-                and (after is None or name != cluster or job.job_id > job_id)
-            ]
-            yield from sorted(matching, key=lambda entry: entry[1].job_id)
+        after = after or ("", "")
+        for status in self.clusters(search.cluster, first=after[0]):
+            name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention
+            for job in sorted(status.tracked.values(), key=lambda job: job.job_id):
+                current = job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest
+                if current and (name, job.job_id) > after and matches(search, name, job):
+                    yield name, job
 
     def overview(self, search: JobFilter) -> FleetOverview:
         """Return an overview, reused while nothing has changed or if it is recent; for one thread at a time."""
-        cached = self._overviews.pop(search, None)
-        if cached is None or (cached[1].version != self.version and time.monotonic() >= cached[0]):
-            started, version = time.monotonic(), self.version
-            only = None if search.cluster is None else self.cluster(search.cluster)
-            clusters = self.clusters() if search.cluster is None else [only] if only is not None else []
-            overview = summarize(clusters, search, self._clock(), version)
-            cached = started + REUSE_FACTOR * (time.monotonic() - started), overview
-        self._overviews[search] = cached  # the last one is the one used last
-        while len(self._overviews) > OVERVIEWS_CACHED:
+        reusable_until, overview = self._overviews.pop(search, (0.0, None))
+        started, version = time.monotonic(), self.version
+        if overview is None or (overview.version != version and started >= reusable_until):
+            overview = summarize(self.clusters(search.cluster), search, self._clock(), version)
+            reusable_until = started + REUSE_FACTOR * (time.monotonic() - started)
+        while len(self._overviews) >= OVERVIEWS_CACHED:
             del self._overviews[next(iter(self._overviews))]
-        return cached[1]
+        self._overviews[search] = reusable_until, overview  # the last one is the one used last
+        return overview
+
+    def _snapshot(self, name: str) -> Snapshot:
+        return self._load(name) or Snapshot()
 
     def _publish(self, change: StatusChange) -> None:
         for callback in self._subscribers:

@@ -1,10 +1,7 @@
 """Query parameters: one Struct for each endpoint, which reads, checks and documents them."""
 
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -12,15 +9,11 @@ from msgspec import Meta
 from starlette.datastructures import QueryParams
 
 from monitor.jobs import JobState
+from monitor.web.errors import RequestError, suggestion
 
-PAGE: Final = 100
-"""Default number of entries of a page."""
-
-PAGE_LIMIT: Final = 1000
-"""Maximum number of entries of a page."""
-
-TEXT_LIMIT: Final = 512
-"""Characters of a parameter; no name is longer."""
+PAGE: Final = 100  # default number of entries of a page
+PAGE_LIMIT: Final = 1000  # maximum number of entries of a page
+TEXT_LIMIT: Final = 512  # characters of a parameter; no name is longer
 
 EventName = Literal["cluster", "job", "gone", "transition", "pulse"]
 """The events of the stream that a client can select."""
@@ -45,34 +38,10 @@ _Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT, description="Maximum number of
 _Cursor = Annotated[_Text, Meta(description="The `next_cursor` of the previous page.")]
 
 
-class ParameterError(ValueError):
-    """A request has wrong parameters; the message says what is wrong, the hint what to do about it."""
-
-    def __init__(self, message: str, hint: str = "", status: int = 400) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.status = status
-
-
 class ClustersQuery(msgspec.Struct, frozen=True):
     """Parameters of ``clusters``."""
 
     cluster: _Cluster = None
-    limit: _Limit = PAGE
-    cursor: _Cursor = ""
-
-
-class JobsQuery(msgspec.Struct, frozen=True):
-    """Parameters of ``jobs``."""
-
-    cluster: _Cluster = None
-    database: _Database = None
-    collection: _Collection = None
-    state: Annotated[tuple[JobState, ...], Meta(description="Only jobs in this state; can be repeated.")] = ()
-    stalled: Annotated[
-        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
-    ] = msgspec.UNSET  # not None, which "null" would be read as
-    q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
     limit: _Limit = PAGE
     cursor: _Cursor = ""
 
@@ -84,20 +53,30 @@ class JobQuery(msgspec.Struct, frozen=True):
     id: Annotated[_Text, Meta(description="Id of the job.")]
 
 
-class TransitionsQuery(msgspec.Struct, frozen=True):
-    """Parameters of ``transitions``."""
-
+class _FilterQuery(msgspec.Struct, frozen=True):
     cluster: _Cluster = None
     database: _Database = None
     collection: _Collection = None
-    job: Annotated[_Text | None, Meta(description="Only of the job with this id.")] = None
-    state: Annotated[tuple[JobState, ...], Meta(description="Only steps into this state; can be repeated.")] = ()
-    since: Annotated[_Time | None, Meta(description="Only from this time on: ISO 8601, or `24h` for 24 hours ago.")] = (
-        None
-    )
-    until: Annotated[_Time | None, Meta(description="Only before this time.")] = None
+    state: Annotated[tuple[JobState, ...], Meta(description="Only this state; can be repeated.")] = ()
     limit: _Limit = PAGE
     cursor: _Cursor = ""
+
+
+class JobsQuery(_FilterQuery, frozen=True):
+    """Parameters of ``jobs``."""
+
+    stalled: Annotated[
+        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
+    ] = msgspec.UNSET  # not None, which "null" would be read as
+    q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
+
+
+class TransitionsQuery(_FilterQuery, frozen=True):
+    """Parameters of ``transitions``; the state is the one that a job came into."""
+
+    job: Annotated[_Text | None, Meta(description="Only of the job with this id.")] = None
+    since: Annotated[_Time | None, Meta(description="Only from this time: ISO 8601, or `24h` for 24 hours ago.")] = None
+    until: Annotated[_Time | None, Meta(description="Only before this time.")] = None
 
 
 class StreamQuery(msgspec.Struct, frozen=True):
@@ -111,50 +90,32 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
 def read_query(query: QueryParams, kind: type[_Query]) -> _Query:
-    """Return the parameters of a request.
-
-    Raises:
-        ParameterError: A parameter is unknown, missing, repeated or invalid.
-    """
-    types = _types(kind)
+    """Return the parameters of a request; raises ``RequestError`` if one is unknown, missing, repeated or invalid."""
+    types = get_type_hints(kind)
+    values: dict[str, Any] = {}
     for name in query:
         if name not in types:
-            raise ParameterError(f"unknown parameter {name[:TEXT_LIMIT]!r}", suggestion(name, types))
-    values: dict[str, Any] = {}
-    for name, type_ in types.items():
-        given = [storable(text) for text in query.getlist(name)]
-        if get_origin(type_) is tuple:
-            values[name] = given
-        elif len(given) > 1:
-            raise ParameterError(f"{name} is given {len(given)} times", "give it once")
-        elif given:
-            values[name] = given[0]
-    required = kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise ParameterError(f"{missing[0]} is required", f"required: {', '.join(required)}; see /api/v1/openapi.json")
+            raise RequestError(400, f"unknown parameter {name[:TEXT_LIMIT]!r}", suggestion(name, types))
+        texts = [storable(text) for text in query.getlist(name)]
+        repeatable = get_origin(types[name]) is tuple
+        if len(texts) > 1 and not repeatable:
+            raise RequestError(400, f"{name} is given {len(texts)} times", "give it once")
+        values[name] = texts if repeatable else texts[0]
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$.")
-        name = re.split(r"\W", path)[0]
-        choices = _CHOICES.get(name, ())
-        given = values[name] if isinstance(values[name], list) else [values[name]]
-        wrong = next((text for text in given if text not in choices), "")
-        problem = f"{name} is invalid: {problem[:1].lower()}{problem[1:]}"
-        raise ParameterError(problem, suggestion(wrong, choices) if choices else "see /api/v1/openapi.json") from None
+        raise _invalid(str(error), kind) from None
 
 
-@cache
-def _types(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def suggestion(text: str, known: Collection[str], prefix: str = "") -> str:
-    """Return a hint with the known names, the nearest first; the prefix goes before each name."""
-    names = ", ".join(prefix + name for name in known)
-    nearest = get_close_matches(text, known, 1)
-    return f"did you mean {prefix}{nearest[0]}? Valid: {names}" if nearest else f"valid: {names}"
+def _invalid(message: str, kind: type[msgspec.Struct]) -> RequestError:
+    """Return what msgspec says is wrong, in terms of a request."""
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", message):
+        return RequestError(400, f"{missing[1]} is required", f"required: {', '.join(kind.__struct_fields__)}")
+    problem, _, path = message.partition(" - at `$.")
+    name = re.split(r"\W", path)[0]
+    wrong = "".join(re.findall("'(.*)'", problem))
+    hint = suggestion(wrong, _CHOICES[name]) if name in _CHOICES else "see /api/v1/openapi.json"
+    return RequestError(400, f"{name} is invalid: {problem[:1].lower()}{problem[1:]}", hint)
 
 
 def storable(text: str) -> str:
@@ -163,11 +124,7 @@ def storable(text: str) -> str:
 
 
 def read_time(name: str, text: str | None, now: float) -> float | None:
-    """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now.
-
-    Raises:
-        ParameterError: It is neither.
-    """
+    """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now."""
     if text is None:
         return None
     if re.fullmatch(_AGO, text):
@@ -175,5 +132,5 @@ def read_time(name: str, text: str | None, now: float) -> float | None:
     try:
         moment = datetime.fromisoformat(text.upper().replace(" ", "+"))  # an unescaped plus arrives as a space
     except ValueError:
-        raise ParameterError(f"{name} is not a time", _EXAMPLES) from None
+        raise RequestError(400, f"{name} is not a time", _EXAMPLES) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -53,12 +53,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timers."""
-        self._cancel(self._read_timer)
-        self._cancel(self._write_timer)
+        _cancel(self._read_timer)
+        _cancel(self._write_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what a client sent, within the limits."""
+        """Parse what a client sent; a line that goes on and on is seen here, before the parser has it whole."""
         self._parsed = False
         super().data_received(data)
         if self._in_head and not self._parsed and not self.transport.is_closing():
@@ -77,10 +77,10 @@ class LimitedProtocol(HttpToolsProtocol):
         """Start the request, unless its head, or the length that it declares for its body, exceeds the limit."""
         self._in_head = False
         head = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
-        lengths = [value for name, value in self.headers if name == b"content-length"]
         if head > self._limits.head_bytes:
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if any(value.isdigit() and int(value[:20]) > self._limits.body_bytes for value in lengths):
+        length = dict(self.headers).get(b"content-length", b"0")  # the parser rejects a second one
+        if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         super().on_headers_complete()
 
@@ -95,7 +95,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Stop the read timer while the response is made."""
         self._parsed = self._in_head = True
         self._head_bytes = 0
-        self._cancel(self._read_timer)
+        _cancel(self._read_timer)
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
             self._start_read_timer()
@@ -110,8 +110,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._start_read_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection."""
-        self._close_idle()
+        """Close an idle connection; at once when the client has not read the previous response either."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._close()
 
     def shutdown(self) -> None:
         """Close once the current response has been sent."""
@@ -126,7 +129,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """Stop the write timer."""
-        self._cancel(self._write_timer)
+        _cancel(self._write_timer)
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -151,38 +154,36 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
             body = f"{text or status.phrase}\n".encode()
+            headers = [
+                *((name.decode(), value.decode()) for name, value in self.server_state.default_headers),
+                *self._web.headers,
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", len(body)),
+                ("Connection", "close"),
+            ]
             lines = [
                 f"HTTP/1.1 {status.value} {status.phrase}",
-                *(f"{name.decode()}: {value.decode()}" for name, value in self.server_state.default_headers),
-                *(f"{name.lower()}: {value}" for name, value in self._web.headers),
-                "content-type: text/plain; charset=utf-8",
-                f"content-length: {len(body)}",
-                "connection: close",
+                *(f"{name.lower()}: {value}" for name, value in headers),
             ]
             self.transport.write("\r\n".join((*lines, "", "")).encode("latin-1") + body)
+        self._close()
+
+    def _close(self) -> None:
         self.transport.close()
         self._start_write_timer()
 
     def _start_read_timer(self) -> None:
-        self._cancel(self._read_timer)
-        self._read_timer = self.loop.call_later(self._limits.keep_alive, self._close_idle)
+        _cancel(self._read_timer)
+        self._read_timer = self.loop.call_later(self._limits.keep_alive, self.timeout_keep_alive_handler)
 
     def _start_write_timer(self) -> None:
-        self._cancel(self._write_timer)
+        _cancel(self._write_timer)
         self._write_timer = self.loop.call_later(self._limits.write_timeout, self.transport.abort)
 
-    @staticmethod
-    def _cancel(timer: asyncio.TimerHandle | None) -> None:
-        if timer is not None:
-            timer.cancel()
 
-    def _close_idle(self) -> None:
-        """Close; at once when the client has not read the previous response either."""
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            self.transport.close()
-            self._start_write_timer()
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:

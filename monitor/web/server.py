@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -17,14 +18,9 @@ from monitor.web.auth import BasicAuth
 from monitor.web.limits import WebLimits
 from monitor.web.protocol import LimitedProtocol
 
-TLS_SHUTDOWN: Final = 5
-"""Seconds that the end of TLS may take before the connection is aborted."""
-
-BACKLOG: Final = 512
-"""Connections that the system accepts before we do."""
-
-GRACEFUL_SHUTDOWN: Final = 1
-"""Seconds that running responses have when the monitor stops."""
+TLS_SHUTDOWN: Final = 5  # seconds that the end of TLS may take before the connection is aborted
+BACKLOG: Final = 512  # connections that the system accepts before we do
+GRACEFUL_SHUTDOWN: Final = 1  # seconds that running responses have when the monitor stops
 
 
 class AddressError(Exception):
@@ -65,13 +61,10 @@ class Server(uvicorn.Server):
         )
 
     async def apply_web_config(self, web: WebConfig) -> None:
-        """Apply another web config without refusing anybody who connects meanwhile.
+        """Apply another web config without refusing anybody who connects meanwhile; raises ``AddressError``.
 
         New connections use its TLS; open ones are closed before their next request, so that none continues with what
-        was allowed before.
-
-        Raises:
-            AddressError: The socket cannot be listened on again; the previous web config stays in effect.
+        was allowed before. If the socket cannot be listened on again, the previous web config stays in effect.
         """
         async with self._reloading:
             if web.fingerprint == self._web.fingerprint or self.should_exit:
@@ -95,17 +88,14 @@ class Server(uvicorn.Server):
         self._own_sockets = [sock.dup() for sock in sockets or []]
         for sock in self._own_sockets:
             sock.setblocking(False)  # as every duplicate will be, so that accept never blocks
-        self.lifespan = self.config.lifespan_class(self.config)
         async with self._reloading:
             self.servers = await self._listen(self._web)
             self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and close every connection within a bounded time."""
-        for sock in self._own_sockets:
-            sock.close()
         self._end_streams()
-        await super().shutdown(sockets)
+        await super().shutdown([*self._own_sockets, *(sockets or ())])
 
     async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:
         servers: list[asyncio.base_events.Server] = []
@@ -136,7 +126,7 @@ class Server(uvicorn.Server):
                     present.setdefault(name, value)
             await send(message)
 
-        await self._auth(scope, receive, send_with_headers if headers else send)
+        await self._auth(scope, receive, send_with_headers)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -173,29 +163,16 @@ def _raise_file_limit(files: int) -> None:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 is any free one.
-
-    Raises:
-        AddressError: The address cannot be listened on.
-    """
+    """Return a listening socket, port 0 being any free one; raises ``AddressError``."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, proto)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a part of the name is empty or too long
-        raise _address_error(host, port, error) from None
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except socket.gaierror as error:
+        why = error.strerror
     except OSError as error:
-        sock.close()
-        raise _address_error(host, port, error) from None
-    return sock
-
-
-def _address_error(host: str, port: int, error: OSError | UnicodeError) -> AddressError:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    why = (error.strerror if isinstance(error, OSError) else "it is not a host name") or str(error)
-    return AddressError(f"cannot listen on {address}: {why}; set another address with `listen` or --listen")
+        why = os.strerror(error.errno) if error.errno else str(error)
+    except UnicodeError:  # a part of the name is empty or too long
+        why = "it is not a host name"
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    raise AddressError(f"cannot listen on {shown}: {why}; set another address with `listen` or --listen")

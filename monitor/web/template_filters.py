@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
-_THOUSAND: Final = 1000
 
 
 def duration(seconds: float | None) -> str:
@@ -32,27 +30,12 @@ def ago(moment: datetime | None, now: float) -> str:
 
 def percent(ratio: float | None) -> str:
     """Return a ratio in percent; never 100 before it is all."""
-    if ratio is None:
-        return ""
-    return f"{int(ratio * 100 + 1e-9)} %"
+    return "" if ratio is None else f"{int(ratio * 100 + 1e-9)} %"
 
 
 def number(value: float | None) -> str:
     """Return a number with thin spaces between thousands."""
-    if value is None:
-        return ""
-    return f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def size(count: int | None) -> str:
-    """Return a number of bytes."""
-    if count is None:
-        return ""
-    value, units = float(count), list(_SIZES)
-    while value >= _THOUSAND and len(units) > 1:
-        value /= _THOUSAND
-        del units[0]
-    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+    return "" if value is None else f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def iso(moment: datetime | None) -> str:
@@ -65,11 +48,11 @@ def clock(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def spaced(name: str) -> str:
-    """Return a name with spaces instead of underscores."""
-    return name.replace("_", " ")
+def sentence(text: str) -> str:
+    """Return a text with a capital at its start and a full stop at its end."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('?', '.')) or not text else '.'}"
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    function.__name__: function for function in (ago, clock, duration, iso, number, percent, size, spaced)
+    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence)
 }

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict
 
-from monitor.jobs import Job, JobState, current_pace
+from monitor.jobs import Failure, Job, JobState, current_pace
 from monitor.store import RecordedTransition
 from monitor.web.overview import ClusterStatus
 
@@ -20,18 +21,15 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     url: str
     cluster_id: str
-    status: str
-    """`up`, `down`, or `not_polled` before its first poll."""
+    status: str  # `up`, `down`, or `not_polled` before its first poll
     why: str
     last_success: datetime | None
-    last_poll: datetime | None
-    """When it was last polled, successfully or not."""
+    last_poll: datetime | None  # when it was last polled, successfully or not
     interval_seconds: float
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""
     stalled: int
-    missing: int
-    """Unfinished jobs that the list is without, while the server has not said what became of them."""
+    missing: int  # unfinished jobs that the list is without, while the server has not said what became of them
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,28 +37,21 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: str
     job_id: str
-    database: str
-    """Empty where the API does not report it."""
+    database: str  # empty where the API does not report it
     collection: str
-    state: str
-    raw_state: str
-    """The server's own word where `state` is `unknown`; otherwise empty."""
-    progress: float | None
-    """From 0 to 1; null where the API gives none."""
+    state: JobState
+    raw_state: str  # the server's own word where `state` is `unknown`; otherwise empty
+    progress: float | None  # from 0 to 1; null where the API gives none
     imported_rows: int | None
     total_rows: int | None
-    progress_per_minute: float | None
-    """Progress per minute at its recent pace; null where that is unknown."""
+    progress_per_minute: float | None  # progress per minute at its recent pace; null where that is unknown
     rows_per_second: float | None
-    eta_seconds: float | None
-    """Estimated time left; null while it is unknown."""
-    stalled: bool
-    """Whether it has made no progress for longer than the limit of its state."""
+    eta_seconds: float | None  # estimated time left; null while it is unknown
+    stalled: bool  # whether it has made no progress for longer than the limit of its state
     listed: bool
     missing_since: datetime | None
     reason: str
-    failure: str | None
-    """The failure reason as one of a fixed set of classes."""
+    failure: Failure | None  # the failure reason as one of a fixed set of classes
     first_seen: datetime
     state_since: datetime
     last_change: datetime
@@ -71,21 +62,49 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a job from one state to another."""
 
-    id: str
-    """Position in the history. Ids that begin with `m` are valid only until the monitor is restarted."""
+    id: str  # position in the history. Ids that begin with `m` are valid only until the monitor is restarted
     cluster: str
     job_id: str
     database: str
     collection: str
-    from_state: str
-    to_state: str
+    from_state: str  # `new` for a job that is first seen
+    to_state: JobState
     at: datetime
     progress: float | None
     reason: str
-    failure: str | None
+    failure: Failure | None
     duration_seconds: float
-    unexpected: bool
-    """Whether jobs do not normally take this step."""
+    unexpected: bool  # whether jobs do not normally take this step
+
+
+class Clusters(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of clusters, by name."""
+
+    clusters: list[ClusterView]
+    next_cursor: str | None
+
+
+class Jobs(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs, by cluster and id; not `complete` while the database is unavailable: without completed jobs."""
+
+    jobs: list[JobView]
+    next_cursor: str | None
+    complete: bool
+
+
+class Transitions(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of transitions, latest recorded first; not `complete` while the database is unavailable."""
+
+    transitions: list[TransitionView]
+    next_cursor: str | None
+    complete: bool
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a request, and a hint what to do about it, which may be empty."""
+
+    error: str
+    hint: str
 
 
 def cluster_view(status: ClusterStatus) -> ClusterView:
@@ -98,12 +117,12 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
         cluster_id=cluster.cluster_id,
         status=status.status,
         why=status.why,
-        last_success=optional_time(status.last_success),
-        last_poll=optional_time(status.last_poll),
+        last_success=_time(status.last_success),
+        last_poll=_time(status.last_poll),
         interval_seconds=cluster.interval,
         jobs={state.value: counts[state] for state in JobState},
-        stalled=sum(job.stalled for job in status.tracked),
-        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked),
+        stalled=sum(job.stalled for job in status.tracked.values()),
+        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked.values()),
     )
 
 
@@ -111,60 +130,32 @@ def job_view(cluster: str, job: Job, now: float) -> JobView:
     """Return a job, with its pace and time left as of now."""
     pace = current_pace(job, now)
     speed = None if pace is None else pace.per_second
-    return JobView(
-        cluster=cluster,
-        job_id=job.job_id,
-        database=job.database,
-        collection=job.collection,
-        state=job.state.value,
-        raw_state=job.raw_state,
-        progress=_rounded(job.progress),
-        imported_rows=job.imported_rows,
-        total_rows=job.total_rows,
-        progress_per_minute=None if speed is None else _rounded(speed * _MINUTE),
-        rows_per_second=None if speed is None or not job.total_rows else _rounded(speed * job.total_rows),
-        eta_seconds=None if pace is None else _rounded(pace.seconds_left(now)),
-        stalled=job.stalled,
-        listed=job.missing_since is None,
-        missing_since=optional_time(job.missing_since),
-        reason=job.reason,
-        failure=None if job.failure is None else job.failure.value,
-        first_seen=utc_time(job.first_seen),
-        state_since=utc_time(job.state_since),
-        last_change=utc_time(job.last_change),
-        created_at=optional_time(job.created_at),
-        finished_at=optional_time(job.finished_at),
-    )
+    computed = {
+        "cluster": cluster,
+        "progress": _rounded(job.progress),
+        "progress_per_minute": None if speed is None else _rounded(speed * _MINUTE),
+        "rows_per_second": None if speed is None or not job.total_rows else _rounded(speed * job.total_rows),
+        "eta_seconds": None if pace is None else _rounded(pace.seconds_left(now)),
+        "listed": job.missing_since is None,
+    }
+    return msgspec.convert(asdict(job) | computed, JobView, strict=False)  # not strict: times are numbers
 
 
 def transition_view(recorded: RecordedTransition) -> TransitionView:
     """Return a recorded transition."""
     step = recorded.transition
-    return TransitionView(
-        id=recorded.id,
-        cluster=recorded.cluster,
-        job_id=step.job_id,
-        database=step.database,
-        collection=step.collection,
-        from_state="new" if step.from_state is None else step.from_state.value,
-        to_state=step.to_state.value,
-        at=utc_time(step.at),
-        progress=_rounded(step.progress),
-        reason=step.reason,
-        failure=None if step.failure is None else step.failure.value,
-        duration_seconds=round(step.duration, 3),
-        unexpected=step.unexpected,
-    )
+    computed = {
+        "id": recorded.id,
+        "cluster": recorded.cluster,
+        "from_state": step.from_state or "new",
+        "progress": _rounded(step.progress),
+        "duration_seconds": _rounded(step.duration),
+    }
+    return msgspec.convert(asdict(step) | computed, TransitionView, strict=False)
 
 
-def optional_time(seconds: float | None) -> datetime | None:
-    """Return a time that may be unknown, in UTC."""
-    return None if seconds is None else utc_time(seconds)
-
-
-def utc_time(seconds: float) -> datetime:
-    """Return seconds since the epoch as a time in UTC, to the millisecond."""
-    return datetime.fromtimestamp(round(seconds, 3), UTC)
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _rounded(value: float | None) -> float | None:

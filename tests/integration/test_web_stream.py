@@ -236,4 +236,4 @@ def test_polls_go_on_after_the_last_reader_and_after_the_server(watched):
         pass
     watched.poll("us", record("9", "films", IMPORTING))
 
-    assert watched.fleet.tracked_job("us", "9") is not None
+    assert watched.fleet.cluster("us").tracked.get("9") is not None

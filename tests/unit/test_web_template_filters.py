@@ -50,17 +50,17 @@ def test_nothing_is_all_before_it_is():
     ]
 
 
-def test_numbers_and_sizes():
+def test_numbers():
     assert [template_filters.number(value) for value in (None, 0, 999.6, 1_234_567)] == [
         "",
         "0",
         "1\N{NARROW NO-BREAK SPACE}000",
         "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567",
     ]
-    assert [template_filters.size(count) for count in (None, 999, 1500, 2 * 10**9, 10**18)] == [
-        "",
-        "999 B",
-        "1.5 kB",
-        "2.0 GB",
-        "1000.0 PB",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("", ""), ("no such job", "No such job."), ("did you mean eu?", "Did you mean eu?")]
+)
+def test_sentences(text, shown):
+    assert template_filters.sentence(text) == shown
