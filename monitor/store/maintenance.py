@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text, true, update
 
-from monitor.jobs import Transition
+from monitor.jobs import JobState, Transition
 from monitor.store.database import Database
 from monitor.store.queries import StoreReader
-from monitor.store.schema import clusters, jobs, transitions
+from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, transitions
 
 LOGGED_AT_ONCE: Final = 1000
 """Transitions that are logged after the fact in one transaction."""
@@ -17,11 +17,8 @@ LOGGED_AT_ONCE: Final = 1000
 PRUNED_AT_ONCE: Final = 1000
 """Rows that one transaction prunes, so that nobody waits long for it."""
 
-FINISHED_RETENTION: Final = 7 * 86_400.0
-"""Seconds for which a finished job that has left the list stays in the store, so that its return is no news."""
-
-MISSING_RETENTION: Final = 30 * 86_400.0
-"""Seconds for which an unfinished job stays in the store after it was last listed."""
+COMPLETED_RETENTION: Final = 7 * 86_400.0
+"""Seconds for which a completed job that has left the list stays in the store, so that its return is no news."""
 
 _MESSAGE_LIMIT: Final = 300
 """Characters of an error's message."""
@@ -75,9 +72,9 @@ def prune(database: Database, now: float, retention: float) -> None:
         now: Seconds since the epoch.
         retention: Seconds for which transitions are kept.
     """
-    missing = jobs.c.missing_since
-    _prune(database, jobs, missing < now - FINISHED_RETENTION, jobs.c.finished_at > 0)
-    _prune(database, jobs, missing < now - MISSING_RETENTION)
+    missing, completed = jobs.c.missing_since, jobs.c.state == JobState.COMPLETED.value
+    _prune(database, jobs, missing < now - COMPLETED_RETENTION, completed)
+    _prune(database, jobs, missing < now - LONGEST_FAILED_RETENTION)  # nobody need know of it any more
     _prune(database, jobs, not_(exists().where(clusters.c.name == jobs.c.cluster)))
     _prune(database, transitions, transitions.c.at < now - retention, text("logged"))
 

@@ -1,14 +1,24 @@
 """Creates the tables of the store, and brings those of an older version up to this one."""
 
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import structlog
 from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import DatabaseError
 
 from monitor.jobs import classify
+from monitor.store.database import Database
 from monitor.store.schema import VERSION, metadata, schema
+
+CHECKED_SIZE: Final = 64 * 1024 * 1024
+"""Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
+
+MIGRATION_TIMEOUT: Final = 600.0
+"""Seconds that making or migrating the tables may take."""
 
 _STARTUP_LOCK: Final = 0x696D706F
 """PostgreSQL's advisory lock by which only one monitor at a time creates or migrates the tables."""
@@ -22,6 +32,17 @@ class NewerSchemaError(Exception):
 
 class UnusableDatabaseError(Exception):
     """The database holds tables of another program, or cannot hold ours."""
+
+
+def prepare(database: Database) -> None:
+    """Make or migrate the tables; raises ``DatabaseError`` where a SQLite file is damaged."""
+    if database.read(check_version) != VERSION:
+        database.write(migrate, MIGRATION_TIMEOUT)
+    database.remember_file()
+    if database.file is not None and Path(database.file).stat().st_size < CHECKED_SIZE:
+        result = database.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        if result != "ok":
+            raise DatabaseError(None, None, sqlite3.DatabaseError(result))
 
 
 def migrate(connection: Connection) -> None:
@@ -42,8 +63,10 @@ def migrate(connection: Connection) -> None:
         return
     for step in STEPS[version - 1 :]:
         step(connection)
-    if version != VERSION:
-        connection.execute(schema.update().values(version=VERSION))
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+    connection.execute(schema.update().values(version=VERSION))
 
 
 def check_version(connection: Connection) -> int | None:
@@ -97,21 +120,6 @@ def _add_job_columns(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE transitions RENAME COLUMN told TO logged")
     connection.exec_driver_sql("ALTER TABLE transitions ADD COLUMN recorded_at FLOAT")
     connection.exec_driver_sql("UPDATE transitions SET recorded_at = at")
-    for index in _INDEXES_3:
-        connection.exec_driver_sql(f"CREATE INDEX {index}")
-
-
-_INDEXES_3: Final = (
-    "jobs_unfinished ON jobs (cluster) WHERE finished_at IS NULL",
-    "jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_by_state ON jobs (state, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_cluster_by_end ON jobs (cluster, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_cluster_by_state ON jobs (cluster, state, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_collection_by_end ON jobs (cluster, database, collection, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_listed ON jobs (cluster, finished_at, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
-    "jobs_by_missing ON jobs (missing_since) WHERE missing_since IS NOT NULL",
-    "transitions_not_logged ON transitions (recorded_at) WHERE NOT logged",
-)
 
 
 def _flatten_facts(connection: Connection) -> None:

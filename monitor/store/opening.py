@@ -13,10 +13,9 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.database import Database
-from monitor.store.engines import create_reading_engine, create_store_engine, sqlite_file
+from monitor.store.database import Database, create_reading_engine, create_store_engine, sqlite_file
 from monitor.store.maintenance import describe_error
-from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version
+from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
 from monitor.store.store import FLUSH_INTERVAL, Store
@@ -77,7 +76,7 @@ def open_store(
     log_after = LOG_AFTER if shared else 0.0
     store = Store(database, retention=retention, log_after=log_after, clock=clock, flush_interval=flush_interval)
     try:
-        database.prepare()
+        prepare(database)
     except NewerSchemaError:
         database.close()
         raise

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
 from monitor.store.schema import clusters, jobs, outcomes, transitions
 
@@ -15,31 +15,30 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class ClusterChanges(msgspec.Struct, frozen=True):
-    """What is to be written of one cluster.
+    """A cluster as it is to be stored; the difference is written.
 
     Attributes:
-        revision: The stored revision on which the changes are based; 0 for a baseline.
+        revision: The stored revision on which the changes are based; 0 where the cluster is not stored.
         next_revision: The revision afterwards; the same one for mere progress.
         at: The time, in seconds since the epoch.
-        jobs: Jobs by id; None for one to delete.
-        delisted: When finished jobs left the list, by id.
-        outcomes: Outcomes by collection; None for one to delete.
-        transitions: Transitions to be logged by whoever writes them.
-        logged: Transitions that were logged before they could be written.
-        present: Ids that are listed or tracked; every other job has left the list. None where that need not be checked.
+        stored: What is stored.
+        snapshot: What is to be stored.
+        finished: Jobs by id that are to be stored and are not tracked.
+        transitions: Transitions to add, the latest last.
+        to_log: How many of the latest transitions are not in the log yet.
+        compare_list: Whether finished jobs can have left the list.
     """
 
     ref: ClusterRef
     revision: int
     next_revision: int
     at: float
-    baseline_at: float | None
-    jobs: Mapping[str, Job | None]
-    delisted: Mapping[str, float]
-    outcomes: Mapping[CollectionKey, CollectionOutcome | None]
+    stored: Snapshot
+    snapshot: Snapshot
+    finished: Mapping[str, Job]
     transitions: Collection[Transition]
-    logged: Collection[Transition]
-    present: Collection[str] | None
+    to_log: int
+    compare_list: bool
 
 
 class Recorder:
@@ -55,26 +54,36 @@ class Recorder:
 
         Returns:
             The names of the clusters that have another revision by now, of which nothing is written; and the ids of
-            ``transitions``, in their order.
+            the transitions, in their order.
         """
         stale = self._lock_revisions(connection, changes)
-        current = [change for change in changes if change.ref.name not in stale]
-        delisted: list[dict[str, Any]] = []
-        for change in current:
-            delisted += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
-            if change.present is not None:
-                listed = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}
-                delisted += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
-        put = [(change, key, job) for change in current for key, job in change.jobs.items()]
-        ended = [(change, key, outcome) for change in current for key, outcome in change.outcomes.items()]
-        added = [_transition_row(change, step, logged=False) for change in current for step in change.transitions]
+        put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
+        for change in changes:
+            if change.ref.name in stale:
+                continue
+            tracked, before = change.snapshot.tracked, change.stored.tracked
+            changed = [job for job_id, job in tracked.items() if before.get(job_id) != job]
+            put += [_job_row(change, job) for job in (*change.finished.values(), *changed)]
+            dropped = before.keys() - tracked.keys() - change.finished.keys()
+            removed += [_key(change, job_id) for job_id in dropped if not before[job_id].finished]
+            now, then = change.snapshot.outcomes, change.stored.outcomes
+            if now is not then:
+                ended += [
+                    _outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome
+                ]
+                reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
+            if change.compare_list:
+                listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
+                left = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+                delisted += [_key(change, job_id, since=change.at) for job_id in left]
+            logged = len(change.transitions) - change.to_log
+            added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
         for statement, rows in (
-            (self._put_job, [_job_row(change, job) for change, _, job in put if job]),
-            (_DELETE_JOB, [_key(change, key) for change, key, job in put if job is None]),
+            (self._put_job, put),
+            (_DELETE_JOB, removed),
+            (self._put_outcome, ended),
+            (_DELETE_OUTCOME, reset),
             (_DELIST, delisted),
-            (self._put_outcome, [_outcome_row(change, key, it) for change, key, it in ended if it]),
-            (_DELETE_OUTCOME, [_key(change, key[1], db=key[0]) for change, key, it in ended if it is None]),
-            (_ADD_LOGGED, [_transition_row(change, step, logged=True) for change in current for step in change.logged]),
         ):
             if rows:
                 connection.execute(statement, rows)
@@ -99,13 +108,14 @@ class Recorder:
         return stale
 
     def _begin(self, connection: Connection, change: ClusterChanges) -> None:
-        """Make the row of a cluster, with revision 0; nothing is delisted of another cluster of that name."""
+        """Make the row of a cluster, with revision 0, in place of another cluster of that name."""
         ref = change.ref
         if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
             return
         delete_cluster(connection, ref.name)
         connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
-        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": change.baseline_at}
+        baseline_at = change.snapshot.baseline_at
+        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": baseline_at}
         connection.execute(self._add_cluster, row)
 
 
@@ -138,8 +148,9 @@ _DELETE_OUTCOME: Final = delete(outcomes).where(
     outcomes.c.database == bindparam("db"),
     outcomes.c.collection == bindparam("id"),
 )
-_ADD_LOGGED: Final = insert(transitions).inline()
 _ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_by_parameter_order=True)
+
+_rows = list[dict[str, Any]]
 
 
 def _upsert(make: Any, table: Any) -> Any:
@@ -172,7 +183,7 @@ def _outcome_row(change: ClusterChanges, key: CollectionKey, outcome: Collection
     return names | msgspec.structs.asdict(outcome)
 
 
-def _transition_row(change: ClusterChanges, step: Transition, *, logged: bool) -> dict[str, Any]:
+def _transition_row(change: ClusterChanges, step: Transition, logged: bool) -> dict[str, Any]:
     return {
         **msgspec.structs.asdict(step),
         "cluster": change.ref.name,

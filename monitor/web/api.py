@@ -62,7 +62,7 @@ class Transitions(msgspec.Struct, frozen=True, kw_only=True):
     transitions: list[TransitionView]
     next_cursor: str | None
     complete: bool
-    """False while the database is unavailable: only what this process remembers is here then."""
+    """False while the database is unavailable: there are no transitions then."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

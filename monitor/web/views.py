@@ -72,7 +72,7 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a job from one state to another."""
 
     id: str
-    """Position in the history. Ids that begin with `m` are valid only until the monitor is restarted."""
+    """Position in the history; empty in the stream while the database is unavailable."""
     cluster: str
     job_id: str
     database: str
