@@ -1,6 +1,6 @@
 """What is done to the store from time to time: log what nobody logged, and forget what is old."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -27,20 +27,17 @@ LogTransition = Callable[[str, str, Transition], None]
 """Logs a transition of a cluster: its name, its id, the transition."""
 
 
-def log_pending(
-    database: Database, reader: StoreReader, before: float, skipped: Collection[int], log_transition: LogTransition
-) -> None:
-    """Log what was recorded before a time and not logged, oldest first.
+def log_pending(database: Database, reader: StoreReader, before: float, log_transition: LogTransition) -> None:
+    """Log what was recorded until a time and not logged, oldest first.
 
     The rows are locked meanwhile, so that of two monitors only one logs them.
     """
     columns = transitions.c
     pending = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
     pending = pending.order_by(columns.recorded_at, columns.id).with_for_update(skip_locked=True)
-    some = pending.limit(LOGGED_AT_ONCE + len(skipped))
 
     def log_some(connection: Connection) -> int:
-        rows = [row for row in connection.execute(some).mappings() if row["id"] not in skipped][:LOGGED_AT_ONCE]
+        rows = connection.execute(pending.limit(LOGGED_AT_ONCE)).mappings().all()
         for row in rows:
             if (step := reader.read_transition(row)) is not None:
                 log_transition(row["cluster"], row["cluster_id"], step)

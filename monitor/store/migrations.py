@@ -3,15 +3,16 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
-from monitor.jobs import classify
+from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database
+from monitor.store.recording import PUT_JOB, job_row
 from monitor.store.schema import VERSION, metadata, schema
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
@@ -128,11 +129,6 @@ def _flatten_facts(connection: Connection) -> None:
         "SELECT cluster, job_id, facts FROM jobs WHERE (cluster, job_id) > (:cluster, :job_id)"
         " ORDER BY cluster, job_id LIMIT 1000"
     )
-    update = text(
-        'UPDATE jobs SET facts = :facts, "database" = :database, collection = :collection, state = :state,'
-        " reason = :reason, stalled = :stalled, finished_at = :finished_at, missing_since = :missing_since"
-        " WHERE cluster = :cluster AND job_id = :job_id"
-    )
     last = {"cluster": "", "job_id": ""}
     unreadable = 0
     while rows := connection.execute(page, last).all():
@@ -140,37 +136,26 @@ def _flatten_facts(connection: Connection) -> None:
         flat = []
         for row in rows:
             try:
-                flat.append({"cluster": row.cluster, "job_id": row.job_id, **_flat(msgspec.json.decode(row.facts))})
-            except (msgspec.DecodeError, AttributeError, TypeError, KeyError, ValueError):
+                flat.append(job_row(row.cluster, _read_job(row.facts)))
+            except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
                 unreadable += 1
         if flat:
-            connection.execute(update, flat)
+            connection.execute(PUT_JOB, flat)
     if unreadable:
         _log.warning("store_rows_skipped", rows=unreadable, message="jobs that could not be migrated")
 
 
-def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of version 3 for the facts of versions 1 and 2."""
-    job = {**facts.pop("job"), **facts}
+def _read_job(facts: str) -> Job:
+    """Return the job that versions 1 and 2 wrote."""
+    nested = msgspec.json.decode(facts)
+    job = {**nested.pop("job"), **nested}
     for before, now in (("asked_at", "describe_sent_at"), ("answered_at", "described_at")):
         job[now] = job.pop(before, None)
-    state, reason = job["state"], job.get("reason", "")
-    if state == "failed":
-        job["failure"] = classify(reason)
-    finished_at = job.get("finished_at")
-    if state in {"completed", "failed", "vanished"} and finished_at is None:
-        finished_at = job["finished_at"] = job["state_since"]
-    known = {key: value for key, value in job.items() if key == "collection" or value not in (None, "")}
-    return {
-        "facts": msgspec.json.encode(known).decode(),
-        "database": job.get("database", ""),
-        "collection": job["collection"],
-        "state": state,
-        "reason": reason,
-        "stalled": bool(job.get("stalled", False)),
-        "finished_at": finished_at,
-        "missing_since": job.get("missing_since"),
-    }
+    if job["state"] == JobState.FAILED:
+        job["failure"] = classify(job.get("reason", ""))
+    if job["state"] in TERMINAL and job.get("finished_at") is None:
+        job["finished_at"] = job["state_since"]
+    return msgspec.convert({key: value for key, value in job.items() if value is not None}, Job)
 
 
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns)

@@ -73,7 +73,7 @@ def open_store(
     except ValueError as error:
         raise StoreError(str(error)) from None
     shared = url.startswith("postgres")
-    log_after = LOG_AFTER if shared else 0.0
+    log_after = LOG_AFTER if shared else None
     store = Store(database, retention=retention, log_after=log_after, clock=clock, flush_interval=flush_interval)
     try:
         prepare(database)

@@ -1,11 +1,10 @@
 """Writes what has changed of clusters, many rows in a statement."""
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, TextClause, bindparam, delete, insert, select, text, update
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
@@ -41,82 +40,73 @@ class ClusterChanges(msgspec.Struct, frozen=True):
     compare_list: bool
 
 
-class Recorder:
-    """Writes into a database of one dialect: ``sqlite`` or ``postgresql``."""
+def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
+    """Write changes, in a transaction.
 
-    def __init__(self, dialect: str) -> None:
-        make = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect is large
-        self._put_job, self._put_outcome = _upsert(make, jobs), _upsert(make, outcomes)
-        self._add_cluster = make(clusters).on_conflict_do_nothing()
+    Returns:
+        The names of the clusters that have another revision by now, of which nothing is written; and the ids of
+        the transitions, in their order.
+    """
+    stale = _lock_revisions(connection, changes)
+    put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
+    for change in changes:
+        if change.ref.name in stale:
+            continue
+        tracked, before = change.snapshot.tracked, change.stored.tracked
+        changed = [job for job_id, job in tracked.items() if before.get(job_id) != job]
+        put += [job_row(change.ref.name, job) for job in (*change.finished.values(), *changed)]
+        dropped = before.keys() - tracked.keys() - change.finished.keys()
+        removed += [_key(change, job_id) for job_id in dropped if not before[job_id].finished]
+        now, then = change.snapshot.outcomes, change.stored.outcomes
+        if now is not then:
+            ended += [_outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome]
+            reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
+        if change.compare_list:
+            listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
+            left = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+            delisted += [_key(change, job_id, since=change.at) for job_id in left]
+        logged = len(change.transitions) - change.to_log
+        added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
+    for statement, rows in (
+        (PUT_JOB, put),
+        (_DELETE_JOB, removed),
+        (_PUT_OUTCOME, ended),
+        (_DELETE_OUTCOME, reset),
+        (_DELIST, delisted),
+    ):
+        if rows:
+            connection.execute(statement, rows)
+    return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
 
-    def write(self, connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
-        """Write changes, in a transaction.
 
-        Returns:
-            The names of the clusters that have another revision by now, of which nothing is written; and the ids of
-            the transitions, in their order.
-        """
-        stale = self._lock_revisions(connection, changes)
-        put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
-        for change in changes:
-            if change.ref.name in stale:
-                continue
-            tracked, before = change.snapshot.tracked, change.stored.tracked
-            changed = [job for job_id, job in tracked.items() if before.get(job_id) != job]
-            put += [_job_row(change, job) for job in (*change.finished.values(), *changed)]
-            dropped = before.keys() - tracked.keys() - change.finished.keys()
-            removed += [_key(change, job_id) for job_id in dropped if not before[job_id].finished]
-            now, then = change.snapshot.outcomes, change.stored.outcomes
-            if now is not then:
-                ended += [
-                    _outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome
-                ]
-                reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
-            if change.compare_list:
-                listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
-                left = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
-                delisted += [_key(change, job_id, since=change.at) for job_id in left]
-            logged = len(change.transitions) - change.to_log
-            added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
-        for statement, rows in (
-            (self._put_job, put),
-            (_DELETE_JOB, removed),
-            (self._put_outcome, ended),
-            (_DELETE_OUTCOME, reset),
-            (_DELIST, delisted),
-        ):
-            if rows:
-                connection.execute(statement, rows)
-        return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
+def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
+    """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
+    stale = set()
+    progress = [change for change in changes if change.next_revision == change.revision]
+    if progress:
+        rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
+        stored = {name: (identity, revision) for name, identity, revision in rows}
+        stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
+    for change in changes:
+        if change.next_revision != change.revision:
+            ref = change.ref
+            if not change.revision:
+                _begin(connection, change)
+            values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
+            if connection.execute(_ADVANCE, values).rowcount != 1:
+                stale.add(ref.name)
+    return stale
 
-    def _lock_revisions(self, connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
-        """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
-        stale = set()
-        progress = [change for change in changes if change.next_revision == change.revision]
-        if progress:
-            rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
-            stored = {name: (identity, revision) for name, identity, revision in rows}
-            stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
-        for change in changes:
-            if change.next_revision != change.revision:
-                ref = change.ref
-                if not change.revision:
-                    self._begin(connection, change)
-                values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
-                if connection.execute(_ADVANCE, values).rowcount != 1:
-                    stale.add(ref.name)
-        return stale
 
-    def _begin(self, connection: Connection, change: ClusterChanges) -> None:
-        """Make the row of a cluster, with revision 0, in place of another cluster of that name."""
-        ref = change.ref
-        if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
-            return
-        delete_cluster(connection, ref.name)
-        connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
-        baseline_at = change.snapshot.baseline_at
-        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": baseline_at}
-        connection.execute(self._add_cluster, row)
+def _begin(connection: Connection, change: ClusterChanges) -> None:
+    """Make the row of a cluster, with revision 0, in place of another cluster of that name."""
+    ref = change.ref
+    if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
+        return
+    delete_cluster(connection, ref.name)
+    connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+    row = {"name": ref.name, "identity": ref.identity, "baseline_at": change.snapshot.baseline_at}
+    connection.execute(_ADD_CLUSTER, row)
 
 
 def delete_cluster(connection: Connection, name: str) -> None:
@@ -125,6 +115,24 @@ def delete_cluster(connection: Connection, name: str) -> None:
     connection.execute(delete(clusters).where(clusters.c.name == name))
 
 
+def _upsert(table: Table) -> TextClause:
+    """Return the statement that both databases understand; SQLAlchemy has one of each dialect, and both are large."""
+    key = [column.name for column in table.primary_key]
+    names = [column.name for column in table.c]
+    values = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in key)
+    columns, binds = ", ".join(f'"{name}"' for name in names), ", ".join(f":{name}" for name in names)
+    conflict = ", ".join(f'"{name}"' for name in key)
+    return text(
+        f"INSERT INTO {table.name} ({columns}) VALUES ({binds}) ON CONFLICT ({conflict}) DO UPDATE SET {values}"
+    )
+
+
+PUT_JOB: Final = _upsert(jobs)
+_PUT_OUTCOME: Final = _upsert(outcomes)
+_ADD_CLUSTER: Final = text(
+    "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, 0, :baseline_at)"
+    " ON CONFLICT DO NOTHING"
+)
 _OF_CLUSTER: Final = clusters.c.name == bindparam("of")
 _ADVANCE: Final = (
     update(clusters)
@@ -153,19 +161,14 @@ _ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_b
 _rows = list[dict[str, Any]]
 
 
-def _upsert(make: Any, table: Any) -> Any:
-    statement = make(table)
-    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
-
-
 def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
     return {"of": change.ref.name, "id": key, **values}
 
 
-def _job_row(change: ClusterChanges, job: Job) -> dict[str, Any]:
+def job_row(cluster: str, job: Job) -> dict[str, Any]:
+    """Return the row of a job."""
     return {
-        "cluster": change.ref.name,
+        "cluster": cluster,
         "job_id": job.job_id,
         "facts": _encode(job).decode(),
         "database": job.database,

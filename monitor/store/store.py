@@ -4,7 +4,6 @@ The database can be away for a while: full, locked, gone. Then everything goes o
 written when it is back.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from monitor.store.maintenance import LogTransition, describe_error, log_pending
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks
-from monitor.store.recording import Recorder, delete_cluster
+from monitor.store.recording import delete_cluster, write_changes
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 
 FLUSH_INTERVAL: Final = 5.0
@@ -51,8 +50,8 @@ class Store(StoreReader):
     Args:
         database: Where it is stored.
         retention: Seconds for which transitions are kept.
-        log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
-            than 0 where another monitor may be about to log it.
+        log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it; None
+            where no other monitor records any, so that only those from before the start can be meant.
         clock: Seconds since the epoch.
         flush_interval: Seconds for which mere progress may wait to be written.
     """
@@ -62,14 +61,13 @@ class Store(StoreReader):
         database: Database,
         *,
         retention: float = 30 * 86_400.0,
-        log_after: float = 0.0,
+        log_after: float | None = None,
         clock: Callable[[], float] = time.time,
         flush_interval: float = FLUSH_INTERVAL,
     ) -> None:
         super().__init__(database)
         self.up = True
         self.failures = 0
-        self._recorder = Recorder(database.dialect)
         self._retention = retention
         self._log_after = log_after
         self._clock = clock
@@ -77,9 +75,8 @@ class Store(StoreReader):
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
         self._lock = Lock()
-        self._being_logged: set[int] = set()
         self._logged: list[int] = []
-        self._looked_back = False
+        self._started_at = clock()
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
@@ -133,7 +130,7 @@ class Store(StoreReader):
             if diff.must_be_recorded and self.up and state.loaded:
                 changes = state.changes(self._clock(), diff)
                 try:
-                    stale, ids = self._database.write(partial(self._recorder.write, changes=[changes]))
+                    stale, ids = self._database.write(partial(write_changes, changes=[changes]))
                 except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
                     self.mark_unavailable(error)
                     changes = None
@@ -150,8 +147,6 @@ class Store(StoreReader):
             numbers = [*map(str, ids)] or [""] * len(diff.transitions)
             steps = zip(numbers, diff.transitions, strict=True)
             state.recent = tuple(RecordedTransition(number, cluster, step) for number, step in steps)
-        with self._lock:
-            self._being_logged.update(ids)
         return ids
 
     def recent_transitions(self, cluster: str) -> tuple[RecordedTransition, ...]:
@@ -188,12 +183,8 @@ class Store(StoreReader):
                 self._flush()
                 self._flush_at = time.monotonic() + self._flush_interval
             self._write_logged()
-            if self._log_after or not self._looked_back:  # without other writers only what is from before the start
-                before = self._clock() - self._log_after if self._log_after else math.inf
-                with self._lock:
-                    skipped = set(self._being_logged)
-                log_pending(self._database, self, before, skipped, log_transition)
-                self._looked_back = True
+            before = self._started_at if self._log_after is None else self._clock() - self._log_after
+            log_pending(self._database, self, before, log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
                 self._hide_unwatched()
@@ -267,7 +258,7 @@ class Store(StoreReader):
                     state.lock.release()
             if not batch:
                 continue
-            stale, _ = self._database.write(partial(self._recorder.write, changes=batch.values()), timeout)
+            stale, _ = self._database.write(partial(write_changes, changes=batch.values()), timeout)
             for state, changes in batch.items():
                 with state.lock:
                     if changes.ref.name not in stale:
@@ -313,5 +304,3 @@ class Store(StoreReader):
         except Exception:
             self.mark_logged(logged)
             raise
-        with self._lock:
-            self._being_logged.difference_update(logged)

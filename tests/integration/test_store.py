@@ -172,7 +172,7 @@ def test_one_that_is_about_to_be_logged_here_is_left_alone(url):
     first = Stored(url)
     first.poll()
     first.poll(record("1"), log=False)
-    first.now += 60
+    first.now += 9
 
     assert first.maintain() == []
 
