@@ -36,12 +36,14 @@ class ClusterState:
     def discard(self) -> None:
         """Drop what waits to be stored."""
         self._finished: dict[str, Job] = {}
+        self._delisted: set[str] = set()
         self._logged: list[Transition] = []
 
     def add(self, diff: SnapshotDiff) -> None:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
-        self._compare_list |= bool(diff.delisted_ids) or not self._list_known
+        self._compare_list |= not self._list_known
         self._list_known = True
+        self._delisted = (self._delisted - diff.snapshot.listing.records.keys()) | set(diff.delisted_ids)
         self.dirty |= diff.changes_something or self._compare_list
         tracked = diff.snapshot.tracked
         ended = {job.job_id: job for job in diff.changed if job.finished and job.job_id not in tracked}
@@ -83,6 +85,7 @@ class ClusterState:
             finished=self._finished,
             transitions=(*self._logged, *steps),
             to_log=len(steps),
+            delisted=self._delisted,
             compare_list=self._compare_list,
         )
 
@@ -97,6 +100,7 @@ class ClusterState:
         self._logged = [step for step in self._logged if id(step) not in stored]
         if self.snapshot is changes.snapshot:
             self.dirty = self._compare_list = False
+            self._delisted = set()
 
     def ids(self) -> set[str]:
         """Return the ids of jobs in memory of which `synchronize` has to know what is stored."""

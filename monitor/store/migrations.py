@@ -12,8 +12,8 @@ from sqlalchemy.exc import DatabaseError
 
 from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database
-from monitor.store.recording import PUT_JOB, job_row
-from monitor.store.schema import VERSION, metadata, schema
+from monitor.store.recording import job_row, upsert
+from monitor.store.schema import VERSION, jobs, metadata, schema
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -140,7 +140,7 @@ def _flatten_facts(connection: Connection) -> None:
             except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
                 unreadable += 1
         if flat:
-            connection.execute(PUT_JOB, flat)
+            connection.execute(upsert(connection.dialect.name, jobs), flat)
     if unreadable:
         _log.warning("store_rows_skipped", rows=unreadable, message="jobs that could not be migrated")
 

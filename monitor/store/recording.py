@@ -1,10 +1,12 @@
 """Writes what has changed of clusters, many rows in a statement."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Table, TextClause, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, select, text, update
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
@@ -25,7 +27,8 @@ class ClusterChanges(msgspec.Struct, frozen=True):
         finished: Jobs by id that are to be stored and are not tracked.
         transitions: Transitions to add, the latest last.
         to_log: How many of the latest transitions are not in the log yet.
-        compare_list: Whether finished jobs can have left the list.
+        delisted: Ids of finished jobs that have left the list.
+        compare_list: Whether other finished jobs can have left the list, too.
     """
 
     ref: ClusterRef
@@ -37,6 +40,7 @@ class ClusterChanges(msgspec.Struct, frozen=True):
     finished: Mapping[str, Job]
     transitions: Collection[Transition]
     to_log: int
+    delisted: Collection[str]
     compare_list: bool
 
 
@@ -61,16 +65,17 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
         if now is not then:
             ended += [_outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome]
             reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
+        left = set(change.delisted)
         if change.compare_list:
             listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
-            left = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
-            delisted += [_key(change, job_id, since=change.at) for job_id in left]
+            left |= set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+        delisted += [_key(change, job_id, since=change.at) for job_id in left]
         logged = len(change.transitions) - change.to_log
         added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
     for statement, rows in (
-        (PUT_JOB, put),
+        (upsert(connection.dialect.name, jobs), put),
         (_DELETE_JOB, removed),
-        (_PUT_OUTCOME, ended),
+        (upsert(connection.dialect.name, outcomes), ended),
         (_DELETE_OUTCOME, reset),
         (_DELIST, delisted),
     ):
@@ -109,26 +114,21 @@ def _begin(connection: Connection, change: ClusterChanges) -> None:
     connection.execute(_ADD_CLUSTER, row)
 
 
+@lru_cache
+def upsert(dialect: str, table: Table) -> Insert:
+    """Return the statement that inserts or replaces rows."""
+    statement = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)  # the other dialect is large
+    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    inserted: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+    return inserted
+
+
 def delete_cluster(connection: Connection, name: str) -> None:
     """Forget a cluster, but not its jobs, which can be many."""
     connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
     connection.execute(delete(clusters).where(clusters.c.name == name))
 
 
-def _upsert(table: Table) -> TextClause:
-    """Return the statement that both databases understand; SQLAlchemy has one of each dialect, and both are large."""
-    key = [column.name for column in table.primary_key]
-    names = [column.name for column in table.c]
-    values = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in key)
-    columns, binds = ", ".join(f'"{name}"' for name in names), ", ".join(f":{name}" for name in names)
-    conflict = ", ".join(f'"{name}"' for name in key)
-    return text(
-        f"INSERT INTO {table.name} ({columns}) VALUES ({binds}) ON CONFLICT ({conflict}) DO UPDATE SET {values}"
-    )
-
-
-PUT_JOB: Final = _upsert(jobs)
-_PUT_OUTCOME: Final = _upsert(outcomes)
 _ADD_CLUSTER: Final = text(
     "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, 0, :baseline_at)"
     " ON CONFLICT DO NOTHING"
