@@ -142,13 +142,15 @@ class ClusterState:
             for job_id, at in first_steps.items()
             if (job := in_memory.get(job_id)) is not None and _is_newer(job, stored_jobs.get(job_id), at)
         }
-        still_tracked = {job_id: job for job_id, job in newer.items() if job_id in memory.tracked}
+        self.discard()
         self._finished = {job_id: job for job_id, job in newer.items() if job_id not in memory.tracked}
-        tracked = {key: job for key, job in self._stored.tracked.items() if key not in self._finished} | still_tracked
+        self._logged = [step for step in logged if step.job_id in newer]
+        tracked = {**self._stored.tracked, **newer}
+        for job_id in self._finished:
+            del tracked[job_id]
         collections = {(job.database, job.collection) for job in newer.values() if job.finished}
         outcomes = {key: outcome for key in collections if (outcome := memory.outcomes.get(key)) is not None}
         self.snapshot = replace(self._stored, tracked=tracked, outcomes={**self._stored.outcomes, **outcomes})
-        self._logged = [step for step in logged if step.job_id in newer]
         self._list_known = self._compare_list = False
         self.dirty = bool(newer)
         return [step for step in logged if step.job_id not in newer]

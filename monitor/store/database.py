@@ -49,12 +49,16 @@ _CONFLICTS: Final = ("40001", "40P01")
 T = TypeVar("T")
 
 
+class StoreError(Exception):
+    """The store cannot be used at all; the message says why."""
+
+
 class Database:
     """A database in SQLite or PostgreSQL; ``file`` is SQLite's, None for another one."""
 
-    def __init__(self, engine: Engine, file: str | None = None) -> None:
+    def __init__(self, engine: Engine, file: Path | None = None) -> None:
         self.file = file
-        self.dialect = engine.dialect.name
+        self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._in_memory = isinstance(engine.pool, StaticPool)
         self._lock = Lock()
@@ -62,7 +66,7 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what is read in one transaction."""
-        if self.dialect == "postgresql":
+        if self.is_postgres:
             return self._run_in_postgres(work, TRANSACTION_TIMEOUT)
         if self._in_memory:
             return self.write(work)
@@ -71,7 +75,7 @@ class Database:
 
     def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Do something in one transaction; those of SQLite queue, with a bound in time."""
-        if self.dialect == "postgresql":
+        if self.is_postgres:
             return self._run_in_postgres(work, timeout)
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
             raise TimeoutError("another thread has been writing into the store for too long")
@@ -102,7 +106,7 @@ class Database:
         if self.file is None:
             return None
         try:
-            status = Path(self.file).stat()
+            status = self.file.stat()
         except OSError:
             return None
         return status.st_dev, status.st_ino
@@ -150,7 +154,7 @@ def create_store_engine(url: str, connections: int) -> Engine:
         connections: How many threads may use it at a time.
 
     Raises:
-        ValueError: The URL of PostgreSQL cannot be understood.
+        StoreError: The URL of PostgreSQL cannot be understood.
     """
     if url.startswith("memory:"):
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -199,7 +203,7 @@ def _postgres_engine(url: str, **options: Any) -> Engine:
     try:
         parameters: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url), "client_encoding": "utf8"}
     except psycopg.Error:  # its message can hold the password
-        raise ValueError("the URL of PostgreSQL cannot be understood: write special characters as %XX") from None
+        raise StoreError("the URL of PostgreSQL cannot be understood: write special characters as %XX") from None
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect("", prepare_threshold=None, **parameters),  # PgBouncer knows no prepared ones

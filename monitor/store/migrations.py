@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from monitor.jobs import TERMINAL, Job, JobState, classify
-from monitor.store.database import Database
+from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row, upsert
 from monitor.store.schema import VERSION, jobs, metadata, schema
 
@@ -27,7 +26,7 @@ _STARTUP_LOCK: Final = 0x696D706F
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
 
-class NewerSchemaError(Exception):
+class NewerSchemaError(StoreError):
     """The tables were made by a newer version of the monitor."""
 
 
@@ -40,7 +39,7 @@ def prepare(database: Database) -> None:
     if database.read(check_version) != VERSION:
         database.write(migrate, MIGRATION_TIMEOUT)
     database.remember_file()
-    if database.file is not None and Path(database.file).stat().st_size < CHECKED_SIZE:
+    if database.file is not None and database.file.stat().st_size < CHECKED_SIZE:
         result = database.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
         if result != "ok":
             raise DatabaseError(None, None, sqlite3.DatabaseError(result))

@@ -29,6 +29,9 @@ FLUSH_INTERVAL: Final = 5.0
 PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
 
+LOG_AFTER: Final = 10.0
+"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
+
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
 
@@ -45,23 +48,14 @@ class Store(StoreReader):
     """Keeps the snapshot of each cluster. Safe to use from the threads of several clusters.
 
     Its answers to pages leave out clusters that are not watched, and raise ``StoreUnavailableError`` while the
-    database is away.
-
-    Args:
-        database: Where it is stored.
-        retention: Seconds for which transitions are kept.
-        log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it; None
-            where no other monitor records any, so that only those from before the start can be meant.
-        clock: Seconds since the epoch.
-        flush_interval: Seconds for which mere progress may wait to be written.
+    database is away. The arguments are those of `open_store`.
     """
 
     def __init__(
         self,
         database: Database,
         *,
-        retention: float = 30 * 86_400.0,
-        log_after: float | None = None,
+        retention: float,
         clock: Callable[[], float] = time.time,
         flush_interval: float = FLUSH_INTERVAL,
     ) -> None:
@@ -69,7 +63,6 @@ class Store(StoreReader):
         self.up = True
         self.failures = 0
         self._retention = retention
-        self._log_after = log_after
         self._clock = clock
         self._flush_interval = flush_interval
         self._flush_at = self._prune_at = 0.0
@@ -183,7 +176,7 @@ class Store(StoreReader):
                 self._flush()
                 self._flush_at = time.monotonic() + self._flush_interval
             self._write_logged()
-            before = self._started_at if self._log_after is None else self._clock() - self._log_after
+            before = self._clock() - LOG_AFTER if self._database.is_postgres else self._started_at
             log_pending(self._database, self, before, log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
@@ -226,7 +219,7 @@ class Store(StoreReader):
         with self._lock:
             was_up, self.up = self.up, False
         if was_up:
-            file = {} if self._database.file is None else {"file": self._database.file}
+            file = {} if self._database.file is None else {"file": str(self._database.file)}
             _log.error("store_unavailable", message=describe_error(error), **file)
 
     def _ask(self, work: Callable[[Connection], T]) -> T:
