@@ -11,11 +11,8 @@ from monitor.store.pages import ClusterRef, RecordedTransition
 from monitor.store.queries import StoredCluster
 from monitor.store.recording import ClusterChanges
 
-LOGGED_LIMIT: Final = 10_000
-"""Transitions of one cluster that wait for an unavailable database; the oldest go first."""
-
-FINISHED_LIMIT: Final = 10_000
-"""Finished jobs of one cluster that wait for an unavailable database, unless its list is longer."""
+WAITING_LIMIT: Final = 10_000
+"""Transitions, and finished jobs unless the list is longer, that wait of one cluster; the oldest go first."""
 
 
 class ClusterState:
@@ -51,7 +48,7 @@ class ClusterState:
             expired = (diff.previous.tracked[job_id] for job_id in diff.removed_ids)
             ended |= {job.job_id: job for job in expired if job.finished}
         waiting = {job_id: job for job_id, job in self._finished.items() if job_id not in tracked} | ended
-        surplus = len(waiting) - max(FINISHED_LIMIT, len(diff.snapshot.listing.records))
+        surplus = len(waiting) - max(WAITING_LIMIT, len(diff.snapshot.listing.records))
         self._finished = dict([*waiting.items()][max(0, surplus) :])
 
     def show(self, snapshot: Snapshot) -> None:
@@ -63,7 +60,7 @@ class ClusterState:
     def keep_logged(self, steps: Iterable[Transition]) -> None:
         """Add transitions that are logged before they are stored."""
         self._logged.extend(steps)
-        del self._logged[:-LOGGED_LIMIT]
+        del self._logged[:-WAITING_LIMIT]
 
     def waiting_jobs(self, ids: Iterable[str]) -> dict[str, Job]:
         """Return those of some finished jobs that wait to be stored."""

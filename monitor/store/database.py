@@ -15,11 +15,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-BUSY_TIMEOUT: Final = 2.0
+BUSY_TIMEOUT: Final = 2
 """Seconds to wait for a lock that somebody else holds, or for a connection."""
-
-CONNECT_TIMEOUT: Final = 2
-"""Seconds to wait for a connection to one host of PostgreSQL."""
 
 STATEMENT_TIMEOUT: Final = 4.0
 """Seconds that PostgreSQL may take for a statement."""
@@ -30,12 +27,12 @@ TRANSACTION_TIMEOUT: Final = 5.0
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
 
-_LIMITS: Final = f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT:g}s'; SET LOCAL lock_timeout = '{BUSY_TIMEOUT:g}s'"
+_LIMITS: Final = f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT:g}s'; SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"
 """Set for each transaction: PgBouncer refuses them at the start of a connection, where the URL may have its own."""
 
 _POSTGRES_DEFAULTS: Final = {
     "application_name": "milvus-import-monitor",
-    "connect_timeout": CONNECT_TIMEOUT,
+    "connect_timeout": BUSY_TIMEOUT,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,

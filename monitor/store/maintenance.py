@@ -11,11 +11,8 @@ from monitor.store.database import Database
 from monitor.store.queries import StoreReader
 from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, transitions
 
-LOGGED_AT_ONCE: Final = 1000
-"""Transitions that are logged after the fact in one transaction."""
-
-PRUNED_AT_ONCE: Final = 1000
-"""Rows that one transaction prunes, so that nobody waits long for it."""
+ROWS_AT_ONCE: Final = 1000
+"""Rows that one transaction logs or prunes, so that nobody waits long for it."""
 
 COMPLETED_RETENTION: Final = 7 * 86_400.0
 """Seconds for which a completed job that has left the list stays in the store, so that its return is no news."""
@@ -37,7 +34,7 @@ def log_pending(database: Database, reader: StoreReader, before: float, log_tran
     pending = pending.order_by(columns.recorded_at, columns.id).with_for_update(skip_locked=True)
 
     def log_some(connection: Connection) -> int:
-        rows = connection.execute(pending.limit(LOGGED_AT_ONCE)).mappings().all()
+        rows = connection.execute(pending.limit(ROWS_AT_ONCE)).mappings().all()
         for row in rows:
             if (step := reader.read_transition(row)) is not None:
                 log_transition(row["cluster"], row["cluster_id"], step)
@@ -45,7 +42,7 @@ def log_pending(database: Database, reader: StoreReader, before: float, log_tran
         return len(rows)
 
     while database.read(lambda connection: connection.execute(pending.limit(1)).first()) is not None:
-        if database.write(log_some) < LOGGED_AT_ONCE:
+        if database.write(log_some) < ROWS_AT_ONCE:
             return
 
 
@@ -83,7 +80,7 @@ def describe_error(error: Exception) -> str:
 
 def _prune(database: Database, table: Table, *conditions: Any) -> None:
     key = [*table.primary_key]
-    some = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(PRUNED_AT_ONCE)
+    some = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(ROWS_AT_ONCE)
     deletion = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
     while rows := database.read(lambda connection: connection.execute(some).mappings().all()):
         database.write(partial(Connection.execute, statement=deletion, parameters=[dict(row) for row in rows]))
