@@ -65,7 +65,7 @@ def _recorded_snapshots(url: str, clusters: Iterable[Cluster]) -> dict[str, Snap
     """Return the recorded snapshots by cluster name, or exit with 2 where none can be read."""
     try:
         with reading(url) as database:
-            stored = {one.name: database.load(ClusterRef(one.name, one.identity())) for one in clusters}
+            stored = database.load(ClusterRef(one.name, one.identity()) for one in clusters)
     except StoreError as error:
         fail(f"vanished jobs are known only from the store, and {error}")
-    return {name: cluster.snapshot for name, cluster in stored.items() if cluster is not None}
+    return {name: cluster.snapshot for name, cluster in stored.items()}

@@ -1,7 +1,8 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
+from monitor.store.database import StoreError
 from monitor.store.migrations import NewerSchemaError
-from monitor.store.opening import StoreError, open_store, reading
+from monitor.store.opening import open_store, reading
 from monitor.store.pages import (
     PAGE_LIMIT,
     ClusterRef,

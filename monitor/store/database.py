@@ -1,24 +1,44 @@
-"""Transactions in the store's database: each ends in time, and its errors come out as they are."""
+"""Connections and transactions of the store's database, each wait of which has an end."""
 
+import os
+import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, StaticPool
-from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
-from monitor.store.engines import BUSY_TIMEOUT, TRANSACTION_TIMEOUT, Deadlines
-from monitor.store.migrations import check_version, migrate
-from monitor.store.schema import VERSION
+BUSY_TIMEOUT: Final = 2
+"""Seconds to wait for a lock that somebody else holds, or for a connection."""
 
-CHECKED_SIZE: Final = 64 * 1024 * 1024
-"""Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
+STATEMENT_TIMEOUT: Final = 4.0
+"""Seconds that PostgreSQL may take for a statement."""
 
-MIGRATION_TIMEOUT: Final = 600.0
-"""Seconds that making or migrating the tables may take."""
+TRANSACTION_TIMEOUT: Final = 5.0
+"""Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
+
+CHECKPOINT_PAGES: Final = 4000
+"""Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
+
+_LIMITS: Final = f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT:g}s'; SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"
+"""Set for each transaction: PgBouncer refuses them at the start of a connection, where the URL may have its own."""
+
+_POSTGRES_DEFAULTS: Final = {
+    "application_name": "milvus-import-monitor",
+    "connect_timeout": BUSY_TIMEOUT,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Parameters of libpq by which a lost server is noticed (seconds; the last one milliseconds); the URL's count first."""
 
 _CONFLICTS: Final = ("40001", "40P01")
 """What PostgreSQL calls a serialization failure and a deadlock."""
@@ -26,96 +46,74 @@ _CONFLICTS: Final = ("40001", "40P01")
 T = TypeVar("T")
 
 
+class StoreError(Exception):
+    """The store cannot be used at all; the message says why."""
+
+
 class Database:
     """A database in SQLite or PostgreSQL; ``file`` is SQLite's, None for another one."""
 
-    def __init__(self, engine: Engine, file: str | None = None) -> None:
+    def __init__(self, engine: Engine, file: Path | None = None) -> None:
         self.file = file
-        self.dialect = engine.dialect.name
+        self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._in_memory = isinstance(engine.pool, StaticPool)
-        self._deadlines = Deadlines() if engine.dialect.name == "postgresql" else None
         self._lock = Lock()
-        self._writer: Connection | None = None
-        self._inode: tuple[int, int] | None = None
+        self._inode = self._current_inode()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what is read in one transaction."""
-        if self._deadlines is not None:
-            return self._run_in_postgres(self._deadlines, work, TRANSACTION_TIMEOUT)
+        if self.is_postgres:
+            return self._run_in_postgres(work, TRANSACTION_TIMEOUT)
         if self._in_memory:
             return self.write(work)
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
 
     def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
-        """Do something in one transaction. Writers of SQLite queue for the one connection that writes."""
-        if self._deadlines is not None:
-            return self._run_in_postgres(self._deadlines, work, timeout)
+        """Do something in one transaction; those of SQLite queue, with a bound in time."""
+        if self.is_postgres:
+            return self._run_in_postgres(work, timeout)
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
             raise TimeoutError("another thread has been writing into the store for too long")
         try:
-            if self._writer is None:
-                self._writer = self._engine.connect().execution_options(begin="BEGIN IMMEDIATE")
-            with self._writer.begin():
-                return work(self._writer)
-        except BaseException:
-            self._close_writer()
-            raise
+            with self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection, connection.begin():
+                return work(connection)
         finally:
             self._lock.release()
 
-    def prepare(self) -> None:
-        """Make or migrate the tables; raises ``DatabaseError`` where a SQLite file is damaged."""
-        if self.read(check_version) != VERSION:
-            self.write(migrate, MIGRATION_TIMEOUT)
-        if self.file is None:
-            return
-        self._inode = self._current_inode()
-        if Path(self.file).stat().st_size < CHECKED_SIZE:
-            result = self.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
-            if result != "ok":
-                raise DatabaseError(None, None, sqlite3.DatabaseError(result))
-
     def is_replaced(self) -> bool:
-        """Say whether the file of SQLite was deleted, moved or replaced since it was opened."""
-        return self._inode is not None and self._inode != self._current_inode()
+        """Say whether the file of SQLite was deleted, moved or replaced since it was connected."""
+        return self._inode != self._current_inode()
+
+    def reconnect(self) -> None:
+        """Make the next connections anew, to the file that is there and to whichever host can write by then."""
+        if not self._in_memory:
+            self._engine.dispose()
+
+    def remember_file(self) -> None:
+        """Note which file it is, so that another one in its place is noticed."""
+        self._inode = self._current_inode()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
 
     def _current_inode(self) -> tuple[int, int] | None:
+        if self.file is None:
+            return None
         try:
-            status = Path(self.file or "").stat()
+            status = self.file.stat()
         except OSError:
             return None
         return status.st_dev, status.st_ino
 
-    def disconnect(self) -> None:
-        """Close the connections that nobody uses; the next ones are made anew, to whichever host can write by then."""
-        if not self._in_memory:
-            self._close_connections()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._close_connections()
-        if self._deadlines is not None:
-            self._deadlines.close()
-
-    def _close_connections(self) -> None:
-        if self._lock.acquire(timeout=BUSY_TIMEOUT):
-            self._close_writer()
-            self._lock.release()
-        self._engine.dispose()
-
-    def _close_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
-
-    def _run_in_postgres(self, deadlines: Deadlines, work: Callable[[Connection], T], timeout: float) -> T:
+    def _run_in_postgres(self, work: Callable[[Connection], T], timeout: float) -> T:
         """Run a transaction; once more after a conflict, and if the server has closed a pooled connection meanwhile."""
         started, begun = monotonic(), False
         for is_last in (False, True):
             try:
-                with self._engine.connect() as connection, deadlines.limit(connection, timeout), connection.begin():
+                with self._engine.connect() as connection, _deadline(connection, timeout), connection.begin():
                     begun = True
                     return work(connection)
             except DBAPIError as error:
@@ -124,3 +122,115 @@ class Database:
                 if is_last or not (conflict or closed_meanwhile):
                     raise
         raise AssertionError  # not reached
+
+
+@contextmanager
+def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
+    """Cut off a connection whose transaction takes too long: a frozen server sends nothing, not even a reset."""
+    number: int = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
+    with socket.socket(fileno=os.dup(number)) as its:
+
+        def cut_off() -> None:
+            with suppress(OSError):
+                its.shutdown(socket.SHUT_RDWR)
+
+        timer = Timer(seconds, cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def create_store_engine(url: str, connections: int) -> Engine:
+    """Return an engine; nothing is connected yet.
+
+    Args:
+        url: ``sqlite:///PATH``, ``postgresql://…`` as libpq understands it, or ``memory://``.
+        connections: How many threads may use it at a time.
+
+    Raises:
+        StoreError: The URL of PostgreSQL cannot be understood.
+    """
+    if url.startswith("memory:"):
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    elif (file := sqlite_file(url)) is not None:
+        engine = create_engine(
+            f"sqlite:///{file}",
+            connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+            pool_size=2,
+            max_overflow=connections,
+            pool_timeout=BUSY_TIMEOUT,
+            pool_use_lifo=True,  # what one connection writes, the page caches of the others lose
+        )
+    else:
+        return _postgres_engine(url, pool_size=min(connections, 5), max_overflow=connections, pool_timeout=BUSY_TIMEOUT)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def create_reading_engine(url: str) -> Engine:
+    """Return an engine that can only read, for one thread; nothing is connected yet. A missing file stays missing."""
+    file = sqlite_file(url)
+    if file is None:
+        return _postgres_engine(url, execution_options={"begin": "SET TRANSACTION READ ONLY; "}, poolclass=NullPool)
+    address = f"file:{quote(str(file))}?mode=ro" + ("&immutable=1" if _is_at_rest(file) else "")
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT)
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite URL, None for another database."""
+    path = url.removeprefix("sqlite:///")
+    return Path(path) if path != url else None
+
+
+def _postgres_engine(url: str, **options: Any) -> Engine:
+    """Return an engine for a URL of libpq: it knows several hosts, sockets, and ``target_session_attrs``."""
+    import psycopg  # noqa: PLC0415 - 40 ms and 8 MB that a store in SQLite does not need
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        parameters: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url), "client_encoding": "utf8"}
+    except psycopg.Error:  # its message can hold the password
+        raise StoreError("the URL of PostgreSQL cannot be understood: write special characters as %XX") from None
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect("", prepare_threshold=None, **parameters),  # PgBouncer knows no prepared ones
+        isolation_level="READ COMMITTED",
+        **options,
+    )
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    first = connection.get_execution_options().get("begin", "")
+    connection.exec_driver_sql(f"{first}{_LIMITS}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """Write ahead, so that readers never wait; what is committed survives the process, if not a power failure."""
+    connection.isolation_level = None  # transactions are begun by the engine's event
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # a damaged text is one damaged row
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"wal_autocheckpoint = {CHECKPOINT_PAGES}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _is_at_rest(file: Path) -> bool:
+    """Say whether a file is where SQLite could not write next to it, and need not: nothing of it is written ahead."""
+    ahead, index = (file.with_name(file.name + ending) for ending in ("-wal", "-shm"))
+    if os.access(file.parent, os.W_OK) or (ahead.exists() and index.exists()):
+        return False
+    return not ahead.exists() or ahead.stat().st_size == 0

@@ -1,27 +1,21 @@
 """What is done to the store from time to time: log what nobody logged, and forget what is old."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text, true, update
 
-from monitor.jobs import Transition
+from monitor.jobs import JobState, Transition
 from monitor.store.database import Database
 from monitor.store.queries import StoreReader
-from monitor.store.schema import clusters, jobs, transitions
+from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, transitions
 
-LOGGED_AT_ONCE: Final = 1000
-"""Transitions that are logged after the fact in one transaction."""
+ROWS_AT_ONCE: Final = 1000
+"""Rows that one transaction logs or prunes, so that nobody waits long for it."""
 
-PRUNED_AT_ONCE: Final = 1000
-"""Rows that one transaction prunes, so that nobody waits long for it."""
-
-FINISHED_RETENTION: Final = 7 * 86_400.0
-"""Seconds for which a finished job that has left the list stays in the store, so that its return is no news."""
-
-MISSING_RETENTION: Final = 30 * 86_400.0
-"""Seconds for which an unfinished job stays in the store after it was last listed."""
+COMPLETED_RETENTION: Final = 7 * 86_400.0
+"""Seconds for which a completed job that has left the list stays in the store, so that its return is no news."""
 
 _MESSAGE_LIMIT: Final = 300
 """Characters of an error's message."""
@@ -30,20 +24,17 @@ LogTransition = Callable[[str, str, Transition], None]
 """Logs a transition of a cluster: its name, its id, the transition."""
 
 
-def log_pending(
-    database: Database, reader: StoreReader, before: float, skipped: Collection[int], log_transition: LogTransition
-) -> None:
-    """Log what was recorded before a time and not logged, oldest first.
+def log_pending(database: Database, reader: StoreReader, before: float, log_transition: LogTransition) -> None:
+    """Log what was recorded until a time and not logged, oldest first.
 
     The rows are locked meanwhile, so that of two monitors only one logs them.
     """
     columns = transitions.c
     pending = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
     pending = pending.order_by(columns.recorded_at, columns.id).with_for_update(skip_locked=True)
-    some = pending.limit(LOGGED_AT_ONCE + len(skipped))
 
     def log_some(connection: Connection) -> int:
-        rows = [row for row in connection.execute(some).mappings() if row["id"] not in skipped][:LOGGED_AT_ONCE]
+        rows = connection.execute(pending.limit(ROWS_AT_ONCE)).mappings().all()
         for row in rows:
             if (step := reader.read_transition(row)) is not None:
                 log_transition(row["cluster"], row["cluster_id"], step)
@@ -51,7 +42,7 @@ def log_pending(
         return len(rows)
 
     while database.read(lambda connection: connection.execute(pending.limit(1)).first()) is not None:
-        if database.write(log_some) < LOGGED_AT_ONCE:
+        if database.write(log_some) < ROWS_AT_ONCE:
             return
 
 
@@ -75,9 +66,9 @@ def prune(database: Database, now: float, retention: float) -> None:
         now: Seconds since the epoch.
         retention: Seconds for which transitions are kept.
     """
-    missing = jobs.c.missing_since
-    _prune(database, jobs, missing < now - FINISHED_RETENTION, jobs.c.finished_at > 0)
-    _prune(database, jobs, missing < now - MISSING_RETENTION)
+    missing, completed = jobs.c.missing_since, jobs.c.state == JobState.COMPLETED.value
+    _prune(database, jobs, missing < now - COMPLETED_RETENTION, completed)
+    _prune(database, jobs, missing < now - LONGEST_FAILED_RETENTION)  # nobody need know of it any more
     _prune(database, jobs, not_(exists().where(clusters.c.name == jobs.c.cluster)))
     _prune(database, transitions, transitions.c.at < now - retention, text("logged"))
 
@@ -89,7 +80,7 @@ def describe_error(error: Exception) -> str:
 
 def _prune(database: Database, table: Table, *conditions: Any) -> None:
     key = [*table.primary_key]
-    some = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(PRUNED_AT_ONCE)
+    some = select(*(column.label(f"of_{column.name}") for column in key)).where(*conditions).limit(ROWS_AT_ONCE)
     deletion = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
     while rows := database.read(lambda connection: connection.execute(some).mappings().all()):
         database.write(partial(Connection.execute, statement=deletion, parameters=[dict(row) for row in rows]))

@@ -1,14 +1,24 @@
 """Creates the tables of the store, and brings those of an older version up to this one."""
 
+import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import DatabaseError
 
-from monitor.jobs import classify
-from monitor.store.schema import VERSION, metadata, schema
+from monitor.jobs import TERMINAL, Job, JobState, classify
+from monitor.store.database import Database, StoreError
+from monitor.store.recording import job_row, upsert
+from monitor.store.schema import VERSION, jobs, metadata, schema
+
+CHECKED_SIZE: Final = 64 * 1024 * 1024
+"""Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
+
+MIGRATION_TIMEOUT: Final = 600.0
+"""Seconds that making or migrating the tables may take."""
 
 _STARTUP_LOCK: Final = 0x696D706F
 """PostgreSQL's advisory lock by which only one monitor at a time creates or migrates the tables."""
@@ -16,12 +26,23 @@ _STARTUP_LOCK: Final = 0x696D706F
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
 
-class NewerSchemaError(Exception):
+class NewerSchemaError(StoreError):
     """The tables were made by a newer version of the monitor."""
 
 
 class UnusableDatabaseError(Exception):
     """The database holds tables of another program, or cannot hold ours."""
+
+
+def prepare(database: Database) -> None:
+    """Make or migrate the tables; raises ``DatabaseError`` where a SQLite file is damaged."""
+    if database.read(check_version) != VERSION:
+        database.write(migrate, MIGRATION_TIMEOUT)
+    database.remember_file()
+    if database.file is not None and database.file.stat().st_size < CHECKED_SIZE:
+        result = database.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        if result != "ok":
+            raise DatabaseError(None, None, sqlite3.DatabaseError(result))
 
 
 def migrate(connection: Connection) -> None:
@@ -42,8 +63,10 @@ def migrate(connection: Connection) -> None:
         return
     for step in STEPS[version - 1 :]:
         step(connection)
-    if version != VERSION:
-        connection.execute(schema.update().values(version=VERSION))
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+    connection.execute(schema.update().values(version=VERSION))
 
 
 def check_version(connection: Connection) -> int | None:
@@ -97,21 +120,6 @@ def _add_job_columns(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE transitions RENAME COLUMN told TO logged")
     connection.exec_driver_sql("ALTER TABLE transitions ADD COLUMN recorded_at FLOAT")
     connection.exec_driver_sql("UPDATE transitions SET recorded_at = at")
-    for index in _INDEXES_3:
-        connection.exec_driver_sql(f"CREATE INDEX {index}")
-
-
-_INDEXES_3: Final = (
-    "jobs_unfinished ON jobs (cluster) WHERE finished_at IS NULL",
-    "jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_by_state ON jobs (state, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_cluster_by_end ON jobs (cluster, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_cluster_by_state ON jobs (cluster, state, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_of_collection_by_end ON jobs (cluster, database, collection, finished_at) WHERE finished_at IS NOT NULL",
-    "jobs_listed ON jobs (cluster, finished_at, job_id) WHERE missing_since IS NULL AND finished_at IS NOT NULL",
-    "jobs_by_missing ON jobs (missing_since) WHERE missing_since IS NOT NULL",
-    "transitions_not_logged ON transitions (recorded_at) WHERE NOT logged",
-)
 
 
 def _flatten_facts(connection: Connection) -> None:
@@ -120,11 +128,6 @@ def _flatten_facts(connection: Connection) -> None:
         "SELECT cluster, job_id, facts FROM jobs WHERE (cluster, job_id) > (:cluster, :job_id)"
         " ORDER BY cluster, job_id LIMIT 1000"
     )
-    update = text(
-        'UPDATE jobs SET facts = :facts, "database" = :database, collection = :collection, state = :state,'
-        " reason = :reason, stalled = :stalled, finished_at = :finished_at, missing_since = :missing_since"
-        " WHERE cluster = :cluster AND job_id = :job_id"
-    )
     last = {"cluster": "", "job_id": ""}
     unreadable = 0
     while rows := connection.execute(page, last).all():
@@ -132,37 +135,26 @@ def _flatten_facts(connection: Connection) -> None:
         flat = []
         for row in rows:
             try:
-                flat.append({"cluster": row.cluster, "job_id": row.job_id, **_flat(msgspec.json.decode(row.facts))})
-            except (msgspec.DecodeError, AttributeError, TypeError, KeyError, ValueError):
+                flat.append(job_row(row.cluster, _read_job(row.facts)))
+            except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
                 unreadable += 1
         if flat:
-            connection.execute(update, flat)
+            connection.execute(upsert(connection.dialect.name, jobs), flat)
     if unreadable:
         _log.warning("store_rows_skipped", rows=unreadable, message="jobs that could not be migrated")
 
 
-def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of version 3 for the facts of versions 1 and 2."""
-    job = {**facts.pop("job"), **facts}
+def _read_job(facts: str) -> Job:
+    """Return the job that versions 1 and 2 wrote."""
+    nested = msgspec.json.decode(facts)
+    job = {**nested.pop("job"), **nested}
     for before, now in (("asked_at", "describe_sent_at"), ("answered_at", "described_at")):
         job[now] = job.pop(before, None)
-    state, reason = job["state"], job.get("reason", "")
-    if state == "failed":
-        job["failure"] = classify(reason)
-    finished_at = job.get("finished_at")
-    if state in {"completed", "failed", "vanished"} and finished_at is None:
-        finished_at = job["finished_at"] = job["state_since"]
-    known = {key: value for key, value in job.items() if key == "collection" or value not in (None, "")}
-    return {
-        "facts": msgspec.json.encode(known).decode(),
-        "database": job.get("database", ""),
-        "collection": job["collection"],
-        "state": state,
-        "reason": reason,
-        "stalled": bool(job.get("stalled", False)),
-        "finished_at": finished_at,
-        "missing_since": job.get("missing_since"),
-    }
+    if job["state"] == JobState.FAILED:
+        job["failure"] = classify(job.get("reason", ""))
+    if job["state"] in TERMINAL and job.get("finished_at") is None:
+        job["finished_at"] = job["state_since"]
+    return msgspec.convert({key: value for key, value in job.items() if value is not None}, Job)
 
 
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns)

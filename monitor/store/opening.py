@@ -13,16 +13,12 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.database import Database
-from monitor.store.engines import create_reading_engine, create_store_engine, sqlite_file
+from monitor.store.database import Database, StoreError, create_reading_engine, create_store_engine, sqlite_file
 from monitor.store.maintenance import describe_error
-from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version
+from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
 from monitor.store.store import FLUSH_INTERVAL, Store
-
-LOG_AFTER: Final = 10.0
-"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""
@@ -35,10 +31,6 @@ _NOT_ALLOWED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _ELSEWHERE: Final = "name another place with state.url or --state"
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
-
-
-class StoreError(Exception):
-    """The store cannot be used at all; the message says why."""
 
 
 def open_store(
@@ -69,22 +61,16 @@ def open_store(
     file = sqlite_file(url)
     if file is not None:
         _check_file(file)
+    database = Database(create_store_engine(url, connections), file)
+    store = Store(database, retention=retention, clock=clock, flush_interval=flush_interval)
     try:
-        database = Database(create_store_engine(url, connections), None if file is None else str(file))
-    except ValueError as error:
-        raise StoreError(str(error)) from None
-    shared = url.startswith("postgres")
-    log_after = LOG_AFTER if shared else 0.0
-    store = Store(database, retention=retention, log_after=log_after, clock=clock, flush_interval=flush_interval)
-    try:
-        database.prepare()
+        prepare(database)
     except NewerSchemaError:
         database.close()
         raise
     except UnusableDatabaseError as error:
         database.close()
-        where = "the database" if file is None else str(file)
-        raise StoreError(f"{where} is left as it is, for {error}: {_ELSEWHERE}") from None
+        raise StoreError(f"{file or 'the database'} is left as it is, for {error}: {_ELSEWHERE}") from None
     except Exception as error:  # noqa: BLE001 - logged and counted there; the clusters are watched without a store
         if file is not None and isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
             database.close()
@@ -109,16 +95,14 @@ def reading(url: str) -> Iterator[StoreReader]:
     file = sqlite_file(url)
     if file is not None and not file.is_file():
         raise StoreError(f"{file} does not exist: no monitor has recorded anything there")
-    where = "the database" if file is None else str(file)
-    try:
-        database = Database(create_reading_engine(url))
-    except ValueError as error:
-        raise StoreError(str(error)) from None
+    where = file or "the database"
+    database = Database(create_reading_engine(url))
     try:
         version = database.read(check_version)
+        if version is None:
+            raise StoreError(f"{where} holds no state of a monitor")
         if version != VERSION:
-            older = f"{where} was written by an older version: `run` brings it up to this one"
-            raise StoreError(f"{where} holds no state of a monitor" if version is None else older)
+            raise StoreError(f"{where} was written by an older version: `run` brings it up to this one")
         yield StoreReader(database)
     except (UnusableDatabaseError, NewerSchemaError) as error:
         raise StoreError(f"{where} cannot be read: {error}") from None

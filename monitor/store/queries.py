@@ -1,6 +1,6 @@
 """Reads the store: transitions and jobs page by page, and the clusters as they are stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -11,14 +11,15 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam,
 from monitor.jobs import UNSUCCESSFUL, CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.database import Database
 from monitor.store.pages import (
+    PAGE_LIMIT,
     ClusterRef,
+    CursorError,
     JobFilter,
     JobPage,
     RecordedTransition,
     StoredJob,
     TransitionFilter,
     TransitionPage,
-    parse_cursor,
 )
 from monitor.store.schema import clusters, jobs, outcomes, transitions
 
@@ -62,9 +63,77 @@ class StoreReader:
     """
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        self._database = database
+        self._hidden: frozenset[str] = frozenset()
         self._skipped: dict[tuple[Any, ...], str] = {}
         self._reported = 0
+
+    def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
+        """Return the newest of the wanted transitions, beginning with a cursor; raises ``CursorError``."""
+        limit, columns = max(1, min(limit, PAGE_LIMIT)), transitions.c
+        conditions = [*_conditions(columns, columns.to_state, wanted)]
+        if wanted.since is not None:
+            conditions.append(columns.at >= wanted.since)
+        if wanted.until is not None:
+            conditions.append(columns.at < wanted.until)
+        if cursor:
+            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < len(str(2**63))):
+                raise CursorError("this cursor was given by no page")
+            conditions.append(columns.id < int(cursor))
+        query = select(transitions).where(*conditions).order_by(columns.id.desc()).limit(limit + 1)
+        rows = self._ask(lambda connection: connection.execute(query).mappings().all())
+        steps = [(row, self.read_transition(row)) for row in rows[:limit]]
+        entries = tuple(RecordedTransition(str(row["id"]), row["cluster"], step) for row, step in steps if step)
+        return TransitionPage(entries, str(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+    def jobs(self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None) -> JobPage:
+        """Return jobs, unfinished and finished, in the order of cluster and id, those after a cluster and id."""
+        limit = max(1, min(limit, PAGE_LIMIT))
+        query = self._wanted_jobs(select(*_JOB), wanted).order_by(jobs.c.cluster, jobs.c.job_id).limit(limit + 1)
+        if after is not None:
+            query = query.where(tuple_(jobs.c.cluster, jobs.c.job_id) > tuple_(*after))
+        rows = self._ask(lambda connection: connection.execute(query).mappings().all())
+        last = (rows[limit - 1]["cluster"], rows[limit - 1]["job_id"]) if len(rows) > limit else None
+        return JobPage(tuple(self._stored_jobs(rows[:limit])), last)
+
+    def finished(self, wanted: JobFilter, limit: int, offset: int = 0) -> JobPage:
+        """Return finished jobs, the latest first, and how many there are. A text is searched for in the latest ones."""
+        latest = select(*_JOB, jobs.c.finished_at).where(jobs.c.finished_at > 0)
+        query = self._wanted_jobs(latest, msgspec.structs.replace(wanted, text=""))
+        if wanted.text:
+            query = query.add_columns(jobs.c.database, jobs.c.collection, jobs.c.reason)
+            newest = query.order_by(jobs.c.finished_at.desc()).limit(SEARCH_LIMIT).subquery()
+            query = select(newest).where(_contains(newest.c, wanted.text))
+        columns = query.selected_columns
+        counted = query.with_only_columns(columns.job_id).limit(COUNT_LIMIT).subquery()
+        ordered = query.order_by(columns.finished_at.desc(), columns.cluster, columns.job_id)
+        ordered = ordered.limit(max(1, min(limit, PAGE_LIMIT))).offset(offset)
+
+        def ask(connection: Connection) -> JobPage:
+            total = connection.execute(select(func.count()).select_from(counted)).scalar_one()
+            return JobPage(tuple(self._stored_jobs(connection.execute(ordered).mappings())), total=total)
+
+        return self._ask(ask)
+
+    def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
+        """Return clusters as they are stored by name; of failed and vanished jobs those finished since a time.
+
+        Those are left out that had no baseline, and those whose name meant another cluster.
+        """
+        loaded: dict[str, StoredCluster] = {}
+        for some in chunks([*refs], ROWS_AT_ONCE):
+            loaded.update(self._database.read(partial(self._load, refs=some, finished_since=finished_since)))
+        self.report_skipped()
+        return loaded
+
+    def cluster_revisions(self) -> dict[str, tuple[str, int]]:
+        """Return identity and revision of every cluster by its name."""
+        query = select(clusters.c.name, clusters.c.identity, clusters.c.revision)
+        return self._database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
+
+    def read_transition(self, row: RowMapping) -> Transition | None:
+        """Return the transition of a row, None where it cannot be read."""
+        return self._read("transitions", row, Transition)
 
     def report_skipped(self) -> None:
         """Log how many rows could not be read, if there are more than were reported before."""
@@ -73,108 +142,19 @@ class StoreReader:
             where, message = list(self._skipped.items())[-1]
             _log.warning("store_rows_skipped", rows=self._reported, row=" ".join(map(str, where)), message=message)
 
-    def read_transition(self, row: RowMapping) -> Transition | None:
-        """Return the transition of a row, None where it cannot be read."""
-        return self._read("transitions", row, Transition)
+    def _ask(self, work: Callable[[Connection], T]) -> T:
+        """Answer a question of a page."""
+        return self._database.read(work)
 
-    def _read(self, table: str, row: RowMapping, kind: type[StructT]) -> StructT | None:
-        try:
-            fields = {name: row[name] for name in kind.__struct_fields__}
-            return msgspec.convert(fields, kind, strict=False)  # not strict: SQLite has numbers for booleans
-        except msgspec.ValidationError as error:
-            self._skip(table, row, error)
-        return None
-
-    def _read_job(self, row: RowMapping) -> Job | None:
-        try:
-            job, missing_since = _decode(row["facts"]), row["missing_since"]
-            if job.missing_since == missing_since:
-                return job
-            return msgspec.structs.replace(job, missing_since=msgspec.convert(missing_since, float | None))
-        except (msgspec.DecodeError, TypeError) as error:
-            self._skip("jobs", row, error)
-        return None
-
-    def _skip(self, table: str, row: RowMapping, error: Exception) -> None:
-        if len(self._skipped) < UNREADABLE_LIMIT:
-            names = ("cluster", "id", "database", "collection", "job_id")
-            self._skipped[table, *(str(row[name]) for name in names if name in row)] = str(error)
-
-    def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
-        """Return the newest of the wanted transitions, beginning with a cursor; raises ``CursorError``."""
-        columns = transitions.c
-        conditions = [*_conditions(columns, columns.to_state, wanted)]
-        if wanted.since is not None:
-            conditions.append(columns.at >= wanted.since)
-        if wanted.until is not None:
-            conditions.append(columns.at < wanted.until)
-        if (before := parse_cursor(cursor, memory=False)) is not None:
-            conditions.append(columns.id < before)
-        query = select(transitions).where(*conditions).order_by(columns.id.desc()).limit(limit + 1)
-        rows = self.database.read(lambda connection: connection.execute(query).mappings().all())
-        steps = [(row, self.read_transition(row)) for row in rows[:limit]]
-        entries = tuple(RecordedTransition(str(row["id"]), row["cluster"], step) for row, step in steps if step)
-        return TransitionPage(entries, str(rows[limit - 1]["id"]) if len(rows) > limit else None, complete=True)
-
-    def jobs(
-        self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None, hidden: Iterable[str] = ()
-    ) -> JobPage:
-        """Return stored jobs in the order of cluster and id, those after one; without those of hidden clusters."""
-        query = _wanted_jobs(select(*_JOB), wanted, hidden).order_by(jobs.c.cluster, jobs.c.job_id).limit(limit + 1)
-        if after is not None:
-            query = query.where(tuple_(jobs.c.cluster, jobs.c.job_id) > tuple_(*after))
-        rows = self.database.read(lambda connection: connection.execute(query).mappings().all())
-        last = (rows[limit - 1]["cluster"], rows[limit - 1]["job_id"]) if len(rows) > limit else None
-        return JobPage(tuple(self._stored_jobs(rows[:limit])), last)
-
-    def finished(self, wanted: JobFilter, limit: int, offset: int = 0, hidden: Iterable[str] = ()) -> JobPage:
-        """Return finished jobs, the latest first, and how many there are. A text is searched for in the latest ones."""
-        latest = select(*_JOB, jobs.c.finished_at).where(jobs.c.finished_at > 0)
-        query = _wanted_jobs(latest, msgspec.structs.replace(wanted, text=""), hidden)
-        if wanted.text:
-            query = query.add_columns(jobs.c.database, jobs.c.collection, jobs.c.reason)
-            newest = query.order_by(jobs.c.finished_at.desc()).limit(SEARCH_LIMIT).subquery()
-            query = select(newest).where(_contains(newest.c, wanted.text))
-        columns = query.selected_columns
-        counted = query.with_only_columns(columns.job_id).limit(COUNT_LIMIT).subquery()
-        ordered = query.order_by(columns.finished_at.desc(), columns.cluster, columns.job_id)
-
-        def ask(connection: Connection) -> JobPage:
-            total = connection.execute(select(func.count()).select_from(counted)).scalar_one()
-            rows = connection.execute(ordered.limit(limit).offset(offset)).mappings()
-            return JobPage(tuple(self._stored_jobs(rows)), total=total)
-
-        return self.database.read(ask)
-
-    def jobs_by_id(self, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
+    def _jobs_by_id(self, connection: Connection, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""
+        revision = connection.execute(_REVISION, {"of": ref.name, "whose": ref.identity}).scalar()
         query = select(*_JOB).where(jobs.c.cluster == ref.name)
-
-        def ask(connection: Connection) -> tuple[int, dict[str, Job]]:
-            revision = connection.execute(_REVISION, {"of": ref.name, "whose": ref.identity}).scalar()
-            stored: dict[str, Job] = {}
-            for some in chunks([*ids], ROWS_AT_ONCE):
-                rows = connection.execute(query.where(jobs.c.job_id.in_(some))).mappings()
-                stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
-            return revision or 0, stored
-
-        return self.database.read(ask)
-
-    def cluster_revisions(self) -> dict[str, tuple[str, int]]:
-        """Return identity and revision of every cluster by its name."""
-        query = select(clusters.c.name, clusters.c.identity, clusters.c.revision)
-        return self.database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
-
-    def load(self, ref: ClusterRef) -> StoredCluster | None:
-        """Return a cluster as it is stored; None where it had no baseline, or its name meant another cluster."""
-        return self.load_clusters([ref], 0.0).get(ref.name)
-
-    def load_clusters(self, refs: Iterable[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
-        """Return clusters as they are stored by name; of failed and vanished jobs those finished since a time."""
-        loaded: dict[str, StoredCluster] = {}
-        for some in chunks([*refs], ROWS_AT_ONCE):
-            loaded.update(self.database.read(partial(self._load, refs=some, finished_since=finished_since)))
-        return loaded
+        stored: dict[str, Job] = {}
+        for some in chunks([*ids], ROWS_AT_ONCE):
+            rows = connection.execute(query.where(jobs.c.job_id.in_(some))).mappings()
+            stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
+        return revision or 0, stored
 
     def _load(self, connection: Connection, refs: list[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
         # Revisions first: what another monitor records meanwhile makes them outdated, which is noticed.
@@ -183,7 +163,7 @@ class StoreReader:
         rows = [row for row in connection.execute(query) if row.identity == identities[row.name]]
         stored = {row.name: row for row in rows if isinstance(row.revision, int)}
         tracked: dict[str, dict[str, Job]] = {name: {} for name in stored}
-        for entry in self._stored_jobs(connection.execute(tracked_query([*stored], finished_since)).mappings()):
+        for entry in self._stored_jobs(connection.execute(_tracked_jobs([*stored], finished_since)).mappings()):
             tracked[entry.cluster][entry.job.job_id] = entry.job
         ended: dict[str, dict[CollectionKey, CollectionOutcome]] = {name: {} for name in stored}
         for row in connection.execute(select(outcomes).where(outcomes.c.cluster.in_(stored))).mappings():
@@ -196,11 +176,51 @@ class StoreReader:
             loaded[name] = StoredCluster(cluster.revision, snapshot)
         return loaded
 
+    def _wanted_jobs(self, query: Select[Any], wanted: JobFilter) -> Select[Any]:
+        columns = jobs.c
+        query = query.where(*_conditions(columns, columns.state, wanted))
+        if wanted.stalled is not None:
+            query = query.where(columns.stalled.is_(wanted.stalled))
+        if wanted.listed is not None:
+            missing = columns.missing_since
+            query = query.where(missing.is_(None) if wanted.listed else missing.is_not(None))
+        if wanted.text:
+            query = query.where(_contains(columns, wanted.text))
+        return query.where(columns.cluster.not_in(self._hidden)) if self._hidden else query
+
     def _stored_jobs(self, rows: Iterable[RowMapping]) -> Iterator[StoredJob]:
         return (StoredJob(row["cluster"], job) for row in rows if (job := self._read_job(row)) is not None)
 
+    def _read_job(self, row: RowMapping) -> Job | None:
+        try:
+            job, missing_since = _decode(row["facts"]), row["missing_since"]
+            if job.missing_since == missing_since:
+                return job
+            return msgspec.structs.replace(job, missing_since=msgspec.convert(missing_since, float | None))
+        except (msgspec.DecodeError, TypeError) as error:
+            self._skip("jobs", row, error)
+        return None
 
-def tracked_query(names: list[str], finished_since: float) -> Any:
+    def _read(self, table: str, row: RowMapping, kind: type[StructT]) -> StructT | None:
+        try:
+            fields = {name: row[name] for name in kind.__struct_fields__}
+            return msgspec.convert(fields, kind, strict=False)  # not strict: SQLite has numbers for booleans
+        except msgspec.ValidationError as error:
+            self._skip(table, row, error)
+        return None
+
+    def _skip(self, table: str, row: RowMapping, error: Exception) -> None:
+        if len(self._skipped) < UNREADABLE_LIMIT:
+            names = ("cluster", "id", "database", "collection", "job_id")
+            self._skipped[table, *(str(row[name]) for name in names if name in row)] = str(error)
+
+
+def chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    """Cut a list into lists of at most so many items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _tracked_jobs(names: list[str], finished_since: float) -> Any:
     """Return the query for the jobs to track of some clusters, which must not read all that have finished."""
     of_clusters = select(*_JOB).where(jobs.c.cluster.in_(names))
     unsuccessful = [state.value for state in UNSUCCESSFUL]
@@ -210,31 +230,12 @@ def tracked_query(names: list[str], finished_since: float) -> Any:
     )
 
 
-def chunks(items: list[T], size: int) -> Iterator[list[T]]:
-    """Cut a list into lists of at most so many items."""
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
 def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) -> Iterator[ColumnElement[bool]]:
     for name in ("cluster", "database", "collection", "job_id"):
         if (value := getattr(wanted, name, None)) is not None:
             yield columns[name] == value
     if wanted.states:
         yield state.in_([value.value for value in wanted.states])
-
-
-def _wanted_jobs(query: Select[Any], wanted: JobFilter, hidden: Iterable[str]) -> Select[Any]:
-    columns = jobs.c
-    query = query.where(*_conditions(columns, columns.state, wanted))
-    if wanted.stalled is not None:
-        query = query.where(columns.stalled.is_(wanted.stalled))
-    if wanted.listed is not None:
-        missing = columns.missing_since
-        query = query.where(missing.is_(None) if wanted.listed else missing.is_not(None))
-    if wanted.text:
-        query = query.where(_contains(columns, wanted.text))
-    names = [*hidden]
-    return query.where(columns.cluster.not_in(names)) if names else query
 
 
 def _contains(columns: Any, text: str) -> ColumnElement[bool]:

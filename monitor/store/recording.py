@@ -1,13 +1,14 @@
 """Writes what has changed of clusters, many rows in a statement."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, select, text, update
 
-from monitor.jobs import CollectionKey, CollectionOutcome, Job, Transition
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
 from monitor.store.schema import clusters, jobs, outcomes, transitions
 
@@ -15,98 +16,111 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class ClusterChanges(msgspec.Struct, frozen=True):
-    """What is to be written of one cluster.
+    """A cluster as it is to be stored; the difference is written.
 
     Attributes:
-        revision: The stored revision on which the changes are based; 0 for a baseline.
+        revision: The stored revision on which the changes are based; 0 where the cluster is not stored.
         next_revision: The revision afterwards; the same one for mere progress.
         at: The time, in seconds since the epoch.
-        jobs: Jobs by id; None for one to delete.
-        delisted: When finished jobs left the list, by id.
-        outcomes: Outcomes by collection; None for one to delete.
-        transitions: Transitions to be logged by whoever writes them.
-        logged: Transitions that were logged before they could be written.
-        present: Ids that are listed or tracked; every other job has left the list. None where that need not be checked.
+        stored: What is stored.
+        snapshot: What is to be stored.
+        finished: Jobs by id that are to be stored and are not tracked.
+        transitions: Transitions to add, the latest last.
+        to_log: How many of the latest transitions are not in the log yet.
+        delisted: Ids of finished jobs that have left the list.
+        compare_list: Whether other finished jobs can have left the list, too.
     """
 
     ref: ClusterRef
     revision: int
     next_revision: int
     at: float
-    baseline_at: float | None
-    jobs: Mapping[str, Job | None]
-    delisted: Mapping[str, float]
-    outcomes: Mapping[CollectionKey, CollectionOutcome | None]
+    stored: Snapshot
+    snapshot: Snapshot
+    finished: Mapping[str, Job]
     transitions: Collection[Transition]
-    logged: Collection[Transition]
-    present: Collection[str] | None
+    to_log: int
+    delisted: Collection[str]
+    compare_list: bool
 
 
-class Recorder:
-    """Writes into a database of one dialect: ``sqlite`` or ``postgresql``."""
+def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
+    """Write changes, in a transaction.
 
-    def __init__(self, dialect: str) -> None:
-        make = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect is large
-        self._put_job, self._put_outcome = _upsert(make, jobs), _upsert(make, outcomes)
-        self._add_cluster = make(clusters).on_conflict_do_nothing()
+    Returns:
+        The names of the clusters that have another revision by now, of which nothing is written; and the ids of
+        the transitions, in their order.
+    """
+    stale = _lock_revisions(connection, changes)
+    put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
+    for change in changes:
+        if change.ref.name in stale:
+            continue
+        tracked, before = change.snapshot.tracked, change.stored.tracked
+        changed = [job for job_id, job in tracked.items() if before.get(job_id) != job]
+        put += [job_row(change.ref.name, job) for job in (*change.finished.values(), *changed)]
+        dropped = before.keys() - tracked.keys() - change.finished.keys()
+        removed += [_key(change, job_id) for job_id in dropped if not before[job_id].finished]
+        now, then = change.snapshot.outcomes, change.stored.outcomes
+        if now is not then:
+            ended += [_outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome]
+            reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
+        left = set(change.delisted)
+        if change.compare_list:
+            listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
+            left |= set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+        delisted += [_key(change, job_id, since=change.at) for job_id in left]
+        logged = len(change.transitions) - change.to_log
+        added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
+    for statement, rows in (
+        (upsert(connection.dialect.name, jobs), put),
+        (_DELETE_JOB, removed),
+        (upsert(connection.dialect.name, outcomes), ended),
+        (_DELETE_OUTCOME, reset),
+        (_DELIST, delisted),
+    ):
+        if rows:
+            connection.execute(statement, rows)
+    return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
 
-    def write(self, connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
-        """Write changes, in a transaction.
 
-        Returns:
-            The names of the clusters that have another revision by now, of which nothing is written; and the ids of
-            ``transitions``, in their order.
-        """
-        stale = self._lock_revisions(connection, changes)
-        current = [change for change in changes if change.ref.name not in stale]
-        delisted: list[dict[str, Any]] = []
-        for change in current:
-            delisted += [_key(change, job_id, since=at) for job_id, at in change.delisted.items()]
-            if change.present is not None:
-                listed = {row[0] for row in connection.execute(_LISTED, {"of": change.ref.name})}
-                delisted += [_key(change, job_id, since=change.at) for job_id in listed.difference(change.present)]
-        put = [(change, key, job) for change in current for key, job in change.jobs.items()]
-        ended = [(change, key, outcome) for change in current for key, outcome in change.outcomes.items()]
-        added = [_transition_row(change, step, logged=False) for change in current for step in change.transitions]
-        for statement, rows in (
-            (self._put_job, [_job_row(change, job) for change, _, job in put if job]),
-            (_DELETE_JOB, [_key(change, key) for change, key, job in put if job is None]),
-            (_DELIST, delisted),
-            (self._put_outcome, [_outcome_row(change, key, it) for change, key, it in ended if it]),
-            (_DELETE_OUTCOME, [_key(change, key[1], db=key[0]) for change, key, it in ended if it is None]),
-            (_ADD_LOGGED, [_transition_row(change, step, logged=True) for change in current for step in change.logged]),
-        ):
-            if rows:
-                connection.execute(statement, rows)
-        return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
+def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
+    """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
+    stale = set()
+    progress = [change for change in changes if change.next_revision == change.revision]
+    if progress:
+        rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
+        stored = {name: (identity, revision) for name, identity, revision in rows}
+        stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
+    for change in changes:
+        if change.next_revision != change.revision:
+            ref = change.ref
+            if not change.revision:
+                _begin(connection, change)
+            values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
+            if connection.execute(_ADVANCE, values).rowcount != 1:
+                stale.add(ref.name)
+    return stale
 
-    def _lock_revisions(self, connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
-        """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
-        stale = set()
-        progress = [change for change in changes if change.next_revision == change.revision]
-        if progress:
-            rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
-            stored = {name: (identity, revision) for name, identity, revision in rows}
-            stale = {c.ref.name for c in progress if stored.get(c.ref.name) != (c.ref.identity, c.revision)}
-        for change in changes:
-            if change.next_revision != change.revision:
-                ref = change.ref
-                if not change.revision:
-                    self._begin(connection, change)
-                values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
-                if connection.execute(_ADVANCE, values).rowcount != 1:
-                    stale.add(ref.name)
-        return stale
 
-    def _begin(self, connection: Connection, change: ClusterChanges) -> None:
-        """Make the row of a cluster, with revision 0; nothing is delisted of another cluster of that name."""
-        ref = change.ref
-        if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
-            return
-        delete_cluster(connection, ref.name)
-        connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
-        row = {"name": ref.name, "identity": ref.identity, "revision": 0, "baseline_at": change.baseline_at}
-        connection.execute(self._add_cluster, row)
+def _begin(connection: Connection, change: ClusterChanges) -> None:
+    """Make the row of a cluster, with revision 0, in place of another cluster of that name."""
+    ref = change.ref
+    if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
+        return
+    delete_cluster(connection, ref.name)
+    connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+    row = {"name": ref.name, "identity": ref.identity, "baseline_at": change.snapshot.baseline_at}
+    connection.execute(_ADD_CLUSTER, row)
+
+
+@lru_cache
+def upsert(dialect: str, table: Table) -> Insert:
+    """Return the statement that inserts or replaces rows."""
+    statement = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)  # the other dialect is large
+    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    inserted: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+    return inserted
 
 
 def delete_cluster(connection: Connection, name: str) -> None:
@@ -115,6 +129,10 @@ def delete_cluster(connection: Connection, name: str) -> None:
     connection.execute(delete(clusters).where(clusters.c.name == name))
 
 
+_ADD_CLUSTER: Final = text(
+    "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, 0, :baseline_at)"
+    " ON CONFLICT DO NOTHING"
+)
 _OF_CLUSTER: Final = clusters.c.name == bindparam("of")
 _ADVANCE: Final = (
     update(clusters)
@@ -138,23 +156,19 @@ _DELETE_OUTCOME: Final = delete(outcomes).where(
     outcomes.c.database == bindparam("db"),
     outcomes.c.collection == bindparam("id"),
 )
-_ADD_LOGGED: Final = insert(transitions).inline()
 _ADD_TRANSITIONS: Final = insert(transitions).returning(transitions.c.id, sort_by_parameter_order=True)
 
-
-def _upsert(make: Any, table: Any) -> Any:
-    statement = make(table)
-    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+_rows = list[dict[str, Any]]
 
 
 def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
     return {"of": change.ref.name, "id": key, **values}
 
 
-def _job_row(change: ClusterChanges, job: Job) -> dict[str, Any]:
+def job_row(cluster: str, job: Job) -> dict[str, Any]:
+    """Return the row of a job."""
     return {
-        "cluster": change.ref.name,
+        "cluster": cluster,
         "job_id": job.job_id,
         "facts": _encode(job).decode(),
         "database": job.database,
@@ -172,7 +186,7 @@ def _outcome_row(change: ClusterChanges, key: CollectionKey, outcome: Collection
     return names | msgspec.structs.asdict(outcome)
 
 
-def _transition_row(change: ClusterChanges, step: Transition, *, logged: bool) -> dict[str, Any]:
+def _transition_row(change: ClusterChanges, step: Transition, logged: bool) -> dict[str, Any]:
     return {
         **msgspec.structs.asdict(step),
         "cluster": change.ref.name,

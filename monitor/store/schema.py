@@ -7,6 +7,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaD
 VERSION: Final = 3
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
+LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
+"""Seconds for which a failed or vanished job stays in the store at least: what ``failed_retention`` can be at most."""
+
 metadata: Final = MetaData()
 
 _Id: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -54,7 +57,9 @@ jobs: Final = Table(
     _partial_index("jobs_of_cluster_by_state", "cluster", "state", "finished_at"),
     _partial_index("jobs_of_collection_by_end", "cluster", "database", "collection", "finished_at"),
     _partial_index(
-        "jobs_listed", "cluster", "finished_at", "job_id", where="missing_since IS NULL AND finished_at IS NOT NULL"
+        "jobs_listed",
+        *("cluster", "missing_since", "finished_at", "job_id"),
+        where="missing_since IS NULL AND finished_at IS NOT NULL",
     ),
     _partial_index("jobs_by_missing", "missing_since", where="missing_since IS NOT NULL"),
 )

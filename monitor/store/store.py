@@ -4,7 +4,6 @@ The database can be away for a while: full, locked, gone. Then everything goes o
 written when it is back.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -12,26 +11,17 @@ from threading import Lock
 from typing import Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import Database
-from monitor.store.engines import TRANSACTION_TIMEOUT
+from monitor.store.database import TRANSACTION_TIMEOUT, Database
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
-from monitor.store.pages import (
-    PAGE_LIMIT,
-    ClusterRef,
-    JobFilter,
-    JobPage,
-    RecentTransitions,
-    RecordedTransition,
-    StoredJob,
-    TransitionFilter,
-    TransitionPage,
-    parse_cursor,
-)
-from monitor.store.queries import ROWS_AT_ONCE, StoredCluster, StoreReader, chunks
-from monitor.store.recording import Recorder, delete_cluster
+from monitor.store.migrations import prepare
+from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
+from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks
+from monitor.store.recording import delete_cluster, write_changes
+from monitor.store.schema import LONGEST_FAILED_RETENTION
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""
@@ -39,8 +29,8 @@ FLUSH_INTERVAL: Final = 5.0
 PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
 
-FAILED_RETENTION: Final = 30 * 86_400.0
-"""Seconds for which failed and vanished jobs are loaded at a start; the diff drops those that need not be tracked."""
+LOG_AFTER: Final = 10.0
+"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
@@ -54,58 +44,43 @@ class StoreUnavailableError(Exception):
     """The database is away: only what is in memory can be shown."""
 
 
-class Store:
+class Store(StoreReader):
     """Keeps the snapshot of each cluster. Safe to use from the threads of several clusters.
 
-    Args:
-        database: Where it is stored.
-        retention: Seconds for which transitions are kept.
-        log_after: Seconds after which a recorded transition that nobody has logged is logged by whoever sees it. More
-            than 0 where another monitor may be about to log it.
-        clock: Seconds since the epoch.
-        flush_interval: Seconds for which mere progress may wait to be written.
+    Its answers to pages leave out clusters that are not watched, and raise ``StoreUnavailableError`` while the
+    database is away. The arguments are those of `open_store`.
     """
 
     def __init__(
         self,
         database: Database,
         *,
-        retention: float = 30 * 86_400.0,
-        log_after: float = 0.0,
+        retention: float,
         clock: Callable[[], float] = time.time,
         flush_interval: float = FLUSH_INTERVAL,
     ) -> None:
+        super().__init__(database)
         self.up = True
         self.failures = 0
-        self._database = database
-        self._reader = StoreReader(database)
-        self._recorder = Recorder(database.dialect)
         self._retention = retention
-        self._log_after = log_after
         self._clock = clock
         self._flush_interval = flush_interval
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
-        self._hidden: frozenset[str] = frozenset()
-        self._recent = RecentTransitions()
         self._lock = Lock()
-        self._being_logged: set[int] = set()
         self._logged: list[int] = []
-        self._looked_back = False
+        self._started_at = clock()
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
-        states = {ref.name: ClusterState(ref) for ref in refs}
+        states = [ClusterState(ref) for ref in refs]
+        self._states |= {state.ref.name: state for state in states}
         if self.up:
             try:
-                stored = self._load(states.values())
-                self._hide_unwatched({*states, *self._states})
+                self._synchronize(states)
+                self._hide_unwatched()
             except Exception as error:  # noqa: BLE001 - logged and counted; the clusters are watched without it
                 self.mark_unavailable(error)
-            else:
-                for name, state in states.items():
-                    state.adopt(stored.get(name))
-        self._states |= states
 
     def snapshot(self, cluster: str) -> Snapshot | None:
         """Return the snapshot after the latest complete poll of a cluster; None before its first, the baseline."""
@@ -120,14 +95,12 @@ class Store:
         stored: dict[str, Job] = {}
         try:
             if self.up:
-                revision, stored = self._reader.jobs_by_id(state.ref, wanted)
+                revision, stored = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=wanted))
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
-                    with state.lock:
-                        self._reload(state)
+                    self._synchronize([state])
         except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
             self.mark_unavailable(error)
-        newest = stored | state.pending_jobs(wanted)
-        return {job_id: job for job_id, job in newest.items() if job.finished}
+        return {key: job for key, job in (stored | state.waiting_jobs(wanted)).items() if job.finished}
 
     def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
         """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
@@ -144,30 +117,29 @@ class Store:
         with state.lock:
             if state.snapshot is not diff.previous:
                 return None
-            now = self._clock()
-            state.add(diff, now)
+            state.add(diff)
             ids: list[int] = []
+            changes = None
             if diff.must_be_recorded and self.up and state.loaded:
-                changes = state.changes(now, diff)
+                changes = state.changes(self._clock(), diff)
                 try:
-                    stale, ids = self._database.write(partial(self._recorder.write, changes=[changes]))
+                    stale, ids = self._database.write(partial(write_changes, changes=[changes]))
                 except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
                     self.mark_unavailable(error)
-                    state.keep_logged(diff.transitions)
+                    changes = None
                 else:
                     if stale:
-                        state.discard()
-                        self._reload(state)
+                        self._drop_poll(state)
                         return None
-                    state.confirm(changes)
-            else:
+            state.show(diff.snapshot)
+            if changes is None:
                 state.keep_logged(diff.transitions)
-            state.snapshot = diff.snapshot
-            recent = self._recent.add(cluster, diff.transitions) if diff.transitions else []
-            stored = [RecordedTransition(str(i), cluster, step) for i, step in zip(ids, diff.transitions, strict=False)]
-            state.recent = tuple(stored or recent)
-        with self._lock:
-            self._being_logged.update(ids)
+            else:
+                state.confirm(changes)
+            ids = ids[len(ids) - len(diff.transitions) :]
+            numbers = [*map(str, ids)] or [""] * len(diff.transitions)
+            steps = zip(numbers, diff.transitions, strict=True)
+            state.recent = tuple(RecordedTransition(number, cluster, step) for number, step in steps)
         return ids
 
     def recent_transitions(self, cluster: str) -> tuple[RecordedTransition, ...]:
@@ -204,15 +176,16 @@ class Store:
                 self._flush()
                 self._flush_at = time.monotonic() + self._flush_interval
             self._write_logged()
-            self._log_pending(log_transition)
+            before = self._clock() - LOG_AFTER if self._database.is_postgres else self._started_at
+            log_pending(self._database, self, before, log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
-                self._hide_unwatched({*self._states})
+                self._hide_unwatched()
                 prune(self._database, self._clock(), self._retention)
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
             self.mark_unavailable(error)
             return
-        self._reader.report_skipped()
+        self.report_skipped()
         if not self.up:
             self.up = True
             _log.info("store_recovered")
@@ -227,41 +200,18 @@ class Store:
         self._database.close()
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
-        """Return recorded transitions, newest first; while the database is away, those that this process remembers.
-
-        Raises:
-            CursorError: The cursor comes from no page, or from the other one of database and memory.
-        """
-        limit = max(1, min(limit, PAGE_LIMIT))
-        if self.up:
-            parse_cursor(cursor, memory=False)
-            try:
-                return self._reader.transitions(wanted, limit, cursor)
-            except Exception as error:  # noqa: BLE001 - logged; who asks for too much must not keep polls from being recorded
-                _log.warning("history_unavailable", message=describe_error(error))
-        return self._recent.page(wanted, limit, cursor, self._clock() - self._retention)
-
-    def jobs(self, wanted: JobFilter, limit: int, after: tuple[str, str] | None = None) -> JobPage:
-        """Return jobs, unfinished and finished, in the order of cluster and id, those after a cluster and id.
-
-        Raises:
-            StoreUnavailableError: The database is away.
-        """
-        limit = max(1, min(limit, PAGE_LIMIT))
-        page = self._ask(lambda: self._reader.jobs(wanted, limit, after, self._hidden))
-        return JobPage(tuple(self._with_progress(entry) for entry in page.entries), page.after)
-
-    def finished(self, wanted: JobFilter, limit: int, offset: int = 0) -> JobPage:
-        """Return finished jobs, the latest first, and how many there are; raises ``StoreUnavailableError``."""
-        limit = max(1, min(limit, PAGE_LIMIT))
-        return self._ask(lambda: self._reader.finished(wanted, limit, offset, self._hidden))
+        """Return recorded transitions, newest first; none, and not ``complete``, while the database is away."""
+        try:
+            return super().transitions(wanted, limit, cursor)
+        except StoreUnavailableError:
+            return TransitionPage((), complete=False)
 
     def job(self, cluster: str, job_id: str) -> Job | None:
         """Return a job, None where it is not known; raises ``StoreUnavailableError`` if it is not tracked."""
         snapshot = self.snapshot(cluster)
         if snapshot is not None and (job := snapshot.tracked.get(job_id)) is not None:
             return job
-        return self._ask(lambda: self._reader.jobs_by_id(ClusterRef(cluster, ""), [job_id])[1].get(job_id))
+        return self._ask(partial(self._jobs_by_id, ref=ClusterRef(cluster, ""), ids=[job_id]))[1].get(job_id)
 
     def mark_unavailable(self, error: Exception) -> None:
         """Go on from memory; logged once until the store has recovered."""
@@ -269,84 +219,73 @@ class Store:
         with self._lock:
             was_up, self.up = self.up, False
         if was_up:
-            file = {} if self._database.file is None else {"file": self._database.file}
+            file = {} if self._database.file is None else {"file": str(self._database.file)}
             _log.error("store_unavailable", message=describe_error(error), **file)
 
-    def _with_progress(self, entry: StoredJob) -> StoredJob:
-        snapshot = self.snapshot(entry.cluster)
-        job = None if snapshot is None else snapshot.tracked.get(entry.job.job_id)
-        return entry if job is None else StoredJob(entry.cluster, job)
-
-    def _ask(self, question: Callable[[], T]) -> T:
+    def _ask(self, work: Callable[[Connection], T]) -> T:
         if not self.up:
             raise StoreUnavailableError("the store is unavailable: only tracked jobs are known")
         try:
-            return question()
-        except Exception as error:
+            return super()._ask(work)
+        except Exception as error:  # who asks for too much must not keep polls from being recorded
             _log.warning("history_unavailable", message=describe_error(error))
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
 
-    def _load(self, states: Iterable[ClusterState]) -> dict[str, StoredCluster]:
-        loaded = self._reader.load_clusters([state.ref for state in states], self._clock() - FAILED_RETENTION)
-        self._reader.report_skipped()
-        return loaded
-
-    def _hide_unwatched(self, watched: set[str]) -> None:
-        """Leave clusters out of the pages that are stored, but not watched (any more)."""
-        self._hidden = frozenset(self._reader.cluster_revisions().keys() - watched)
+    def _drop_poll(self, state: ClusterState) -> None:
+        """Drop what a poll has seen, for another monitor has recorded one since."""
+        state.discard()
+        try:
+            self._synchronize([state])
+        except Exception as error:  # noqa: BLE001 - logged and counted; loaded when the store has recovered
+            state.loaded = False
+            self.mark_unavailable(error)
 
     def _flush(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
         """Write what waits, of many clusters in one transaction; what another monitor has recorded since counts."""
-        now = self._clock()
         for some in chunks([*self._states.values()], ROWS_AT_ONCE):
             batch = {}
             for state in some:
-                if state.lock.acquire(blocking=False):  # else a poll of it is being recorded, with all that waits
-                    if state.loaded and state.is_dirty:
-                        batch[state] = state.changes(now)
+                if state.dirty and state.lock.acquire(blocking=False):  # else a poll of it is being recorded
+                    if state.loaded:
+                        batch[state] = state.changes(self._clock())
                     state.lock.release()
             if not batch:
                 continue
-            write = partial(self._recorder.write, changes=batch.values())
-            stale, _ = self._database.write(write, timeout)
+            stale, _ = self._database.write(partial(write_changes, changes=batch.values()), timeout)
             for state, changes in batch.items():
                 with state.lock:
                     if changes.ref.name not in stale:
                         state.confirm(changes)
                     elif state.revision == changes.revision:
-                        self._reload(state)
+                        self._synchronize([state])
 
     def _recover(self) -> None:
         """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
-        self._database.disconnect()
-        self._database.prepare()
-        stored = self._reader.cluster_revisions()
-        different = [
+        self._database.reconnect()
+        prepare(self._database)
+        stored = self.cluster_revisions()
+        self._synchronize(
             state
             for name, state in [*self._states.items()]
             if not state.loaded or stored.get(name, (state.ref.identity, 0)) != (state.ref.identity, state.revision)
-        ]
-        loaded = self._load(different)
-        for state in different:
+        )
+        self._prune_at = 0.0
+
+    def _synchronize(self, states: Iterable[ClusterState]) -> None:
+        """Get clusters back in step with the database, whatever has happened to it."""
+        states, now = [*states], self._clock()
+        loaded = self.load([state.ref for state in states], now - LONGEST_FAILED_RETENTION)
+        for state in states:
+            stored, jobs = loaded.get(state.ref.name), dict[str, Job]()
             with state.lock:
-                self._reconcile(state, loaded.get(state.ref.name))
+                if stored is not None and (ids := state.ids()):
+                    jobs = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=ids))[1]
+                if recorded := state.synchronize(stored, jobs, now):
+                    self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
 
-    def _reload(self, state: ClusterState) -> None:
-        """Take what another monitor has recorded; with the cluster's lock."""
-        try:
-            self._reconcile(state, self._load([state]).get(state.ref.name))
-        except Exception as error:  # noqa: BLE001 - logged and counted; loaded when the store has recovered
-            state.loaded = False
-            self.mark_unavailable(error)
-
-    def _reconcile(self, state: ClusterState, stored: StoredCluster | None) -> None:
-        compared = state.ids_to_compare() if stored is not None else []
-        stored_jobs = self._reader.jobs_by_id(state.ref, compared)[1] if compared else {}
-        if stored is not None and (not state.loaded or stored.revision >= state.revision):
-            if recorded := state.adopt(stored, stored_jobs):
-                self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
-        else:  # the database has lost what was recorded
-            state.rewrite(0 if stored is None else stored.revision, stored_jobs, self._clock())
+    def _hide_unwatched(self) -> None:
+        """Leave clusters out of the pages that are stored, but not watched (any more)."""
+        self._hidden = frozenset(self.cluster_revisions().keys() - self._states.keys())
 
     def _write_logged(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
         with self._lock:
@@ -358,15 +297,3 @@ class Store:
         except Exception:
             self.mark_logged(logged)
             raise
-        with self._lock:
-            self._being_logged.difference_update(logged)
-
-    def _log_pending(self, log_transition: LogTransition) -> None:
-        """Log what was recorded and nobody logged: without other writers, only what is from before the start."""
-        if self._looked_back and not self._log_after:
-            return
-        before = self._clock() - self._log_after if self._log_after else math.inf
-        with self._lock:
-            skipped = set(self._being_logged)
-        log_pending(self._database, self._reader, before, skipped, log_transition)
-        self._looked_back = True

@@ -62,7 +62,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a job from one state to another."""
 
-    id: str  # position in the history. Ids that begin with `m` are valid only until the monitor is restarted
+    id: str  # position in the history; empty in the stream while the database is unavailable
     cluster: str
     job_id: str
     database: str

@@ -403,7 +403,7 @@ def test_the_health_check_shows_no_password(echo, tmp_path):
 CRASHES = {
     "a poll": "import monitor.client.session as room; room.Session.call = crash",
     "the start": "import monitor.daemon as room; room.Daemon.start = crash",
-    "the store": "import monitor.store.database as room; room.Database.record = crash",
+    "the store": "import monitor.store.store as room; room.Store.record = crash",
     "a reload": "import monitor.config.loader as room; once(room, 'read_settings')",
     "a scrape": "import monitor.metrics.exposition as room; room.Exposition.scrape = crash",
 }

@@ -172,7 +172,7 @@ def test_one_that_is_about_to_be_logged_here_is_left_alone(url):
     first = Stored(url)
     first.poll()
     first.poll(record("1"), log=False)
-    first.now += 60
+    first.now += 9
 
     assert first.maintain() == []
 
@@ -296,6 +296,21 @@ def test_old_transitions_and_jobs_that_left_the_list_long_ago_are_pruned(url):
 
     assert [row[0] for row in run(url, "SELECT job_id FROM jobs ORDER BY job_id")] == ["9", "running"]
     assert count(url) == 1
+
+
+@pytest.mark.parametrize(("days", "kept"), [(8, ["failed", "vanished"]), (365, ["failed", "vanished"]), (368, [])])
+def test_a_failed_or_vanished_job_stays_for_as_long_as_it_can_be_shown(url, days, kept):
+    first = Stored(url)
+    first.poll(record("done"), record("failed"), record("vanished"))
+    first.poll(record("done", "Completed"), record("failed", "Failed"), gone={"vanished"})
+    first.poll()
+    first.maintain()
+    first.now += days * 86400
+    second = first.reopened()
+    second.maintain()
+
+    assert [row[0] for row in run(url, "SELECT job_id FROM jobs ORDER BY job_id")] == kept
+    assert set(second.snapshot.tracked) == set(kept)
 
 
 def test_many_threads_record_into_memory_and_nothing_is_lost():
