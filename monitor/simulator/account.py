@@ -1,5 +1,6 @@
 """The account API of Zilliz Cloud: what a key sees. It is the place for what discovery needs of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -7,42 +8,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import BadRequestError
-from monitor.simulator.dialects.zilliz import Zilliz, paged
+from monitor.simulator.dialects.base import ApiError
+from monitor.simulator.dialects.zilliz import Zilliz
 from monitor.simulator.responses import json_response
 from monitor.simulator.world import World
 
-_ZILLIZ = Zilliz()
 _CREATED = "2026-01-12T08:30:00Z"
 
 
-def clusters_of_key(world: World, authorization: str) -> list[SimulatedCluster] | None:
-    """Return the Zilliz Cloud clusters that a key may read, or None where it is valid for none of them."""
-    key = authorization.removeprefix("Bearer ")
+def clusters_of_key(world: World, headers: Mapping[str, str]) -> list[SimulatedCluster]:
+    """Return the Zilliz Cloud clusters that a key may read; raise `ApiError` where it is valid for none of them."""
+    key = headers.get("authorization", "").removeprefix("Bearer ")
     hosted = world.hosted_clusters()
-    clusters = [cluster for cluster in hosted if not cluster.api_key or cluster.api_key == key]
-    return clusters if clusters or not hosted else None
+    clusters = [cluster for cluster in hosted if cluster.api_key in (None, key)]
+    if hosted and not clusters:
+        raise ApiError(*Zilliz.unauthorized)
+    return clusters
 
 
 def account_routes(world: World, base_url: str) -> list[Route]:
     """Return `GET /v2/clusters` and `GET /v2/projects`."""
 
     async def list_clusters(request: Request) -> Response:
-        clusters = clusters_of_key(world, request.headers.get("authorization", ""))
-        if clusters is None:
-            return _ZILLIZ.unauthorized()
-        try:
-            number, size = _ZILLIZ.page(request.query_params)
-        except BadRequestError as error:
-            return _ZILLIZ.error(error.code, error.message)
-        page = [_cluster(cluster, base_url) for cluster in paged(clusters, number, size)]
-        data = {"count": len(clusters), "currentPage": number, "pageSize": size, "clusters": page}
-        return json_response({"code": 0, "data": data})
+        clusters = clusters_of_key(world, request.headers)
+        page, paging = Zilliz().page(clusters, request.query_params)
+        shown = [_cluster(cluster, base_url) for cluster in page]
+        return json_response({"code": 0, "data": {**paging, "count": len(clusters), "clusters": shown}})
 
     async def list_projects(request: Request) -> Response:
-        clusters = clusters_of_key(world, request.headers.get("authorization", ""))
-        if clusters is None:
-            return _ZILLIZ.unauthorized()
         projects = [
             {
                 "projectId": cluster.project_id,
@@ -50,7 +43,7 @@ def account_routes(world: World, base_url: str) -> list[Route]:
                 "instanceCount": 1,
                 "createTime": _CREATED,
             }
-            for cluster in clusters
+            for cluster in clusters_of_key(world, request.headers)
         ]
         return json_response({"code": 0, "data": projects})
 

@@ -1,6 +1,6 @@
 """The HTTP application: the import API of all clusters, the account API and the control endpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,17 +13,49 @@ from monitor.simulator.account import account_routes, clusters_of_key
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import control_routes, error_handlers
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.request_context import RequestContext
-from monitor.simulator.responses import not_found
+from monitor.simulator.dialects.base import ApiError
+from monitor.simulator.job import JobStatus
+from monitor.simulator.responses import json_response, not_found
 from monitor.simulator.world import World
 
 _LARGEST_REQUEST = 1 << 20
 """Bytes; import requests are a few hundred."""
 _MANAGEMENT = ("/simulator", "/v2/clusters", "/v2/projects")
 _CLUSTER_PREFIX = "/clusters/"
+_ZILLIZ = DIALECTS["zilliz"]
 _HOSTED_ENDPOINTS = frozenset(
     endpoint for dialect in DIALECTS.values() if dialect.hosted for endpoint in dialect.endpoints
 )
+
+
+class RequestContext(msgspec.Struct, frozen=True):
+    """A request to a cluster, and the correct response to it.
+
+    Attributes:
+        cluster: The cluster.
+        endpoint: `list`, `describe` or `databases`.
+        fields: What the body or the query contains.
+        headers: Values by lower-case name.
+    """
+
+    cluster: SimulatedCluster
+    endpoint: str
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
+        """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
+        cluster, dialect = self.cluster, self.cluster.dialect
+        try:
+            dialect.check_access(cluster, self.headers)
+            if self.endpoint == "list":
+                jobs = cluster.jobs() if jobs is None else jobs
+                return json_response(dialect.list_jobs(cluster, self.fields, jobs))
+            if self.endpoint == "describe":
+                return json_response(dialect.describe_job(cluster, self.fields))
+            return json_response(dialect.list_databases(cluster))
+        except ApiError as error:
+            return dialect.error(error.code, error.message, error.status)
 
 
 class SimulatorApp:
@@ -33,7 +65,7 @@ class SimulatorApp:
         self._world = world
         self._management = Starlette(
             routes=[*control_routes(world, base_url), *account_routes(world, base_url)],
-            exception_handlers=error_handlers(base_url),
+            exception_handlers={**error_handlers(base_url), ApiError: _api_error},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,8 +74,10 @@ class SimulatorApp:
             await self._management(scope, receive, send)
             return
         request = Request(scope, receive)
-        body = await _read_body(request)
-        respond = Response("request entity too large", 413) if body is None else self._respond(request, body)
+        try:
+            respond = self._respond(request, await _read_body(request))
+        except ApiError as error:
+            respond = _api_error(request, error)
         await respond(scope, receive, send)
 
     def _respond(self, request: Request, body: bytes) -> ASGIApp:
@@ -54,43 +88,41 @@ class SimulatorApp:
             if cluster is None:
                 return not_found()
         route = f"{request.method} {path}"
+        if cluster is None and route not in _HOSTED_ENDPOINTS:
+            return not_found()
         try:
             fields = {**request.query_params, **msgspec.json.decode(body or b"{}", type=dict[str, Any])}
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return DIALECTS["zilliz"].error(1801, f"can only accept json format request, error: {error}")
-        cluster = cluster or self._requested_cluster(fields)
-        if cluster is None:
-            return self._unknown_cluster(request, fields) if route in _HOSTED_ENDPOINTS else not_found()
+            raise ApiError(1801, f"can only accept json format request, error: {error}") from error
+        cluster = cluster or self._hosted_cluster(request, fields)
         if route not in cluster.dialect.endpoints:
             return not_found()
-        endpoint = cluster.dialect.endpoints[route]
-        context = RequestContext(cluster, endpoint, fields, request.headers)
-        trouble = cluster.record_request(endpoint)
-        return trouble.respond(context, **trouble.parameters) if trouble else context.respond()
+        context = RequestContext(cluster, cluster.dialect.endpoints[route], fields, request.headers)
+        trouble = cluster.record_request(context.endpoint)
+        return trouble.respond(context) if trouble else context.respond()
 
-    def _requested_cluster(self, fields: Mapping[str, Any]) -> SimulatedCluster | None:
+    def _hosted_cluster(self, request: Request, fields: Mapping[str, Any]) -> SimulatedCluster:
         """Return the Zilliz Cloud cluster that the fields name: by its id, or by project and region."""
-        if fields.get("clusterId"):
-            cluster = self._world.clusters.get(str(fields["clusterId"]))
-            return cluster if cluster and cluster.dialect.hosted else None
-        place = (fields.get("projectId"), fields.get("regionId"))
-        hosted = self._world.hosted_clusters() if any(place) else ()
-        return next((cluster for cluster in hosted if place == (cluster.project_id, cluster.region_id)), None)
-
-    def _unknown_cluster(self, request: Request, fields: Mapping[str, Any]) -> Response:
-        zilliz, cluster_id = DIALECTS["zilliz"], fields.get("clusterId")
-        if clusters_of_key(self._world, request.headers.get("authorization", "")) is None:
-            return zilliz.unauthorized()
-        if not cluster_id and not fields.get("projectId"):
-            return zilliz.error(80000, "Incorrect parameter: clusterId")
-        return zilliz.error(96025, f"The cluster does not exist. clusterId: {cluster_id}")
+        names = cluster_id, project, region = [fields.get(name) for name in ("clusterId", "projectId", "regionId")]
+        for cluster in self._world.hosted_clusters():
+            if cluster_id == cluster.id or (
+                not cluster_id and [project, region] == [cluster.project_id, cluster.region_id]
+            ):
+                return cluster
+        clusters_of_key(self._world, request.headers)
+        if not any(names):
+            raise ApiError(80000, "Incorrect parameter: clusterId")
+        raise ApiError(96025, f"The cluster does not exist. clusterId: {cluster_id}")
 
 
-async def _read_body(request: Request) -> bytes | None:
-    """Return the body of a request, or None where it is too large."""
+def _api_error(_request: Request, error: Any) -> Response:
+    return _ZILLIZ.error(error.code, error.message, error.status)
+
+
+async def _read_body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LARGEST_REQUEST:
-            return None
+            raise ApiError(413, "request entity too large", 413)
     return body

@@ -4,19 +4,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from monitor.simulator.job import JobStatus, SimulatedJob
 from monitor.simulator.job_generator import generate_jobs
-from monitor.simulator.lifecycles import TERMINAL, Life, State
-from monitor.simulator.random_bits import mix
+from monitor.simulator.lifecycles import TERMINAL, Life, State, Status
 from monitor.simulator.troubles import ScheduledTrouble, Trouble
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
 
-_CREATED = attrgetter("job.created")
 _FIRST_ADDED = 10**9
 """Generated jobs are numbered from 0, added ones from here."""
 
@@ -30,7 +27,6 @@ class SimulatedCluster:
         seed: Decides everything about it that looks random.
         retention: How many seconds it remembers a finished job.
         status: Its status in the account API of Zilliz Cloud.
-        paging_as_text: Whether API v1 writes its paging fields as strings.
         requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
     """
 
@@ -45,7 +41,6 @@ class SimulatedCluster:
     databases: tuple[str, ...]
     region_id: str = "aws-us-west-2"
     status: str = "RUNNING"
-    paging_as_text: bool = False
     requests: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))
@@ -55,7 +50,7 @@ class SimulatedCluster:
     @property
     def project_id(self) -> str:
         """Its project on Zilliz Cloud."""
-        return f"proj-{mix(self.seed, 1):016x}"
+        return f"proj-{self.seed:016x}"
 
     def add_job(
         self,
@@ -66,9 +61,8 @@ class SimulatedCluster:
         database: str = "default",
         files: int | Sequence[str] = 2,
         total_rows: int = 100_000,
-        created: float | None = None,
     ) -> SimulatedJob:
-        """Add a job, which starts now unless `created` is given, and by default completes after a minute.
+        """Add a job, which starts now and by default completes after a minute.
 
         Without `job_id` it gets a new one; `files` are its files, or their number.
         """
@@ -78,8 +72,7 @@ class SimulatedCluster:
                 self._added += 1
             if isinstance(files, int):
                 files = tuple(f"{collection}/part-{index}.parquet" for index in range(files))
-            created = self.clock() if created is None else created
-            life = life or Life.completing()
+            created, life = self.clock(), life or Life.completing()
             job = SimulatedJob(
                 job_id, collection, database, files, total_rows, created, (created, life), clock=self.clock
             )
@@ -103,9 +96,9 @@ class SimulatedCluster:
                 self._jobs[job.id] = job
             now = self.clock()
             jobs = [JobStatus(job, job.status()) for job in self._jobs.values()]
-            listed = [one for one in jobs if self._lists(one, now)]
-            self._jobs = {job.id: job for job, _ in listed}
-            return sorted(listed, key=_CREATED, reverse=True)
+            remembered = [one for one in jobs if self._remembers(one.status, now)]
+            self._jobs = {job.id: job for job, _ in remembered}
+            return sorted(remembered, key=lambda one: one.job.created, reverse=True)
 
     def find_job(self, job_id: str) -> JobStatus | None:
         """Return a job that the server remembers, or None."""
@@ -153,6 +146,7 @@ class SimulatedCluster:
         with self.lock:
             return self.lock.wait_for(lambda: self.requests[endpoint] >= count, timeout)
 
-    def _lists(self, listed: JobStatus, now: float) -> bool:
-        state, since = listed.status.state, listed.status.since
-        return state != State.VANISHED and (state not in TERMINAL or now < since + self.retention)
+    def _remembers(self, status: Status, now: float) -> bool:
+        if status.state in TERMINAL:
+            return now < status.since + self.retention
+        return status.state != State.VANISHED

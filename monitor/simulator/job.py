@@ -1,4 +1,4 @@
-"""A simulated import job: its lifecycle, its files and its rows."""
+"""A simulated import job: its lifecycle and its rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor.simulator.lifecycles import READ_AT, TERMINAL, WRITTEN_AT, Life, State, Status
+from monitor.simulator.lifecycles import READ_AT, WRITTEN_AT, Life, State, Status
 
-_ROW_BYTES = 540
 _STATES = {str(state): state for state in State}
-
-
-class ImportProgress(msgspec.Struct, frozen=True, gc=False):
-    """A job or one of its files in a describe response; `completed` is in seconds since the epoch, or None."""
-
-    name: str
-    size: int
-    state: str
-    progress: int
-    imported_rows: int
-    total_rows: int
-    completed: float | None
-    reason: str
 
 
 @dataclass(slots=True, eq=False)
@@ -63,44 +49,7 @@ class SimulatedJob:
 
     def forget(self) -> None:
         """Make the server forget the job: it is in no list, and describe says that it does not exist."""
-        self.life = (self.clock(), Life.frozen(State.VANISHED))
-
-    def imported_rows(self, status: Status) -> int:
-        """Return how many rows are imported: none once the job has failed."""
-        share = min(max((status.highest - READ_AT) / (WRITTEN_AT - READ_AT), 0.0), 1.0)
-        return int(self.total_rows * share) if status.state != State.FAILED else 0
-
-    def progress(self, status: Status) -> ImportProgress:
-        """Return the progress of the whole job, with the name of its first file."""
-        name = self.files[0] if self.files else ""
-        imported = self.imported_rows(status)
-        return _progress(status, name, status.state, status.progress, imported, self.total_rows, status.reason)
-
-    def file_progress(self, status: Status) -> list[ImportProgress]:
-        """Return the progress of its files, which are imported one after the other; none while it is pending."""
-        if status.state == State.PENDING:
-            return []
-        count, remaining, reason = len(self.files), self.imported_rows(status), status.reason
-        files: list[ImportProgress] = []
-        for index, name in enumerate(self.files):
-            rows = self.total_rows // count + (index < self.total_rows % count)
-            imported = min(remaining, rows)
-            state, percent = State.IMPORTING, max(min(status.progress, 30) + 70 * imported // max(rows, 1), 0)
-            if status.state == State.FAILED:
-                state, percent = State.FAILED, 0
-            elif imported == rows and status.highest >= WRITTEN_AT:
-                state, percent = State.COMPLETED, 100
-            files.append(_progress(status, name, state, percent, imported, rows, reason))
-            remaining, reason = remaining - imported, ""  # the server names the reason at the file that broke
-        return files
-
-
-def _progress(
-    status: Status, name: str, state: str, percent: int, imported: int, rows: int, reason: str
-) -> ImportProgress:
-    counted = rows if status.highest >= READ_AT else 0  # the server has to read the files to know
-    completed = status.since if state in TERMINAL and status.state in TERMINAL else None
-    return ImportProgress(name, rows * _ROW_BYTES, state, percent, imported, counted, completed, reason)
+        self.set(State.VANISHED)
 
 
 class JobStatus(NamedTuple):
@@ -108,3 +57,9 @@ class JobStatus(NamedTuple):
 
     job: SimulatedJob
     status: Status
+
+    @property
+    def imported_share(self) -> float:
+        """How much of its rows is imported, from 0 to 1; nothing once the job has failed."""
+        share = min(max((self.status.highest - READ_AT) / (WRITTEN_AT - READ_AT), 0.0), 1.0)
+        return share if self.status.state != State.FAILED else 0.0

@@ -1,19 +1,18 @@
 """Generates the jobs of a simulated cluster: the same seed gives the same jobs."""
 
+import random
 from collections.abc import Iterator
 from itertools import count as numbers
 from typing import TYPE_CHECKING
 
 from monitor.simulator.job import SimulatedJob
-from monitor.simulator.lifecycles import Life
-from monitor.simulator.random_bits import mix
-from monitor.simulator.reasons import REASONS
+from monitor.simulator.lifecycles import REASONS, Life
 
 if TYPE_CHECKING:
     from monitor.simulator.cluster import SimulatedCluster
 
 COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
-_FILES = tuple(tuple(f"exports/2026-09/part-{index}.parquet" for index in range(count)) for count in (1, 1, 2, 4, 8))
+_FILE_COUNTS = (1, 1, 2, 4, 8)
 _PAST = 10.0
 """Seconds before now over which the first jobs are created."""
 
@@ -51,6 +50,7 @@ def generate_jobs(
     `count` jobs were created shortly before `start`, and another one is every so many seconds, if at all.
     They have the given lifecycle; where it is None, every kind occurs.
     """
+    chance = random.Random(cluster.seed)
     for number in numbers():
         if number < count:
             created = start - _PAST * (count - number) / count
@@ -60,14 +60,13 @@ def generate_jobs(
             return
         while created > cluster.clock():
             yield None
-        bits = mix(cluster.seed, number)
-        chosen = FIRST_LIVES[number] if number < len(FIRST_LIVES) else LATER_LIVES[bits % len(LATER_LIVES)]
+        chosen = FIRST_LIVES[number] if number < len(FIRST_LIVES) else chance.choice(LATER_LIVES)
         yield SimulatedJob(
             id=cluster.dialect.job_id(cluster.seed, number),
-            collection=COLLECTIONS[(bits >> 8) % len(COLLECTIONS)],
+            collection=chance.choice(COLLECTIONS),
             database=cluster.databases[number % len(cluster.databases)],
-            files=_FILES[(bits >> 16) % len(_FILES)],
-            total_rows=1000 * (1 + (bits >> 24) % 500),
+            files=[f"exports/2026-09/part-{index}.parquet" for index in range(chance.choice(_FILE_COUNTS))],
+            total_rows=1000 * chance.randint(1, 500),
             created=created,
             life=(created, life or chosen),
             clock=cluster.clock,

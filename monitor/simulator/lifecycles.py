@@ -7,11 +7,42 @@ from typing import Self
 
 import msgspec
 
-from monitor.simulator.reasons import REASONS
-
 FOREVER = math.inf
 READ_AT, WRITTEN_AT = 40, 80
 """Milvus checks the files up to progress 40 and has written the rows by 80; then it builds indexes."""
+
+REASONS: Mapping[str, tuple[str, ...]] = {
+    "file_not_found": (
+        "open file failed, path=events/part-7.parquet: file does not exist",
+        "open /data/a.json failed, error: stat /data/a.json: no such file or directory: importing data failed",
+        "parquet reader failed, err=parquet: could not retrieve footer offset: The specified key does not exist.",
+    ),
+    "permission_denied": (
+        "failed to list objects, prefix=s3://acme-exports/events/, error: Access Denied.: importing data failed",
+        "get object failed, AccessDenied: Access Denied status code: 403, request id: 5KXQ8ZB4T0M1W2E3",
+    ),
+    "schema_mismatch": (
+        "expected type 'Int64' for field 'id', got type 'string' with value 'a-17': importing data failed",
+        "expected dim '768' for field 'embedding' with type 'FloatVector', got dim '384': importing data failed",
+        "schema not equal, err=field 'title' not in arrow schema: importing data failed: importing data failed",
+        "there is no file corresponding to field 'embedding': importing data failed",
+    ),
+    "bad_data": (
+        "failed to decode JSON, error: invalid character '}' looking for beginning of object key string",
+        "invalid JSON format, the content should be started with '{' or '[': importing data failed",
+        "failed to parse row, error: value '3.7e' of field 'price' is not a number: importing data failed",
+    ),
+    "quota_exceeded": ("quota exceeded[reason=disk quota exceeded, please allocate more resources]",),
+    "timeout": ("import timeout",),
+    "aborted": ("import job aborted by user",),
+    "collection_dropped": ("collection 449213748710232911 dropped",),
+    "internal": (
+        "node offline[node=14]: importing data failed",
+        "failed to sync segment 449213748710233001: rpc error: code = Internal desc = stream terminated",
+    ),
+}
+"""Reasons of failed imports by failure class. Sources: Milvus issues 32729, 35060, 38845, 40571, 41755, 50483,
+`import_checker.go`, the row parsers of `importutilv2`, and a recorded 2.3.5 server."""
 
 
 class State(StrEnum):
@@ -33,7 +64,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     """State and progress of a job at one moment.
 
     Attributes:
-        state: A `State`, or any other text, which the server sends as it is.
+        state: A `State`, or any other text, which the server sends as it is; `vanished` once it has forgotten the job.
         progress: Percent, as the server sends it: 0 for a failed job.
         highest: The highest progress so far; it decides how many rows are imported.
         reason: Why the job failed; empty otherwise.
@@ -51,22 +82,19 @@ class Phase(msgspec.Struct, frozen=True, gc=False):
     """One state for `seconds`, with a progress that runs from `start` to `end` percent."""
 
     state: str
-    seconds: float
+    seconds: float = FOREVER
     start: int = 0
     end: int = 0
     reason: str = ""
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
-    """A sequence of phases; the last one has no end, unless the server forgets the job at an age in seconds."""
+    """A sequence of phases; the last one has no end."""
 
     phases: tuple[Phase, ...]
-    vanishes_after: float = FOREVER
 
     def at(self, age: float) -> Status:
-        """Return the status at `age` seconds; its state is `vanished` once the server has forgotten the job."""
-        if age >= self.vanishes_after:
-            return Status(State.VANISHED, 0, 0, "", self.vanishes_after)
+        """Return the status at `age` seconds."""
         begin = since = 0.0
         state, highest, last = "", 0, self.phases[-1]
         for phase in self.phases:
@@ -82,60 +110,66 @@ class Life(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def frozen(cls, state: str = State.IMPORTING, progress: int = 0, reason: str = "") -> Self:
-        """Return a life in which nothing changes."""
+        """Nothing changes."""
         return cls((Phase(state, FOREVER, progress, progress, reason),))
 
     @classmethod
     def completing(cls, seconds: float = 60.0) -> Self:
-        """Return the life of a job that completes after `seconds`."""
+        """Complete after `seconds`."""
         return cls((*_importing(seconds), _COMPLETED))
 
     @classmethod
     def failing(cls, reason: str = REASONS["file_not_found"][0], after: float = 30.0, at: int = 60) -> Self:
-        """Return the life of a job that fails after `after` seconds, at a progress of about `at` percent."""
-        return cls((*_up_to(at, after), Phase(State.FAILED, FOREVER, 0, 0, reason)))
+        """Fail after `after` seconds, at a progress of about `at` percent."""
+        return cls((*_up_to(at, after), Phase(State.FAILED, reason=reason)))
 
     @classmethod
     def stalling(cls, at: int = 80, after: float = 30.0, fails_after: float = FOREVER) -> Self:
-        """Return the life of a job that reaches `at` percent after `after` seconds and stays there (39348)."""
-        stalled = Phase(State.IMPORTING, fails_after, at, at)
-        failed = (Phase(State.FAILED, FOREVER, reason=REASONS["timeout"][0]),) if fails_after < FOREVER else ()
-        return cls((*_up_to(at, after), stalled, *failed))
+        """Reach `at` percent after `after` seconds and stay there (39348)."""
+        stalled, failed = Phase(State.IMPORTING, fails_after, at, at), Phase(State.FAILED, reason=REASONS["timeout"][0])
+        return cls((*_up_to(at, after), stalled, failed))
 
     @classmethod
     def pending(cls, seconds: float = FOREVER, then: float = 60.0) -> Self:
-        """Return the life of a job that waits `seconds` (31227) and then completes within `then` seconds."""
-        waiting = Phase(State.PENDING, seconds)
-        return cls((waiting,) if seconds == FOREVER else (waiting, *_importing(then), _COMPLETED))
+        """Wait `seconds` (31227) and then complete within `then` seconds."""
+        return cls((Phase(State.PENDING, seconds), *_importing(then), _COMPLETED))
 
     @classmethod
     def uncommitted(cls, after: float = 30.0, commit_after: float = FOREVER) -> Self:
-        """Return the life of a two-phase import that waits at 99 percent for a commit (51070)."""
-        phases = (*_importing(after), Phase(State.UNCOMMITTED, commit_after, 99, 99))
-        if commit_after != FOREVER:
-            phases = (*phases, Phase(State.COMMITTING, 2.0, 99, 99), _COMPLETED)
-        return cls(phases)
+        """Wait at 99 percent for the commit of a two-phase import (51070)."""
+        waiting = Phase(State.UNCOMMITTED, commit_after, 99, 99)
+        return cls((*_importing(after), waiting, Phase(State.COMMITTING, 2.0, 99, 99), _COMPLETED))
 
     @classmethod
     def vanishing(cls, after: float = 30.0, at: int = 60) -> Self:
-        """Return the life of a job that the server forgets after `after` seconds while it is importing (24939)."""
-        return cls((*_up_to(at, after), Phase(State.IMPORTING, FOREVER, at, at)), after)
+        """Be forgotten by the server after `after` seconds while importing (24939)."""
+        return cls((*_up_to(at, after), Phase(State.VANISHED)))
 
     @classmethod
     def completed_then_failed(
         cls, after: float = 30.0, failed_after: float = 30.0, reason: str = REASONS["collection_dropped"][0]
     ) -> Self:
-        """Return the life of a job that fails `failed_after` seconds after it completed (45766, 38688)."""
+        """Fail `failed_after` seconds after completion (45766, 38688)."""
         completed = Phase(State.COMPLETED, failed_after, 100, 100)
-        failed = Phase(State.FAILED, FOREVER, 0, 0, reason)
-        return cls((*_importing(after), completed, failed))
+        return cls((*_importing(after), completed, Phase(State.FAILED, reason=reason)))
 
     @classmethod
     def jumping_back(cls, seconds: float = 60.0, at: int = 70, to: int = 30) -> Self:
-        """Return the life of a job whose progress falls from `at` to `to` half-way before it completes."""
-        again = Phase(State.IMPORTING, seconds / 2, to, 99)
-        return cls((*_up_to(at, seconds / 2), again, _COMPLETED))
+        """Fall from `at` to `to` percent half-way to completion."""
+        return cls((*_up_to(at, seconds / 2), Phase(State.IMPORTING, seconds / 2, to, 99), _COMPLETED))
 
+
+LIVES: Mapping[str, Callable[..., Life]] = {
+    "completing": Life.completing,
+    "failing": Life.failing,
+    "stalling": Life.stalling,
+    "pending": Life.pending,
+    "uncommitted": Life.uncommitted,
+    "vanishing": Life.vanishing,
+    "completed_then_failed": Life.completed_then_failed,
+    "jumping_back": Life.jumping_back,
+    "frozen": Life.frozen,
+}
 
 _COMPLETED = Phase(State.COMPLETED, FOREVER, 100, 100)
 
@@ -155,16 +189,3 @@ def _up_to(progress: int, seconds: float) -> tuple[Phase, ...]:
         Phase(State.PENDING, seconds * 0.1),
         Phase(State.IMPORTING, seconds * 0.9, min(10, progress), progress),
     )
-
-
-LIVES: Mapping[str, Callable[..., Life]] = {
-    "completing": Life.completing,
-    "failing": Life.failing,
-    "stalling": Life.stalling,
-    "pending": Life.pending,
-    "uncommitted": Life.uncommitted,
-    "vanishing": Life.vanishing,
-    "completed_then_failed": Life.completed_then_failed,
-    "jumping_back": Life.jumping_back,
-    "frozen": Life.frozen,
-}

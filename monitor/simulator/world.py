@@ -1,13 +1,13 @@
 """Simulated clusters by id, under one clock."""
 
+import random
 import threading
 import time
-import zlib
 from collections.abc import Callable
+from itertools import cycle
 
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.dialects import DIALECTS, Generation
-from monitor.simulator.random_bits import mix
 
 _MIX: tuple[Generation, ...] = ("zilliz", "milvus", "zilliz", "milvus-2.3", "v1")
 """The generations of the clusters that a world starts with, in turn."""
@@ -42,12 +42,12 @@ class World:
         self._seed = seed
         self._clock = clock
         self._api_key = api_key
-        for index in range(clusters):
-            generation = _MIX[index % len(_MIX)]
-            retention = _DEMO_RETENTION if arrivals else None
-            cluster = self.add_cluster(_name(generation, seed, index), generation=generation, retention=retention)
-            cluster.paging_as_text = index % 2 == 0
-            cluster.populate(jobs, every=arrivals)
+        retention = _DEMO_RETENTION if arrivals else None
+        for generation, index in zip(cycle(_MIX), range(clusters)):
+            name = f"{generation.replace('.', '-')}-{index + 1:02d}"
+            if DIALECTS[generation].hosted:
+                name = f"in01-{random.Random(f'{seed}/{index}').getrandbits(60):015x}"
+            self.add_cluster(name, generation=generation, retention=retention).populate(jobs, every=arrivals)
 
     def add_cluster(
         self,
@@ -72,7 +72,7 @@ class World:
                 generation,
                 dialect,
                 api_key=self._api_key if api_key is None else api_key,
-                seed=mix(self._seed, zlib.crc32(cluster_id.encode())),
+                seed=random.Random(f"{self._seed}/{cluster_id}").getrandbits(64),
                 clock=self._clock,
                 lock=self._lock,
                 retention=dialect.retention if retention is None else retention,
@@ -80,17 +80,7 @@ class World:
             )
             return cluster
 
-    def cluster(self, cluster_id: str) -> SimulatedCluster:
-        """Return a cluster; raise KeyError where there is none with that id."""
-        return self.clusters[cluster_id]
-
     def hosted_clusters(self) -> list[SimulatedCluster]:
         """Return the clusters on Zilliz Cloud."""
         with self._lock:
             return [cluster for cluster in self.clusters.values() if cluster.dialect.hosted]
-
-
-def _name(generation: Generation, seed: int, index: int) -> str:
-    if DIALECTS[generation].hosted:
-        return f"in01-{mix(seed, index):016x}"[:20]
-    return f"{generation.replace('.', '-')}-{index + 1:02d}"

@@ -58,7 +58,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("chain")
     world = World()
     with SimulatorServer(world) as server, running_fleet(folder, world, server.url) as chain:
-        shop = world.cluster("shop")
+        shop = world.clusters["shop"]
         jobs = trouble_in(world, chain)
         complete(shop, chain)
         failed = shop.add_job(Life.frozen("Importing", 40), collection="books", database="sales")
@@ -101,7 +101,7 @@ def running_fleet(folder: Path, world: World, url: str) -> Iterator[Chain]:
 
 def trouble_in(world: World, chain: Chain) -> dict[str, str]:
     """Let jobs run and get into every kind of trouble, and return the ids of those in trouble, by alert."""
-    vectors, archive, shop = (world.cluster(name) for name in ("vectors", "archive", "shop"))
+    vectors, archive, shop = (world.clusters[name] for name in ("vectors", "archive", "shop"))
     stalled = vectors.add_job(Life.frozen("Importing", 80), collection="images")
     pending = vectors.add_job(Life.frozen("Pending"), collection="images")
     uncommitted = vectors.add_job(Life.frozen("Uncommitted", 99), collection="images")

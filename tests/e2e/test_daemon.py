@@ -73,7 +73,7 @@ def test_what_the_page_of_a_job_asks_is_counted(world, server, tmp_path):
         daemon.wait_for("poll_finished", where=lambda _: len(daemon.lines("poll_finished")) > seen + 1)
         after = daemon.metrics()
 
-    assert world.cluster("milvus").requests["describe"] == before + 1
+    assert world.clusters["milvus"].requests["describe"] == before + 1
     assert after.value(name, endpoint="describe") == before + 1
 
 

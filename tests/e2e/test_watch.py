@@ -150,7 +150,7 @@ def test_only_one_cluster_is_watched_where_only_one_is_named(world, tmp_path):
         config = write_config(tmp_path, *clusters)
         with terminal("watch", "-c", config, "--cluster", "songs") as shown:
             shown.wait_for("1 of 1 clusters up", "songs_a")
-    assert world.cluster("books").requests["list"] == 0
+    assert world.clusters["books"].requests["list"] == 0
 
 
 def test_bad_input_is_2_and_no_response_is_1(config, tmp_path):

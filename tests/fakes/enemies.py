@@ -42,10 +42,11 @@ FORGERIES = (
 )
 """Texts that end a label, a line or a string where nothing was built for them, and begin one of their own."""
 
+_THROTTLED = Trouble.http(429, retry_after=3600)
 _TROUBLES = (
     Trouble.http(503),
     Trouble.http(500),
-    Trouble.http(429, retry_after=3600),
+    _THROTTLED,
     Trouble.http(401, message=FORGERIES[2]),
     Trouble.code(),
     Trouble.hang(),
@@ -233,7 +234,7 @@ def _simulated(world: World, url: str) -> Iterator[tuple[Enemy, SimulatedCluster
             trouble.kind,
             url if hosted else f"{url}/clusters/{cluster.id}",
             cluster.dialect.api,
-            1 if trouble.parameters.get("retry_after") else 2,
+            1 if trouble is _THROTTLED else 2,
         )
         yield enemy, cluster, trouble, later
 

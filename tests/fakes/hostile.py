@@ -16,8 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator import Life, State, Trouble
+from monitor.simulator.app import RequestContext
 from monitor.simulator.job import JobStatus, SimulatedJob
-from monitor.simulator.request_context import RequestContext
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -102,7 +102,7 @@ def endless_pages() -> Trouble:
         first = context.cluster.requests["list"] * _PAGE_SIZE
         jobs = [fake_job(context, first + index) for index in range(_PAGE_SIZE)]
         first_page = {name: value for name, value in context.fields.items() if name != "currentPage"}
-        return context.cluster.dialect.list_jobs(context.cluster, first_page, jobs)
+        return _json(context.cluster.dialect.list_jobs(context.cluster, first_page, jobs))
 
     return Trouble("endless_pages", respond, endpoint="list")
 
@@ -144,6 +144,18 @@ def not_utf8() -> Trouble:
     return Trouble("not_utf8", respond)
 
 
+def paging_as_text() -> Trouble:
+    """The correct page of API v1 with paging fields that are strings, as some servers write them."""
+
+    def respond(context: RequestContext) -> Response:
+        body = json.loads(context.respond().body)
+        data = body["data"]
+        data |= {name: str(data[name]) for name in ("count", "currentPage", "pageSize")}
+        return _json(body)
+
+    return Trouble("paging_as_text", respond, endpoint="list")
+
+
 def truncated() -> Trouble:
     """Half of the body, with the length of the half."""
     return Trouble("truncated", lambda context: _json(_half(context.respond().body)))
@@ -155,7 +167,7 @@ def truncated() -> Trouble:
 def huge(size: int = GIGABYTE, *, announced: bool = True) -> Trouble:
     """Valid JSON of `size` bytes; the length is `announced` in the headers, or not."""
     headers = {"content-length": str(size)} if announced else {}
-    return Trouble("huge", lambda _: _stream(_padded_json(size), headers), {})
+    return Trouble("huge", lambda _: _stream(_padded_json(size), headers))
 
 
 def gzip_bomb(size: int = GIGABYTE) -> Trouble:

@@ -9,6 +9,7 @@ from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 from monitor.jobs.tracking import merge
 from monitor.simulator import Generation, Life, SimulatedCluster, SimulatorServer, State, Trouble, World
 from tests.clusters import connected
+from tests.fakes import hostile
 
 APIS: dict[Generation, str] = {"zilliz": "v2", "milvus": "v2", "v1": "v1", "milvus-2.3": "milvus-2.3"}
 
@@ -106,7 +107,8 @@ def test_many_jobs_are_read_whole_however_they_are_paged(simulated: Simulated) -
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20])
 def test_pages_of_ten_end_where_the_jobs_do(server: SimulatorServer, count: int, as_text: bool) -> None:
     simulated = Simulated(server, "v1")
-    simulated.cluster.paging_as_text = as_text
+    if as_text:
+        simulated.cluster.trouble(hostile.paging_as_text())
     simulated.cluster.populate(count, life=Life.frozen(State.IMPORTING, 50))
     assert len(simulated.jobs(page_size=10)) == count
     assert simulated.cluster.requests["list"] == count // 10 + 1

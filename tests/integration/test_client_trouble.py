@@ -63,7 +63,7 @@ def ask(simulated: Simulated, **changes: Any) -> JobList:
 
 
 def trouble_id(value: object) -> str:
-    return f"{value.kind}{dict(value.parameters)}"[:40] if isinstance(value, Trouble) else ""
+    return value.kind if isinstance(value, Trouble) else ""
 
 
 def refused(simulated: Simulated, trouble: Trouble, **changes: Any) -> ApiError:

@@ -29,7 +29,7 @@ def test_check_config_takes_it(name):
     count = len(yaml.safe_load((CONFIG / name).read_text())["clusters"])
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{CONFIG / name}: fine, {count} cluster{'s' * (count > 1)}\n"
+    assert done.stdout == f"{CONFIG / name}: valid, {count} cluster{'s' * (count > 1)}\n"
 
 
 def test_the_web_config_is_taken_with_a_certificate_beside_it(tmp_path):
@@ -53,7 +53,7 @@ def test_the_rehearsal_finds_the_simulator_as_it_starts_by_itself(tmp_path):
     ) as simulator:
         try:
             assert simulator.stderr is not None
-            assert "The simulated import API is at" in simulator.stderr.readline()
+            assert "simulated import API: " in simulator.stderr.readline()
             probed = finished("check-config", "-c", config, "--probe")
             life = requests.post(
                 f"http://127.0.0.1:{port}/simulator/clusters/milvus-02/jobs", data='{"life": "failing"}', timeout=30

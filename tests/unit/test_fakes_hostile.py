@@ -29,12 +29,12 @@ def server() -> Iterator[SimulatorServer]:
 
 
 def request(server: SimulatorServer, trouble: Trouble) -> requests.Response:
-    server.world.cluster("c").trouble(trouble)
+    server.world.clusters["c"].trouble(trouble)
     return requests.post(server.url + PATH, json={}, timeout=30, stream=True)
 
 
 def raw(server: SimulatorServer, trouble: Trouble) -> socket.socket:
-    server.world.cluster("c").trouble(trouble)
+    server.world.clusters["c"].trouble(trouble)
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
     connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
     return connection

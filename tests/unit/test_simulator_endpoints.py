@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from monitor.simulator import Life, SimulatedCluster, SimulatorServer, World
+from tests.fakes import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,7 +254,7 @@ def test_milvus_describes_a_job(api: Api, path: str) -> None:
             {
                 "fileName": "[p.parquet]",
                 "fileSize": 540_000,
-                "progress": 65,
+                "progress": 60,
                 "completeTime": "",
                 "state": "InProgress",
                 "importedRows": 500,
@@ -331,7 +332,7 @@ def test_v1_lists_tasks(api: Api) -> None:
         "completed": (jobs["completed"].id, "ImportCompleted"),
         "failed": (jobs["failed"].id, "ImportFailed"),
     }
-    cluster.paging_as_text = True
+    cluster.trouble(hostile.paging_as_text())
     assert api.get(path).json()["data"]["pageSize"] == "5"
 
 
@@ -390,7 +391,6 @@ def test_milvus_2_3_lists_tasks_as_recorded(api: Api) -> None:
 
     answer = api.get("/clusters/own/api/v1/import/tasks", json={"collection_name": "", "limit": 0}).json()
 
-    collection = answer["tasks"][0]["collection_id"]
     assert answer == {
         "status": {},
         "tasks": [
@@ -405,7 +405,6 @@ def test_milvus_2_3_lists_tasks_as_recorded(api: Api) -> None:
                     {"key": "progress_percent", "value": "0"},
                 ],
                 "id": int(broken.id),
-                "collection_id": collection,
                 "create_ts": int(EPOCH) + 1,
             },
             {
@@ -418,11 +417,8 @@ def test_milvus_2_3_lists_tasks_as_recorded(api: Api) -> None:
                     {"key": "partition", "value": "_default"},
                     {"key": "failed_reason"},
                     {"key": "progress_percent", "value": "100"},
-                    {"key": "persist_cost", "value": "0.26"},
                 ],
                 "id": int(done.id),
-                "collection_id": collection,
-                "segment_ids": [collection + 12],
                 "create_ts": int(EPOCH),
             },
         ],

@@ -147,8 +147,8 @@ def test_the_overview_shows_how_to_point_the_monitor_at_each_cluster() -> None:
         url = server.url
 
     assert "secret" not in answer.text
-    troubles = answer.json()["troubles"]
-    assert (troubles["slow"], troubles["hang"]) == (["seconds=3.0"], [])
+    troubles, lives = answer.json()["troubles"], answer.json()["lives"]
+    assert (troubles["slow"], troubles["hang"], lives["completing"]) == (["seconds=3.0"], [], ["seconds=60.0"])
     assert [cluster["config"] for cluster in answer.json()["clusters"]] == [
         f"- name: in01-a\n  url: {url}\n  api: v2\n  cluster_id: in01-a\n  api_key: ${{SIMULATOR_API_KEY}}\n",
         f"- name: own\n  url: {url}/clusters/own\n  api: v2\n",

@@ -29,7 +29,7 @@ class Api(NamedTuple):
     server: SimulatorServer
 
     def cluster(self, generation: str) -> SimulatedCluster:
-        return self.world.cluster(generation)
+        return self.world.clusters[generation]
 
     def list(self, generation: str, **given: Any) -> requests.Response:
         return self._ask(generation, "tasks" if generation == "milvus-2.3" else "list", {}, **given)
