@@ -8,9 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import ApiError
+from monitor.simulator.dialects.base import ApiError, json_response
 from monitor.simulator.dialects.zilliz import Zilliz
-from monitor.simulator.responses import json_response
 from monitor.simulator.world import World
 
 _CREATED = "2026-01-12T08:30:00Z"

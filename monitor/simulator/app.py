@@ -10,12 +10,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator.account import account_routes, clusters_of_key
-from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.control import control_routes, error_handlers
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.dialects.base import ApiError
-from monitor.simulator.job import JobStatus
-from monitor.simulator.responses import json_response, not_found
+from monitor.simulator.dialects.base import ApiError, json_response, not_found
 from monitor.simulator.world import World
 
 _LARGEST_REQUEST = 1 << 20

@@ -1,21 +1,77 @@
 """A simulated cluster: its jobs, its troubles, and how many requests it received."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import chain
+from itertools import count as numbers
+from typing import TYPE_CHECKING, NamedTuple
 
-from monitor.simulator.job import JobStatus, SimulatedJob
-from monitor.simulator.job_generator import generate_jobs
-from monitor.simulator.lifecycles import TERMINAL, Life, State, Status
-from monitor.simulator.troubles import ScheduledTrouble, Trouble
+import msgspec
+
+from monitor.simulator.lifecycles import FIRST_LIVES, LATER_LIVES, READ_AT, TERMINAL, WRITTEN_AT, Life, State, Status
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
+    from monitor.simulator.troubles import Trouble
 
+_COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
+_FILE_COUNTS = (1, 1, 2, 4, 8)
+_PAST = 10.0
+"""Seconds before now over which the first generated jobs are created."""
 _FIRST_ADDED = 10**9
 """Generated jobs are numbered from 0, added ones from here."""
+
+
+@dataclass(slots=True, eq=False)
+class SimulatedJob:
+    """An import job, made by `SimulatedCluster.add_job`.
+
+    Attributes:
+        files: The names of its files.
+        created: When it was created, in seconds since the epoch.
+        life: When its lifecycle began, and the lifecycle; replaced together, for other threads read it.
+    """
+
+    id: str
+    collection: str
+    database: str
+    files: Sequence[str]
+    total_rows: int
+    created: float
+    life: tuple[float, Life]
+
+    def status(self, now: float) -> Status:
+        """Return its status at a time in seconds since the epoch, and since when it is in its state."""
+        began, life = self.life
+        status = life.at(now - began)
+        return msgspec.structs.replace(status, since=began + status.since)
+
+
+class JobStatus(NamedTuple):
+    """A job and its status at the time of a response."""
+
+    job: SimulatedJob
+    status: Status
+
+    @property
+    def imported_share(self) -> float:
+        """How much of its rows is imported, from 0 to 1; nothing once the job has failed."""
+        share = min(max((self.status.highest - READ_AT) / (WRITTEN_AT - READ_AT), 0.0), 1.0)
+        return share if self.status.state != State.FAILED else 0.0
+
+
+@dataclass
+class _ScheduledTrouble:
+    trouble: "Trouble"
+    endpoint: str | None
+    times: int | None
+    until: float | None
+
+    def lasts(self, now: float) -> bool:
+        return self.times != 0 and (self.until is None or now < self.until)
 
 
 @dataclass(eq=False)
@@ -25,6 +81,7 @@ class SimulatedCluster:
     Attributes:
         api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
         seed: Decides everything about it that looks random.
+        lock: Notified of every request.
         retention: How many seconds it remembers a finished job.
         status: Its status in the account API of Zilliz Cloud.
         requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
@@ -44,8 +101,8 @@ class SimulatedCluster:
     requests: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))
-    _added: int = _FIRST_ADDED
-    _troubles: list[ScheduledTrouble] = field(default_factory=list)
+    _added: Iterator[int] = field(default_factory=lambda: numbers(_FIRST_ADDED))
+    _troubles: list[_ScheduledTrouble] = field(default_factory=list)
 
     @property
     def project_id(self) -> str:
@@ -67,15 +124,11 @@ class SimulatedCluster:
         Without `job_id` it gets a new one; `files` are its files, or their number.
         """
         with self.lock:
-            if job_id is None:
-                job_id = self.dialect.job_id(self.seed, self._added)
-                self._added += 1
+            job_id = job_id or self.dialect.job_id(self.seed, next(self._added))
             if isinstance(files, int):
-                files = tuple(f"{collection}/part-{index}.parquet" for index in range(files))
-            created, life = self.clock(), life or Life.completing()
-            job = SimulatedJob(
-                job_id, collection, database, files, total_rows, created, (created, life), clock=self.clock
-            )
+                files = [f"{collection}/part-{index}.parquet" for index in range(files)]
+            now = self.clock()
+            job = SimulatedJob(job_id, collection, database, files, total_rows, now, (now, life or Life.completing()))
             self._jobs[job_id] = job
             if database not in self.databases:
                 self.databases = (*self.databases, database)
@@ -87,7 +140,7 @@ class SimulatedCluster:
         All have the given lifecycle; by default every kind occurs.
         """
         with self.lock:
-            self._generated = generate_jobs(self, count, self.clock(), every=every, life=life)
+            self._generated = self._generate(count, self.clock(), every, life)
 
     def jobs(self) -> list[JobStatus]:
         """Return all jobs that the server remembers, newest first."""
@@ -95,7 +148,7 @@ class SimulatedCluster:
             while (job := next(self._generated, None)) is not None:
                 self._jobs[job.id] = job
             now = self.clock()
-            jobs = [JobStatus(job, job.status()) for job in self._jobs.values()]
+            jobs = [JobStatus(job, job.status(now)) for job in self._jobs.values()]
             remembered = [one for one in jobs if self._remembers(one.status, now)]
             self._jobs = {job.id: job for job, _ in remembered}
             return sorted(remembered, key=lambda one: one.job.created, reverse=True)
@@ -105,14 +158,13 @@ class SimulatedCluster:
         return next((listed for listed in self.jobs() if listed.job.id == job_id), None)
 
     def forget(self, job_id: str) -> None:
-        """Make the server forget a job; raise KeyError where there is none with that id."""
-        listed = self.find_job(job_id)
-        if listed is None:
-            raise KeyError(job_id)
-        listed.job.forget()
+        """Remove a job from the list and from describe; raise KeyError where there is none with that id."""
+        with self.lock:
+            self.jobs()  # the generated ones, too
+            del self._jobs[job_id]
 
     def trouble(
-        self, trouble: Trouble, *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
+        self, trouble: "Trouble", *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
     ) -> None:
         """Queue a trouble, which starts when those before it have ended.
 
@@ -121,14 +173,14 @@ class SimulatedCluster:
         """
         with self.lock:
             until = None if seconds is None else self.clock() + seconds
-            self._troubles.append(ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
+            self._troubles.append(_ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
 
     def recover(self, endpoint: str | None = None) -> None:
         """End all troubles, or those of one endpoint."""
         with self.lock:
             self._troubles = [one for one in self._troubles if endpoint is not None and one.endpoint != endpoint]
 
-    def record_request(self, endpoint: str) -> Trouble | None:
+    def record_request(self, endpoint: str) -> "Trouble | None":
         """Count a request, and return what goes wrong with it."""
         with self.lock:
             self.requests[endpoint] += 1
@@ -141,12 +193,28 @@ class SimulatedCluster:
                     return scheduled.trouble
             return None
 
-    def wait_for_requests(self, endpoint: str, count: int, timeout: float = 10.0) -> bool:
-        """Wait up to `timeout` seconds until an endpoint has received `count` requests; return whether it has."""
-        with self.lock:
-            return self.lock.wait_for(lambda: self.requests[endpoint] >= count, timeout)
-
     def _remembers(self, status: Status, now: float) -> bool:
         if status.state in TERMINAL:
             return now < status.since + self.retention
         return status.state != State.VANISHED
+
+    def _generate(
+        self, count: int, start: float, every: float | None, life: Life | None
+    ) -> Iterator[SimulatedJob | None]:
+        """Yield jobs in the order of their creation, and None while the next one does not exist yet."""
+        chance = random.Random(self.seed)
+        past = (start - _PAST * (count - number) / count for number in range(count))
+        future = (start + every * number for number in numbers(1)) if every else ()
+        for number, created in enumerate(chain(past, future)):
+            while created > self.clock():
+                yield None
+            chosen = FIRST_LIVES[number] if number < len(FIRST_LIVES) else chance.choice(LATER_LIVES)
+            yield SimulatedJob(
+                self.dialect.job_id(self.seed, number),
+                chance.choice(_COLLECTIONS),
+                self.databases[number % len(self.databases)],
+                [f"exports/2026-09/part-{index}.parquet" for index in range(chance.choice(_FILE_COUNTS))],
+                1000 * chance.randint(1, 500),
+                created,
+                (created, life or chosen),
+            )

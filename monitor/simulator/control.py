@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.dialects.base import json_response
 from monitor.simulator.lifecycles import LIVES
-from monitor.simulator.responses import json_response
 from monitor.simulator.troubles import TROUBLES
 from monitor.simulator.world import World
 

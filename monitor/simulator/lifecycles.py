@@ -159,18 +159,6 @@ class Life(msgspec.Struct, frozen=True, gc=False):
         return cls((*_up_to(at, seconds / 2), Phase(State.IMPORTING, seconds / 2, to, 99), _COMPLETED))
 
 
-LIVES: Mapping[str, Callable[..., Life]] = {
-    "completing": Life.completing,
-    "failing": Life.failing,
-    "stalling": Life.stalling,
-    "pending": Life.pending,
-    "uncommitted": Life.uncommitted,
-    "vanishing": Life.vanishing,
-    "completed_then_failed": Life.completed_then_failed,
-    "jumping_back": Life.jumping_back,
-    "frozen": Life.frozen,
-}
-
 _COMPLETED = Phase(State.COMPLETED, FOREVER, 100, 100)
 
 
@@ -189,3 +177,41 @@ def _up_to(progress: int, seconds: float) -> tuple[Phase, ...]:
         Phase(State.PENDING, seconds * 0.1),
         Phase(State.IMPORTING, seconds * 0.9, min(10, progress), progress),
     )
+
+
+LIVES: Mapping[str, Callable[..., Life]] = {
+    "completing": Life.completing,
+    "failing": Life.failing,
+    "stalling": Life.stalling,
+    "pending": Life.pending,
+    "uncommitted": Life.uncommitted,
+    "vanishing": Life.vanishing,
+    "completed_then_failed": Life.completed_then_failed,
+    "jumping_back": Life.jumping_back,
+    "frozen": Life.frozen,
+}
+
+FIRST_LIVES = (
+    Life.completing(40),
+    Life.failing(REASONS["file_not_found"][0], after=20),
+    Life.stalling(80, after=20, fails_after=900),  # else the lists of a long demo would only grow
+    Life.vanishing(after=30),
+    Life.failing(REASONS["schema_mismatch"][0], after=28, at=25),
+    Life.completed_then_failed(22, 20),
+    Life.pending(600),
+    Life.uncommitted(25, commit_after=400),
+    Life.jumping_back(50),
+    Life.failing(REASONS["permission_denied"][0], after=35, at=10),
+    Life.failing(REASONS["quota_exceeded"][0], after=40, at=40),
+    Life.completing(90),
+)
+"""The lifecycles of the first jobs of a cluster: each kind, and each is visible within a minute."""
+LATER_LIVES = (
+    *FIRST_LIVES,
+    *(Life.completing(20 + 15 * (index % 30)) for index in range(60)),
+    *(
+        Life.failing(reason, after=15 + 7 * index, at=(10, 35, 60, 90)[index % 4])
+        for index, reason in enumerate(reason for reasons in REASONS.values() for reason in reasons)
+    ),
+)
+"""The lifecycles of all later jobs: most complete, some fail, and every reason occurs."""

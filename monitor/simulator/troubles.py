@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.responses import not_found
+from monitor.simulator.dialects.base import not_found
 
 if TYPE_CHECKING:
     from monitor.simulator.app import RequestContext

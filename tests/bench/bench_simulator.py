@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
+from tests.fakes.simulator import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from monitor.cli.commands import COMMANDS
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Recorder
 
 
@@ -401,7 +402,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(tmp_path, argume
         with subprocess.Popen(
             command(*arguments, "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            assert hanging.wait_for_requests("list", 1, timeout=60)
+            assert wait_for_requests(hanging, "list", 1, timeout=60)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=20)
 

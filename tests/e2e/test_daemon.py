@@ -7,8 +7,9 @@ import time
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from tests.daemon import Daemon, finished, started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
 
 @pytest.fixture
@@ -40,11 +41,11 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
         daemon.wait_for("cluster_baseline", milvus_cluster="zilliz")
         job = cluster.add_job(collection="books", life=Life.frozen("Pending"))
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="pending")
-        job.set(state="Importing", progress=40)
+        set_status(job, state="Importing", progress=40)
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
         daemon.wait_for("poll_finished", where=lambda line: line.get("progressed", 0) > 0 or line.get("jobs") == 1)
         running = daemon.metrics()
-        job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+        set_status(job, state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
         failed = daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
         after = daemon.metrics()
 
@@ -83,7 +84,7 @@ def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_
         daemon.wait_for("cluster_baseline")
         job = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
         daemon.wait_for("import_job_transition", job_id=job.id)
-        job.set(state="Failed", reason="disk quota exceeded")
+        set_status(job, state="Failed", reason="disk quota exceeded")
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
         cluster.forget(job.id)
         daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 3)
@@ -141,7 +142,7 @@ def test_a_signal_ends_it_within_two_seconds_while_a_cluster_hangs(world, server
     cluster.trouble(Trouble.hang())
     config = write_config(tmp_path, milvus(server), poll="{interval: 200ms, timeout: 60s}")
     with started("run", "-c", config) as daemon:
-        assert cluster.wait_for_requests("list", 1)
+        assert wait_for_requests(cluster, "list", 1)
         began = time.monotonic()
         assert daemon.stop(number, within=10) == 0
         assert time.monotonic() - began < 2.5
@@ -155,7 +156,7 @@ def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
     clusters = milvus(server, "slow"), milvus(server, "quick")
     config = write_config(tmp_path, *clusters, poll="{interval: 1s, timeout: 5s}")
     with started("run", "-c", config) as daemon:
-        assert quick.wait_for_requests("list", 7)
+        assert wait_for_requests(quick, "list", 7)
         metrics = daemon.metrics()
 
     assert metrics.value("milvus_import_polls_missed_total", milvus_cluster="quick") == 0

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from monitor.store import ClusterRef, open_store
 from tests.commands import finished
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer
 from tests.postgres import running_postgres
 
 
@@ -209,7 +210,7 @@ def forgetful(tmp_path):
         record(
             store, "books", url, (time.time() - 60, importing(kept.id, "novels", 40), importing(lost.id, "poems", 70))
         )
-        lost.forget()
+        cluster.forget(lost.id)
         yield write_config(tmp_path, f"{{name: books, url: '{url}'}}", state=f"{{url: '{store}'}}"), lost.id
 
 

@@ -23,8 +23,9 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.daemon import write_config
+from tests.fakes.simulator import SimulatorServer
 from tests.integration.milvus_server import free_ports
 from tests.venvs import missing
 

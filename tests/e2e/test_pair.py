@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.postgres import running_postgres
 
 
@@ -35,7 +36,7 @@ def test_two_monitors_tell_each_transition_once_and_either_can_die(postgres, tmp
             jobs = [cluster.add_job(collection="books", life=Life.frozen("Importing", 10)) for _ in range(5)]
             both_have(one, two, polls=5)
             for job in jobs:
-                job.set(state="Failed", reason="no such file")
+                set_status(job, state="Failed", reason="no such file")
             both_have(one, two, polls=5)
             expected = sorted(
                 (job.id, *step) for job in jobs for step in (("new", "importing"), ("importing", "failed"))

@@ -5,9 +5,10 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.daemon import started, write_config
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.venvs import missing
 
 
@@ -25,12 +26,12 @@ def test_a_poll_longer_than_its_interval_is_counted_and_loses_nothing(tmp_path):
             for name in ("slow", "quick"):
                 daemon.wait_for("cluster_baseline", milvus_cluster=name)
             slow.trouble(hostile.drip(0.005))
-            job.set(state="Completed", progress=100)
+            set_status(job, state="Completed", progress=100)
             took_long = {"milvus_cluster": "slow", "where": lambda line: line["duration_seconds"] > 0.5}
             daemon.wait_for("poll_finished", count=3, **took_long)
             metrics = daemon.metrics()
             slow.recover()
-            job.set(state="Failed", reason="no such file")
+            set_status(job, state="Failed", reason="no such file")
             daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
 
     long = [line["duration_seconds"] for line in daemon.lines("poll_finished", milvus_cluster="slow")]

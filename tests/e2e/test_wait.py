@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.terminal import terminal
 
 
@@ -37,7 +38,7 @@ def waiting(config, job, *more):
 def after_polls(cluster, change, polls=2):
     """Change something after so many more polls of a job."""
     count = cluster.requests["describe"] + polls
-    thread = threading.Thread(target=lambda: cluster.wait_for_requests("describe", count, timeout=60) and change())
+    thread = threading.Thread(target=lambda: wait_for_requests(cluster, "describe", count, timeout=60) and change())
     thread.start()
     yield
     thread.join()
@@ -45,7 +46,7 @@ def after_polls(cluster, change, polls=2):
 
 def test_a_job_that_completes_is_0_and_one_line(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, lambda: job.set("Completed")):
+    with after_polls(books, lambda: set_status(job, "Completed")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (0, f"books: novels {job.id} completed\n")
@@ -54,7 +55,7 @@ def test_a_job_that_completes_is_0_and_one_line(books, config):
 
 def test_a_job_that_fails_is_1_with_its_reason(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, lambda: job.set("Failed", reason="no such file\nor directory")):
+    with after_polls(books, lambda: set_status(job, "Failed", reason="no such file\nor directory")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
@@ -65,7 +66,7 @@ def test_a_job_that_fails_is_1_with_its_reason(books, config):
 
 def test_a_job_that_vanishes_is_1(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, job.forget):
+    with after_polls(books, lambda: books.forget(job.id)):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
@@ -113,7 +114,7 @@ def test_a_timeout_interrupts_a_request(books, config):
 def test_temporary_errors_are_reported_and_retried(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
     books.trouble(Trouble.http(503), times=3)  # one poll with its own attempts
-    with after_polls(books, lambda: job.set("Completed"), polls=5):
+    with after_polls(books, lambda: set_status(job, "Completed"), polls=5):
         ended = finished(*waiting(config, job))
 
     first, *rest = ended.stderr.splitlines()
@@ -154,7 +155,7 @@ def test_bad_input_is_2(books, config, tmp_path):
 def test_every_generation_is_waited_for(world, tmp_path, generation):
     cluster = world.add_cluster("other", generation=generation)
     job = cluster.add_job(life=Life.frozen("Importing", 40))
-    with SimulatorServer(world) as server, after_polls(cluster, lambda: job.set("Completed")):
+    with SimulatorServer(world) as server, after_polls(cluster, lambda: set_status(job, "Completed")):
         url = server.url if generation in ("zilliz", "v1") else f"{server.url}/clusters/other"
         api = "v2" if generation == "zilliz" else generation
         config = write_config(tmp_path, f"{{name: a, url: '{url}', api: {api}, cluster_id: other, api_key: any}}")
@@ -167,11 +168,11 @@ def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
     job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
     with terminal(*waiting(config, job)) as shown:
         shown.wait_for("novels importing", "40%", "━")
-        job.set(progress=70)
+        set_status(job, progress=70)
         shown.wait_for("70%")
-        job.set("Uncommitted", 99)
+        set_status(job, "Uncommitted", 99)
         shown.wait_for("novels uncommitted", "99%", "waiting for its commit")
-        job.set("Completed")
+        set_status(job, "Completed")
 
         assert shown.ended() == 0
         assert [line for line in shown.lines if line][-1] == f"books: novels {job.id} completed"
@@ -186,7 +187,7 @@ def test_a_terminal_shows_errors_above_the_bar(books, config):
         books.trouble(Trouble.code(1, "service unavailable"))
         shown.wait_for("books: transient: ", "retrying in", "━")
         books.recover()
-        job.set("Completed")
+        set_status(job, "Completed")
         assert shown.ended() == 0
 
 
@@ -208,7 +209,7 @@ def test_ctrl_c_is_130_also_while_the_server_does_not_answer(books, config):
     with subprocess.Popen(
         command(*waiting(config, job)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert books.wait_for_requests("describe", 1, timeout=60)
+        assert wait_for_requests(books, "describe", 1, timeout=60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
 

@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from monitor.simulator import Life, Phase, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Phase, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.terminal import terminal
 
 
@@ -36,13 +37,13 @@ def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
     with terminal("watch", "-c", config) as shown:
         shown.wait_for("1 of 1 clusters up · 2 importing", "novels", "40%", "━", "70%")
         assert "poems" in shown.lines[1]
-        novels.set(progress=55)
+        set_status(novels, progress=55)
         shown.wait_for("55%")
-        novels.set("Failed", reason="disk quota exceeded")
+        set_status(novels, "Failed", reason="disk quota exceeded")
         shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
         assert "novels" in shown.lines[1]
         assert "failed" in shown.lines[1]
-        poems.set("Completed")
+        set_status(poems, "Completed")
         shown.wait_for("1 completed, 1 failed", "100%")
         assert shown.on_the_other_screen
 
@@ -106,7 +107,7 @@ def test_it_ends_also_while_a_server_does_not_answer(books, config):
     books.trouble(Trouble.hang())
     with terminal("watch", "-c", config) as shown:
         shown.wait_for("0 of 1 clusters up, 1 not polled yet")
-        assert books.wait_for_requests("list", 1, timeout=60)
+        assert wait_for_requests(books, "list", 1, timeout=60)
         shown.press_ctrl_c()
         assert shown.ended() == 0
 
@@ -125,7 +126,7 @@ def test_in_a_pipe_each_change_is_a_line(books, config):
     ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline()]
-        novels.set("Failed", reason="disk quota\nexceeded")
+        set_status(novels, "Failed", reason="disk quota\nexceeded")
         lines.append(process.stdout.readline())
         books.trouble(Trouble.http(403))
         lines.append(process.stdout.readline())

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from itertools import count, cycle
 from typing import Any
 
-from monitor.simulator import SimulatedCluster, SimulatorServer, Trouble, World
+from monitor.simulator import SimulatedCluster, Trouble, World
 from tests.fakes import hostile
 from tests.fakes.hostile import MEGABYTE
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Answer, Recorder
 
 MARK = "forged"
@@ -241,7 +242,7 @@ def _simulated(world: World, url: str) -> Iterator[tuple[Enemy, SimulatedCluster
 
 def _turn(cluster: SimulatedCluster, trouble: Trouble) -> None:
     """Once a cluster has been polled, hide its jobs from the list and let each describe of them go wrong."""
-    if cluster.wait_for_requests("list", 1, timeout=60):
+    if wait_for_requests(cluster, "list", 1, timeout=60):
         cluster.trouble(trouble, endpoint="describe")
         cluster.trouble(Trouble.false_empty())
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator import Life, State, Trouble
 from monitor.simulator.app import RequestContext
-from monitor.simulator.job import JobStatus, SimulatedJob
+from monitor.simulator.cluster import JobStatus, SimulatedJob
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -267,8 +267,8 @@ def fake_job(
     cluster, now = context.cluster, context.cluster.clock()
     job_id = job_id or cluster.dialect.job_id(cluster.seed, _FIRST_FAKE_JOB + number)
     life = life or Life.frozen(State.IMPORTING, 50)
-    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, life), cluster.clock)
-    return JobStatus(job, job.status())
+    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, life))
+    return JobStatus(job, job.status(now))
 
 
 def _with_more_jobs(kind: str, more: Callable[[RequestContext], list[JobStatus]]) -> Trouble:

@@ -9,8 +9,9 @@ import pytest
 from monitor.client import ImportFile, JobGoneError, Network, ThrottledError, Usage, connect
 from monitor.client.import_files import FILES, files_in
 from monitor.jobs import JobState
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.clusters import cluster
+from tests.fakes.simulator import SimulatorServer
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

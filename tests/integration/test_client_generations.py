@@ -7,9 +7,10 @@ import pytest
 from monitor.client import ApiError, ErrorKind, JobGoneError, NotFoundError, UnauthorizedError
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 from monitor.jobs.tracking import merge
-from monitor.simulator import Generation, Life, SimulatedCluster, SimulatorServer, State, Trouble, World
+from monitor.simulator import Generation, Life, SimulatedCluster, State, Trouble, World
 from tests.clusters import connected
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer
 
 APIS: dict[Generation, str] = {"zilliz": "v2", "milvus": "v2", "v1": "v1", "milvus-2.3": "milvus-2.3"}
 

@@ -28,9 +28,10 @@ from monitor.client.pagination import PAGE_LIMIT
 from monitor.client.session import ATTEMPTS, POLL_BYTES, RETRY_AFTER_LIMIT
 from monitor.client.transport import BODY_LIMIT
 from monitor.jobs import JobList
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, State, Trouble, World
+from monitor.simulator import Life, SimulatedCluster, State, Trouble, World
 from tests.clusters import cluster, connected
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Answer, Recorder
 
 KEY = "key-0123456789abcdef"
@@ -358,7 +359,7 @@ def test_a_cluster_that_hangs_does_not_keep_another_from_answering(simulated: Si
 
         hanging = threading.Thread(target=hang)
         hanging.start()
-        assert simulated.cluster.wait_for_requests("list", 1)
+        assert wait_for_requests(simulated.cluster, "list", 1)
         assert len(api(healthy).list_jobs(JobList()).records) == 1
         assert hanging.is_alive()
         simulated.cluster.recover()

@@ -23,9 +23,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
+from tests.fakes.simulator import SimulatorServer
 from tests.values_schema import PATH as SCHEMA
 from tests.values_schema import current
 from tests.venvs import ROOT, environment, missing

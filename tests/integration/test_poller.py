@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from monitor.client import ErrorKind, Network, connect
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
 from tests.daemon import Metrics
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
 
 class Watched:
@@ -73,10 +74,10 @@ def test_every_generation_tells_the_same_story(watch, generation):
     assert events(watched.poll()) == ["cluster_baseline"]
     job = watched.server.add_job(collection="books", life=Life.frozen("Pending"))
     story = watched.steps()
-    job.set(state="Importing", progress=40)
+    set_status(job, state="Importing", progress=40)
     story += watched.steps()
     progress = watched.shown().value("milvus_import_job_progress_ratio", job_id=job.id)
-    job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+    set_status(job, state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
     (failed,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
 
     assert story == [(job.id, "new", "pending"), (job.id, "pending", "importing")]
@@ -204,7 +205,7 @@ def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
     watched.poll()
     stalled = events(watched.poll(after=1801)), events(watched.poll())
     shown = watched.shown().value("milvus_import_job_stalled", job_id=job.id, state="importing")
-    job.set(progress=81)
+    set_status(job, progress=81)
 
     assert stalled == (["import_job_stalled"], [])
     assert shown == 1
@@ -217,7 +218,7 @@ def test_a_reason_that_the_server_gives_later_is_told_and_shown(watch):
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
     watched.poll()
     watched.server.trouble(Trouble.code(2), endpoint="describe", times=3)
-    job.set(state="Failed", reason="disk quota exceeded")
+    set_status(job, state="Failed", reason="disk quota exceeded")
     (first,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
     shown = watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="other")
     (explained,) = [line for line in watched.poll() if line["event"] == "import_job_explained"]
@@ -256,7 +257,7 @@ def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched.server.trouble(hostile.drip(0.05), endpoint="list")
     polling = Thread(target=watched.poll)
     polling.start()
-    assert watched.server.wait_for_requests("list", 1)
+    assert wait_for_requests(watched.server, "list", 1)
     watched.poller.retire()
     polling.join(timeout=10)
 
@@ -298,7 +299,7 @@ def test_a_list_that_lags_behind_describe_invents_no_step(watch):
     watched = watch("zilliz")
     job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
     watched.poll()
-    job.set(state="Completed", progress=100)
+    set_status(job, state="Completed", progress=100)
     record = {"jobId": job.id, "collectionName": "books", "state": "Importing"}
     lagging = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
     watched.server.trouble(Trouble.body(lagging), endpoint="list", times=4)

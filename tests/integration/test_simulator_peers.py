@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, World
+from monitor.simulator import Life, SimulatedCluster, World
+from tests.fakes.simulator import SimulatorServer
 from tests.venvs import environment
 
 if TYPE_CHECKING:

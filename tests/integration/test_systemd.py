@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Life, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
+from tests.fakes.simulator import SimulatorServer
 from tests.venvs import ROOT, missing
 
 UNIT = ROOT / "deploy/systemd/milvus-import-monitor.service"

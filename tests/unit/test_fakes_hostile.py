@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, World
+from monitor.simulator import Life, SimulatedCluster, World
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -362,7 +363,7 @@ def test_v1_describes_a_job_without_its_state(api: Api) -> None:
             ],
         },
     }
-    job.set(state="importing", progress=55)
+    set_status(job, state="importing", progress=55, now=EPOCH)
     assert api.get(path).json()["data"]["readyPercentage"] == 0.55
 
 
@@ -434,7 +435,7 @@ def test_milvus_2_3_writes_no_zeros(api: Api) -> None:
     assert "row_count" not in task
     assert task["id"] == int(job.id)
     for progress, state in ((50, 2), (90, 5)):
-        job.set(state="importing", progress=progress)
+        set_status(job, state="importing", progress=progress, now=EPOCH)
         assert api.get("/clusters/own/api/v1/import/state", json={"task": int(job.id)}).json()["state"] == state
 
 
@@ -479,8 +480,8 @@ def test_requests_are_counted_and_can_be_awaited(api: Api) -> None:
     api.post("/clusters/own" + V2 + "list", {})
     api.post("/clusters/own" + V2 + "describe", {"jobId": "1"})
 
-    assert cluster.wait_for_requests("list", 1)
-    assert not cluster.wait_for_requests("list", 2, timeout=0.01)
+    assert wait_for_requests(cluster, "list", 1)
+    assert not wait_for_requests(cluster, "list", 2, timeout=0.01)
     assert cluster.requests == {"list": 1, "describe": 1}
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Life, Trouble, World
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 
 LIST = "/v2/vectordb/jobs/import/list"
 
@@ -34,7 +35,7 @@ def test_the_server_stops_within_a_second_whoever_still_waits(trouble: Trouble) 
                 connection.sendall(
                     f"POST /clusters/c{LIST} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode()
                 )
-            assert cluster.wait_for_requests("list", 20)
+            assert wait_for_requests(cluster, "list", 20)
             begin = time.monotonic()
         assert time.monotonic() - begin < 1
         assert not any(thread.name == "simulator" for thread in threading.enumerate())
@@ -66,7 +67,7 @@ def test_a_cancelled_server_sends_everybody_away_quietly(caplog: pytest.LogCaptu
         server = SimulatorServer(world)
         serving = asyncio.create_task(server.serve())
         asking = asyncio.create_task(asyncio.to_thread(ask, server.url, "c"))
-        assert await asyncio.to_thread(cluster.wait_for_requests, "list", 1)
+        assert await asyncio.to_thread(wait_for_requests, cluster, "list", 1)
         serving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await serving

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, Trouble, World
+from monitor.simulator import Life, SimulatedCluster, Trouble, World
 from monitor.simulator.control import make
 from monitor.simulator.troubles import TROUBLES
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,7 +177,7 @@ def test_a_hanging_request_is_taken_and_never_answered(api: Api) -> None:
     cluster = api.cluster("milvus")
     cluster.trouble(Trouble.hang(), endpoint="list")
     with api.raw() as connection:
-        assert cluster.wait_for_requests("list", 1)
+        assert wait_for_requests(cluster, "list", 1)
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)

@@ -9,8 +9,8 @@ import pytest
 
 from monitor.simulator import Generation, Life, SimulatedCluster, World
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.job_generator import LATER_LIVES
-from monitor.simulator.lifecycles import FOREVER
+from monitor.simulator.lifecycles import FOREVER, LATER_LIVES
+from tests.fakes.simulator import set_status
 
 EPOCH = 1_795_000_000.0
 
@@ -134,9 +134,9 @@ def test_a_test_can_set_a_job_to_any_state() -> None:
         ({"state": "Failed", "reason": "why"}, ("failed", 0)),
     ):
         clock.now += 1
-        job.set(**given)  # type: ignore[arg-type]
+        set_status(job, **given, now=clock.now)  # type: ignore[arg-type]
         assert seen(cluster)[job.id] == expected
-    assert job.status().reason == "why"
+    assert job.status(clock.now).reason == "why"
 
 
 def test_a_forgotten_job_is_gone() -> None:
@@ -154,7 +154,7 @@ def test_a_generated_job_can_be_changed() -> None:
     cluster = World(clock=Clock()).add_cluster("c", generation="milvus")
     cluster.populate(10, life=Life.frozen("importing", 50))
     changed, forgotten = sorted(seen(cluster))[3:5]
-    cluster.find_job(changed).job.set(state="failed", reason="import timeout")
+    set_status(cluster.find_job(changed).job, state="failed", reason="import timeout", now=EPOCH)
     cluster.forget(forgotten)
 
     assert len(seen(cluster)) == 9
@@ -167,7 +167,7 @@ def test_rows_and_files_follow_the_progress() -> None:
     job = cluster.add_job(Life.frozen("pending", 0), total_rows=1000, files=2)
     rows = []
     for state, progress in (("pending", 0), ("importing", 30), ("importing", 60), ("importing", 80), ("failed", 0)):
-        job.set(state=state, progress=progress)
+        set_status(job, state=state, progress=progress, now=EPOCH)
         data = DIALECTS["zilliz"].describe_job(cluster, {"jobId": job.id})["data"]
         files = [(file["progress"], file["importedRows"], file["totalRows"]) for file in data["details"]]
         rows.append((data["importedRows"], data["totalRows"], files))
@@ -189,7 +189,7 @@ def test_many_threads_may_pull_at_a_cluster_that_is_being_read() -> None:
         try:
             for _ in range(100):
                 job = cluster.add_job(Life.frozen())
-                job.set(state="failed")
+                set_status(job, state="failed")
                 cluster.forget(job.id)
                 seen(cluster)
         except BaseException as error:  # noqa: BLE001 - a thread's errors would be lost

@@ -5,11 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 from starlette.responses import Response
 
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.job import JobStatus
-from monitor.simulator.responses import json_response
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 
 
 class ApiError(Exception):
@@ -63,6 +62,16 @@ class Dialect(ABC):
     def error(self, code: int, message: str, status: int = 200) -> Response:
         """Return an error."""
         return json_response({"code": code, "message": message}, status)
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return a response with a JSON body."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def not_found() -> Response:
+    """Return what the web framework of Milvus sends for a path that it does not know."""
+    return Response(b"404 page not found", 404, {"content-type": "text/plain"})
 
 
 def timestamp(seconds: float) -> str:

@@ -5,10 +5,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
 from monitor.simulator.dialects.zilliz import STATES, job_fields
-from monitor.simulator.job import JobStatus
 
 _MISSING_JOB_ID = (
     "missing required parameters, error: Key: 'JobIDReq.JobID' "

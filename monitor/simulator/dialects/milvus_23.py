@@ -5,12 +5,10 @@ from typing import Any, ClassVar
 
 from starlette.responses import Response
 
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import ApiError, of_collection, text
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.dialects.base import ApiError, json_response, of_collection, text
 from monitor.simulator.dialects.milvus import Milvus
-from monitor.simulator.job import JobStatus
 from monitor.simulator.lifecycles import WRITTEN_AT, State
-from monitor.simulator.responses import json_response
 
 _STARTED, _PERSISTED = 2, 5
 _STATES: Mapping[str, int] = {

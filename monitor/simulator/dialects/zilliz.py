@@ -4,9 +4,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
-from monitor.simulator.job import JobStatus
 from monitor.simulator.lifecycles import FOREVER, READ_AT, TERMINAL, State
 
 STATES: Mapping[str, str] = {state: state.capitalize() for state in State}

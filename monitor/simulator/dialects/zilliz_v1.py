@@ -5,10 +5,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from monitor.simulator.cluster import SimulatedCluster
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import of_collection, text
 from monitor.simulator.dialects.zilliz import Zilliz, job_fields
-from monitor.simulator.job import JobStatus
 from monitor.simulator.lifecycles import State
 
 _STATES: Mapping[str, str] = {
