@@ -1,59 +1,25 @@
-"""The HTTP application: the import API of all clusters, the account API and the control endpoint."""
+"""The HTTP application: the import API of all clusters, and the control endpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.account import account_routes, clusters_of_key
-from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import control_routes, error_handlers
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.dialects.base import ApiError, json_response, not_found
+from monitor.simulator.dialects.base import ApiError, RequestContext, not_found
 from monitor.simulator.world import World
 
 _LARGEST_REQUEST = 1 << 20
 """Bytes; import requests are a few hundred."""
-_MANAGEMENT = ("/simulator", "/v2/clusters", "/v2/projects")
 _CLUSTER_PREFIX = "/clusters/"
-_ZILLIZ = DIALECTS["zilliz"]
 _HOSTED_ENDPOINTS = frozenset(
     endpoint for dialect in DIALECTS.values() if dialect.hosted for endpoint in dialect.endpoints
 )
-
-
-class RequestContext(msgspec.Struct, frozen=True):
-    """A request to a cluster, and the correct response to it.
-
-    Attributes:
-        cluster: The cluster.
-        endpoint: `list`, `describe` or `databases`.
-        fields: What the body or the query contains.
-        headers: Values by lower-case name.
-    """
-
-    cluster: SimulatedCluster
-    endpoint: str
-    fields: Mapping[str, Any]
-    headers: Mapping[str, str]
-
-    def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
-        """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
-        cluster, dialect = self.cluster, self.cluster.dialect
-        try:
-            dialect.check_access(cluster, self.headers)
-            if self.endpoint == "list":
-                jobs = cluster.jobs() if jobs is None else jobs
-                return json_response(dialect.list_jobs(cluster, self.fields, jobs))
-            if self.endpoint == "describe":
-                return json_response(dialect.describe_job(cluster, self.fields))
-            return json_response(dialect.list_databases(cluster))
-        except ApiError as error:
-            return dialect.error(error.code, error.message, error.status)
 
 
 class SimulatorApp:
@@ -61,21 +27,18 @@ class SimulatorApp:
 
     def __init__(self, world: World, base_url: str) -> None:
         self._world = world
-        self._management = Starlette(
-            routes=[*control_routes(world, base_url), *account_routes(world, base_url)],
-            exception_handlers={**error_handlers(base_url), ApiError: _api_error},
-        )
+        self._control = Starlette(routes=control_routes(world, base_url), exception_handlers=error_handlers(base_url))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["path"].startswith(_MANAGEMENT):
-            await self._management(scope, receive, send)
+        if scope["path"].startswith("/simulator"):
+            await self._control(scope, receive, send)
             return
         request = Request(scope, receive)
         try:
             respond = self._respond(request, await _read_body(request))
         except ApiError as error:
-            respond = _api_error(request, error)
+            respond = DIALECTS["zilliz"].error(error.code, error.message, error.status)
         await respond(scope, receive, send)
 
     def _respond(self, request: Request, body: bytes) -> ASGIApp:
@@ -92,29 +55,25 @@ class SimulatorApp:
             fields = {**request.query_params, **msgspec.json.decode(body or b"{}", type=dict[str, Any])}
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApiError(1801, f"can only accept json format request, error: {error}") from error
-        cluster = cluster or self._hosted_cluster(request, fields)
+        cluster = cluster or self._hosted_cluster(fields)
         if route not in cluster.dialect.endpoints:
             return not_found()
         context = RequestContext(cluster, cluster.dialect.endpoints[route], fields, request.headers)
         trouble = cluster.record_request(context.endpoint)
         return trouble.respond(context) if trouble else context.respond()
 
-    def _hosted_cluster(self, request: Request, fields: Mapping[str, Any]) -> SimulatedCluster:
+    def _hosted_cluster(self, fields: Mapping[str, Any]) -> SimulatedCluster:
         """Return the Zilliz Cloud cluster that the fields name: by its id, or by project and region."""
-        names = cluster_id, project, region = [fields.get(name) for name in ("clusterId", "projectId", "regionId")]
-        for cluster in self._world.hosted_clusters():
-            if cluster_id == cluster.id or (
-                not cluster_id and [project, region] == [cluster.project_id, cluster.region_id]
-            ):
-                return cluster
-        clusters_of_key(self._world, request.headers)
-        if not any(names):
+        cluster_id, place = fields.get("clusterId"), (fields.get("projectId"), fields.get("regionId"))
+        if not cluster_id and not any(place):
             raise ApiError(80000, "Incorrect parameter: clusterId")
-        raise ApiError(96025, f"The cluster does not exist. clusterId: {cluster_id}")
-
-
-def _api_error(_request: Request, error: Any) -> Response:
-    return _ZILLIZ.error(error.code, error.message, error.status)
+        cluster = self._world.clusters.get(str(cluster_id))
+        if not cluster_id:
+            clusters = list(self._world.clusters.values())
+            cluster = next((one for one in clusters if place == (one.project_id, one.region_id)), None)
+        if cluster is None or not cluster.dialect.hosted:
+            raise ApiError(96025, f"The cluster does not exist. clusterId: {cluster_id}")
+        return cluster
 
 
 async def _read_body(request: Request) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from monitor.simulator.lifecycles import FIRST_LIVES, LATER_LIVES, READ_AT, TERMINAL, WRITTEN_AT, Life, State, Status
+from monitor.simulator.lifecycles import FIRST_LIVES, LATER_LIVES, TERMINAL, Life, State, Status
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
@@ -56,12 +56,6 @@ class JobStatus(NamedTuple):
     job: SimulatedJob
     status: Status
 
-    @property
-    def imported_share(self) -> float:
-        """How much of its rows is imported, from 0 to 1; nothing once the job has failed."""
-        share = min(max((self.status.highest - READ_AT) / (WRITTEN_AT - READ_AT), 0.0), 1.0)
-        return share if self.status.state != State.FAILED else 0.0
-
 
 @dataclass
 class _ScheduledTrouble:
@@ -81,9 +75,8 @@ class SimulatedCluster:
     Attributes:
         api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
         seed: Decides everything about it that looks random.
-        lock: Notified of every request.
         retention: How many seconds it remembers a finished job.
-        status: Its status in the account API of Zilliz Cloud.
+        lock: Notified of every request.
         requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
     """
 
@@ -93,11 +86,10 @@ class SimulatedCluster:
     api_key: str | None
     seed: int
     clock: Callable[[], float]
-    lock: threading.Condition
     retention: float
-    databases: tuple[str, ...]
+    databases: tuple[str, ...] = ("default",)
     region_id: str = "aws-us-west-2"
-    status: str = "RUNNING"
+    lock: threading.Condition = field(default_factory=threading.Condition)
     requests: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))

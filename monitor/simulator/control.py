@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from inspect import signature
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -104,14 +105,12 @@ def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arg
 
 
 def _overview(world: World, base_url: str) -> dict[str, Any]:
-    clusters = list(world.clusters.values())
-    shown = [
-        {"id": cluster.id, "generation": cluster.generation, "config": snippet(cluster, base_url)}
-        for cluster in clusters[:_CLUSTERS_SHOWN]
-    ]
     return {
-        "clusters": shown,
-        "count": len(clusters),
+        "clusters": [
+            {"id": cluster.id, "generation": cluster.generation, "config": snippet(cluster, base_url)}
+            for cluster in islice(world.clusters.values(), _CLUSTERS_SHOWN)
+        ],
+        "count": len(world.clusters),
         "lives": {kind: _parameters(factory) for kind, factory in LIVES.items()},
         "troubles": {kind: _parameters(factory) for kind, factory in TROUBLES.items()},
     }

@@ -11,38 +11,18 @@ FOREVER = math.inf
 READ_AT, WRITTEN_AT = 40, 80
 """Milvus checks the files up to progress 40 and has written the rows by 80; then it builds indexes."""
 
-REASONS: Mapping[str, tuple[str, ...]] = {
-    "file_not_found": (
-        "open file failed, path=events/part-7.parquet: file does not exist",
-        "open /data/a.json failed, error: stat /data/a.json: no such file or directory: importing data failed",
-        "parquet reader failed, err=parquet: could not retrieve footer offset: The specified key does not exist.",
-    ),
-    "permission_denied": (
-        "failed to list objects, prefix=s3://acme-exports/events/, error: Access Denied.: importing data failed",
-        "get object failed, AccessDenied: Access Denied status code: 403, request id: 5KXQ8ZB4T0M1W2E3",
-    ),
-    "schema_mismatch": (
-        "expected type 'Int64' for field 'id', got type 'string' with value 'a-17': importing data failed",
-        "expected dim '768' for field 'embedding' with type 'FloatVector', got dim '384': importing data failed",
-        "schema not equal, err=field 'title' not in arrow schema: importing data failed: importing data failed",
-        "there is no file corresponding to field 'embedding': importing data failed",
-    ),
-    "bad_data": (
-        "failed to decode JSON, error: invalid character '}' looking for beginning of object key string",
-        "invalid JSON format, the content should be started with '{' or '[': importing data failed",
-        "failed to parse row, error: value '3.7e' of field 'price' is not a number: importing data failed",
-    ),
-    "quota_exceeded": ("quota exceeded[reason=disk quota exceeded, please allocate more resources]",),
-    "timeout": ("import timeout",),
-    "aborted": ("import job aborted by user",),
-    "collection_dropped": ("collection 449213748710232911 dropped",),
-    "internal": (
-        "node offline[node=14]: importing data failed",
-        "failed to sync segment 449213748710233001: rpc error: code = Internal desc = stream terminated",
-    ),
+REASONS: Mapping[str, str] = {
+    "file_not_found": "open file failed, path=events/part-7.parquet: file does not exist",
+    "permission_denied": "get object failed, AccessDenied: Access Denied status code: 403, request id: 5KXQ8ZB4T0M1W2E",
+    "schema_mismatch": "expected dim '768' for field 'embedding', got dim '384': importing data failed",
+    "bad_data": "failed to decode JSON, error: invalid character '}' looking for beginning of object key string",
+    "quota_exceeded": "quota exceeded[reason=disk quota exceeded, please allocate more resources]",
+    "timeout": "import timeout",
+    "aborted": "import job aborted by user",
+    "collection_dropped": "collection 449213748710232911 dropped",
+    "internal": "node offline[node=14]: importing data failed",
 }
-"""Reasons of failed imports by failure class. Sources: Milvus issues 32729, 35060, 38845, 40571, 41755, 50483,
-`import_checker.go`, the row parsers of `importutilv2`, and a recorded 2.3.5 server."""
+"""Reasons of failed imports by failure class, from Milvus issues, `import_checker.go` and `importutilv2`."""
 
 
 class State(StrEnum):
@@ -66,16 +46,19 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         state: A `State`, or any other text, which the server sends as it is; `vanished` once it has forgotten the job.
         progress: Percent, as the server sends it: 0 for a failed job.
-        highest: The highest progress so far; it decides how many rows are imported.
         reason: Why the job failed; empty otherwise.
         since: When the state began: an age in seconds of `Life.at`, seconds since the epoch of `SimulatedJob.status`.
     """
 
     state: str
     progress: int
-    highest: int
     reason: str
     since: float
+
+    @property
+    def imported_share(self) -> float:
+        """How much of the job's rows is imported, from 0 to 1."""
+        return min(max((self.progress - READ_AT) / (WRITTEN_AT - READ_AT), 0.0), 1.0)
 
 
 class Phase(msgspec.Struct, frozen=True, gc=False):
@@ -96,17 +79,16 @@ class Life(msgspec.Struct, frozen=True, gc=False):
     def at(self, age: float) -> Status:
         """Return the status at `age` seconds."""
         begin = since = 0.0
-        state, highest, last = "", 0, self.phases[-1]
+        state, last = "", self.phases[-1]
         for phase in self.phases:
             if phase.state != state:
                 state, since = phase.state, begin
             if age < begin + phase.seconds or phase is last:
                 break
-            highest = max(highest, phase.end)
             begin += phase.seconds
         elapsed = min((age - begin) / phase.seconds, 1.0) if phase.seconds else 1.0
         progress = phase.start + int((phase.end - phase.start) * elapsed)
-        return Status(state, progress, max(highest, progress), phase.reason, since)
+        return Status(state, progress, phase.reason, since)
 
     @classmethod
     def frozen(cls, state: str = State.IMPORTING, progress: int = 0, reason: str = "") -> Self:
@@ -119,14 +101,14 @@ class Life(msgspec.Struct, frozen=True, gc=False):
         return cls((*_importing(seconds), _COMPLETED))
 
     @classmethod
-    def failing(cls, reason: str = REASONS["file_not_found"][0], after: float = 30.0, at: int = 60) -> Self:
+    def failing(cls, reason: str = REASONS["file_not_found"], after: float = 30.0, at: int = 60) -> Self:
         """Fail after `after` seconds, at a progress of about `at` percent."""
         return cls((*_up_to(at, after), Phase(State.FAILED, reason=reason)))
 
     @classmethod
     def stalling(cls, at: int = 80, after: float = 30.0, fails_after: float = FOREVER) -> Self:
         """Reach `at` percent after `after` seconds and stay there (39348)."""
-        stalled, failed = Phase(State.IMPORTING, fails_after, at, at), Phase(State.FAILED, reason=REASONS["timeout"][0])
+        stalled, failed = Phase(State.IMPORTING, fails_after, at, at), Phase(State.FAILED, reason=REASONS["timeout"])
         return cls((*_up_to(at, after), stalled, failed))
 
     @classmethod
@@ -147,7 +129,7 @@ class Life(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def completed_then_failed(
-        cls, after: float = 30.0, failed_after: float = 30.0, reason: str = REASONS["collection_dropped"][0]
+        cls, after: float = 30.0, failed_after: float = 30.0, reason: str = REASONS["collection_dropped"]
     ) -> Self:
         """Fail `failed_after` seconds after completion (45766, 38688)."""
         completed = Phase(State.COMPLETED, failed_after, 100, 100)
@@ -180,29 +162,24 @@ def _up_to(progress: int, seconds: float) -> tuple[Phase, ...]:
 
 
 LIVES: Mapping[str, Callable[..., Life]] = {
-    "completing": Life.completing,
-    "failing": Life.failing,
-    "stalling": Life.stalling,
-    "pending": Life.pending,
-    "uncommitted": Life.uncommitted,
-    "vanishing": Life.vanishing,
-    "completed_then_failed": Life.completed_then_failed,
-    "jumping_back": Life.jumping_back,
-    "frozen": Life.frozen,
+    kind: getattr(Life, kind)
+    for kind in (
+        *("completing", "failing", "stalling", "pending", "uncommitted"),
+        *("vanishing", "completed_then_failed", "jumping_back", "frozen"),
+    )
 }
-
 FIRST_LIVES = (
     Life.completing(40),
-    Life.failing(REASONS["file_not_found"][0], after=20),
+    Life.failing(REASONS["file_not_found"], after=20),
     Life.stalling(80, after=20, fails_after=900),  # else the lists of a long demo would only grow
     Life.vanishing(after=30),
-    Life.failing(REASONS["schema_mismatch"][0], after=28, at=25),
+    Life.failing(REASONS["schema_mismatch"], after=28, at=25),
     Life.completed_then_failed(22, 20),
     Life.pending(600),
     Life.uncommitted(25, commit_after=400),
     Life.jumping_back(50),
-    Life.failing(REASONS["permission_denied"][0], after=35, at=10),
-    Life.failing(REASONS["quota_exceeded"][0], after=40, at=40),
+    Life.failing(REASONS["permission_denied"], after=35, at=10),
+    Life.failing(REASONS["quota_exceeded"], after=40, at=40),
     Life.completing(90),
 )
 """The lifecycles of the first jobs of a cluster: each kind, and each is visible within a minute."""
@@ -210,8 +187,8 @@ LATER_LIVES = (
     *FIRST_LIVES,
     *(Life.completing(20 + 15 * (index % 30)) for index in range(60)),
     *(
-        Life.failing(reason, after=15 + 7 * index, at=(10, 35, 60, 90)[index % 4])
-        for index, reason in enumerate(reason for reasons in REASONS.values() for reason in reasons)
+        Life.failing(reason, after=15 + 14 * index, at=(10, 35, 60, 90)[index % 4])
+        for index, reason in enumerate(REASONS.values())
     ),
 )
 """The lifecycles of all later jobs: most complete, some fail, and every reason occurs."""

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from monitor.simulator.app import SimulatorApp
 from monitor.simulator.world import World
@@ -32,7 +33,7 @@ class SimulatorServer:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
         self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
         config = uvicorn.Config(
-            SimulatorApp(world, self.url),
+            self.app(),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -44,6 +45,10 @@ class SimulatorServer:
             timeout_keep_alive=_KEEP_ALIVE,
         )
         self._server = _Server(config)
+
+    def app(self) -> ASGIApp:
+        """Return the application that it serves."""
+        return SimulatorApp(self.world, self.url)
 
     async def serve(self) -> None:
         """Serve until `stop` is called."""

@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.dialects.base import not_found
-
-if TYPE_CHECKING:
-    from monitor.simulator.app import RequestContext
+from monitor.simulator.dialects.base import RequestContext, not_found
 
 _STATUSES = range(200, 600)
 _ERRORS = {
@@ -35,7 +32,7 @@ class Trouble(msgspec.Struct, frozen=True):
     """
 
     kind: str
-    respond: Callable[["RequestContext"], ASGIApp]
+    respond: Callable[[RequestContext], ASGIApp]
     endpoint: str | None = None
 
     @classmethod
@@ -46,7 +43,7 @@ class Trouble(msgspec.Struct, frozen=True):
         if status not in _STATUSES:
             raise ValueError(f"status must be from 200 to 599, not {status}")
 
-        def respond(context: "RequestContext") -> Response:
+        def respond(context: RequestContext) -> Response:
             dialect = context.cluster.dialect
             errors = {**_ERRORS, 401: dialect.unauthorized[:2]}
             if code is not None or message is not None:
@@ -78,7 +75,7 @@ class Trouble(msgspec.Struct, frozen=True):
         """Respond correctly after `seconds`."""
         delay = float(seconds)
 
-        def respond(context: "RequestContext") -> ASGIApp:
+        def respond(context: RequestContext) -> ASGIApp:
             async def wait_and_respond(scope: Scope, receive: Receive, send: Send) -> None:
                 try:
                     await asyncio.wait_for(_wait_for_disconnect(scope, receive, send), delay)
@@ -101,28 +98,10 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 TROUBLES: Mapping[str, Callable[..., Trouble]] = {
-    "http": Trouble.http,
-    "code": Trouble.code,
-    "hang": Trouble.hang,
-    "slow": Trouble.slow,
-    "false_empty": Trouble.false_empty,
-    "body": Trouble.body,
+    kind: getattr(Trouble, kind) for kind in ("http", "code", "hang", "slow", "false_empty", "body")
 }
 
 
 async def _wait_for_disconnect(_scope: Scope, receive: Receive, _send: Send) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-class ScheduledTrouble(msgspec.Struct):
-    """A trouble of one endpoint, or of all, for a number of requests or up to a time; None is without end."""
-
-    trouble: Trouble
-    endpoint: str | None
-    times: int | None
-    until: float | None
-
-    def lasts(self, now: float) -> bool:
-        """Return whether it has not ended at the time `now`."""
-        return self.times != 0 and (self.until is None or now < self.until)

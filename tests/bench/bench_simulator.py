@@ -36,7 +36,9 @@ def say(line: str) -> None:
 
 def serve(clusters: int) -> None:
     """Serves; answers each line on stdin with the CPU seconds and the megabytes used so far."""
-    world = World(clusters, jobs=JOBS, arrivals=None)
+    world = World(clusters)
+    for cluster in world.clusters.values():
+        cluster.populate(JOBS)
     for generation in ("zilliz", "milvus", "v1", "milvus-2.3"):
         world.add_cluster(f"still-{generation}", generation=generation).populate(JOBS, life=Life.completing(1))
         world.add_cluster(f"moving-{generation}", generation=generation).populate(JOBS, life=Life.completing(30))

@@ -250,7 +250,7 @@ def _turn(cluster: SimulatedCluster, trouble: Trouble) -> None:
 def serve() -> None:
     """Print the enemies and serve them until standard input ends."""
     with ExitStack() as running:
-        world = World(api_key=None)
+        world = World()
         server = running.enter_context(SimulatorServer(world))
         enemies: list[Enemy] = []
         for enemy, cluster, trouble, later in _simulated(world, server.url):

@@ -16,8 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator import Life, State, Trouble
-from monitor.simulator.app import RequestContext
 from monitor.simulator.cluster import JobStatus, SimulatedJob
+from monitor.simulator.dialects.base import RequestContext
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30

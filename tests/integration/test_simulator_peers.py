@@ -41,8 +41,11 @@ print(json.dumps([listed, described, gone]))
 
 @pytest.fixture
 def world() -> World:
-    world = World(api_key=KEY)
-    for cluster in (world.add_cluster("in01-cloud"), world.add_cluster("own", generation="milvus")):
+    world = World()
+    for cluster in (
+        world.add_cluster("in01-cloud", api_key=KEY),
+        world.add_cluster("own", generation="milvus", api_key=KEY),
+    ):
         cluster.add_job(Life.frozen("completed", 100), collection="quick_setup", total_rows=1000, files=1)
         cluster.add_job(Life.frozen("failed", 0, "import timeout"), collection="events")
         cluster.add_job(Life.frozen("importing", 60), collection="books")

@@ -173,7 +173,6 @@ def test_zilliz_refusals(api: Api) -> None:
     wrong = api.post(V2 + "list", {"clusterId": "in01-a"}, headers={"Authorization": "Bearer other"})
 
     assert (wrong.status_code, wrong.json()["code"]) == (401, 80001)
-    assert api.post(V2 + "list", {"clusterId": "in01-b"}, headers={}).json()["code"] == 80001
     assert api.post(V2 + "list", {"clusterId": "in01-b"}).json()["code"] == 96025
     assert api.post(V2 + "describe", {"clusterId": "in01-a", "jobId": "job-x"}).json()["code"] == 96026
     assert api.post(V2 + "describe", {"clusterId": "in01-a"}).json()["code"] == 80000
@@ -195,7 +194,7 @@ def test_the_clusters_and_projects_of_a_key(api: Api) -> None:
     mine, suspended = api.add("in01-a", "zilliz"), api.add("in01-b", "zilliz")
     api.world.add_cluster("in01-c", api_key="another")
     api.add("own", "milvus")
-    suspended.status = "SUSPENDED"
+    api.server.statuses[suspended.id] = "SUSPENDED"
 
     answer = api.get("/v2/clusters?pageSize=10&currentPage=1").json()
     assert answer["code"] == 0
@@ -247,6 +246,7 @@ def test_milvus_describes_a_job(api: Api, path: str) -> None:
         "collectionName": "events",
         "completeTime": "",
         "state": "Importing",
+        "reason": "",
         "progress": 60,
         "importedRows": 500,
         "totalRows": 1000,
@@ -258,6 +258,7 @@ def test_milvus_describes_a_job(api: Api, path: str) -> None:
                 "progress": 60,
                 "completeTime": "",
                 "state": "InProgress",
+                "reason": "",
                 "importedRows": 500,
                 "totalRows": 1000,
             }
@@ -444,20 +445,13 @@ def test_milvus_2_3_without_tasks_and_other_answers(api: Api) -> None:
     tasks = "/clusters/own/api/v1/import/tasks"
 
     assert api.get(tasks, headers={}).json() == {"status": {}}
-    assert api.get(tasks, json={"collection_name": "nope", "limit": 0}).json()["status"] == {
-        "error_code": 4,
-        "reason": "failed to find collection ID from its name: 'nope', error: collection not found"
-        "[database=default][collection=nope]",
-        "code": 100,
-        "detail": "failed to find collection ID from its name: 'nope', error: collection not found"
-        "[database=default][collection=nope]",
-    }
+    cluster.populate(5, life=Life.frozen())
+    assert len(api.get(tasks).json()["tasks"]) == 5
+    assert api.get(tasks, json={"collection_name": "nope", "limit": 0}).json() == {"status": {}}
     unknown = "key not found[key=by-dev/meta/importtask/7]"
     assert api.get("/clusters/own/api/v1/import/state", json={"task": 7}).json() == {
         "status": {"error_code": 1, "reason": unknown, "code": 1000, "detail": unknown}
     }
-    cluster.populate(5, life=Life.frozen())
-    assert len(api.get(tasks, json={"limit": 2}).json()["tasks"]) == 2
     v2 = api.post("/clusters/own" + V2 + "list", {})
     assert (v2.status_code, v2.text, v2.headers["content-type"]) == (404, "404 page not found", "text/plain")
     assert api.get("/clusters/own/api/v1/import/nothing").status_code == 404

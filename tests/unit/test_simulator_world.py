@@ -9,7 +9,7 @@ import pytest
 
 from monitor.simulator import Generation, Life, SimulatedCluster, World
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.lifecycles import FOREVER, LATER_LIVES
+from monitor.simulator.lifecycles import LATER_LIVES
 from tests.fakes.simulator import set_status
 
 EPOCH = 1_795_000_000.0
@@ -109,14 +109,6 @@ def test_a_finished_job_is_dropped_after_the_retention() -> None:
     clock.now += 1.1
     assert seen(cluster) == {}
     assert cluster.find_job(job.id) is None
-
-
-def test_retention_is_that_of_the_real_servers() -> None:
-    world = World()
-
-    assert world.add_cluster("a", generation="milvus").retention == 3 * 3600
-    assert world.add_cluster("b", generation="milvus-2.3").retention == 24 * 3600
-    assert world.add_cluster("c", generation="zilliz").retention == FOREVER
 
 
 def test_a_test_can_set_a_job_to_any_state() -> None:

@@ -27,14 +27,12 @@ class Dialect(ABC):
     Attributes:
         api: The generation's name in the monitor's config.
         hosted: Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request.
-        retention: How many seconds the server remembers a finished job.
         endpoints: `list`, `describe` or `databases` by method and path.
         unauthorized: The error for a wrong key.
     """
 
     api: ClassVar[str] = "v2"
     hosted: ClassVar[bool] = False
-    retention: ClassVar[float]
     endpoints: ClassVar[Mapping[str, str]]
     unauthorized: ClassVar[tuple[int, str, int]]
 
@@ -62,6 +60,36 @@ class Dialect(ABC):
     def error(self, code: int, message: str, status: int = 200) -> Response:
         """Return an error."""
         return json_response({"code": code, "message": message}, status)
+
+
+class RequestContext(msgspec.Struct, frozen=True):
+    """A request to a cluster, and the correct response to it.
+
+    Attributes:
+        cluster: The cluster.
+        endpoint: `list`, `describe` or `databases`.
+        fields: What the body or the query contains.
+        headers: Values by lower-case name.
+    """
+
+    cluster: SimulatedCluster
+    endpoint: str
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
+        """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
+        cluster, dialect = self.cluster, self.cluster.dialect
+        try:
+            dialect.check_access(cluster, self.headers)
+            if self.endpoint == "list":
+                jobs = cluster.jobs() if jobs is None else jobs
+                return json_response(dialect.list_jobs(cluster, self.fields, jobs))
+            if self.endpoint == "describe":
+                return json_response(dialect.describe_job(cluster, self.fields))
+            return json_response(dialect.list_databases(cluster))
+        except ApiError as error:
+            return dialect.error(error.code, error.message, error.status)
 
 
 def json_response(content: Any, status: int = 200) -> Response:

@@ -9,18 +9,12 @@ from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
 from monitor.simulator.dialects.zilliz import STATES, job_fields
 
-_MISSING_JOB_ID = (
-    "missing required parameters, error: Key: 'JobIDReq.JobID' "
-    "Error:Field validation for 'JobID' failed on the 'required' tag"
-)
 _FIRST_JOB_ID = 449_000_000_000_000_000
-_JOB_IDS_PER_CLUSTER = 10**11
 
 
 class Milvus(Dialect):
     """The dialect; from `internal/distributed/proxy/httpserver/handler_v2.go` of Milvus 2.6."""
 
-    retention = 3 * 3600.0
     endpoints: ClassVar[Mapping[str, str]] = {
         "POST /v2/vectordb/jobs/import/list": "list",
         "POST /v2/vectordb/jobs/import/describe": "describe",
@@ -31,7 +25,7 @@ class Milvus(Dialect):
 
     def job_id(self, seed: int, number: int) -> str:
         """Return 18 digits; each cluster has its own range."""
-        return str(_FIRST_JOB_ID + seed % 10**6 * _JOB_IDS_PER_CLUSTER + 2 * number)
+        return str(_FIRST_JOB_ID + seed % 10**6 * 10**11 + 2 * number)
 
     def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> None:
         """Accept the key as a bearer token and as basic authentication; the `DB-Name` must exist."""
@@ -56,11 +50,11 @@ class Milvus(Dialect):
         """Return one job with its files; a missing one as recorded in milvus-2.6-describe-gone.json."""
         job_id = text(fields, "jobId")
         if not job_id:
-            raise ApiError(1802, _MISSING_JOB_ID)
+            raise ApiError(1802, "missing required parameters, error: Key: 'JobIDReq.JobID'")
         listed = cluster.find_job(job_id)
         if listed is None:
             raise ApiError(2100, f"import job does not exist, jobID={job_id}: importing data failed")
-        data = _without_reason(job_fields(listed)) | {"createTime": timestamp(listed.job.created)}
+        data = job_fields(listed) | {"createTime": timestamp(listed.job.created)}
         del data["fileName"]
         data["details"] = [_file(file) for file in data["details"]]
         return {"code": 0, "data": data}
@@ -75,9 +69,4 @@ def _record(listed: JobStatus) -> dict[str, Any]:
 
 def _file(fields: Mapping[str, Any]) -> dict[str, Any]:
     state = "InProgress" if fields["state"] == "Importing" else fields["state"]
-    return {**_without_reason(fields), "fileName": f"[{fields['fileName']}]", "state": state}
-
-
-def _without_reason(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields without a reason that is empty, which this server leaves out."""
-    return {name: value for name, value in fields.items() if name != "reason" or value}
+    return {**fields, "fileName": f"[{fields['fileName']}]", "state": state}

@@ -19,16 +19,12 @@ _STATES: Mapping[str, int] = {
     State.COMMITTING: _STARTED,
     State.COMPLETED: 6,
 }
-_COLLECTION_NOT_FOUND, _KEY_NOT_FOUND = 100, 1000
-_OLD_CODES = {1: 56, _COLLECTION_NOT_FOUND: 4, _KEY_NOT_FOUND: 1}
-_RETRIABLE = {1, 2, 8, 9, 10001}
 
 
 class Milvus23(Milvus):
     """The dialect; as recorded from a 2.3.5 server."""
 
     api = "milvus-2.3"
-    retention = 24 * 3600.0
     endpoints: ClassVar[Mapping[str, str]] = {
         "GET /api/v1/import/tasks": "list",
         "GET /api/v1/import/state": "describe",
@@ -38,16 +34,8 @@ class Milvus23(Milvus):
         """Accept every request: the management port has no authentication."""
 
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
-        """Return the newest `limit` jobs, or all where it is 0; without jobs there is no `tasks`."""
-        collection, limit = text(fields, "collection_name"), fields.get("limit")
-        jobs = of_collection(jobs, collection)
-        if collection and not jobs:
-            name = f"collection not found[database=default][collection={collection}]"
-            reason = f"failed to find collection ID from its name: '{collection}', error: {name}"
-            raise ApiError(_COLLECTION_NOT_FOUND, reason)
-        if isinstance(limit, int) and limit > 0:
-            jobs = jobs[:limit]
-        tasks = [_task(listed) for listed in jobs]
+        """Return all jobs; without jobs there is no `tasks`."""
+        tasks = [_task(listed) for listed in of_collection(jobs, text(fields, "collection_name"))]
         return {"status": {}, "tasks": tasks} if tasks else {"status": {}}
 
     def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
@@ -55,15 +43,12 @@ class Milvus23(Milvus):
         job_id = text(fields, "task")
         listed = cluster.find_job(job_id)
         if listed is None:
-            raise ApiError(_KEY_NOT_FOUND, f"key not found[key=by-dev/meta/importtask/{job_id}]")
+            raise ApiError(1000, f"key not found[key=by-dev/meta/importtask/{job_id}]")
         return _task(listed)
 
     def error(self, code: int, message: str, status: int = 200) -> Response:
         """Return an error as a protobuf status."""
-        fields: dict[str, Any] = {"error_code": _OLD_CODES.get(code, 1), "reason": message, "code": code}
-        if code in _RETRIABLE:
-            fields["retriable"] = True
-        return json_response({"status": {**fields, "detail": message}}, status)
+        return json_response({"status": {"error_code": 1, "reason": message, "code": code, "detail": message}}, status)
 
 
 def _task(listed: JobStatus) -> dict[str, Any]:
@@ -78,8 +63,8 @@ def _task(listed: JobStatus) -> dict[str, Any]:
     }
     task: dict[str, Any] = {
         "status": {},
-        "state": _PERSISTED if state == _STARTED and status.highest >= WRITTEN_AT else state,
-        "row_count": int(job.total_rows * listed.imported_share),
+        "state": _PERSISTED if state == _STARTED and status.progress >= WRITTEN_AT else state,
+        "row_count": int(job.total_rows * status.imported_share),
         "infos": [{"key": key, "value": value} if value else {"key": key} for key, value in infos.items()],
         "id": int(job.id) if job.id.isdecimal() else job.id,
         "create_ts": int(job.created),

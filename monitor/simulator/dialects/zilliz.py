@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
-from monitor.simulator.lifecycles import FOREVER, READ_AT, TERMINAL, State
+from monitor.simulator.lifecycles import READ_AT, TERMINAL, State
 
 STATES: Mapping[str, str] = {state: state.capitalize() for state in State}
 _ROW_BYTES = 540
@@ -18,7 +18,6 @@ class Zilliz(Dialect):
     """The dialect; error codes from https://docs.zilliz.com/reference/restful/error-codes-v2."""
 
     hosted = True
-    retention = FOREVER  # Zilliz Cloud documents no limit
     endpoints: ClassVar[Mapping[str, str]] = {
         "POST /v2/vectordb/jobs/import/list": "list",
         "POST /v2/vectordb/jobs/import/describe": "describe",
@@ -74,8 +73,8 @@ def job_fields(listed: JobStatus) -> dict[str, Any]:
     }
 
     def fields(name: str, rows: int) -> dict[str, Any]:
-        counted = rows if status.highest >= READ_AT else 0  # the server has to read the files to know
-        imported = int(rows * listed.imported_share)
+        counted = rows if status.progress >= READ_AT else 0  # the server has to read the files to know
+        imported = int(rows * status.imported_share)
         return {
             "fileName": name,
             "fileSize": rows * _ROW_BYTES,
