@@ -1,11 +1,11 @@
-# Both stages stand on the same base, because the virtual environment points at the base's Python: any Debian with
-# python3 >= 3.11 (and its venv and pip, which only the build uses) and ca-certificates will do.
+# Both stages use the same base image, because the virtual environment refers to its Python. The base can be any Debian with
+# python3 >= 3.11, venv and pip (for the build only), and ca-certificates.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ARG UV_VERSION=0.13.9
-# What rich would colour source code and Markdown with, which nobody prints here.
-ARG LEFT_OUT="--no-install-package pygments --no-install-package markdown-it-py --no-install-package mdurl"
+# Dependencies of rich for source code and Markdown, which are not used.
+ARG EXCLUDED="--no-install-package pygments --no-install-package markdown-it-py --no-install-package mdurl"
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
@@ -15,7 +15,7 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_PYTHON=python3 \
     UV_PYTHON_DOWNLOADS=never
-# The optional secrets carry what a site needs to reach its package index, and stay out of every layer.
+# The optional secrets configure access to a private package index and are not stored in any layer.
 RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}"
@@ -23,14 +23,14 @@ WORKDIR /src
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
-    /opt/uv/bin/uv sync --frozen --no-dev --no-install-project ${LEFT_OUT}
+    /opt/uv/bin/uv sync --frozen --no-dev --no-install-project ${EXCLUDED}
 COPY README.md LICENSE ./
-# Left out are databases that the store does not speak, and SQLAlchemy's ORM. The demo's second leaves the bytecode of
-# what a start imports, which a read-only root file system could not keep.
+# Removes the ORM and unsupported dialects of SQLAlchemy. The one-second demo compiles the imported modules to bytecode,
+# which is not possible on a read-only root file system.
 COPY monitor ./monitor
 RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
-    /opt/uv/bin/uv sync --frozen --no-dev --no-editable ${LEFT_OUT} \
+    /opt/uv/bin/uv sync --frozen --no-dev --no-editable ${EXCLUDED} \
     && rm /opt/venv/.lock \
     && for part in testing orm ext dialects/mssql dialects/mysql dialects/oracle; do \
         rm -r /opt/venv/lib/python3*/site-packages/sqlalchemy/"$part" || exit 1; \
@@ -40,13 +40,13 @@ RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates
     && install -d -o 65532 -g 65532 -m 0750 /opt/state
 
 FROM ${BASE_IMAGE}
-# Whoever gets in finds nothing to install more with. What dpkg wrote down stays: scanners read the packages from it.
+# Removes package managers. The database of dpkg stays, because vulnerability scanners read it.
 RUN rm -rf /usr/bin/apt* /usr/bin/dpkg* /usr/sbin/dpkg* /usr/lib/apt /usr/lib/dpkg /var/lib/apt /var/cache/apt \
     /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3*/ensurepip /usr/share/python-wheels \
     /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=65532:65532 /opt/state /var/lib/milvus-import-monitor
-# Nothing is written beside the code, so the root file system can be read-only.
+# No bytecode is written, so the root file system can be read-only.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -61,13 +61,13 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["mi
 ENTRYPOINT ["milvus-import-monitor"]
 CMD ["run", "-c", "/etc/milvus-import-monitor/config.yml"]
 ARG BASE_IMAGE
-# Where the code is, its commit, and when the image was built (as date --utc --iso-8601=seconds prints it).
+# URL of the source, commit, and build time (in the format of date --utc --iso-8601=seconds).
 ARG SOURCE=""
 ARG REVISION=""
 ARG CREATED=""
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="milvus-import-monitor" \
-      org.opencontainers.image.description="Watches the bulk-import jobs of Zilliz Cloud and Milvus, and tells Prometheus and the log what became of them." \
+      org.opencontainers.image.description="Monitors bulk-import jobs of Zilliz Cloud and Milvus for Prometheus." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.source="${SOURCE}" \

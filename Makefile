@@ -1,25 +1,25 @@
-# Needs Python >= 3.11 and make; brings uv by itself when it is not there.
+# Requires Python >= 3.11 and make. Installs uv into .uv/ if it is missing.
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .PHONY: demo test newest reliability bench lint format docs-tables dashboards screenshots clean
 
-demo: $(UV)  ## run the monitor on simulated clusters: nothing to configure
+demo: $(UV)  ## run the monitor with simulated clusters, without any configuration
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
-test: $(UV)  ## run all tests with branch coverage; make test ARGS=tests/unit/test_config.py runs one file without
+test: $(UV)  ## run all tests with branch coverage, or one file: make test ARGS=tests/unit/test_config.py
 	$(UV) run --frozen --group test pytest $(or $(ARGS),-n 2 --dist loadfile --cov --cov-report=term)
 
-newest: $(UV)  ## run the unit tests with the newest versions of all dependencies, not the locked ones
+newest: $(UV)  ## run the unit tests with the newest versions of all dependencies instead of the locked versions
 	tests/newest.sh $(UV)
 
-reliability: $(UV)  ## run the kills, lies and cuts in full, and count them in docs/reliability.md
+reliability: $(UV)  ## run the reliability tests at full length and write docs/reliability.md
 	$(UV) run --frozen --group test python -m tests.bench.reliability
 
-bench: $(UV)  ## measure what everything costs: docs/performance.md
+bench: $(UV)  ## run the benchmarks; make bench ARGS=--write updates docs/performance.md
 	$(UV) run --frozen --group test python -m tests.bench $(ARGS)
 
-lint: $(UV)  ## check format, lint, types and import rules
+lint: $(UV)  ## check formatting, lint rules, types and import layers
 	$(UV) run --frozen --group lint ruff format --check .
 	$(UV) run --frozen --group lint ruff check .
 	$(UV) run --frozen --group lint mypy
@@ -29,14 +29,14 @@ format: $(UV)
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
 
-docs-tables: $(UV)  ## generate the settings in docs/configuration.md and in the chart's schema, from monitor/config
+docs-tables: $(UV)  ## generate the settings in docs/configuration.md and in values.schema.json from monitor/config
 	$(UV) run --frozen --group test python -m tests.docs_tables
 	$(UV) run --frozen --group test python -m tests.values_schema
 
 dashboards: $(UV)  ## generate deploy/grafana/dashboards from deploy/grafana/source
 	$(UV) run --frozen --group dashboards python -m deploy.grafana.source
 
-screenshots: $(UV)  ## make docs/images from the demo; needs Debian's chromium
+screenshots: $(UV)  ## generate docs/images from the demo; requires chromium
 	$(UV) run --frozen --group test python -m tests.screenshots docs/images
 
 clean:

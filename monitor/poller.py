@@ -211,14 +211,19 @@ class Poller:
         return outcome
 
     def _warn_about_records(self, listing: JobList) -> None:
-        """Log what is wrong with records of a list, each kind of fault and each repeated id once."""
-        warnings = [("import_record_skipped", {"message": message}) for message in listing.bad_records]
-        warnings += [("import_record_repeated", {"job_id": job_id}) for job_id in listing.repeated_ids]
-        for event, fields in warnings:
-            key = f"{event} {fields}"
-            if key not in self._record_warnings and len(self._record_warnings) < RECORD_WARNINGS:
-                self._record_warnings.add(key)
-                _log.warning(event, **self._labels(), **fields)
+        """Log what is wrong with records of a list, each fault and each repeated id once."""
+        for message in listing.bad_records:
+            if self._is_new_warning(message):
+                _log.warning("import_record_skipped", **self._labels(), message=message)
+        for job_id in listing.repeated_ids:
+            if self._is_new_warning(f"repeated {job_id}"):
+                _log.warning("import_record_repeated", **self._labels(), job_id=job_id)
+
+    def _is_new_warning(self, key: str) -> bool:
+        if key in self._record_warnings or len(self._record_warnings) >= RECORD_WARNINGS:
+            return False
+        self._record_warnings.add(key)
+        return True
 
     def _labels(self) -> dict[str, str]:
         return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}

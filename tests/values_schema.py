@@ -1,6 +1,6 @@
-"""The chart's schema of values: of the config in it, it says what the project's own schema says.
+"""The schema of the chart's values, with the schema of the config file.
 
-``python -m tests.values_schema`` writes that part anew.
+``python -m tests.values_schema`` generates that part.
 """
 
 import copy
@@ -25,7 +25,7 @@ def current(schema: dict[str, Any]) -> dict[str, Any]:
     del sections["StateSection"]["properties"]["url_file"]
     key = sections["Cluster"]["properties"]["api_key"]
     sections["Cluster"]["properties"]["api_key"] = {
-        "description": key["description"] + " In plain text it would stand in a ConfigMap: see keys.",
+        "description": key["description"] + " No plain text: the config is stored in a ConfigMap, see keys.",
         "type": "string",
         "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}",
     }

@@ -7,9 +7,8 @@ a setting that may be a secret.
 
 from monitor.config.addresses import Address, parse_listen, parse_state_url
 from monitor.config.duration import format_duration, parse_duration
-from monitor.config.editor_schema import json_schema
 from monitor.config.errors import ConfigError
-from monitor.config.loader import load, parse
+from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
 from monitor.config.web_config import WebConfig
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
-
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, WithJsonSchema
-
-from monitor.config import files
-from monitor.config.values import TEXT, context_of, readable_as
 
 LAST_PORT: Final = 65_535
 MAX_URL: Final = 2048
 ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # only when the file says so by leaving the host out
 
 _NO_URL: Final = "must be a URL that begins with http:// or https://, such as https://api.cloud.zilliz.com"
-_NO_PORT: Final = "must have a host and, if there is a colon after it, a port from 1 to 65535"
 _NO_STATE: Final = (
     "must be sqlite:///state.db, sqlite:////absolute/path/state.db, postgresql://user:password@host/database, "
     "or memory://"
@@ -42,7 +35,8 @@ class Address(NamedTuple):
     port: int
 
 
-def _parse_url(written: str) -> str:
+def parse_url(written: str) -> str:
+    """Return the base URL of a cluster without a slash at its end; raises `ValueError`."""
     if "@" in written:
         # Wherever it stands: after a password with a slash in it, urlsplit mistakes the user for the host.
         raise ValueError("must not contain credentials (@); use api_key")
@@ -57,7 +51,7 @@ def _parse_url(written: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise ValueError(_NO_PORT)
+        raise ValueError("must have a host and, if there is a colon after it, a port from 1 to 65535")
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not (":" in host or _HOST.fullmatch(host)):
         raise ValueError(_NO_URL)
@@ -67,11 +61,7 @@ def _parse_url(written: str) -> str:
 
 
 def parse_listen(written: str) -> Address:
-    """Read `host:port`, where an IPv6 address is in brackets and no host means all interfaces.
-
-    Raises:
-        ValueError: It is no such address; the text says what one looks like.
-    """
+    """Read `host:port`, where an IPv6 address is in brackets and no host means all interfaces; raises `ValueError`."""
     match = _LISTEN.fullmatch(written)
     if match is None:
         raise ValueError("must be host:port, such as 127.0.0.1:19595, [::1]:19595 or :19595 for all interfaces")
@@ -89,11 +79,7 @@ def parse_listen(written: str) -> Address:
 
 
 def parse_state_url(written: str) -> str:
-    """Return the URL of the state in the one spelling that the store knows, without white space around it.
-
-    Raises:
-        ValueError: It is no such URL; the text says what one looks like.
-    """
+    """Return the URL of the state, as the store knows it and without white space around it; raises `ValueError`."""
     url = written.strip()  # files and variables often end with a line break
     if url.startswith("sqlite:///") and url != "sqlite:///":
         if "?" in url:
@@ -107,43 +93,3 @@ def parse_state_url(written: str) -> str:
     if url != "memory://":
         raise ValueError(_NO_STATE)
     return url
-
-
-def _absolute_state(written: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Let the path of SQLite count from the config file's directory."""
-    scheme, slashes, path = parse_state_url(written.get_secret_value()).partition(":///")
-    if scheme == "sqlite" and info.context:
-        path = str((info.context.directory / path).absolute())
-    return SecretStr(f"{scheme}{slashes}{path}")
-
-
-def _state_of(content: bytes) -> str:
-    return parse_state_url(files.text_of(content))
-
-
-def state_in_file(path: Path, info: ValidationInfo) -> SecretStr:
-    """Return the URL of the state that is in a file."""
-    return _absolute_state(SecretStr(context_of(info).read(path, _state_of)), info)
-
-
-def _listen(value: Any) -> Any:
-    return parse_listen(value) if isinstance(value, str) and value else value
-
-
-Url: TypeAlias = Annotated[
-    str,
-    Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"}),
-    AfterValidator(_parse_url),
-]
-Listen: TypeAlias = Annotated[
-    InstanceOf[Address],
-    BeforeValidator(_listen),
-    WithJsonSchema({"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"}),
-]
-StateUrl: TypeAlias = Annotated[
-    SecretStr,
-    Field(min_length=1),
-    AfterValidator(_absolute_state),
-    WithJsonSchema({"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"}),
-]
-StateFile: TypeAlias = Annotated[Path | None, readable_as(_state_of), TEXT]

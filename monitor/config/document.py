@@ -1,4 +1,4 @@
-"""YAML with line numbers and environment variables, and with bounds on everything that a file can make grow.
+"""YAML as plain data with line numbers, environment variables, and bounds on everything that a file can make grow.
 
 Scalars stay text: what `0123` or `no` means is for the setting to decide, not for YAML.
 """
@@ -6,15 +6,16 @@ Scalars stay text: what `0123` or `no` means is for the setting to decide, not f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import yaml
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+from monitor.config.errors import ConfigError, dotted, printable
 
-    from monitor.config.errors import Path, Report
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from monitor.config.errors import Path
 
 MAX_NODES: Final = 1_000_000
 """Keys and values in one file after every alias is expanded: 20,000 clusters with 25 settings each."""
@@ -25,106 +26,102 @@ MAX_DEPTH: Final = 32
 MAX_SCALAR: Final = 32_768
 """Characters of one value; the longest API keys (tokens) have a few thousand."""
 
+MAX_REPORTED: Final = 20
+"""Problems that are spelled out; the rest are counted, so that a broken template does not fill the terminal."""
+
 REFERENCE: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 """A reference to an environment variable, as a regular expression for Python and for JSON Schema."""
 
 UNRESOLVED: Final = object()
-"""Stands for a value whose variable is missing; that is reported already, so nothing else complains about it."""
+"""Stands for a value whose problem is reported already, so that nothing else complains about it."""
 
 # The base loaders leave every scalar as text. The one in pure Python is only used on platforms without libyaml.
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_PART: Final = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
+_REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
 _INDENTED: Final = "; the line is indented differently from its neighbours"
 
 
-class RefusedDocumentError(Exception):
-    """Text that cannot be read as a config document at all, so that no further problem of it matters."""
-
-    def __init__(self, line: int, text: str) -> None:
-        super().__init__(text)
-        self.line = line
-        self.text = text
-
-
-@dataclass(frozen=True, slots=True)
 class Document:
-    """Plain lists, mappings and text, with the line of each value."""
+    """A file as plain lists, mappings and text, and the problems that are found in it.
 
-    data: Any
-    lines: Mapping[Path, int]
+    Args:
+        source: Name of the file in messages.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.data: Any = None
+        self.lines: dict[Path, int] = {}  # of what is written out: an alias has only a line of its own
+        self._source = printable(source)
+        self._problems: list[tuple[int, Path, str]] = []
+        self._included: list[str] = []
 
     def line(self, path: Path) -> int:
-        """Return the line of a setting, or of the nearest thing around it that is in the file."""
+        """Return the line of a value, or of the nearest thing around it that is in the file."""
         return next(self.lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self.lines)
 
+    def add(self, path: Path, text: str, line: int | None = None) -> None:
+        """Add a problem of a setting; in its line, unless that is given, and is 0 for the file as a whole."""
+        self._problems.append((self.line(path) if line is None else line, path, text))
 
-def read_document(text: str, environ: Mapping[str, str], report: Report, needs: str) -> Document:
-    """Read one YAML document and fill in the variables; the report gets duplicate keys and missing variables.
+    def include(self, error: ConfigError) -> None:
+        """Add the problems of another file that this one names."""
+        self._included += error.problems
+
+    def refuse(self, line: int, text: str) -> NoReturn:
+        """Raise the error now, because nothing more can be found out about the file."""
+        self.add((), text, line)
+        raise self.error()
+
+    def has_problems(self) -> bool:
+        """Return whether the file cannot be used."""
+        return bool(self._problems or self._included)
+
+    def error(self) -> ConfigError:
+        """Return the error to raise, with the problems in the order of the lines."""
+        ordered = sorted(self._problems, key=lambda problem: problem[0])
+        lines = []
+        for line, path, text in ordered[:MAX_REPORTED]:
+            position = f"{self._source}:{line}" if line else self._source
+            lines.append(": ".join(filter(None, (position, dotted(path), text))))
+        if more := len(ordered) - len(lines):
+            lines.append(f"and {more} more problem{'s' if more > 1 else ''}")
+        return ConfigError((*lines, *self._included))
+
+
+def read_document(text: str, source: str, environ: Mapping[str, str], needs: str) -> Document:
+    """Read one YAML document and fill in the variables; duplicate keys and missing variables are problems of it.
 
     Raises:
-        RefusedDocumentError: When it is no YAML, is empty, which says what it `needs`, or is beyond a bound.
+        ConfigError: It is no YAML, is beyond a bound, or is no mapping, and then says what it `needs`.
     """
+    document = Document(source)
+    problem = None
     try:
-        _check_bounds(text)
-        root = yaml.compose(text, Loader=LOADER)
-    except yaml.MarkedYAMLError as error:
-        refused = _syntax_problem(error, text)
-    except (yaml.YAMLError, UnicodeEncodeError):
+        document.data = _Builder(document, environ, yaml.parse(text, Loader=LOADER)).root()
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        problem = _syntax_problem(error, text)
+    # Raised here, because an error raised while another is handled would carry that one along, and the text with it.
+    if problem:
+        document.refuse(*problem)
+    if document.data is None:
+        document.refuse(0, f"the file is empty; it needs at least {needs}")
+    if document.data is UNRESOLVED:
+        raise document.error()
+    if not isinstance(document.data, dict):
+        document.refuse(document.line(()), f"the file must be a mapping of settings, with {needs}")
+    return document
+
+
+def _syntax_problem(error: Exception, text: str) -> tuple[int, str]:
+    if not isinstance(error, yaml.MarkedYAMLError):
         # The two parsers report the position in different units, so it is searched for.
         match = yaml.reader.Reader.NON_PRINTABLE.search(text)
         line = text.count("\n", 0, match.start()) + 1 if match else 0
-        message = "a control character or half of a surrogate pair is not allowed in YAML"
-        refused = RefusedDocumentError(line, message)
-    else:
-        if root is None or _is_plain(root, _NULLS):
-            raise RefusedDocumentError(0, f"the file is empty; it needs at least {needs}")
-        converter = _Converter(environ, report)
-        return Document(converter.convert(root, (), _line(root)), converter.lines)
-    raise refused
-
-
-def _check_bounds(text: str) -> None:
-    """Refuse what would be too large or too deep for the recursion of `yaml.compose`, without building anything."""
-    nodes = 0
-    opened: list[tuple[str | None, int]] = []  # anchor of each open list or mapping, and the nodes before it
-    sizes: dict[str, int] = {}  # of anchors that are complete
-    for event in yaml.parse(text, Loader=LOADER):
-        line = event.start_mark.line + 1  # type: ignore[union-attr]  # every event of a parser has a mark
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = opened.pop()
-            sizes[anchor or ""] = nodes - before
-        elif isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise RefusedDocumentError(line, "an alias (*) points to an anchor (&) that is not complete above it")
-            nodes += sizes[event.anchor]
-        elif isinstance(event, yaml.NodeEvent):
-            nodes += 1
-            _check_node(event, line)
-            if isinstance(event, yaml.CollectionStartEvent):
-                opened.append((event.anchor, nodes - 1))
-            else:
-                sizes[event.anchor or ""] = 1
-        elif isinstance(event, yaml.DocumentStartEvent) and nodes:
-            raise RefusedDocumentError(line, "a second YAML document starts here; only one is allowed")
-        if nodes > MAX_NODES:
-            message = f"the file holds more than {MAX_NODES:,} keys and values, counting what its aliases stand for"
-            raise RefusedDocumentError(line, message)
-        if len(opened) > MAX_DEPTH:
-            raise RefusedDocumentError(line, f"nested deeper than {MAX_DEPTH} levels")
-
-
-def _check_node(event: Any, line: int) -> None:
-    if event.tag is not None:
-        raise RefusedDocumentError(line, "YAML tags (!) are not supported; remove the tag")
-    if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
-        raise RefusedDocumentError(line, f"a value is longer than {MAX_SCALAR:,} characters")
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> RefusedDocumentError:
+        return line, "a control character or half of a surrogate pair is not allowed in YAML"
     line, column = (error.problem_mark.line, error.problem_mark.column) if error.problem_mark else (0, 0)
-    problem = "this anchor (&) is defined twice" if error.context and "anchor" in error.context else str(error.problem)
+    problem = str(error.problem)
     written = "".join(text.splitlines()[line : line + 1])
     before, rest = written[:column], written[column:]
     hint = ""
@@ -134,91 +131,120 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> RefusedDocumentEr
         hint = '; quote a value that contains ": "' if ": " in before else _INDENTED
     elif "expected" in problem and rest.strip() and not before.strip(" -"):
         hint = _INDENTED
-    return RefusedDocumentError(line + 1, f"not valid YAML at column {column + 1}: {problem}{hint}")
+    return line + 1, f"not valid YAML at column {column + 1}: {problem}{hint}"
 
 
-@dataclass(slots=True)
-class _Converter:
-    """Turns nodes, whose size and depth are checked, into plain data.
+class _Builder:
+    """Builds the data from the events of a parser, and stops at the first that is beyond a bound."""
 
-    Anchored nodes are converted, and complained about, once, however many aliases point to them.
-    """
+    def __init__(self, document: Document, environ: Mapping[str, str], events: Iterator[Any]) -> None:
+        self._document = document
+        self._environ = environ
+        self._events = events
+        self._anchors: dict[str, tuple[Any, int]] = {}  # the value of each, and how many nodes are in it
+        self._nodes = 0
+        self._missing: set[str] = set()
 
-    environ: Mapping[str, str]
-    report: Report
-    lines: dict[Path, int] = field(default_factory=dict)
-    converted: dict[int, Any] = field(default_factory=dict)
-    missing: set[str] = field(default_factory=set)
+    def root(self) -> Any:
+        root = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent) and self._nodes:
+                self._document.refuse(_line(event), "a second YAML document starts here; only one is allowed")
+            if isinstance(event, yaml.NodeEvent):
+                root = self._value(event, ())
+        return root
 
-    def convert(self, node: yaml.Node, path: Path, line: int) -> Any:
-        self.lines[path] = line
-        if isinstance(node, yaml.MappingNode):
-            return {key: value for key, (_, value) in self._entries(node, path).items()}
-        if id(node) not in self.converted:
-            self.converted[id(node)] = (
-                self._scalar(node, path, line)
-                if isinstance(node, yaml.ScalarNode)
-                else [self.convert(item, (*path, index), _line(item)) for index, item in enumerate(node.value)]
-            )
-        return self.converted[id(node)]
+    def _value(self, event: Any, path: Path) -> Any:
+        line = self._document.lines.setdefault(path, _line(event))  # that of its key, where it has one
+        before = self._nodes
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                self._document.refuse(line, "an alias (*) points to an anchor (&) that is not complete above it")
+            value, size = self._anchors[event.anchor]
+            self._count(size, line)
+            return value
+        self._check(event)
+        if isinstance(event, yaml.ScalarEvent):
+            value = self._scalar(event, path)
+        elif len(path) == MAX_DEPTH:
+            self._document.refuse(line, f"nested deeper than {MAX_DEPTH} levels")
+        else:
+            value = self._mapping(path) if isinstance(event, yaml.MappingStartEvent) else self._list(path)
+        if event.anchor:
+            self._anchors[event.anchor] = value, self._nodes - before
+        return value
 
-    def _entries(self, node: yaml.MappingNode, path: Path) -> dict[str, tuple[int, Any]]:
-        """Return the line and the value of each key, with the entries of merge keys filled in."""
-        entries: dict[str, tuple[int, Any]] = self.converted.get(id(node), {})
-        if entries:
-            return entries
-        merges: list[tuple[int, yaml.Node]] = []
-        for key, value in node.value:
+    def _check(self, event: Any) -> None:
+        self._count(1, _line(event))
+        if event.tag is not None:
+            self._document.refuse(_line(event), "YAML tags (!) are not supported; remove the tag")
+        if event.anchor in self._anchors:
+            self._document.refuse(_line(event), "this anchor (&) is defined twice")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
+            self._document.refuse(_line(event), f"a value is longer than {MAX_SCALAR:,} characters")
+
+    def _count(self, nodes: int, line: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            message = f"the file holds more than {MAX_NODES:,} keys and values, counting what its aliases stand for"
+            self._document.refuse(line, message)
+
+    def _list(self, path: Path) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
+            items.append(self._value(event, (*path, len(items))))
+        return items
+
+    def _mapping(self, path: Path) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        while not isinstance(key := next(self._events), yaml.CollectionEndEvent):
             line = _line(key)
-            if not isinstance(key, yaml.ScalarNode):
-                raise RefusedDocumentError(line, "a list or mapping cannot be a key")
+            if not isinstance(key, yaml.ScalarEvent):
+                self._document.refuse(line, "a key must be text, not a list, a mapping or an alias")
+            self._check(key)
+            inner = (*path, key.value)
+            first = self._document.lines.setdefault(inner, line)
+            value = self._value(next(self._events), inner)
             if _is_plain(key, {"<<"}):
-                merges.append((line, value))
-            elif key.value in entries:
-                first = entries[key.value][0]
-                self.report.add(line, (*path, key.value), f"duplicate key; it is first given on line {first}")
+                for source in value if isinstance(value, list) else [value]:
+                    if not isinstance(source, dict):
+                        self._document.refuse(line, 'a merge key ("<<") needs an alias of a mapping, or a list of them')
+                    merged = source | merged
+            elif key.value in mapping:
+                self._document.add(inner, f"duplicate key; it is first given on line {first}", line)
             else:
-                entries[key.value] = line, self.convert(value, (*path, key.value), line)
-        for line, source in merges:
-            for mapping in source.value if isinstance(source, yaml.SequenceNode) else [source]:
-                if not isinstance(mapping, yaml.MappingNode):
-                    text = 'a merge key ("<<") needs an alias of a mapping, or a list of them'
-                    raise RefusedDocumentError(line, text)
-                merged = self._entries(mapping, (*path, "<<"))
-                self.lines.update({(*path, name): entry[0] for name, entry in merged.items() if name not in entries})
-                entries = merged | entries
-        self.converted[id(node)] = entries
-        return entries
+                mapping[key.value] = value
+        return merged | mapping
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path, line: int) -> Any:
-        if _is_plain(node, _NULLS):
+    def _scalar(self, event: Any, path: Path) -> Any:
+        if _is_plain(event, _NULLS):
             return None
-        parts: list[str] = []
-        length = start = 0
-        for match in _PART.finditer(node.value):
-            name = match["name"]
-            value = "${" if name is None else self.environ.get(name, "")
-            length += len(value)
-            problem = ""
-            if not value:
-                problem = f"environment variable {name} is {'empty' if name in self.environ else 'not set'}"
-            elif match[0] == "${":
-                problem = "${ must be followed by the name of an environment variable and }; write $${ to mean ${"
-            elif length > MAX_SCALAR:
-                problem = f"is longer than {MAX_SCALAR:,} characters with its environment variables filled in"
-            if problem:
-                if name is None or name not in self.missing:  # once, not for each of the thousand clusters that use it
-                    self.report.add(line, path, problem)
-                self.missing.add(name or "")
-                return UNRESOLVED
-            parts += (node.value[start : match.start()], value)
-            start = match.end()
-        return "".join((*parts, node.value[start:]))
+        text: str = event.value
+        if "${" not in text:
+            return text
+        names = [match["name"] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
+        missing = [name for name in names if name and not self._environ.get(name)]
+        problems = [
+            f"environment variable {name} is {'empty' if name in self._environ else 'not set'}"
+            for name in dict.fromkeys(missing)
+            if name not in self._missing  # reported once, not for each of the thousand clusters that use it
+        ]
+        self._missing.update(missing)
+        if None in names:
+            problems = ["${ must be followed by the name of an environment variable and }; write $${ to mean ${"]
+        elif not missing and sum(len(self._environ[name]) for name in names) > MAX_SCALAR:
+            problems = [f"is longer than {MAX_SCALAR:,} characters with its environment variables filled in"]
+        elif not missing:
+            return _REFERENCE.sub(lambda match: self._environ[match["name"]] if match["name"] else "${", text)
+        for problem in problems:
+            self._document.add(path, problem)
+        return UNRESOLVED
 
 
-def _is_plain(node: yaml.Node, values: Collection[str]) -> bool:
-    return isinstance(node, yaml.ScalarNode) and not node.style and node.value in values
+def _is_plain(event: Any, values: Collection[str]) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and not event.style and event.value in values
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

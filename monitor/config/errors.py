@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_REPORTED: Final = 20
-"""Problems that are spelled out; the rest are counted, so that a broken template does not fill the terminal."""
+EMPTY: Final = "is empty; write a value or remove the key"
 
 Path: TypeAlias = tuple[str | int, ...]
 """Position of a value in the file: `("clusters", 0, "url")`."""
+
+Problem: TypeAlias = tuple[Path, str]
+"""The path of a setting, and what is wrong with it."""
 
 # Only what looks like a setting is repeated in a message: a key that is long, or has other characters or several
 # digits in it, may be a secret that slipped to the wrong side of the colon.
@@ -24,7 +26,7 @@ class ConfigError(ValueError):
     """A config file that cannot be used.
 
     Attributes:
-        problems: One sentence each, with file, line and key; at most `MAX_REPORTED`, then how many more there are.
+        problems: One sentence each, with file, line and key; of many only the first, and then how many more there are.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -32,47 +34,12 @@ class ConfigError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-class SettingsError(ValueError):
-    """Problems of a section as a whole, each with the path of a setting in it and a sentence."""
+class SettingError(ValueError):
+    """A problem of one setting that shows when its section is checked as a whole."""
 
-    def __init__(self, *problems: tuple[Path, str]) -> None:
-        super().__init__("; ".join(text for _, text in problems))
-        self.problems = problems
-
-
-class Report:
-    """Collects the problems of a file, so that all of them are reported at once.
-
-    Args:
-        source: Name of the file in messages.
-    """
-
-    def __init__(self, source: str) -> None:
-        self._source = printable(source)
-        self._problems: list[tuple[int, Path, str]] = []
-        self._included: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self._problems) + len(self._included)
-
-    def add(self, line: int, path: Path, text: str) -> None:
-        """Add a problem; its line counts from 1 and is 0 when it is about the file as a whole."""
-        self._problems.append((line, path, text))
-
-    def include(self, error: ConfigError) -> None:
-        """Add the problems of another file that this one names."""
-        self._included += error.problems
-
-    def error(self) -> ConfigError:
-        """Return the error to raise, with the problems in the order of the lines."""
-        ordered = sorted(self._problems, key=lambda problem: problem[0])
-        lines = []
-        for line, path, text in ordered[:MAX_REPORTED]:
-            position = f"{self._source}:{line}" if line else self._source
-            lines.append(": ".join(filter(None, (position, dotted(path), text))))
-        if more := len(ordered) - len(lines):
-            lines.append(f"and {more} more problem{'s' if more > 1 else ''}")
-        return ConfigError((*lines, *self._included))
+    def __init__(self, setting: str, text: str) -> None:
+        super().__init__(text)
+        self.setting = setting
 
 
 def dotted(path: Path) -> str:
@@ -97,9 +64,8 @@ def nearest(key: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that a mistyped one was probably meant to be, or None."""
     if not _REPEATABLE_KEY.fullmatch(key):
         return None
-    by_spelling = {name.lower(): name for name in candidates}
+    by_spelling = {name.lower().replace("-", "_"): name for name in candidates}
     matches = difflib.get_close_matches(key.lower().replace("-", "_"), by_spelling, n=1)
-    matches = matches or difflib.get_close_matches(key.lower(), by_spelling, n=1)
     return by_spelling[matches[0]] if matches else None
 
 

@@ -8,7 +8,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from monitor.config.errors import printable
+from monitor.config.errors import EMPTY, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """For bundles of certificates; the system's has a quarter of a MiB."""
 
 MAX_SECRET_BYTES: Final = 64 * 1024
+MAX_PATH: Final = 4096
 
 _REASONS: Final = {
     errno.ENOENT: "does not exist",
@@ -31,19 +32,27 @@ ParsedT = TypeVar("ParsedT")
 
 
 class LoadContext:
-    """What validators need besides the values: the directory, the variables, and the content of named files.
-
-    Args:
-        directory: Relative paths count from it.
-        environ: The variables for `${NAME}`.
-        path: The config file; None for text that comes from elsewhere.
-    """
+    """What validators need besides the values: the directory, the variables, and the content of named files."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str], path: Path | None = None) -> None:
         self.directory = directory
         self.environ = environ
         self.path = path
         self._parsed: dict[tuple[Path, Any], Any] = {}
+
+    def resolve(self, value: Any) -> Any:
+        """Return the path that a setting names; what is no text is for pydantic to refuse.
+
+        Raises:
+            ValueError: It cannot be the path of a file.
+        """
+        if value is None or value == "":
+            raise ValueError(EMPTY)
+        if not isinstance(value, str):
+            return value
+        if len(value) > MAX_PATH or not value.isprintable():
+            raise ValueError(f"must be the path of a file, in up to {MAX_PATH} printable characters")
+        return self.directory / value
 
     def read(self, path: Path, parse: Callable[[bytes], ParsedT]) -> ParsedT:
         """Read and parse a file, once however many clusters share it.
@@ -104,6 +113,8 @@ def text_of(content: bytes) -> str:
 def _pem(what: str, content: bytes) -> bytes:
     if not re.search(rb"-----BEGIN ([A-Z0-9]+ )?%b-----" % what.upper().encode(), content):
         raise ValueError(f"contains no {what} in PEM format (-----BEGIN …)")
+    if what == "private key" and re.search(rb"-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED", content, re.MULTILINE):
+        raise ValueError("is encrypted; it must be a key without a password")
     return content
 
 

@@ -1,19 +1,20 @@
-"""From the text of a config file to a `Config`, or to every problem it has."""
+"""From the text of a config file to a `Config`, or to every problem it has; and its JSON Schema for editors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config.errors import Report
+from monitor.config.document import REFERENCE
+from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
-from monitor.config.schema import Config
+from monitor.config.schema import Config, JobSettings, PollSettings
 from monitor.config.validation import read_settings
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
 
-    from monitor.config.document import Document
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def load(path: pathlib.Path, environ: Mapping[str, str]) -> Config:
@@ -26,51 +27,47 @@ def load(path: pathlib.Path, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: With everything that is wrong, up to a bound.
     """
-    report = Report(str(path))
-    text = ""
     try:
         text = decode(read_bytes(path, MAX_CONFIG_BYTES, regular=False))
     except ValueError as error:
-        report.add(0, (), f"the config file {error}")
+        problem = f"the config file {error}"
+    else:
+        return read_settings(Config, text, LoadContext(path.parent, environ, path), str(path))
     # Raised here, because an error raised while another is handled would carry that one along.
-    if report:
-        raise report.error()
-    return _config(text, report, LoadContext(path.parent, environ, path))
+    raise ConfigError([f"{printable(str(path))}: {problem}"])
 
 
 def parse(text: str, *, source: str, directory: pathlib.Path, environ: Mapping[str, str]) -> Config:
-    """Read a config from text.
+    """Read a config from YAML; `source` is its name in messages, and the rest is as for `load`."""
+    return read_settings(Config, text, LoadContext(directory, environ), source)
 
-    Args:
-        text: The YAML.
-        source: Name of the text in messages.
-        directory: Relative paths in it count from this.
-        environ: The variables for `${NAME}`.
 
-    Raises:
-        ConfigError: With everything that is wrong, up to a bound.
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the config file, for editors.
+
+    It checks each setting by itself; what settings have to do with each other is checked when the file is loaded.
     """
-    return _config(text, Report(source), LoadContext(directory, environ))
+    schema = Config.model_json_schema()
+    for model in (schema, *schema["$defs"].values()):
+        for setting in model["properties"].values():
+            if "$ref" in setting or setting.get("default") in (None, [], "", {}):
+                setting.pop("default", None)
+            _allow_reference(setting)
+    schema["required"] = ["clusters"]
+    for section, shared in (("poll", PollSettings), ("jobs", JobSettings)):
+        for name in shared.model_fields:
+            setting = schema["$defs"]["Cluster"]["properties"][name]
+            setting["description"] += f" Overrides {section}.{name}."
+            del setting["default"]
+    return {"$schema": DIALECT, **schema, "title": "milvus-import-monitor config file"}
 
 
-def _config(text: str, report: Report, context: LoadContext) -> Config:
-    config, document = read_settings(Config, text, context, report, "a list of clusters")
-    if document:
-        _check_names(document, report)
-    if config is None or report:
-        raise report.error()
-    return config
-
-
-def _check_names(document: Document, report: Report) -> None:
-    """Report clusters with the name of another, also when something else is wrong with them."""
-    clusters = document.data.get("clusters")
-    lines: dict[str, int] = {}
-    for index, cluster in enumerate(clusters if isinstance(clusters, list) else ()):
-        name = cluster.get("name") if isinstance(cluster, dict) else None
-        if not isinstance(name, str) or not name:
-            continue
-        path = ("clusters", index, "name")
-        if name in lines:
-            report.add(document.line(path), path, f"must be unique, and is already given on line {lines[name]}")
-        lines.setdefault(name, document.line(path))
+def _allow_reference(setting: dict[str, Any]) -> None:
+    """Accept a reference to an environment variable besides every single value that is not any text."""
+    about = {"title", "description", "default"}
+    value = {name: setting.pop(name) for name in list(setting) if name not in about}
+    is_any_text = value == {"type": "string"}
+    if is_any_text or {"$ref", "items"} & value.keys():
+        setting |= value
+    else:
+        setting["anyOf"] = [value, {"type": "string", "pattern": REFERENCE}]

@@ -7,30 +7,31 @@ docs/configuration.md and the messages about unknown keys follow from them.
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     InstanceOf,
     PrivateAttr,
     SecretStr,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from monitor.config import addresses, values
-from monitor.config.errors import SettingsError
-from monitor.config.values import Seconds, Section
+from monitor.config import setting_types as types
+from monitor.config.conflicts import find_conflicts
+from monitor.config.setting_types import Seconds
+from monitor.config.validation import File, Section
 from monitor.config.web_config import WebConfig, load_web
 from monitor.redaction import MIN_REDACTED, password_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from monitor.config.errors import Path
+    from monitor.config.document import Document
+    from monitor.config.errors import Problem
     from monitor.config.files import LoadContext
 
 Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
@@ -53,9 +54,6 @@ MAX_CONCURRENCY: Final = 512
 MAX_RATE: Final = 10_000
 MAX_SERIES: Final = 1_000_000
 
-ZILLIZ_DOMAINS: Final = ("zilliz.com", "zilliz.com.cn", "zillizcloud.com")
-"""Hosts in these belong to Zilliz Cloud, whose API serves many clusters and needs to know which one is meant."""
-
 PUBLIC_PASSWORD: Final = "Milvus"  # noqa: S105 - it is no secret
 """The default password of every Milvus is in its documentation; masking it would mask the product's name."""
 
@@ -72,20 +70,19 @@ class LogSection(Section):
 class StateSection(Section):
     """Where the state is stored, and for how long."""
 
-    url: addresses.StateUrl = Field(default="sqlite:///state.db", validate_default=True)
+    url: types.StateUrl = Field(default="sqlite:///state.db", validate_default=True)
     """sqlite:/// and a path, postgresql://user:password@host/database, or `memory://`, which forgets at a restart."""
-    url_file: addresses.StateFile = None
+    url_file: types.StateFile = None
     """A file that contains the URL, instead of url; white space around it is ignored."""
     retention: Seconds = Field(default="30d", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)
     """Time for which recorded transitions are kept."""
 
     @model_validator(mode="after")
     def _read_file(self, info: ValidationInfo) -> Self:
-        if self.url_file is None:
+        if self.url_file is None or info.context is None:
             return self
-        if "url" in self.model_fields_set:
-            raise SettingsError((("url_file",), "cannot be combined with url; remove one of them"))
-        return self.model_copy(update={"url": addresses.state_in_file(self.url_file, info)})
+        url = types.resolve_state(info.context.read(self.url_file, types.state_of), info)
+        return self.model_copy(update={"url": url})
 
 
 class PollSettings(Section):
@@ -126,50 +123,65 @@ class JobSettings(Section):
 class Tls(Section):
     """TLS for the connection to one cluster."""
 
-    ca_file: values.CertificateFile = None
+    ca_file: types.CertificateFile = None
     """PEM file with the certificates to trust instead of the system's."""
-    cert_file: values.CertificateFile = None
+    cert_file: types.CertificateFile = None
     """PEM file with the client certificate, and possibly its key."""
-    key_file: values.PrivateKeyFile = None
+    key_file: types.PrivateKeyFile = None
     """PEM file with the key of the client certificate."""
     insecure_skip_verify: bool = False
     """Skip TLS certificate verification (insecure). For tests only; cannot be combined with ca_file."""
 
+    @field_validator("insecure_skip_verify")
+    @classmethod
+    def _check_insecure(cls, skip: bool, info: ValidationInfo) -> bool:
+        if skip and info.data.get("ca_file"):
+            raise ValueError("cannot be combined with ca_file; remove one of them")
+        return skip
 
-class Cluster(PollSettings, JobSettings):
-    """One cluster to watch; any key of `jobs`, and of `poll` except `concurrency`, can be overridden for it."""
 
-    name: values.Name
+class ClusterSettings(Section):
+    """Which cluster to watch, and how to reach it."""
+
+    name: types.Name
     """Unique; the value of the label `milvus_cluster`."""
-    url: addresses.Url
+    url: types.Url
     """Base URL of the API: https://api.cloud.zilliz.com, or a Milvus proxy (19530) or management port (9091)."""
     api: Api = "v2"
     """Generation of the API: v2 for Zilliz Cloud and Milvus 2.4 or newer, v1 for the old Zilliz control plane."""
-    cluster_id: values.Id = ""
+    cluster_id: types.Id = ""
     """Zilliz Cloud: the cluster's id, such as in01-0123456789abcdef."""
-    project_id: values.Id = ""
+    project_id: types.Id = ""
     """Zilliz Cloud: the project, for on-demand clusters; together with region_id, instead of cluster_id."""
-    region_id: values.Id = ""
+    region_id: types.Id = ""
     """Zilliz Cloud: the region that goes with project_id."""
-    api_key: values.Secret = SecretStr("")
+    api_key: types.Secret = SecretStr("")
     """An API key or user:password; best taken from the environment: ${ZILLIZ_API_KEY}."""
-    api_key_file: values.SecretFile = None
+    api_key_file: types.SecretFile = None
     """A file that contains the key, instead of api_key; white space around it is ignored."""
-    databases: Annotated[tuple[values.Name, ...], AfterValidator(_check_unique)] = Field(
-        default=(), min_length=1, max_length=values.MAX_ITEMS
-    )
+    databases: Annotated[
+        tuple[types.Name, ...], types.require(lambda names: len(set(names)) == len(names), "lists a database twice")
+    ] = Field(default=(), min_length=1, max_length=types.MAX_ITEMS)
     """The databases to list; without it, whatever the server lists by default."""
     tls: Tls = Tls()
     """TLS for the connection to this cluster, for an https url."""
 
+
+class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the fields of the last base first
+    """One cluster to watch; any key of `jobs`, and of `poll` except `concurrency`, can be overridden for it."""
+
+    @field_validator("tls")
+    @classmethod
+    def _check_tls(cls, tls: Tls, info: ValidationInfo) -> Tls:
+        if tls != Tls() and info.data.get("url", "").startswith("http:"):
+            raise ValueError("has no effect on an http:// url; use https:// or remove tls")
+        return tls
+
     @model_validator(mode="after")
-    def _check(self, info: ValidationInfo) -> Self:
-        problems = (*_identity_conflicts(self), *_key_conflicts(self), *_tls_conflicts(self))
-        if problems:
-            raise SettingsError(*problems)
-        if self.api_key_file is None:
+    def _read_key(self, info: ValidationInfo) -> Self:
+        if self.api_key_file is None or info.context is None:
             return self
-        return self.model_copy(update={"api_key": values.context_of(info).read(self.api_key_file, values.secret_of)})
+        return self.model_copy(update={"api_key": info.context.read(self.api_key_file, types.secret_of)})
 
     def identity(self) -> str:
         """Return what makes it the same cluster, whatever its name: its ids, or its URL where it has none."""
@@ -184,54 +196,9 @@ class Cluster(PollSettings, JobSettings):
         return tuple(secret for secret in secrets if len(secret) >= MIN_REDACTED)
 
 
-def _identity_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
-    if cluster.cluster_id and cluster.project_id:
-        yield ("project_id",), "cannot be combined with cluster_id; remove one of them"
-    elif cluster.project_id and not cluster.region_id:
-        yield ("project_id",), "needs region_id as well"
-    elif cluster.region_id and not cluster.project_id:
-        yield ("region_id",), "needs project_id as well"
-    if cluster.api == "v1" and not cluster.cluster_id:
-        yield (), "needs cluster_id, because api is v1"
-    elif is_zilliz(cluster.url) and not (cluster.cluster_id or cluster.project_id):
-        yield (), "needs cluster_id, or project_id with region_id, because the url is one of Zilliz Cloud"
-
-
-def _key_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
-    has_key = bool(cluster.api_key.get_secret_value())
-    if has_key and cluster.api_key_file:
-        yield ("api_key_file",), "cannot be combined with api_key; remove one of them"
-    which = "cluster_id" if cluster.cluster_id else "project_id" if cluster.project_id else ""
-    reason = {"v1": "api is v1", "v2": f"{which} is given" if which else ""}.get(cluster.api)
-    if reason and not (has_key or cluster.api_key_file):
-        yield (), f"needs api_key or api_key_file, because {reason}"
-
-
-def _tls_conflicts(cluster: Cluster) -> Iterator[tuple[Path, str]]:
-    tls = cluster.tls
-    if tls.key_file and not tls.cert_file:
-        yield ("tls", "key_file"), "needs cert_file as well"
-    if tls.insecure_skip_verify and tls.ca_file:
-        yield ("tls", "insecure_skip_verify"), "cannot be combined with ca_file; remove one of them"
-    if tls != Tls() and cluster.url.startswith("http:"):
-        yield ("tls",), "has no effect on an http:// url; use https:// or remove tls"
-
-
-def is_zilliz(url: str) -> bool:
-    """Return whether a URL is one of Zilliz Cloud."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in ZILLIZ_DOMAINS)
-
-
-def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("lists a database twice")
-    return names
-
-
 def _web_config(value: Any, info: ValidationInfo) -> Any:
-    path = values.file_path(value, info)
-    return load_web(path, values.context_of(info).environ) if isinstance(value, str) else value
+    context: Any = info.context
+    return load_web(context.resolve(value), context.environ) if isinstance(value, str) and value else value
 
 
 def _inherit(value: Any, info: ValidationInfo) -> Any:
@@ -253,12 +220,14 @@ def _inherit(value: Any, info: ValidationInfo) -> Any:
     return [shared | item if isinstance(item, dict) else item for item in value]
 
 
-class Config(Section):
+class Config(File):
     """Config of milvus-import-monitor. Durations are written 500ms, 30s, 1h30m or 2d; ${NAME} is a variable."""
 
-    listen: addresses.Listen = Field(default="127.0.0.1:19595", validate_default=True)
+    needs: ClassVar = "a list of clusters"
+
+    listen: types.Listen = Field(default="127.0.0.1:19595", validate_default=True)
     """Address of the monitor's pages and metrics: host:port, or :port for all interfaces; port 0 is any free one."""
-    web: Annotated[InstanceOf[WebConfig], BeforeValidator(_web_config), values.TEXT] = Field(
+    web: Annotated[InstanceOf[WebConfig], BeforeValidator(_web_config), types.TEXT] = Field(
         default_factory=WebConfig, alias="web_config"
     )
     """A file with TLS, basic auth and headers for these pages, in the format of Prometheus' exporter-toolkit."""
@@ -274,6 +243,11 @@ class Config(Section):
         default=None, validate_default=True, json_schema_extra={"minItems": 1, "maxItems": MAX_CLUSTERS}
     )
     """The clusters to watch."""
+
+    @classmethod
+    def conflicts(cls, document: Document) -> Iterable[Problem]:
+        """Return what is wrong between settings; see `File.conflicts`."""
+        return find_conflicts(document)
 
     _path: pathlib.Path | None = PrivateAttr(default=None)
 

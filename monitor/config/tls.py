@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ssl
 import warnings
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-from monitor.config.errors import SettingsError, printable
+from monitor.config.errors import SettingError, printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monitor.config.web_config import TlsServer
 
 CIPHERS: Final = {
@@ -39,15 +37,11 @@ VERSIONS: Final = {
 }
 
 
-class _EncryptedError(Exception):
-    """The key asks for a password."""
-
-
 def server_context(tls: TlsServer, client_ca: bytes) -> ssl.SSLContext:
     """Return a context with Python's defaults for servers, except for what is set otherwise.
 
     Raises:
-        SettingsError: The files do not hold what they should, or do not belong together.
+        SettingError: A file does not contain what it should, or the files do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
@@ -56,22 +50,24 @@ def server_context(tls: TlsServer, client_ca: bytes) -> ssl.SSLContext:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.curve_preferences:
         context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
+    setting, path = "cert_file", tls.cert_file
     try:
-        context.load_cert_chain(tls.cert_file, tls.key_file, password=_refuse_password)
-    except _EncryptedError:
-        raise _problem("key_file", tls.key_file, "is encrypted; it must be a key without a password") from None
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise _problem("key_file", tls.key_file, "is not the key of the certificate in cert_file") from None
-        raise _problem("cert_file", tls.cert_file, f"cannot be used with its key: {_reason(error)}") from None
-    except OSError as error:
-        raise _problem("cert_file", tls.cert_file, f"cannot be read: {error.strerror}") from None
-    if tls.client_ca_file:
-        try:
+        # With a password, OpenSSL does not ask for it on the terminal.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password="")
+        if tls.client_ca_file:
+            setting, path = "client_ca_file", tls.client_ca_file
             context.load_verify_locations(cadata=client_ca.decode("ascii", "replace"))
-        except ssl.SSLError as error:
-            raise _problem("client_ca_file", tls.client_ca_file, f"cannot be used: {_reason(error)}") from None
-        context.verify_mode = ssl.CERT_REQUIRED if tls.requires_certificate() else ssl.CERT_OPTIONAL
+            context.verify_mode = (
+                ssl.CERT_REQUIRED if tls.client_auth_type == "RequireAndVerifyClientCert" else ssl.CERT_OPTIONAL
+            )
+    except ssl.SSLError as error:
+        problem = f"cannot be used: {error.reason.replace('_', ' ').lower() if error.reason else 'it is broken'}"
+        if error.reason == "KEY_VALUES_MISMATCH":
+            setting, path = "key_file", tls.key_file
+            problem = "is not the key of the certificate in cert_file"
+        raise SettingError(setting, f"{printable(str(path))} {problem}") from None
+    except OSError as error:
+        raise SettingError(setting, f"{printable(str(path))} cannot be read: {error.strerror}") from None
     return context
 
 
@@ -88,16 +84,3 @@ def _set_versions(context: ssl.SSLContext, tls: TlsServer) -> None:
         ciphers = [*(ciphers or ["DEFAULT"]), "@SECLEVEL=0"]  # OpenSSL 3 speaks it at no other level
     if ciphers:
         context.set_ciphers(":".join(ciphers))
-
-
-def _problem(setting: str, path: Path, text: str) -> SettingsError:
-    return SettingsError((("tls_server_config", setting), f"{printable(str(path))} {text}"))
-
-
-def _refuse_password() -> NoReturn:
-    # Without this, OpenSSL would ask for it on the terminal.
-    raise _EncryptedError
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return error.reason.replace("_", " ").lower() if error.reason else "it is broken"

@@ -1,108 +1,135 @@
-"""Validates a document against a model, and turns each of pydantic's errors into one line."""
+"""Validates a document against a model, and reports each of pydantic's errors in one line."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from monitor.config.document import UNRESOLVED, RefusedDocumentError, read_document
+from monitor.config.document import UNRESOLVED, read_document
 from monitor.config.duration import format_duration
-from monitor.config.errors import ConfigError, Path, Report, SettingsError, dotted, nearest
-from monitor.config.values import EMPTY, Section
+from monitor.config.errors import EMPTY, ConfigError, Path, SettingError, dotted, nearest
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from monitor.config.document import Document
+    from monitor.config.errors import Problem
     from monitor.config.files import LoadContext
 
 MAX_SUGGESTIONS: Final = 1000
 """Unknown keys for which the nearest is searched; only the first few problems are shown anyway."""
 
-SectionT = TypeVar("SectionT", bound=Section)
-
-
-def read_settings(
-    model: type[SectionT], text: str, context: LoadContext, report: Report, needs: str
-) -> tuple[SectionT | None, Document | None]:
-    """Read YAML as a model, and report every problem; the settings only count while there is none.
-
-    Returns:
-        The settings, or None when they are not valid; and the document, or None when it is no mapping.
-    """
-    try:
-        document = read_document(text, context.environ, report, needs)
-    except RefusedDocumentError as error:
-        report.add(error.line, (), error.text)
-        return None, None
-    if not isinstance(document.data, dict):
-        if document.data is not UNRESOLVED:
-            report.add(document.line(()), (), f"the file must be a mapping of settings, with {needs}")
-        return None, None
-    try:
-        return model.model_validate(document.data, context=context), document
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-    _explain(model, document, details, report)
-    return None, document
-
-
-def _explain(root: type[Section], document: Document, details: list[ErrorDetails], report: Report) -> None:
-    meant: set[Path] = set()  # keys that a mistyped one was probably meant to be, and so are not missing
-    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    for number, path in enumerate(unknown):
-        text, key = _unknown_key(root, path, suggest=number < MAX_SUGGESTIONS)
-        report.add(document.line(path), path, text)
-        meant.add((*path[:-1], key))
-    for detail in details:
-        path, value = detail["loc"], detail["input"]
-        is_unresolved = value is UNRESOLVED or (isinstance(value, list) and UNRESOLVED in value)
-        is_typo = path in meant and path not in document.lines
-        error = detail.get("ctx", {}).get("error")
-        if detail["type"] == "extra_forbidden" or is_unresolved or is_typo:
-            continue
-        if isinstance(error, ConfigError):
-            report.include(error)
-        elif isinstance(error, SettingsError):
-            for inner, text in error.problems:
-                report.add(document.line((*path, *inner)), (*path, *inner), text)
-        else:
-            report.add(document.line(path), path, str(error or _expected(root, detail)))
-
-
+_MAPPING: Final = "must be a mapping of settings (key: value)"
 _EXPECTED: Final = {
     "missing": "is required",
-    "model_type": "must be a mapping of settings (key: value)",
-    "dict_type": "must be a mapping of settings (key: value)",
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "tuple_type": "must be a list, such as [a, b]",
     "too_short": "must have at least {min_length} item, or be left out",
     "too_long": "must have at most {max_length:,} items",
+    "bool_parsing": "must be true or false",
 }
-"""Messages by pydantic's type of error, for those that do not depend on the value."""
+"""Messages by pydantic's type of error."""
+
+Sections: TypeAlias = Mapping[tuple[str, ...], "type[Section]"]
+FileT = TypeVar("FileT", bound="File")
 
 
-def _expected(root: type[Section], detail: ErrorDetails) -> str:
+class Section(BaseModel):
+    """A mapping of the file, in which unknown keys are mistakes; an empty one has all defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    """Keys that this format has elsewhere, each with a sentence about it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+class File(Section):
+    """The settings of a whole file."""
+
+    needs: ClassVar[str]
+    """What the file needs at least, for the message about an empty one."""
+
+    @classmethod
+    def conflicts(cls, document: Document) -> Iterable[Problem]:
+        """Return what is wrong between settings as they are written, whatever is wrong with single settings."""
+        raise NotImplementedError
+
+
+def read_settings(model: type[FileT], text: str, context: LoadContext, source: str) -> FileT:
+    """Read YAML as a model; `source` is its name in messages.
+
+    Raises:
+        ConfigError: With everything that is wrong, up to a bound.
+    """
+    document = read_document(text, source, context.environ, model.needs)
+    settings = None
+    try:
+        settings = model.model_validate(document.data, context=context)
+    except ValidationError as error:
+        invalid = _report(error.errors(include_url=False), document, _sections(model))
+    else:
+        invalid = set()
+    for path, problem in model.conflicts(document):
+        if path not in invalid:
+            document.add(path, problem)
+    if settings is None or document.has_problems():
+        raise document.error()
+    return settings
+
+
+def _report(errors: list[ErrorDetails], document: Document, sections: Sections) -> set[Path]:
+    """Report pydantic's errors, and return the paths of the settings that are invalid."""
+    invalid: set[Path] = set()
+    places = _places(sections)
+    unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    for number, (*parents, key) in enumerate(unknown):
+        section = sections[_keys_of(parents)]
+        meant = nearest(str(key), _keys(section)) if number < MAX_SUGGESTIONS else None
+        document.add((*parents, key), _unknown_key(str(key), section, places, meant))
+        given: Any = functools.reduce(lambda outer, part: outer[part], parents, document.data)
+        if meant and meant not in given:
+            given[meant] = UNRESOLVED  # it is not missing then
+            invalid.add((*parents, meant))
+    for error in errors:
+        path, value, cause = error["loc"], error["input"], error.get("ctx", {}).get("error")
+        is_consequence = value is UNRESOLVED or path in invalid or (error["type"] == "too_short" and value)
+        if isinstance(cause, SettingError):
+            path = (*path, cause.setting)
+        invalid.add(path)
+        if isinstance(cause, ConfigError):
+            document.include(cause)
+        elif error["type"] != "extra_forbidden" and not is_consequence:
+            document.add(path, str(cause or _expected(error, sections)))
+    return invalid
+
+
+def _expected(error: ErrorDetails, sections: Sections) -> str:
     """Return what is expected instead of a value that pydantic refuses."""
-    value = detail["input"]
-    if detail["type"] in _EXPECTED:
-        return _EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
+    value = error["input"]
     if value is None or value == "":
         return EMPTY
-    if detail["type"] == "tuple_type":
-        return "must be a list, such as [a, b]"
+    if error["type"] in _EXPECTED:
+        return _EXPECTED[error["type"]].format_map(error.get("ctx", {}))
     if isinstance(value, list | dict):
         return f"must be a single value, not a {'list' if isinstance(value, list) else 'mapping'}"
-    *parents, name = [part for part in detail["loc"] if isinstance(part, str)]
-    return _range(_model_at(root, tuple(parents)).model_fields[name])
+    if error["type"] == "literal_error":
+        choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"must be one of {choices}"
+    *parents, name = error["loc"]
+    return _range(sections[_keys_of(parents)].model_fields[str(name)])
 
 
 def _range(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return f"must be one of {', '.join(get_args(field.annotation))}"
-    if field.annotation is bool:
-        return "must be true or false"
     bounds = {key: getattr(item, key) for item in field.metadata for key in ("ge", "gt", "le") if hasattr(item, key)}
     lowest, highest = bounds.get("ge", 0), bounds["le"]
     if field.annotation is int:
@@ -112,56 +139,39 @@ def _range(field: FieldInfo) -> str:
     return f"must be a number above {lowest} and up to {highest}"
 
 
-def _unknown_key(root: type[Section], path: Path, *, suggest: bool) -> tuple[str, str]:
-    """Return what to say about an unknown key, and the key that was probably meant."""
-    key = str(path[-1])
-    section = _model_at(root, path[:-1])
-    keys = _keys(section)
+def _unknown_key(key: str, section: type[Section], places: Mapping[str, str], meant: str | None) -> str:
     if key in section.unsupported:
-        return section.unsupported[key], ""
-    meant = (suggest and nearest(key, keys)) or ""
-    if belongs := _places(root).get(key):
+        return section.unsupported[key]
+    if key in places:
         alternative = f', or did you mean "{meant}"?' if meant else ""
-        return f"unknown key here; it belongs {belongs}: check the indentation of this line{alternative}", meant
-    if meant:
-        return f'unknown key; did you mean "{meant}"?', meant
-    return f"unknown key; valid keys are {', '.join(keys)}", meant
+        return f"unknown key here; it belongs {places[key]}: check the indentation of this line{alternative}"
+    return (
+        f'unknown key; did you mean "{meant}"?' if meant else f"unknown key; valid keys are {', '.join(_keys(section))}"
+    )
 
 
-def _keys(model: type[Section]) -> list[str]:
-    """Return the keys of a section, its own before those that it shares with others."""
-    shared = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", ())}
-    names = sorted(model.model_fields, key=shared.__contains__)
-    return [model.model_fields[name].alias or name for name in names]
-
-
-def _sections(model: type[Section]) -> dict[str, type[Section]]:
-    """Return the sections in a section, by key."""
-    sections = {}
+def _sections(model: type[Section], path: tuple[str, ...] = ()) -> Sections:
+    """Return the model of each section of a file, by its keys from the top."""
+    sections = {path: model}
     for name, field in model.model_fields.items():
         for inner in (field.annotation, *get_args(field.annotation)):
             if isinstance(inner, type) and issubclass(inner, Section):
-                sections[name] = inner
+                sections |= _sections(inner, (*path, name))
     return sections
 
 
-def _model_at(model: type[Section], path: Path) -> type[Section]:
-    for part in path:
-        if isinstance(part, str):
-            model = _sections(model)[part]
-    return model
-
-
-@functools.lru_cache(maxsize=2)
-def _places(root: type[Section]) -> dict[str, str]:
-    """Return where each key of the file belongs, in words."""
+def _places(sections: Sections) -> dict[str, str]:
+    """Return where each key of a file belongs, in words."""
     places: dict[str, list[str]] = {}
-
-    def visit(model: type[Section], path: Path) -> None:
-        for key in _keys(model):
+    for path, section in sections.items():
+        for key in _keys(section):
             places.setdefault(key, []).append(f"in {dotted(path)}" if path else "at the top level")
-        for key, inner in _sections(model).items():
-            visit(inner, (*path, key))
+    return {key: " or ".join(where) for key, where in places.items()}
 
-    visit(root, ())
-    return {key: " or ".join(sections) for key, sections in places.items()}
+
+def _keys(section: type[Section]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _keys_of(path: Iterable[str | int]) -> tuple[str, ...]:
+    return tuple(part for part in path if isinstance(part, str))

@@ -1,4 +1,4 @@
-"""Kills, cuts and lies in full, and writes what was counted: `make reliability`; MONITOR_SEED repeats the kills."""
+"""Runs the reliability tests at full length and writes docs/reliability.md: `make reliability`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- counted by make reliability -->\n", "<!-- end of what was counted -->\n"
+BEGIN, END = "<!-- begin of make reliability -->\n", "<!-- end of make reliability -->\n"
 
 TESTS = (
     "tests/e2e/test_crash.py",
@@ -21,7 +21,7 @@ TESTS = (
     "tests/e2e/test_restart.py",
     "tests/e2e/test_clock.py",
     "tests/e2e/test_slow.py",
-    "tests/integration/test_door.py",
+    "tests/integration/test_web_auth.py",
     "tests/e2e/test_hostile.py",
     "tests/fuzz/test_fuzz.py",
 )
@@ -30,7 +30,7 @@ FULL = {"MONITOR_KILLS": "200", "MONITOR_FUZZ": "100000"}
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One number: the name under which a test records it, what it is called, and what it means."""
+    """One result: the property that a test records, its title, and its meaning."""
 
     key: str
     name: str
@@ -38,36 +38,42 @@ class Count:
 
 
 COUNTS = (
-    Count("crash_kills", "Kills survived", "SIGKILLs of the daemon at random moments, each followed by a start."),
-    Count("crash_transitions", "Transitions meanwhile", "Recorded of the jobs that moved on while it was killed."),
-    Count("crash_lost", "Transitions lost", "Steps that stood still until seen and were not recorded, or not logged."),
-    Count("crash_duplicated", "Transitions duplicated", "Steps that were recorded more often than they happened."),
-    Count("crash_seed", "Seed of the kills", "`make reliability` with `MONITOR_SEED` set to it draws them again."),
-    Count("hostile_kinds", "Kinds of hostile answers", "Each given by a cluster among healthy ones."),
-    Count("hostile_healthy_clusters", "Healthy clusters beside them", "Watched by the same daemon."),
-    Count("hostile_polls_missed", "Polls missed by the healthy", "Polls that were due and did not run."),
-    Count("hostile_scrapes_served", "Scrapes served under attack", "Answers of `/metrics` meanwhile."),
-    Count("hostile_peak_rss_mib", "Peak memory under attack", "MiB, resident, of the daemon."),
-    Count("fuzz_inputs", "Odd inputs tried", "Mutated answers and config files."),
-    Count("fuzz_foreign_errors", "Foreign errors", "Inputs that raised anything but the project's own errors."),
+    Count("crash_kills", "Kills", "SIGKILLs of the daemon at random times, each followed by a restart."),
+    Count("crash_transitions", "Recorded transitions", "Transitions recorded for jobs that changed during the kills."),
+    Count("crash_lost", "Lost transitions", "Observable state changes that were not recorded or not logged."),
+    Count("crash_duplicated", "Duplicate transitions", "Transitions that were recorded more than once."),
+    Count("crash_seed", "Seed", "Set `MONITOR_SEED` to it to repeat the same kills."),
+    Count(
+        "hostile_kinds", "Kinds of hostile responses", "Each sent by a cluster polled together with healthy clusters."
+    ),
+    Count("hostile_healthy_clusters", "Healthy clusters", "Polled by the same daemon."),
+    Count("hostile_polls_missed", "Missed polls of healthy clusters", "Polls that were due and did not run."),
+    Count("hostile_scrapes_served", "Scrapes served", "Successful requests of `/metrics` during the test."),
+    Count("hostile_peak_rss_mib", "Peak memory", "Resident memory of the daemon, in MiB."),
+    Count("fuzz_inputs", "Fuzzed inputs", "Mutated responses and config files."),
+    Count(
+        "fuzz_foreign_errors",
+        "Unhandled errors",
+        "Inputs that raised an exception other than the project's own errors.",
+    ),
 )
 
 
 def counted(report: Path) -> dict[str, str]:
-    """What the tests recorded in a JUnit report, by key."""
+    """Return the properties recorded in a JUnit report, by key."""
     found = ET.parse(report).iter("property")
     return {str(one.get("name")): str(one.get("value")) for one in found}
 
 
 def table(values: dict[str, str], python: str, cores: int) -> str:
-    """The table of the page."""
+    """Return the table of the page."""
     rows = [f"| {one.name} | `{one.key}` | {values.get(one.key, 'not run')} | {one.meaning} |" for one in COUNTS]
-    head = f"Python {python}, {cores} cores.\n\n| What | Recorded as | Count | Meaning |\n|---|---|---|---|\n"
+    head = f"Python {python}, {cores} cores.\n\n| Result | Property | Value | Meaning |\n|---|---|---|---|\n"
     return head + "\n".join(rows) + "\n"
 
 
 def main() -> int:
-    """Run the tests in full and write the page; nothing is written where one fails."""
+    """Run the tests at full length and write the page, unless a test fails."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         there = [test for test in TESTS if (ROOT / test).exists()]

@@ -367,9 +367,9 @@ REFUSED = {
     "a key in plain text": ({"config": {"clusters": [BOOKS | {"api_key": "k"}]}}, "'/config/clusters/0/api_key'"),
     "what the chart decides": ({"config": {"clusters": [BOOKS], "listen": ":1"}}, "properties 'listen' not allowed"),
     "a number as text": ({"replicas": "2"}, "at '/replicas': got string, want integer"),
-    "replicas on SQLite": ({"replicas": 2}, "replicas: more than one monitor needs a state that they share"),
-    "two sources of keys": ({"keys": {"existingSecret": "a", "files": {"b": "c"}}}, "exclude each other"),
-    "two web configs": ({"web": {"existingSecret": "a", "config": {"basic_auth_users": USERS}}}, "exclude each other"),
+    "replicas on SQLite": ({"replicas": 2}, "replicas: more than one replica requires a shared state"),
+    "two sources of keys": ({"keys": {"existingSecret": "a", "files": {"b": "c"}}}, "mutually exclusive"),
+    "two web configs": ({"web": {"existingSecret": "a", "config": {"basic_auth_users": USERS}}}, "mutually exclusive"),
     "a password in plain text": (
         {"web": {"config": {"basic_auth_users": {"a": "b"}}}},
         "'/web/config/basic_auth_users/a'",
@@ -395,10 +395,10 @@ def test_bad_values_are_refused_with_a_sentence(case):
 
 def test_the_notes_say_what_to_do_next():
     assert "port-forward service/demo-milvus-import-monitor 19595:19595" in rendered("the least").notes
-    assert "Nothing scrapes it yet" in rendered("the least").notes
+    assert "No ServiceMonitor was created" in rendered("the least").notes
     assert "https://127.0.0.1:19595/metrics" in rendered("everything").notes
     assert "watches 2 clusters" in rendered("everything").notes
-    assert "Nothing keeps its state" in rendered("a password, nothing kept").notes
+    assert "The state is not persistent" in rendered("a password, nothing kept").notes
     assert "rollout restart" in rendered("existing secrets").notes
 
 
@@ -492,7 +492,7 @@ def test_the_monitor_takes_the_config_that_the_chart_writes(name, tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     clusters = len(values["config"]["clusters"])
-    assert done.stdout == f"{config}: fine, {clusters} cluster{'s' * (clusters > 1)}\n"
+    assert done.stdout == f"{config}: valid, {clusters} cluster{'s' * (clusters > 1)}\n"
 
 
 @pytest.mark.parametrize("name", ["the least", "a password, nothing kept", "only TLS"])

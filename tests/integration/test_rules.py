@@ -265,11 +265,11 @@ def test_each_alert_has_its_runbook_and_each_runbook_its_alert():
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_each_runbook_says_what_it_means_what_to_look_at_and_what_to_do(alert):
+def test_each_runbook_has_meaning_diagnosis_and_mitigation(alert):
     text = (RUNBOOKS / f"{alert}.md").read_text()
 
     assert text.startswith(f"# {alert}\n")
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["What it means", "What to look at", "What to do"]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Meaning", "Diagnosis", "Mitigation"]
 
 
 @pytest.mark.parametrize(

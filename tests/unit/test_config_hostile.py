@@ -15,8 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.config import Config, ConfigError, document, json_schema, load, parse
-from monitor.config.document import MAX_DEPTH, MAX_SCALAR
-from monitor.config.errors import MAX_REPORTED
+from monitor.config.document import MAX_DEPTH, MAX_REPORTED, MAX_SCALAR
 from monitor.config.files import MAX_CONFIG_BYTES
 from monitor.config.schema import MAX_CLUSTERS
 from monitor.config.validation import MAX_SUGGESTIONS

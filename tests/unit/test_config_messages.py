@@ -16,9 +16,9 @@ CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
 KNOWN_AT_THE_TOP = "listen, web_config, log, state, poll, jobs, clusters"
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
-    "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, tls, stall_after, "
-    "pending_after, uncommitted_after, failed_retention, series_per_cluster, interval, timeout, page_size, "
-    "requests_per_second"
+    "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, tls, interval, timeout, "
+    "page_size, requests_per_second, stall_after, pending_after, uncommitted_after, failed_retention, "
+    "series_per_cluster"
 )
 TABS = (
     "config.yml:2: not valid YAML at column 1: found character that cannot start any token; "
@@ -71,6 +71,15 @@ def test_a_missing_secret_names_its_environment_variable(tmp_path: Path) -> None
     )
 
 
+def test_every_missing_variable_of_a_value_is_named(tmp_path: Path) -> None:
+    check(
+        one("api_key: ${USER_NAME}:${PASSWORD}"),
+        "config.yml:4: clusters[0].api_key: environment variable USER_NAME is not set\n"
+        "config.yml:4: clusters[0].api_key: environment variable PASSWORD is not set",
+        tmp_path,
+    )
+
+
 def test_a_variable_missing_at_many_places_is_told_once(tmp_path: Path) -> None:
     text = CLUSTER + "log: {level: '${NOPE}', format: '${NOPE}'}\nlisten: ${NOPE}\n"
     check(text, "config.yml:2: log.level: environment variable NOPE is not set", tmp_path)
@@ -105,6 +114,35 @@ config.yml:10: clusters[2].region_id: needs project_id as well
 config.yml:11: clusters[3].name: must be unique, and is already given on line 2
 config.yml:13: listen: the port must be 1-65535, or 0 for any free port
 config.yml:14: poll.interval: missing unit: write 30s
+"""
+    check(text, expected, tmp_path)
+
+
+def test_what_is_wrong_between_settings_is_told_together_with_what_is_wrong_with_single_ones(tmp_path: Path) -> None:
+    text = """\
+clusters:
+  - name: a
+    url: https://api.cloud.zilliz.com
+    interval: 5
+    tls: {insecure_skip_verify: maybe, key_file: .}
+  - {name: b, url: 'http://b', page_size: 0, cluster_id: c, project_id: p}
+  - {name: c, url: 'http://c', page_size: 0, cluster_id: c, api_kye: k}
+state: {url: 'memory://', url_file: missing, retention: 5}
+poll: {interval: 30}
+"""
+    expected = f"""
+config.yml:2: clusters[0]: {ZILLIZ}
+config.yml:4: clusters[0].interval: missing unit: write 5s
+config.yml:5: clusters[0].tls.key_file: {tmp_path} is a directory, not a file
+config.yml:5: clusters[0].tls.insecure_skip_verify: must be true or false
+config.yml:6: clusters[1].page_size: must be a whole number from 1 to 100
+config.yml:6: clusters[1].project_id: cannot be combined with cluster_id; remove one of them
+config.yml:6: clusters[1]: needs api_key or api_key_file, because cluster_id is given
+config.yml:7: clusters[2].api_kye: unknown key; did you mean "api_key"?
+config.yml:7: clusters[2].page_size: must be a whole number from 1 to 100
+config.yml:8: state.url_file: {tmp_path}/missing does not exist
+config.yml:8: state.retention: missing unit: write 5s
+config.yml:9: poll.interval: missing unit: write 30s
 """
     check(text, expected, tmp_path)
 
@@ -162,8 +200,8 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ),
         (CLUSTER + "log: !!map {}\n", "config.yml:2: YAML tags (!) are not supported; remove the tag"),
         (CLUSTER + "log: {level: !x info}\n", "config.yml:2: YAML tags (!) are not supported; remove the tag"),
-        (CLUSTER + "? [a]\n: 1\n", "config.yml:2: a list or mapping cannot be a key"),
-        (CLUSTER + "log: &l {}\n*l : 1\n", "config.yml:2: a list or mapping cannot be a key"),
+        (CLUSTER + "? [a]\n: 1\n", "config.yml:2: a key must be text, not a list, a mapping or an alias"),
+        (CLUSTER + "log: &l {}\n*l : 1\n", "config.yml:3: a key must be text, not a list, a mapping or an alias"),
         (
             CLUSTER + "log: *nowhere\n",
             "config.yml:2: an alias (*) points to an anchor (&) that is not complete above it",
@@ -343,7 +381,10 @@ def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> 
     ("settings", "expected"),
     [
         ("api: v4", ".api: must be one of v2, v1, milvus-2.3"),
-        ("cluster_id: a b", ".cluster_id: must be 1 to 128 visible ASCII characters without spaces"),
+        (
+            "api: milvus-2.3\n    cluster_id: a b",
+            ".cluster_id: must be 1 to 128 visible ASCII characters without spaces",
+        ),
         ("databases: default", ".databases: must be a list, such as [a, b]"),
         ("databases:", ".databases: is empty; write a value or remove the key"),
         (
@@ -377,7 +418,7 @@ def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> 
     ],
 )
 def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str, tmp_path: Path) -> None:
-    line = 2 if expected.startswith(": ") else 4
+    line = 2 if expected.startswith(": ") else 4 + settings.count("\n")
     check(one(settings), f"config.yml:{line}: clusters[0]{expected}", tmp_path)
 
 
@@ -404,7 +445,10 @@ def test_a_setting_of_a_cluster_that_cannot_be_used(settings: str, expected: str
         ("cluster_id: c | api_kye: k", 'config.yml:5: clusters[0].api_kye: unknown key; did you mean "api_key"?'),
         (
             "cluster_id: a b",
-            "config.yml:4: clusters[0].cluster_id: must be 1 to 128 visible ASCII characters without spaces",
+            (
+                "config.yml:2: clusters[0]: needs api_key or api_key_file, because cluster_id is given\n"
+                "config.yml:4: clusters[0].cluster_id: must be 1 to 128 visible ASCII characters without spaces"
+            ),
         ),
         (
             "cluster_id: c | api_key: k | tls: {key_file: pem}",
@@ -445,6 +489,7 @@ def test_a_file_that_is_named_and_missing_is_told_with_its_path(tmp_path: Path) 
     (tmp_path / "two-lines").write_bytes(b"a\nb")
     (tmp_path / "key.pem").write_text("-----BEGIN EC PRIVATE KEY-----\n")
     (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "locked.pem").write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
     text = """\
 clusters:
   - {name: a, url: 'http://a', api_key_file: missing}
@@ -459,6 +504,7 @@ clusters:
   - {name: j, url: 'https://a', tls: {ca_file: missing.pem, cert_file: ., key_file: empty/x}}
   - {name: k, url: 'https://a', tls: {ca_file: key.pem, cert_file: cert.pem, key_file: cert.pem}}
   - {name: l, url: 'https://a', tls: {ca_file: cert.pem, cert_file: cert.pem, key_file: key.pem}}
+  - {name: m, url: 'https://a', tls: {cert_file: cert.pem, key_file: locked.pem}}
 """
     expected = f"""
 config.yml:2: clusters[0].api_key_file: {tmp_path}/missing does not exist
@@ -475,6 +521,7 @@ config.yml:11: clusters[9].tls.cert_file: {tmp_path} is a directory, not a file
 config.yml:11: clusters[9].tls.key_file: {tmp_path}/empty/x does not exist
 config.yml:12: clusters[10].tls.ca_file: {tmp_path}/key.pem contains no certificate in PEM format (-----BEGIN …)
 config.yml:12: clusters[10].tls.key_file: {tmp_path}/cert.pem contains no private key in PEM format (-----BEGIN …)
+config.yml:14: clusters[12].tls.key_file: {tmp_path}/locked.pem is encrypted; it must be a key without a password
 """
     check(text, expected, tmp_path)
 

@@ -117,7 +117,7 @@ def test_queries_count_what_several_monitors_see_once(name, vocabulary):
         assert not labels & (TARGET_LABELS - {"instance"}), title
         if "instance" in labels:
             assert name == "fleet", title
-            assert title.split(" ")[0] in {"Processor", "Memory", "Versions"}, title
+            assert title.split(" ")[0] in {"CPU", "Memory", "Versions"}, title
 
 
 @everywhere

@@ -34,7 +34,7 @@ def test_the_metrics_of_each_cluster_are_documented_as_they_are():
         labels = ", ".join(f"`{label}`" for label in family.labels)
         expected.append(f"| `{family.full_name}` | {family.type} | {labels} | {family.help} |".replace("|  |", "| |"))
 
-    assert rows("metrics.md", "Of each cluster") == expected
+    assert rows("metrics.md", "Cluster metrics") == expected
 
 
 def test_the_monitors_own_metrics_are_documented_as_they_are():
@@ -42,13 +42,13 @@ def test_the_monitors_own_metrics_are_documented_as_they_are():
 
     names = {family.name: family.name + "_total" * (family.type == "counter") for family in own}
     expected = {f"| `{names[family.name]}` | {family.type} | {family.documentation} |" for family in own}
-    assert set(rows("metrics.md", "Of the monitor itself")) == expected
+    assert set(rows("metrics.md", "Monitor metrics")) == expected
 
 
 def test_the_settings_are_documented_as_they_are():
     page = CONFIGURATION.read_text(encoding="utf-8")
 
-    assert page == current(page), "write it anew: make docs-tables"
+    assert page == current(page), "run make docs-tables"
 
 
 def logged_events() -> set[str]:
@@ -89,7 +89,9 @@ def test_the_parameters_and_the_events_of_the_api_are_documented():
 
 
 def test_the_limits_of_the_http_server_are_documented():
-    documented = [number for row in rows("http.md", "Limits") for number in re.findall(r"[\d,]+", row.split("|")[2])]
+    documented = [
+        number for row in rows("http.md", "Fixed limits") for number in re.findall(r"[\d,]+", row.split("|")[2])
+    ]
     limits = WebLimits()
     kib = 1024
     expected = [

@@ -1,4 +1,4 @@
-"""The Grafana dashboards, as Python: `python -m deploy.grafana.source` writes them to deploy/grafana/dashboards."""
+"""Source of the Grafana dashboards: `python -m deploy.grafana.source` writes them to deploy/grafana/dashboards."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def dashboards() -> dict[str, str]:
     """Build each dashboard.
 
     Returns:
-        Names of files, and what is to be in them.
+        The contents of the files by name.
     """
     made = {"fleet": fleet(), "cluster": cluster(), "collection": collection()}
     return {

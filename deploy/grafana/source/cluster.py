@@ -1,8 +1,8 @@
-"""One cluster: whether it can be seen, what is wrong, what runs, and how it is asked."""
+"""One cluster: reachability, problems, running imports, and polling."""
 
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import polling, progress, queries, tables, trouble
+from deploy.grafana.source import polling, problems, progress, queries, tables
 from deploy.grafana.source.frame import cluster_variable, collection_variable, database_variable, framed
 from deploy.grafana.source.links import CLUSTER_UID
 from deploy.grafana.source.panels import UP_OR_DOWN, Column, lines, number, over_time, rows
@@ -10,7 +10,7 @@ from deploy.grafana.source.queries import CLUSTER
 
 
 def cluster() -> model.Dashboard:
-    """One cluster; panels about jobs follow the chosen databases and collections."""
+    """Build the dashboard of a cluster; panels about jobs use the selected databases and collections."""
     now = (
         number(
             "Polled",
@@ -22,18 +22,18 @@ def cluster() -> model.Dashboard:
         ),
         number(
             "Last success",
-            "Time since the last successful poll: everything here is as old as this.",
+            "Time since the last successful poll, which is the age of all values on this dashboard.",
             queries.age(queries.clusters(CLUSTER, "cluster_last_success_timestamp_seconds")),
             width=3,
             unit="s",
             steps=((None, "green"), (300, "orange"), (900, "red")),
             trend=False,
         ),
-        trouble.failed(CLUSTER, 3),
-        trouble.latest_failed(CLUSTER, 3),
-        trouble.stalled(CLUSTER, 3),
-        trouble.vanished(CLUSTER, 3),
-        trouble.uncommitted(CLUSTER, 3),
+        problems.failed(CLUSTER, 3),
+        problems.latest_failed(CLUSTER, 3),
+        problems.stalled(CLUSTER, 3),
+        problems.vanished(CLUSTER, 3),
+        problems.uncommitted(CLUSTER, 3),
         progress.success(CLUSTER, 3),
         tables.failed_jobs(CLUSTER, 12),
         tables.stuck_jobs(CLUSTER, 12),
@@ -47,24 +47,24 @@ def cluster() -> model.Dashboard:
         progress.finished(CLUSTER, 8),
         progress.durations(CLUSTER, 8),
         lines(
-            "Transitions in an hour",
-            "Each change of a job's state that was recorded in the hour before; new stands for a job first seen. "
-            "Of the whole cluster, whatever is chosen above.",
+            "Transitions per hour",
+            "State changes of jobs recorded within the last hour; new is a job seen for the first time. "
+            "Covers the whole cluster, regardless of the selected databases and collections.",
             over_time(queries.transitions(CLUSTER), "{{from_state}} to {{to_state}}"),
             width=8,
         ),
         tables.running_jobs(CLUSTER, 24),
     )
-    asking = (
+    polls = (
         *polling.panels(CLUSTER, each="milvus_cluster"),
         rows(
-            "The cluster",
-            "As the monitors are configured.",
+            "Cluster",
+            "Configuration of the cluster in the monitors.",
             f"max by (milvus_cluster, cluster_id, url, api) ({CLUSTER.of_cluster('cluster_info')})",
             columns=(
                 Column("milvus_cluster", "Name"),
-                Column("cluster_id", "Cluster id"),
-                Column("url", "Address"),
+                Column("cluster_id", "Cluster ID"),
+                Column("url", "URL"),
                 Column("api", "API"),
             ),
             width=24,
@@ -79,5 +79,5 @@ def cluster() -> model.Dashboard:
         cluster_variable(many=False),
         database_variable(),
         collection_variable(many=True),
-        rows=(("Now", now), ("Running", running), ("Asking the cluster", asking)),
+        rows=(("Now", now), ("Running", running), ("Polling", polls)),
     )

@@ -1,10 +1,10 @@
-"""One collection: is its data up to date, and what becomes of its imports."""
+"""One collection: whether its data is up to date, and the progress of its imports."""
 
 from grafana_foundation_sdk.builders import statetimeline
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import progress, queries, tables, trouble
+from deploy.grafana.source import problems, progress, queries, tables
 from deploy.grafana.source.frame import (
     DATASOURCE,
     cluster_variable,
@@ -14,17 +14,17 @@ from deploy.grafana.source.frame import (
 )
 from deploy.grafana.source.links import COLLECTION_UID
 from deploy.grafana.source.panels import OK_OR_FAILED, lines, mapped, number, over_time
-from deploy.grafana.source.queries import COLLECTION_SCOPE as HERE
+from deploy.grafana.source.queries import COLLECTION_SCOPE as SCOPE
 
 
 def collection() -> model.Dashboard:
-    """One collection; where its name is used in several databases, those chosen."""
-    latest = f"max({queries.collections(HERE, 'collection_last_finished_failed')})"
-    completed = f"max({queries.collections(HERE, 'collection_last_completed_timestamp_seconds')})"
+    """Build the dashboard of a collection; if several databases have it, of the selected databases."""
+    latest = f"max({queries.collections(SCOPE, 'collection_last_finished_failed')})"
+    completed = f"max({queries.collections(SCOPE, 'collection_last_completed_timestamp_seconds')})"
     now = (
         number(
             "Latest import",
-            "How the collection's most recent finished import ended.",
+            "Result of the most recently finished import of the collection.",
             latest,
             width=4,
             words=OK_OR_FAILED,
@@ -32,36 +32,36 @@ def collection() -> model.Dashboard:
         ),
         number(
             "Last success",
-            "Time since an import into the collection last completed: the age of its newest data.",
+            "Time since an import into the collection last completed, which is the age of its newest data.",
             queries.age(completed),
             width=4,
             unit="s",
             trend=False,
         ),
-        trouble.failed(HERE, 4),
-        trouble.stalled(HERE, 4),
-        trouble.vanished(HERE, 4),
-        trouble.uncommitted(HERE, 4),
-        tables.failed_jobs(HERE, 8),
-        tables.stuck_jobs(HERE, 8),
-        tables.vanished_jobs(HERE, 8),
+        problems.failed(SCOPE, 4),
+        problems.stalled(SCOPE, 4),
+        problems.vanished(SCOPE, 4),
+        problems.uncommitted(SCOPE, 4),
+        tables.failed_jobs(SCOPE, 8),
+        tables.stuck_jobs(SCOPE, 8),
+        tables.vanished_jobs(SCOPE, 8),
     )
     running = (
-        tables.running_jobs(HERE, 24),
-        progress.by_state(HERE, 8),
-        progress.progress(HERE, 8),
-        progress.throughput(HERE, "collection", 8),
+        tables.running_jobs(SCOPE, 24),
+        progress.by_state(SCOPE, 8),
+        progress.progress(SCOPE, 8),
+        progress.throughput(SCOPE, "collection", 8),
         lines(
             "Time left",
-            "Estimated from each job's recent pace; absent while it would be a guess.",
-            over_time(queries.jobs(HERE, "job_eta_seconds"), "{{job_id}}"),
+            "Estimated from the recent pace of each job. No value while the pace is unknown.",
+            over_time(queries.jobs(SCOPE, "job_eta_seconds"), "{{job_id}}"),
             width=8,
             unit="s",
         ),
         lines(
-            "Rows in",
-            "Rows that each unfinished job has imported, where the API counts them.",
-            over_time(queries.jobs(HERE, "job_imported_rows"), "{{job_id}}"),
+            "Imported rows",
+            "Rows imported by each unfinished job, if the API reports rows.",
+            over_time(queries.jobs(SCOPE, "job_imported_rows"), "{{job_id}}"),
             width=8,
         ),
         lines(
@@ -75,7 +75,7 @@ def collection() -> model.Dashboard:
     history = (
         statetimeline.Panel()
         .title("Latest import")
-        .description("How the latest finished import had ended, at each time.")
+        .description("Result of the most recently finished import, over time.")
         .datasource(DATASOURCE)
         .height(8)
         .span(8)
@@ -83,14 +83,14 @@ def collection() -> model.Dashboard:
         .merge_values(merge_values=True)
         .show_value(common_model.VisibilityMode.AUTO)
         .with_target(over_time(latest, "latest import")),
-        progress.finished(HERE, 8),
-        progress.success(HERE, 8).height(8),
+        progress.finished(SCOPE, 8),
+        progress.success(SCOPE, 8).height(8),
     )
     return framed(
         COLLECTION_UID,
         "Milvus imports: collection",
         "The bulk imports of one collection.",
-        HERE,
+        SCOPE,
         cluster_variable(many=False),
         database_variable(),
         collection_variable(many=False),

@@ -1,9 +1,9 @@
-"""The overview: what is on fire first, then what runs, then how well the monitor itself is."""
+"""The overview: problems first, then running imports, polling, and the health of the monitors."""
 
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import polling, progress, queries, tables, trouble
+from deploy.grafana.source import polling, problems, progress, queries, tables
 from deploy.grafana.source.frame import cluster_variable, framed
 from deploy.grafana.source.links import FLEET_UID
 from deploy.grafana.source.panels import (
@@ -21,30 +21,30 @@ from deploy.grafana.source.queries import FLEET
 
 
 def fleet() -> model.Dashboard:
-    """All clusters, or those chosen."""
-    on_fire = (
-        trouble.failed(FLEET, 3),
-        trouble.latest_failed(FLEET, 3),
-        trouble.stalled(FLEET, 3),
-        trouble.vanished(FLEET, 3),
-        trouble.uncommitted(FLEET, 3),
+    """Build the dashboard of all clusters or a selection."""
+    problem_panels = (
+        problems.failed(FLEET, 3),
+        problems.latest_failed(FLEET, 3),
+        problems.stalled(FLEET, 3),
+        problems.vanished(FLEET, 3),
+        problems.uncommitted(FLEET, 3),
         number(
-            "Clusters unreachable",
-            "Clusters whose last poll failed: what becomes of their imports is not known.",
-            queries.how_many(queries.unreachable(FLEET)),
+            "Unreachable clusters",
+            "Clusters with a failed last poll. The state of their imports is unknown.",
+            queries.count(queries.unreachable(FLEET)),
             width=3,
             steps=BAD_FROM_1,
         ),
         number(
-            "Keys rejected",
-            "Clusters that cannot be polled and said within the hour that the API key is wrong, or may not list jobs.",
-            queries.how_many(queries.key_rejected(FLEET)),
+            "Rejected keys",
+            "Clusters that cannot be polled and rejected the API key within the last hour.",
+            queries.count(queries.key_rejected(FLEET)),
             width=3,
             steps=BAD_FROM_1,
         ),
         number(
-            "Alerts firing",
-            "Alerts of this project's rules that fire now. Without the rules in Prometheus this is always 0.",
+            "Firing alerts",
+            "Number of firing alerts of the monitor's rules. Always 0 if the rules are not loaded in Prometheus.",
             'count(ALERTS{alertname=~"MilvusImport.+", alertstate="firing"}) or vector(0)',
             width=3,
             steps=BAD_FROM_1,
@@ -56,7 +56,7 @@ def fleet() -> model.Dashboard:
         tables.vanished_jobs(FLEET, 8),
         bars(
             "Failed jobs by reason",
-            "The monitor's class of each reason; the server's own words are in the log and on the job's status page.",
+            "Class of each failure. The server's message is in the log and on the status page of the job.",
             f"count by (reason) ({queries.failed(FLEET)})",
             "{{reason}}",
             width=6,
@@ -67,28 +67,28 @@ def fleet() -> model.Dashboard:
     running = (
         number(
             "Unfinished jobs",
-            "Jobs in the latest lists that have neither completed nor failed.",
+            "Jobs in the latest lists that have not finished.",
             f"sum({queries.unfinished(FLEET, 'milvus_cluster')}) or vector(0)",
             width=6,
         ),
         number(
-            "Rows imported a second",
-            "Over the jobs whose API counts rows.",
+            "Imported rows per second",
+            "Over jobs for which the API reports rows.",
             f"sum({queries.rows_per_second(FLEET, 'milvus_cluster')})",
             width=6,
             unit="rowsps",
         ),
         progress.success(FLEET, 6),
         number(
-            "Clusters polled",
-            "Clusters whose last poll succeeded.",
+            "Reachable clusters",
+            "Clusters with a successful last poll.",
             f"count({queries.clusters(FLEET, 'cluster_up')} == 1) or vector(0)",
             width=6,
         ),
         progress.by_state(FLEET, 12),
         lines(
             "Unfinished jobs by cluster",
-            "Jobs in the latest lists that have neither completed nor failed.",
+            "Jobs in the latest lists that have not finished.",
             over_time(queries.unfinished(FLEET, "milvus_cluster"), "{{milvus_cluster}}"),
             width=12,
             stacked=True,
@@ -102,14 +102,14 @@ def fleet() -> model.Dashboard:
     return framed(
         FLEET_UID,
         "Milvus imports: fleet",
-        "The bulk imports of every watched cluster: what is on fire, what runs, and how well the monitor itself is.",
+        "Bulk imports of all watched clusters: problems, running imports, polling, and the health of the monitors.",
         FLEET,
         cluster_variable(many=True),
         rows=(
-            ("On fire", on_fire),
+            ("Problems", problem_panels),
             ("Running", running),
-            ("Asking the clusters", polling.panels(FLEET, each="milvus_cluster")),
-            ("The monitors", _monitors()),
+            ("Polling", polling.panels(FLEET, each="milvus_cluster")),
+            ("Monitors", _monitors()),
         ),
     )
 
@@ -117,7 +117,7 @@ def fleet() -> model.Dashboard:
 def _alerts() -> table.Panel:
     return rows(
         "Firing alerts",
-        "Alerts of this project's rules. Which of them wakes whom is Alertmanager's to say.",
+        "Firing alerts of the monitor's rules. Alertmanager decides who is notified.",
         "max by (alertname, severity, milvus_cluster, collection) "
         '(ALERTS{alertname=~"MilvusImport.+", alertstate="firing"})',
         columns=(
@@ -136,52 +136,52 @@ def _monitors() -> tuple[stat.Panel | timeseries.Panel | table.Panel, ...]:
     return (
         number(
             "Monitors",
-            "Monitors that answer Prometheus. Two or more on one PostgreSQL may watch the same clusters.",
+            "Monitors that Prometheus can scrape. Several monitors on one database can watch the same clusters.",
             "count(milvus_import_build_info) or vector(0)",
             width=4,
             steps=((None, "red"), (1, "green")),
         ),
         number(
             "Store",
-            "Down where any monitor cannot write its store: it goes on from memory, and a restart would lose what "
-            "happens now.",
-            queries.own("store_up", "min"),
+            "Down if any monitor cannot write to its store: it continues in memory, and a restart loses the changes "
+            "made in the meantime.",
+            queries.monitors("store_up", "min"),
             width=4,
             words=UP_OR_DOWN,
             trend=False,
         ),
         number(
-            "Config taken",
-            "No where any monitor refused its config file at the last reload and goes on with the old one.",
-            queries.own("config_last_reload_successful", "min"),
+            "Config valid",
+            "No if any monitor rejected its config file at the last reload; the previous config stays in effect.",
+            queries.monitors("config_last_reload_successful", "min"),
             width=4,
             words=YES_OR_NO,
             trend=False,
         ),
         number(
-            "Age of the config",
-            "Time since the oldest config in use was loaded.",
-            queries.age(queries.own("config_last_reload_success_timestamp_seconds", "min")),
+            "Config age",
+            "Time since the oldest config in effect was loaded.",
+            queries.age(queries.monitors("config_last_reload_success_timestamp_seconds", "min")),
             width=4,
             unit="s",
             trend=False,
         ),
         number(
-            "Store failures in 1 h",
-            "Reads and writes of the store that failed.",
+            "Store errors in 1 h",
+            "Failed reads and writes of the store.",
             "sum(increase(milvus_import_store_write_failures_total[1h]))",
             width=4,
             steps=BAD_FROM_1,
         ),
         number(
-            "Polls a second",
+            "Polls per second",
             "Over all monitors and clusters.",
             "sum(rate(milvus_import_polls_total[$__rate_interval]))",
             width=4,
             unit="cps",
         ),
         lines(
-            "Time that polls take, all clusters",
+            "Poll duration, all clusters",
             "Quantiles over the polls of all monitors.",
             *(
                 over_time(
@@ -190,14 +190,14 @@ def _monitors() -> tuple[stat.Panel | timeseries.Panel | table.Panel, ...]:
                     legend,
                     ref,
                 )
-                for quantile, legend, ref in ((0.5, "half are faster than", "A"), (0.99, "99 % are faster than", "B"))
+                for quantile, legend, ref in ((0.5, "median", "A"), (0.99, "99th percentile", "B"))
             ),
             width=8,
             unit="s",
         ),
         lines(
-            "Processor",
-            "Cores that each monitor uses. It has one at most: Python.",
+            "CPU",
+            "Cores used by each monitor. A monitor can use at most one core.",
             over_time(queries.process("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}"),
             width=8,
             unit="percentunit",
@@ -211,7 +211,7 @@ def _monitors() -> tuple[stat.Panel | timeseries.Panel | table.Panel, ...]:
         ),
         rows(
             "Versions",
-            "The monitors, and what they run on. Replicas should be of one version.",
+            "Versions of the monitors and of Python. Replicas should run the same version.",
             "max by (instance, version, python) (milvus_import_build_info)",
             f"time() - {queries.process('process_start_time_seconds')}",
             f"{queries.process('process_open_fds')} / {queries.process('process_max_fds')}",
@@ -219,8 +219,8 @@ def _monitors() -> tuple[stat.Panel | timeseries.Panel | table.Panel, ...]:
                 Column("instance", "Monitor"),
                 Column("version", "Version"),
                 Column("python", "Python"),
-                Column("Value #B", "Up for", unit="s"),
-                Column("Value #C", "File descriptors in use", unit="percentunit"),
+                Column("Value #B", "Uptime", unit="s"),
+                Column("Value #C", "Used file descriptors", unit="percentunit"),
             ),
             width=24,
             sort="Monitor",

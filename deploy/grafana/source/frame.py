@@ -1,4 +1,4 @@
-"""What every dashboard has around its panels: variables, links to the others, failures as annotations."""
+"""The parts common to all dashboards: variables, links, and annotations of failures."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,12 +14,12 @@ DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 EVERYTHING = model.VariableOption(text="All", value="$__all")
 
 ANNOTATION = {
-    "titleFormat": "Import into {{collection}} of {{milvus_cluster}} failed: {{reason}}",
+    "titleFormat": "Import into {{collection}} on {{milvus_cluster}} failed: {{reason}}",
     "textFormat": "job {{job_id}}",
     "tagKeys": "milvus_cluster,database,collection",
     "step": "60s",
 }
-"""What Prometheus' annotations have beside the fields that all data sources share."""
+"""Fields of annotations that are specific to the Prometheus data source."""
 
 Rows = Sequence[tuple[str, Iterable[Builder[model.Panel]]]]
 
@@ -30,12 +30,12 @@ def framed(
     """Put rows of panels into a dashboard.
 
     Args:
-        uid: Its name in URLs; a dashboard provisioned anew replaces the one of the same name.
-        title: Its name for people.
-        description: What it is for.
-        scope: Whose failures are its annotations.
-        *variables: After the data source and the address of the monitor.
-        rows: The title of each row, and its panels; they are laid out from left to right.
+        uid: The name in URLs; a provisioned dashboard replaces the dashboard with the same uid.
+        title: The displayed title.
+        description: The purpose of the dashboard.
+        scope: The scope of the annotations.
+        *variables: Variables in addition to the data source and the URL of the monitor.
+        rows: The title and the panels of each row, from left to right.
     """
     frame = (
         build.Dashboard(title)
@@ -54,7 +54,7 @@ def framed(
     frame.with_variable(
         build.TextBoxVariable("monitor")
         .label("Monitor")
-        .description("Where the pages of the monitor are; the links to them begin with this.")
+        .description("Base URL of the monitor, used in links to its pages.")
         .default_value("http://localhost:19595")
     )
     frame.link(
@@ -69,7 +69,7 @@ def framed(
         .type(model.DashboardLinkType.LINK)
         .url("${monitor}/")
         .icon("external link")
-        .tooltip("The monitor's own page: every job with the server's words")
+        .tooltip("Status page of the monitor: all jobs, with the server's messages")
         .target_blank(target_blank=True)
     )
     frame.annotation(_failures(scope))
@@ -84,13 +84,13 @@ def framed(
 
 
 def variable(name: str, label: str, metric: str, *, many: bool = False, where: str = "") -> build.QueryVariable:
-    """A variable with the values of a label.
+    """Build a variable with the values of a label.
 
     Args:
-        name: Of the variable.
-        label: Of the metric's series.
-        metric: The series, without matchers.
-        many: Several can be chosen, or all; all includes the series on which the label is empty.
+        name: The name of the variable.
+        label: A label of the metric.
+        metric: The metric, without matchers.
+        many: Whether several values or all can be selected; all includes series with an empty label.
         where: Matchers.
     """
     made = (
@@ -107,24 +107,24 @@ def variable(name: str, label: str, metric: str, *, many: bool = False, where: s
 
 
 def cluster_variable(*, many: bool) -> build.QueryVariable:
-    """The clusters that the monitors are configured to watch, also those that never answered."""
+    """Build the variable of the configured clusters, including clusters that were never reachable."""
     return variable("cluster", "milvus_cluster", "milvus_import_cluster_info", many=many)
 
 
 def database_variable() -> build.QueryVariable:
-    """The databases of the chosen cluster, where its API tells them."""
+    """Build the variable of the databases of the selected cluster, if its API reports them."""
     where = 'milvus_cluster="$cluster"'
     return variable("database", "database", "milvus_import_jobs_finished_total", many=True, where=where)
 
 
 def collection_variable(*, many: bool) -> build.QueryVariable:
-    """The collections of the chosen databases."""
+    """Build the variable of the collections of the selected databases."""
     where = 'milvus_cluster="$cluster", database=~"$database"'
     return variable("collection", "collection", "milvus_import_jobs_finished_total", many=many, where=where)
 
 
 class _Annotation(model.AnnotationQuery):
-    """An annotation from Prometheus; what its data source adds to the common fields is not known to the SDK."""
+    """A Prometheus annotation; the SDK lacks the fields specific to this data source."""
 
     def to_json(self) -> dict[str, object]:
         return super().to_json() | ANNOTATION
@@ -132,7 +132,7 @@ class _Annotation(model.AnnotationQuery):
 
 def _failures(scope: Scope) -> Builder[model.AnnotationQuery]:
     made = build.AnnotationQuery()
-    made._internal = _Annotation()  # noqa: SLF001 - the builder has no other way to take a richer annotation
+    made._internal = _Annotation()  # noqa: SLF001 - the builder offers no other way to set these fields
     return (
         made.name("Failed imports")
         .datasource(DATASOURCE)

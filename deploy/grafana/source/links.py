@@ -1,6 +1,6 @@
-"""Where a click leads: from dashboard to dashboard, and to the monitor's own pages.
+"""Links between dashboards, and to the pages of the monitor.
 
-A page of the monitor is below the variable `monitor`, which whoever looks can set.
+The base URL of the monitor is the variable `monitor`, which the viewer can change.
 """
 
 from typing import Final
@@ -16,36 +16,36 @@ def _field(name: str) -> str:
     return f"${{__data.fields.{name}:percentencode}}"
 
 
-def _link(title: str, url: str, *, elsewhere: bool) -> Link:
-    return {"title": title, "url": url, "targetBlank": elsewhere}
+def _link(title: str, url: str, *, new_tab: bool) -> Link:
+    return {"title": title, "url": url, "targetBlank": new_tab}
 
 
 def _dashboard(uid: str, **variables: str) -> str:
-    given = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return f"/d/{uid}?${{datasource:queryparam}}&${{monitor:queryparam}}{given}&${{__url_time_range}}"
+    selected = "".join(f"&var-{name}={value}" for name, value in variables.items())
+    return f"/d/{uid}?${{datasource:queryparam}}&${{monitor:queryparam}}{selected}&${{__url_time_range}}"
 
 
 def of_cluster() -> list[Link]:
-    """From the name of a cluster."""
+    """Return the links of a cluster name."""
     name = _field("milvus_cluster")
     return [
-        _link("Dashboard of the cluster", _dashboard(CLUSTER_UID, cluster=name), elsewhere=False),
-        _link("Status page of the cluster", f"${{monitor}}/?cluster={name}", elsewhere=True),
+        _link("Cluster dashboard", _dashboard(CLUSTER_UID, cluster=name), new_tab=False),
+        _link("Cluster status page", f"${{monitor}}/?cluster={name}", new_tab=True),
     ]
 
 
 def of_collection() -> list[Link]:
-    """From the name of a collection."""
+    """Return the links of a collection name."""
     names = {name: _field(name) for name in ("database", "collection")}
     cluster = _field("milvus_cluster")
     page = "&".join(f"{name}={value}" for name, value in ({"cluster": cluster} | names).items())
     return [
-        _link("Dashboard of the collection", _dashboard(COLLECTION_UID, cluster=cluster, **names), elsewhere=False),
-        _link("Status page of the collection", f"${{monitor}}/collection?{page}", elsewhere=True),
+        _link("Collection dashboard", _dashboard(COLLECTION_UID, cluster=cluster, **names), new_tab=False),
+        _link("Collection status page", f"${{monitor}}/collection?{page}", new_tab=True),
     ]
 
 
 def of_job() -> list[Link]:
-    """From the id of a job."""
+    """Return the links of a job id."""
     page = f"${{monitor}}/job?cluster={_field('milvus_cluster')}&id={_field('job_id')}"
-    return [_link("Status page of the job", page, elsewhere=True)]
+    return [_link("Job status page", page, new_tab=True)]

@@ -1,4 +1,4 @@
-"""How the panels look: numbers that are good or bad, lines over time, and tables."""
+"""Builders of panels: numbers with thresholds, lines over time, bars, and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ WIDTH = 24
 STAT_HEIGHT, HEIGHT, TABLE_HEIGHT = 4, 8, 9
 
 BY_STATE = "{{state}}"
-"""The legend of lines that are states; these have the colours below everywhere."""
+"""The legend of lines by state; the states have the same colours in all panels."""
 
 STATE_COLOURS: Mapping[str, str] = {
     "pending": "light-blue",
@@ -31,7 +31,7 @@ STATE_COLOURS: Mapping[str, str] = {
 }
 UP_OR_DOWN: Mapping[str, tuple[str, str]] = {"1": ("up", "green"), "0": ("down", "red")}
 OK_OR_FAILED: Mapping[str, tuple[str, str]] = {"0": ("completed", "green"), "1": ("failed", "red")}
-MOVES_OR_NOT: Mapping[str, tuple[str, str]] = {"0": ("moves", "green"), "1": ("stalled", "orange")}
+PROGRESSING_OR_STALLED: Mapping[str, tuple[str, str]] = {"0": ("progressing", "green"), "1": ("stalled", "orange")}
 YES_OR_NO: Mapping[str, tuple[str, str]] = {"1": ("yes", "green"), "0": ("no", "red")}
 
 Steps = Sequence[tuple[float | None, str]]
@@ -41,7 +41,7 @@ WARN_FROM_1: Steps = ((None, "green"), (1, "orange"))
 
 
 def mapped(text: Mapping[str, tuple[str, str]]) -> list[model.ValueMapping]:
-    """Words and colours for values."""
+    """Map values to texts and colours."""
     options = {
         value: model.ValueMappingResult(text=word, color=colour, index=index)
         for index, (value, (word, colour)) in enumerate(text.items())
@@ -50,7 +50,7 @@ def mapped(text: Mapping[str, tuple[str, str]]) -> list[model.ValueMapping]:
 
 
 def limits(steps: Steps) -> build.ThresholdsConfig:
-    """Colours from values on."""
+    """Build thresholds: a colour from a value on."""
     return (
         build.ThresholdsConfig()
         .mode(model.ThresholdsMode.ABSOLUTE)
@@ -63,12 +63,12 @@ def _colour(mode: model.FieldColorModeId) -> build.FieldColor:
 
 
 def instant(expression: str, ref_id: str = "A", legend: str = "") -> prometheus.Dataquery:
-    """Ask for the present."""
+    """Build an instant query."""
     return prometheus.Dataquery().datasource(DATASOURCE).ref_id(ref_id).expr(expression).legend_format(legend).instant()
 
 
 def over_time(expression: str, legend: str, ref_id: str = "A") -> prometheus.Dataquery:
-    """Ask for the time that is shown."""
+    """Build a range query."""
     return prometheus.Dataquery().datasource(DATASOURCE).ref_id(ref_id).expr(expression).legend_format(legend).range()
 
 
@@ -83,17 +83,17 @@ def number(
     words: Mapping[str, tuple[str, str]] | None = None,
     trend: bool = True,
 ) -> stat.Panel:
-    """One number, coloured by how good it is, with its course in the background.
+    """Build a panel with one number, coloured by thresholds, with its trend in the background.
 
     Args:
-        title: Of the panel.
-        description: What the number means, and what it does not.
+        title: The title of the panel.
+        description: The meaning of the number.
         expression: The query.
-        width: Of 24.
-        steps: Colours from values on.
+        width: The width in columns, of 24.
+        steps: The thresholds.
         unit: Grafana's name of the unit.
-        words: Words for values.
-        trend: Whether the course is drawn; without it only the present is asked for.
+        words: Texts for values.
+        trend: Whether to draw the trend; if not, the query is an instant query.
     """
     panel = (
         stat.Panel()
@@ -127,17 +127,17 @@ def lines(
     top: float | None = None,
     steps: bool = False,
 ) -> timeseries.Panel:
-    """Lines over time, none below 0.
+    """Build a panel with lines over time, starting at 0.
 
     Args:
-        title: Of the panel.
-        description: What is shown.
+        title: The title of the panel.
+        description: The meaning of the lines.
         *targets: The queries.
-        width: Of 24.
+        width: The width in columns, of 24.
         unit: Grafana's name of the unit.
-        stacked: Whether the lines add up.
-        top: The largest value there can be.
-        steps: Whether a value holds until the next one, as counts do.
+        stacked: Whether the lines are stacked.
+        top: The maximum value.
+        steps: Whether to draw steps instead of slopes, for counts.
     """
     panel = (
         timeseries.Panel()
@@ -181,7 +181,7 @@ def lines(
 def bars(
     title: str, description: str, expression: str, legend: str, *, width: int, steps: Steps = NEUTRAL
 ) -> bargauge.Panel:
-    """One bar for each kind of something, the present only."""
+    """Build a panel with one bar per series, at the current time."""
     return (
         bargauge.Panel()
         .title(title)
@@ -204,14 +204,14 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: The label of the series that it shows, or `Value`, or `Value #B` where the table has several queries.
-        title: Its heading; without one the column is hidden, and links can still use it.
+        name: A label, or `Value`, or `Value #B` if the table has several queries.
+        title: The heading; without a heading the column is hidden but available to links.
         unit: Grafana's name of the unit.
-        words: Words for values.
-        links: Where a click leads.
-        bar: Whether the value, 0 to 1, is drawn as a bar.
-        width: In pixels.
-        steps: Colours from values on.
+        words: Texts for values.
+        links: Links of the cells.
+        bar: Whether to draw the value, 0 to 1, as a bar.
+        width: The width in pixels.
+        steps: The thresholds.
     """
 
     name: str
@@ -224,7 +224,7 @@ class Column:
     steps: Steps = field(default=())
 
     def properties(self) -> list[model.DynamicConfigValue]:
-        """What makes the column look like this."""
+        """Return the properties of the column."""
         made: list[tuple[str, Any]] = [("displayName", self.title)] if self.title else [("custom.hidden", True)]
         if self.unit:
             made.append(("unit", self.unit))
@@ -252,17 +252,17 @@ def rows(
     descending: bool = True,
     height: int = TABLE_HEIGHT,
 ) -> table.Panel:
-    """A table of the present: a row for each series; where there are several queries, for each set of equal labels.
+    """Build a table of current values: a row per series, or per set of labels if there are several queries.
 
     Args:
-        title: Of the panel.
-        description: What a row is, and why it is here.
-        *expressions: The queries, in the order of `Value #A`, `Value #B` and so on.
-        columns: From left to right; labels that are not named here are hidden.
-        width: Of 24.
-        sort: The title of the column by which the rows are sorted.
-        descending: Whether the largest comes first.
-        height: In the units of the grid.
+        title: The title of the panel.
+        description: The meaning of a row.
+        *expressions: The queries, in the order `Value #A`, `Value #B` and so on.
+        columns: The columns from left to right; other labels are hidden.
+        width: The width in columns, of 24.
+        sort: The title of the column to sort by.
+        descending: Whether to sort in descending order.
+        height: The height in grid units.
     """
     panel = (
         table.Panel()

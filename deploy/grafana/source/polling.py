@@ -1,4 +1,4 @@
-"""How well the clusters can be asked: the panels that the fleet and a single cluster have in common."""
+"""Panels about polling, shared by the dashboards of the fleet and of a cluster."""
 
 from grafana_foundation_sdk.builders import timeseries
 
@@ -8,31 +8,31 @@ from deploy.grafana.source.queries import Scope
 
 
 def panels(scope: Scope, *, each: str) -> tuple[timeseries.Panel, ...]:
-    """Six panels, two rows of three.
+    """Build six panels, in two rows of three.
 
     Args:
         scope: The clusters.
-        each: The label by which the lines of one panel differ, where a kind or an endpoint does not say it.
+        each: The label that distinguishes the lines of a panel without a reason or an endpoint.
     """
     return (
         lines(
-            "Polls that failed",
-            "Failed polls a second, by the kind of error. unauthorized: the key. throttled: the server's rate limit. "
-            "connection, timeout, transient: the server or the way to it.",
-            over_time(f"{queries.counted(scope, 'poll_failures_total', 'reason')} > 0", "{{reason}}"),
+            "Failed polls",
+            "Failed polls per second, by reason. unauthorized: the API key. throttled: the rate limit of the server. "
+            "connection, timeout, transient: the server or the network.",
+            over_time(f"{queries.rate(scope, 'poll_failures_total', 'reason')} > 0", "{{reason}}"),
             width=8,
             unit="cps",
         ),
         lines(
-            "Time that polls take",
-            "How long the last poll of each cluster took.",
+            "Poll duration",
+            "Duration of the last poll of each cluster.",
             over_time(queries.clusters(scope, "cluster_last_poll_duration_seconds"), f"{{{{{each}}}}}"),
             width=8,
             unit="s",
         ),
         lines(
-            "Age of what is shown",
-            "Seconds since the last successful poll: everything on these dashboards is as old as this.",
+            "Data age",
+            "Time since the last successful poll, which is the age of all values on the dashboards.",
             over_time(
                 queries.age(queries.clusters(scope, "cluster_last_success_timestamp_seconds")), f"{{{{{each}}}}}"
             ),
@@ -41,26 +41,26 @@ def panels(scope: Scope, *, each: str) -> tuple[timeseries.Panel, ...]:
         ),
         lines(
             "Requests",
-            "Requests a second to the import API, by endpoint. Zilliz Cloud allows a user about 20 at each.",
-            over_time(queries.counted(scope, "api_requests_total", "endpoint"), "{{endpoint}}"),
+            "Requests per second to the import API, by endpoint. Zilliz Cloud allows about 20 per user and endpoint.",
+            over_time(queries.rate(scope, "api_requests_total", "endpoint"), "{{endpoint}}"),
             width=8,
             unit="reqps",
         ),
         lines(
-            "Waiting for a rate limit",
-            "The share of the time that polls wait for a limit, the monitor's own or the server's. Above 25 %, "
-            "news come late.",
-            over_time(queries.counted(scope, "api_throttled_seconds_total", each), f"{{{{{each}}}}}"),
+            "Time spent waiting for a rate limit",
+            "Fraction of time that polls wait for a rate limit of the monitor or of the server. Above 25 %, "
+            "changes are reported late.",
+            over_time(queries.rate(scope, "api_throttled_seconds_total", each), f"{{{{{each}}}}}"),
             width=8,
             unit="percentunit",
         ),
         lines(
-            "Missed, left out, unreadable",
-            "Polls a second that did not run because the one before was still running; series left out because of "
-            "jobs.series_per_cluster; records a second that were no import jobs. All three should be 0.",
-            over_time(f"sum({queries.counted(scope, 'polls_missed_total', each)})", "missed polls", "A"),
-            over_time(f"sum({queries.clusters(scope, 'cluster_series_dropped')})", "series left out", "B"),
-            over_time(f"sum({queries.counted(scope, 'bad_records_total', each)})", "unreadable records", "C"),
+            "Missed polls, dropped series, invalid records",
+            "Polls per second that did not run because the previous poll was still running; series dropped because of "
+            "jobs.series_per_cluster; invalid records per second. All three should be 0.",
+            over_time(f"sum({queries.rate(scope, 'polls_missed_total', each)})", "missed polls", "A"),
+            over_time(f"sum({queries.clusters(scope, 'cluster_series_dropped')})", "dropped series", "B"),
+            over_time(f"sum({queries.rate(scope, 'bad_records_total', each)})", "invalid records", "C"),
             width=8,
         ),
     )

@@ -1,7 +1,7 @@
-"""What the dashboards ask Prometheus, for any part of the fleet.
+"""PromQL queries of the dashboards, for any scope.
 
-Several monitors may watch the same clusters. A gauge is the same on each of them, so the largest counts once (`max by`,
-which drops `instance`, `pod` and whatever else a scrape adds); a counter counts on the one that did it, so they add up.
+Several monitors can watch the same clusters. A gauge has the same value on each monitor, so queries use `max by`, which
+also drops `instance`, `pod` and other target labels. A counter increases only on one monitor, so queries use `sum`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ UNFINISHED = 'state!~"completed|failed|vanished"'
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of the fleet that a dashboard is about.
+    """The part of the fleet that a dashboard shows.
 
     Attributes:
         cluster: The matcher of series of clusters.
@@ -24,11 +24,11 @@ class Scope:
     collection: str
 
     def of_cluster(self, metric: str, *matchers: str) -> str:
-        """Select the series of a metric that is about clusters."""
+        """Select the series of a cluster metric."""
         return _selector(metric, self.cluster, *matchers)
 
     def of_collection(self, metric: str, *matchers: str) -> str:
-        """Select the series of a metric that is about collections or jobs."""
+        """Select the series of a collection or job metric."""
         return _selector(metric, self.collection, *matchers)
 
 
@@ -62,13 +62,13 @@ def clusters(scope: Scope, metric: str, *matchers: str) -> str:
     return f"max by (milvus_cluster) ({scope.of_cluster(metric, *matchers)})"
 
 
-def how_many(found: str) -> str:
-    """How many series there are; 0 where there are none."""
-    return f"count({found}) or vector(0)"
+def count(series: str) -> str:
+    """The number of series, 0 if there are none."""
+    return f"count({series}) or vector(0)"
 
 
 def unfinished(scope: Scope, by: str) -> str:
-    """Jobs of the latest lists that have neither completed nor failed, summed by the labels `by`."""
+    """Unfinished jobs in the latest lists, summed by the labels `by`."""
     return f"sum by ({by}) ({jobs(scope, 'jobs', UNFINISHED, by=f'{COLLECTION}, state')})"
 
 
@@ -78,32 +78,32 @@ def failed(scope: Scope) -> str:
 
 
 def vanished(scope: Scope) -> str:
-    """Jobs that the server says do not exist, though they never finished."""
+    """Unfinished jobs that no longer exist according to the server."""
     return jobs(scope, "job_state", 'state="vanished"')
 
 
 def stalled(scope: Scope, *matchers: str) -> str:
-    """Jobs that make no progress."""
+    """Stalled jobs."""
     return f"{jobs(scope, 'job_stalled', *matchers, by=f'{JOB}, state')} == 1"
 
 
 def uncommitted(scope: Scope) -> str:
-    """Jobs that wait for somebody's commit, however long they do."""
+    """Jobs that wait to be committed, for any time."""
     return jobs(scope, "job_state", 'state="uncommitted"', by=f"{JOB}, state")
 
 
 def latest_failed(scope: Scope) -> str:
-    """Collections whose most recent finished import failed."""
+    """Collections with a failed latest import."""
     return f"{collections(scope, 'collection_last_finished_failed')} == 1"
 
 
 def unreachable(scope: Scope) -> str:
-    """Clusters whose last poll failed."""
+    """Clusters with a failed last poll."""
     return f"{clusters(scope, 'cluster_up')} == 0"
 
 
 def key_rejected(scope: Scope) -> str:
-    """Clusters that cannot be polled and turned the key away within the hour; an ill cluster is asked less often."""
+    """Unreachable clusters that rejected the key within the last hour; failing clusters are polled less often."""
     rejections = scope.of_cluster("poll_failures_total", 'reason="unauthorized"')
     return f"({unreachable(scope)}) and on (milvus_cluster) (sum by (milvus_cluster) (increase({rejections}[1h])) > 0)"
 
@@ -113,7 +113,7 @@ def age(timestamp: str) -> str:
     return f"time() - {timestamp}"
 
 
-def standing_still(scope: Scope) -> str:
+def unchanged_seconds(scope: Scope) -> str:
     """Seconds since each stalled or uncommitted job last changed, with its state."""
     changed = jobs(scope, "job_last_change_timestamp_seconds")
     stuck = f"{stalled(scope)} or {uncommitted(scope)}"
@@ -121,50 +121,50 @@ def standing_still(scope: Scope) -> str:
 
 
 def rows_per_second(scope: Scope, by: str) -> str:
-    """Rows imported a second, over the jobs whose API counts rows; a job that starts anew counts as 0."""
+    """Imported rows per second, if the API reports rows; a job that restarts counts as 0."""
     rows = scope.of_collection("job_imported_rows")
     return f"sum by ({by}) (max by ({JOB}) (clamp_min(deriv({rows}[$__rate_interval]), 0)))"
 
 
 def outcomes(scope: Scope, by: str, window: str) -> str:
-    """Jobs finished in a window of time, summed by the labels `by`."""
+    """Jobs finished within a time window, summed by the labels `by`."""
     return f"sum by ({by}) (increase({scope.of_collection('jobs_finished_total')}[{window}]))"
 
 
 def success_ratio(scope: Scope, window: str) -> str:
-    """The share of the jobs finished in a window of time that completed, 0 to 1; nothing where none finished."""
+    """The fraction of jobs finished within a time window that completed, 0 to 1; empty if none finished."""
     finished = f"sum(increase({scope.of_collection('jobs_finished_total')}[{window}]))"
     completed = scope.of_collection("jobs_finished_total", 'state="completed"')
     return f"sum(increase({completed}[{window}])) / ({finished} > 0)"
 
 
-def counted(scope: Scope, metric: str, by: str, *matchers: str) -> str:
-    """What a counter of clusters counts a second."""
+def rate(scope: Scope, metric: str, by: str, *matchers: str) -> str:
+    """The rate of a cluster counter per second."""
     return f"sum by ({by}) (rate({scope.of_cluster(metric, *matchers)}[$__rate_interval]))"
 
 
 def durations(scope: Scope, quantile: float, window: str) -> str:
-    """How long completed imports took, in seconds: a quantile over those that ended in a window of time."""
+    """A quantile of the duration in seconds of imports that completed within a time window."""
     buckets = scope.of_cluster("job_duration_seconds_bucket", 'state="completed"')
     return f"histogram_quantile({quantile}, sum by (le) (increase({buckets}[{window}])))"
 
 
 def transitions(scope: Scope) -> str:
-    """Transitions recorded in an hour, by the states from and to."""
+    """Transitions recorded within the last hour, by both states."""
     return f"sum by (from_state, to_state) (increase({scope.of_cluster('job_transitions_total')}[1h]))"
 
 
 def just_failed(scope: Scope) -> str:
-    """Failed jobs during the first minute of being shown."""
+    """Failed jobs, only during the first minute."""
     earlier = f"max by ({JOB}) ({scope.of_collection('job_failed')} offset 1m)"
     return f"{failed(scope)} unless on ({JOB}) ({earlier})"
 
 
 def process(metric: str) -> str:
-    """A metric of the processes that are monitors, by instance."""
+    """A process metric of the monitors, by instance."""
     return f"max by (instance) ({metric} and on (job, instance) milvus_import_build_info)"
 
 
-def own(metric: str, function: str) -> str:
-    """A gauge of the monitors themselves: `min` or `max` over all of them."""
+def monitors(metric: str, function: str) -> str:
+    """A gauge of the monitors: `min` or `max` over all of them."""
     return f"{function}(milvus_import_{metric})"

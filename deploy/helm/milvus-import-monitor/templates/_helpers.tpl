@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
 {{- end -}}
 {{- end -}}
 
-{{- /* The Secret with the files of keys, with web.yml; empty where there is none. */ -}}
+{{- /* The names of the Secrets with API keys and with web.yml; empty if there is none. */ -}}
 {{- define "monitor.keys" -}}
 {{- if .Values.keys.existingSecret -}}
 {{ .Values.keys.existingSecret }}
@@ -60,7 +60,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
 {{- end -}}
 {{- end -}}
 
-{{- /* HTTPS where the web config has a certificate; of one in an existing Secret that is the TLS Secret beside it. */ -}}
+{{- /* HTTPS if the web config has a certificate; for a web config in an existing Secret, if tlsSecret is set. */ -}}
 {{- define "monitor.scheme" -}}
 {{- if or .Values.web.config.tls_server_config .Values.web.tlsSecret -}}
 HTTPS
@@ -77,32 +77,32 @@ HTTP
 {{- toYaml $config -}}
 {{- end -}}
 
-{{- /* The command of an exec probe; the user and the password's file come from the environment. */ -}}
+{{- /* The command of an exec probe; user and password file are set by environment variables. */ -}}
 {{- define "monitor.healthcheck" -}}
 [milvus-import-monitor, healthcheck, --url, "{{ include "monitor.scheme" . | lower }}://127.0.0.1:19595"
 {{- if eq (include "monitor.scheme" .) "HTTPS" }}, --insecure{{ end }}
 {{- end -}}
 
-{{- /* What the schema cannot say: settings that go together. */ -}}
+{{- /* Checks of combinations of values, which the schema cannot express. */ -}}
 {{- define "monitor.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.state.postgresql.existingSecret) -}}
-{{- fail "replicas: more than one monitor needs a state that they share; set state.postgresql.existingSecret" -}}
+{{- fail "replicas: more than one replica requires a shared state; set state.postgresql.existingSecret" -}}
 {{- end -}}
 {{- if and .Values.keys.existingSecret .Values.keys.files -}}
-{{- fail "keys: existingSecret and files exclude each other" -}}
+{{- fail "keys: existingSecret and files are mutually exclusive" -}}
 {{- end -}}
 {{- if and .Values.web.existingSecret .Values.web.config -}}
-{{- fail "web: existingSecret and config exclude each other" -}}
+{{- fail "web: existingSecret and config are mutually exclusive" -}}
 {{- end -}}
 {{- if and .Values.web.config.basic_auth_users (eq .Values.web.probe "http") -}}
-{{- fail "web.probe: a kubelet without a password is turned away; set web.probe to healthcheck, and web.probeUser" -}}
+{{- fail "web.probe: http probes fail if a password is required; set web.probe to healthcheck, and set web.probeUser" -}}
 {{- end -}}
 {{- if and (eq (dig "tls_server_config" "client_auth_type" "" .Values.web.config) "RequireAndVerifyClientCert") (ne .Values.web.probe "tcp") -}}
-{{- fail "web.probe: a kubelet without a certificate is turned away; set web.probe to tcp" -}}
+{{- fail "web.probe: probes fail if a client certificate is required; set web.probe to tcp" -}}
 {{- end -}}
 {{- if .Values.web.probeUser.name -}}
 {{- if not .Values.web.probeUser.existingSecret -}}
-{{- fail "web.probeUser: existingSecret is missing: the Secret that holds the user's password" -}}
+{{- fail "web.probeUser: existingSecret is missing; set it to a Secret with the password" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
