@@ -270,7 +270,7 @@ def test_an_address_in_use_is_one_clear_sentence_that_names_the_setting(server, 
     assert ended.returncode == 1
     assert ended.stderr == (
         f"cannot listen on 127.0.0.1:{server.port}: Address already in use; "
-        "`listen` in the config file, or --listen, says where\n"
+        "set another address with `listen` or --listen\n"
     )
 
 
