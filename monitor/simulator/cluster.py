@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from monitor.simulator.lifecycles import FIRST_LIVES, LATER_LIVES, TERMINAL, Life, State, Status
+from monitor.simulator.lifecycles import FIRST_LIFECYCLES, LATER_LIFECYCLES, TERMINAL, Lifecycle, State, Status
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
@@ -32,7 +32,7 @@ class SimulatedJob:
     Attributes:
         files: The names of its files.
         created: When it was created, in seconds since the epoch.
-        life: When its lifecycle began, and the lifecycle; replaced together, for other threads read it.
+        lifecycle: When it began, and what it is; replaced together, for other threads read it.
     """
 
     id: str
@@ -41,12 +41,12 @@ class SimulatedJob:
     files: Sequence[str]
     total_rows: int
     created: float
-    life: tuple[float, Life]
+    lifecycle: tuple[float, Lifecycle]
 
     def status(self, now: float) -> Status:
         """Return its status at a time in seconds since the epoch, and since when it is in its state."""
-        began, life = self.life
-        status = life.at(now - began)
+        began, lifecycle = self.lifecycle
+        status = lifecycle.at(now - began)
         return msgspec.structs.replace(status, since=began + status.since)
 
 
@@ -103,7 +103,7 @@ class SimulatedCluster:
 
     def add_job(
         self,
-        life: Life | None = None,
+        lifecycle: Lifecycle | None = None,
         *,
         job_id: str | None = None,
         collection: str = "events",
@@ -119,20 +119,20 @@ class SimulatedCluster:
             job_id = job_id or self.dialect.job_id(self.seed, next(self._added))
             if isinstance(files, int):
                 files = [f"{collection}/part-{index}.parquet" for index in range(files)]
-            now = self.clock()
-            job = SimulatedJob(job_id, collection, database, files, total_rows, now, (now, life or Life.completing()))
+            now, lifecycle = self.clock(), lifecycle or Lifecycle.completing()
+            job = SimulatedJob(job_id, collection, database, files, total_rows, now, (now, lifecycle))
             self._jobs[job_id] = job
             if database not in self.databases:
                 self.databases = (*self.databases, database)
             return job
 
-    def populate(self, count: int, *, life: Life | None = None, every: float | None = None) -> None:
+    def populate(self, count: int, *, lifecycle: Lifecycle | None = None, every: float | None = None) -> None:
         """Generate `count` jobs, and another one `every` seconds; they exist from the first request for them.
 
         All have the given lifecycle; by default every kind occurs.
         """
         with self.lock:
-            self._generated = self._generate(count, self.clock(), every, life)
+            self._generated = self._generate(count, self.clock(), every, lifecycle)
 
     def jobs(self) -> list[JobStatus]:
         """Return all jobs that the server remembers, newest first."""
@@ -191,7 +191,7 @@ class SimulatedCluster:
         return status.state != State.VANISHED
 
     def _generate(
-        self, count: int, start: float, every: float | None, life: Life | None
+        self, count: int, start: float, every: float | None, lifecycle: Lifecycle | None
     ) -> Iterator[SimulatedJob | None]:
         """Yield jobs in the order of their creation, and None while the next one does not exist yet."""
         chance = random.Random(self.seed)
@@ -200,7 +200,7 @@ class SimulatedCluster:
         for number, created in enumerate(chain(past, future)):
             while created > self.clock():
                 yield None
-            chosen = FIRST_LIVES[number] if number < len(FIRST_LIVES) else chance.choice(LATER_LIVES)
+            chosen = FIRST_LIFECYCLES[number] if number < len(FIRST_LIFECYCLES) else chance.choice(LATER_LIFECYCLES)
             yield SimulatedJob(
                 self.dialect.job_id(self.seed, number),
                 chance.choice(_COLLECTIONS),
@@ -208,5 +208,5 @@ class SimulatedCluster:
                 [f"exports/2026-09/part-{index}.parquet" for index in range(chance.choice(_FILE_COUNTS))],
                 1000 * chance.randint(1, 500),
                 created,
-                (created, life or chosen),
+                (created, lifecycle or chosen),
             )

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.dialects.base import json_response
-from monitor.simulator.lifecycles import LIVES
+from monitor.simulator.lifecycles import LIFECYCLES
 from monitor.simulator.troubles import TROUBLES
 from monitor.simulator.world import World
 
@@ -34,7 +34,7 @@ def control_routes(world: World, base_url: str) -> list[Route]:
         cluster, fields = world.clusters[request.path_params["cluster_id"]], await _json_fields(request)
         job_fields = {name: fields.pop(name) for name in _JOB_FIELDS if name in fields}
         kind = str(fields.pop("life", "completing"))
-        job = cluster.add_job(make("life", LIVES, kind, fields), **job_fields)
+        job = cluster.add_job(make("life", LIFECYCLES, kind, fields), **job_fields)
         return json_response({"jobId": job.id, "life": kind}, 201)
 
     async def forget_job(request: Request) -> Response:
@@ -111,7 +111,7 @@ def _overview(world: World, base_url: str) -> dict[str, Any]:
             for cluster in islice(world.clusters.values(), _CLUSTERS_SHOWN)
         ],
         "count": len(world.clusters),
-        "lives": {kind: _parameters(factory) for kind, factory in LIVES.items()},
+        "lives": {kind: _parameters(factory) for kind, factory in LIFECYCLES.items()},
         "troubles": {kind: _parameters(factory) for kind, factory in TROUBLES.items()},
     }
 

@@ -47,7 +47,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
         state: A `State`, or any other text, which the server sends as it is; `vanished` once it has forgotten the job.
         progress: Percent, as the server sends it: 0 for a failed job.
         reason: Why the job failed; empty otherwise.
-        since: When the state began: an age in seconds of `Life.at`, seconds since the epoch of `SimulatedJob.status`.
+        since: When the state began: an age for `Lifecycle.at`, seconds since the epoch for `SimulatedJob.status`.
     """
 
     state: str
@@ -71,7 +71,7 @@ class Phase(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class Life(msgspec.Struct, frozen=True, gc=False):
+class Lifecycle(msgspec.Struct, frozen=True, gc=False):
     """A sequence of phases; the last one has no end."""
 
     phases: tuple[Phase, ...]
@@ -161,33 +161,33 @@ def _up_to(progress: int, seconds: float) -> tuple[Phase, ...]:
     )
 
 
-LIVES: Mapping[str, Callable[..., Life]] = {
-    kind: getattr(Life, kind)
+LIFECYCLES: Mapping[str, Callable[..., Lifecycle]] = {
+    kind: getattr(Lifecycle, kind)
     for kind in (
         *("completing", "failing", "stalling", "pending", "uncommitted"),
         *("vanishing", "completed_then_failed", "jumping_back", "frozen"),
     )
 }
-FIRST_LIVES = (
-    Life.completing(40),
-    Life.failing(REASONS["file_not_found"], after=20),
-    Life.stalling(80, after=20, fails_after=900),  # else the lists of a long demo would only grow
-    Life.vanishing(after=30),
-    Life.failing(REASONS["schema_mismatch"], after=28, at=25),
-    Life.completed_then_failed(22, 20),
-    Life.pending(600),
-    Life.uncommitted(25, commit_after=400),
-    Life.jumping_back(50),
-    Life.failing(REASONS["permission_denied"], after=35, at=10),
-    Life.failing(REASONS["quota_exceeded"], after=40, at=40),
-    Life.completing(90),
+FIRST_LIFECYCLES = (
+    Lifecycle.completing(40),
+    Lifecycle.failing(REASONS["file_not_found"], after=20),
+    Lifecycle.stalling(80, after=20, fails_after=900),  # else the lists of a long demo would only grow
+    Lifecycle.vanishing(after=30),
+    Lifecycle.failing(REASONS["schema_mismatch"], after=28, at=25),
+    Lifecycle.completed_then_failed(22, 20),
+    Lifecycle.pending(600),
+    Lifecycle.uncommitted(25, commit_after=400),
+    Lifecycle.jumping_back(50),
+    Lifecycle.failing(REASONS["permission_denied"], after=35, at=10),
+    Lifecycle.failing(REASONS["quota_exceeded"], after=40, at=40),
+    Lifecycle.completing(90),
 )
 """The lifecycles of the first jobs of a cluster: each kind, and each is visible within a minute."""
-LATER_LIVES = (
-    *FIRST_LIVES,
-    *(Life.completing(20 + 15 * (index % 30)) for index in range(60)),
+LATER_LIFECYCLES = (
+    *FIRST_LIFECYCLES,
+    *(Lifecycle.completing(20 + 15 * (index % 30)) for index in range(60)),
     *(
-        Life.failing(reason, after=15 + 14 * index, at=(10, 35, 60, 90)[index % 4])
+        Lifecycle.failing(reason, after=15 + 14 * index, at=(10, 35, 60, 90)[index % 4])
         for index, reason in enumerate(REASONS.values())
     ),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.venvs import missing
@@ -35,7 +35,7 @@ def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp
     cluster = world.add_cluster("milvus", generation="milvus")
     with SimulatorServer(world) as server:
         config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config, **environment) as daemon:
             daemon.wait_for("cluster_baseline")
             file.write_text(jump)
@@ -56,7 +56,7 @@ def test_a_machine_that_was_suspended_goes_on_where_it_was(tmp_path):
     cluster = world.add_cluster("milvus", generation="milvus")
     with SimulatorServer(world) as server:
         config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config) as daemon:
             daemon.wait_for("cluster_baseline")
             polls = cluster.requests["list"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import write_config
 from tests.fakes.simulator import SimulatorServer, set_status
 
@@ -85,7 +85,7 @@ class Story:
     def _begin(self):
         cluster = self._chance.choice(self._clusters)
         first, *rest = self._chance.choice(OLD_LIVES if cluster.generation in ("v1", "milvus-2.3") else LIVES)
-        job = cluster.add_job(collection="books", life=Life.frozen(first))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen(first))
         key = cluster.id, job.id
         self.happened[key] = [first.lower()]
         if self._chance.random() < 0.7:

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.daemon import Daemon, finished, started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
@@ -39,7 +39,7 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
     cluster = world.add_cluster("zilliz", api_key="right-key")
     with started("run", "-c", write_config(tmp_path, zilliz(server))) as daemon:
         daemon.wait_for("cluster_baseline", milvus_cluster="zilliz")
-        job = cluster.add_job(collection="books", life=Life.frozen("Pending"))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Pending"))
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="pending")
         set_status(job, state="Importing", progress=40)
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
@@ -63,7 +63,7 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
 
 def test_what_the_page_of_a_job_asks_is_counted(world, server, tmp_path):
     job = world.add_cluster("milvus", generation="milvus").add_job(
-        collection="books", life=Life.frozen("Importing", 40)
+        collection="books", lifecycle=Lifecycle.frozen("Importing", 40)
     )
     name = "milvus_import_api_requests_total"
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
@@ -82,7 +82,7 @@ def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_
     cluster = world.add_cluster("milvus", generation="milvus")
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
         daemon.wait_for("cluster_baseline")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
         daemon.wait_for("import_job_transition", job_id=job.id)
         set_status(job, state="Failed", reason="disk quota exceeded")
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
@@ -95,8 +95,8 @@ def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_
 
 def test_a_job_vanishes_only_on_the_servers_word(world, server, tmp_path):
     cluster = world.add_cluster("milvus", generation="milvus")
-    kept = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
-    lost = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+    kept = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
+    lost = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
         daemon.wait_for("cluster_baseline", importing=2)
         cluster.trouble(Trouble.false_empty(), times=5)
@@ -165,7 +165,9 @@ def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
 
 def test_a_reload_adds_changes_and_removes_clusters_and_loses_nothing_of_the_others(world, server, tmp_path):
     for name in ("stays", "goes", "comes", "changes"):
-        world.add_cluster(name, generation="milvus").add_job(collection=name, life=Life.frozen("Importing", 10))
+        world.add_cluster(name, generation="milvus").add_job(
+            collection=name, lifecycle=Lifecycle.frozen("Importing", 10)
+        )
     before = [milvus(server, name) for name in ("stays", "goes", "changes")]
     config = write_config(tmp_path, *before)
     with started("run", "-c", config) as daemon:
@@ -186,7 +188,9 @@ def test_a_reload_adds_changes_and_removes_clusters_and_loses_nothing_of_the_oth
 
 
 def test_a_name_that_stands_for_another_cluster_begins_anew(world, server, tmp_path):
-    world.add_cluster("one", generation="milvus").add_job(collection="books", life=Life.frozen("Importing", 10))
+    world.add_cluster("one", generation="milvus").add_job(
+        collection="books", lifecycle=Lifecycle.frozen("Importing", 10)
+    )
     world.add_cluster("two", generation="milvus")
     config = write_config(tmp_path, milvus(server, "one").replace("name: one", "name: prod"))
     with started("run", "-c", config) as daemon:

@@ -16,7 +16,7 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from monitor.simulator import Life, World
+from monitor.simulator import Lifecycle, World
 from monitor.simulator.troubles import TROUBLES
 from tests.daemon import Daemon, Metrics, started, write_config
 from tests.fakes.enemies import MARK
@@ -209,7 +209,7 @@ def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
 
             eventually(lambda: names <= log.read().baselines, "every healthy cluster polled", daemon)
             before, begin = daemon.metrics(), time.monotonic()
-            jobs = [cluster.add_job(Life.frozen("Pending")) for cluster in healthy]
+            jobs = [cluster.add_job(Lifecycle.frozen("Pending")) for cluster in healthy]
             everywhere("pending")
             for job in jobs:
                 set_status(job, state="Importing", progress=40)

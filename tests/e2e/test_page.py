@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.browser import PATIENCE, chromium, opened, program_of_axe
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status
@@ -48,7 +48,7 @@ def fleet(tmp_path):
 
 
 def frozen(cluster, collection="books", progress=0, state="Importing", **facts):
-    job = cluster.add_job(collection=collection, life=Life.frozen(state), **facts)
+    job = cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen(state), **facts)
     set_status(job, state=state, progress=progress)
     return job
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
 from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
@@ -45,7 +45,7 @@ def after_polls(cluster, change, polls=2):
 
 
 def test_a_job_that_completes_is_0_and_one_line(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with after_polls(books, lambda: set_status(job, "Completed")):
         ended = finished(*waiting(config, job))
 
@@ -54,7 +54,7 @@ def test_a_job_that_completes_is_0_and_one_line(books, config):
 
 
 def test_a_job_that_fails_is_1_with_its_reason(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with after_polls(books, lambda: set_status(job, "Failed", reason="no such file\nor directory")):
         ended = finished(*waiting(config, job))
 
@@ -65,7 +65,7 @@ def test_a_job_that_fails_is_1_with_its_reason(books, config):
 
 
 def test_a_job_that_vanishes_is_1(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with after_polls(books, lambda: books.forget(job.id)):
         ended = finished(*waiting(config, job))
 
@@ -76,7 +76,10 @@ def test_a_job_that_vanishes_is_1(books, config):
 
 
 def test_a_job_that_has_ended_already_is_reported_at_once(books, config):
-    done, failed = books.add_job(life=Life.frozen("Completed", 100)), books.add_job(life=Life.frozen("Failed", 0))
+    done, failed = (
+        books.add_job(lifecycle=Lifecycle.frozen("Completed", 100)),
+        books.add_job(lifecycle=Lifecycle.frozen("Failed", 0)),
+    )
 
     assert finished(*waiting(config, done)).returncode == 0
     ended = finished(*waiting(config, failed))
@@ -94,7 +97,7 @@ def test_a_job_that_was_never_there_is_1_and_says_so(config):
 
 
 def test_a_timeout_is_124(books, config):
-    job = books.add_job(life=Life.frozen("Importing", 40))
+    job = books.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
 
@@ -102,7 +105,7 @@ def test_a_timeout_is_124(books, config):
 
 
 def test_a_timeout_interrupts_a_request(books, config):
-    job = books.add_job(life=Life.frozen("Importing", 40))
+    job = books.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
     books.trouble(Trouble.hang())
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
@@ -112,7 +115,7 @@ def test_a_timeout_interrupts_a_request(books, config):
 
 
 def test_temporary_errors_are_reported_and_retried(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     books.trouble(Trouble.http(503), times=3)  # one poll with its own attempts
     with after_polls(books, lambda: set_status(job, "Completed"), polls=5):
         ended = finished(*waiting(config, job))
@@ -154,7 +157,7 @@ def test_bad_input_is_2(books, config, tmp_path):
 @pytest.mark.parametrize("generation", ["zilliz", "v1", "milvus-2.3"])
 def test_every_generation_is_waited_for(world, tmp_path, generation):
     cluster = world.add_cluster("other", generation=generation)
-    job = cluster.add_job(life=Life.frozen("Importing", 40))
+    job = cluster.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
     with SimulatorServer(world) as server, after_polls(cluster, lambda: set_status(job, "Completed")):
         url = server.url if generation in ("zilliz", "v1") else f"{server.url}/clusters/other"
         api = "v2" if generation == "zilliz" else generation
@@ -165,7 +168,7 @@ def test_every_generation_is_waited_for(world, tmp_path, generation):
 
 
 def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job)) as shown:
         shown.wait_for("novels importing", "40%", "━")
         set_status(job, progress=70)
@@ -181,7 +184,7 @@ def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
 
 
 def test_a_terminal_shows_errors_above_the_bar(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job), columns=160) as shown:
         shown.wait_for("40%")
         books.trouble(Trouble.code(1, "service unavailable"))
@@ -192,7 +195,7 @@ def test_a_terminal_shows_errors_above_the_bar(books, config):
 
 
 def test_ctrl_c_is_130_and_leaves_the_terminal_clean(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job)) as shown:
         shown.wait_for("40%")
         shown.press_ctrl_c()

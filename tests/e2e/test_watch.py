@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from monitor.simulator import Life, Phase, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
+from monitor.simulator.lifecycles import Phase
 from tests.commands import finished
 from tests.daemon import command, write_config
 from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
@@ -29,7 +30,7 @@ def config(world, tmp_path):
 
 
 def importing(cluster, collection, progress=40):
-    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+    return cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen("Importing", progress))
 
 
 def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
@@ -49,7 +50,9 @@ def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
 
 
 def test_the_time_left_is_shown(books, config):
-    books.add_job(collection="novels", life=Life((Phase("Importing", 100, 0, 100), Phase("Completed", 1e9, 100, 100))))
+    books.add_job(
+        collection="novels", lifecycle=Lifecycle((Phase("Importing", 100, 0, 100), Phase("Completed", 1e9, 100, 100)))
+    )
     with terminal("watch", "-c", config) as shown:
         shown.wait_until(lambda screen: any("~" in line and "importing" in line for line in screen.lines))
 
@@ -80,7 +83,7 @@ def test_there_are_never_more_lines_than_the_terminal_has(books, config):
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_left_out_where_nobody_wants_them(books, config, environment, coloured):
     importing(books, "novels")
-    books.add_job(life=Life.frozen("Failed", 0, reason="no such file"))
+    books.add_job(lifecycle=Lifecycle.frozen("Failed", 0, reason="no such file"))
     with terminal("watch", "-c", config, **environment) as shown:
         shown.wait_for("40%", "no such file", "━")
         assert bool(shown.colours()) is coloured
@@ -113,7 +116,7 @@ def test_it_ends_also_while_a_server_does_not_answer(books, config):
 
 
 def test_a_hostile_name_stays_text(books, config):
-    books.add_job(collection="\x1b[2J\x1b]0;owned\x07[red]novels", life=Life.frozen("Importing", 40))
+    books.add_job(collection="\x1b[2J\x1b]0;owned\x07[red]novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal("watch", "-c", config, columns=160) as shown:
         shown.wait_for("\ufffd[2J\ufffd]0;owned\ufffd[red]novels", "40%")
         assert "\x1b]0;owned" not in shown.written

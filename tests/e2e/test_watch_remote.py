@@ -8,7 +8,7 @@ import requests
 
 from monitor.cli.monitor_client import MonitorClient
 from monitor.cli.watch.remote import RemoteSource
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status
@@ -40,7 +40,7 @@ def monitor(config):
 
 
 def importing(cluster, collection, progress=40):
-    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+    return cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen("Importing", progress))
 
 
 def test_what_a_monitor_sees_is_seen_and_what_changes_too(books, monitor):

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator import Life, State, Trouble
+from monitor.simulator import Lifecycle, State, Trouble
 from monitor.simulator.cluster import JobStatus, SimulatedJob
 from monitor.simulator.dialects.base import RequestContext
 
@@ -117,7 +117,8 @@ def control_characters() -> Trouble:
 
     def more(context: RequestContext) -> list[JobStatus]:
         return [
-            fake_job(context, number, Life.frozen(State.FAILED, 0, name), name) for number, name in enumerate(NAMES)
+            fake_job(context, number, Lifecycle.frozen(State.FAILED, 0, name), name)
+            for number, name in enumerate(NAMES)
         ]
 
     return _with_more_jobs("control_characters", more)
@@ -261,13 +262,17 @@ KINDS: Mapping[str, Callable[[], Trouble]] = {
 
 
 def fake_job(
-    context: RequestContext, number: int, life: Life | None = None, collection: str = "events", job_id: str = ""
+    context: RequestContext,
+    number: int,
+    lifecycle: Lifecycle | None = None,
+    collection: str = "events",
+    job_id: str = "",
 ) -> JobStatus:
     """Return a job that only this response has."""
     cluster, now = context.cluster, context.cluster.clock()
     job_id = job_id or cluster.dialect.job_id(cluster.seed, _FIRST_FAKE_JOB + number)
-    life = life or Life.frozen(State.IMPORTING, 50)
-    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, life))
+    lifecycle = lifecycle or Lifecycle.frozen(State.IMPORTING, 50)
+    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, lifecycle))
     return JobStatus(job, job.status(now))
 
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from monitor import simulator
-from monitor.simulator import Life, SimulatedCluster, State
+from monitor.simulator import Lifecycle, SimulatedCluster, State
 from tests.fakes.account import account_api
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def set_status(
     current = job.status(now)
     state = current.state if state is None else _STATES.get(state.lower(), state)
     progress = _PROGRESS.get(state, current.progress) if progress is None else progress
-    job.life = (now, Life.frozen(state, progress, current.reason if reason is None else reason))
+    job.lifecycle = (now, Lifecycle.frozen(state, progress, current.reason if reason is None else reason))
 
 
 def wait_for_requests(cluster: SimulatedCluster, endpoint: str, count: int, timeout: float = 10.0) -> bool:

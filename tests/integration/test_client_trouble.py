@@ -28,7 +28,7 @@ from monitor.client.pagination import PAGE_LIMIT
 from monitor.client.session import ATTEMPTS, POLL_BYTES, RETRY_AFTER_LIMIT
 from monitor.client.transport import BODY_LIMIT
 from monitor.jobs import JobList
-from monitor.simulator import Life, SimulatedCluster, State, Trouble, World
+from monitor.simulator import Lifecycle, SimulatedCluster, State, Trouble, World
 from tests.clusters import cluster, connected
 from tests.fakes import hostile
 from tests.fakes.simulator import SimulatorServer, wait_for_requests
@@ -54,7 +54,7 @@ def simulated() -> Iterator[Simulated]:
     with SimulatorServer(world) as server:
         found = world.add_cluster("in01-a", api_key=KEY)
         for _ in range(3):
-            found.add_job(Life.frozen(State.IMPORTING, 50), collection="events" * 20)
+            found.add_job(Lifecycle.frozen(State.IMPORTING, 50), collection="events" * 20)
         yield Simulated(server.url, found, world)
 
 
@@ -151,7 +151,7 @@ def test_bad_records_cost_only_themselves(simulated: Simulated, trouble: Trouble
 
 
 def test_negative_progress_is_no_progress(simulated: Simulated) -> None:
-    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, -30))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.IMPORTING, -30))
     with connected(simulated.url, cluster_id=simulated.cluster.id, api_key=KEY) as api:
         assert api.describe(job.id).progress is None
 

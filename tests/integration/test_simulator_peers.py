@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.simulator import Life, SimulatedCluster, World
+from monitor.simulator import Lifecycle, SimulatedCluster, World
 from tests.fakes.simulator import SimulatorServer
 from tests.venvs import environment
 
@@ -46,9 +46,9 @@ def world() -> World:
         world.add_cluster("in01-cloud", api_key=KEY),
         world.add_cluster("own", generation="milvus", api_key=KEY),
     ):
-        cluster.add_job(Life.frozen("completed", 100), collection="quick_setup", total_rows=1000, files=1)
-        cluster.add_job(Life.frozen("failed", 0, "import timeout"), collection="events")
-        cluster.add_job(Life.frozen("importing", 60), collection="books")
+        cluster.add_job(Lifecycle.frozen("completed", 100), collection="quick_setup", total_rows=1000, files=1)
+        cluster.add_job(Lifecycle.frozen("failed", 0, "import timeout"), collection="events")
+        cluster.add_job(Lifecycle.frozen("importing", 60), collection="books")
     return world
 
 

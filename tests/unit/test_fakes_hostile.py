@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.fakes import hostile
 from tests.fakes.simulator import SimulatorServer
 
@@ -24,7 +24,7 @@ PATH = "/clusters/c/v2/vectordb/jobs/import/list"
 @pytest.fixture
 def server() -> Iterator[SimulatorServer]:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen("importing", 50))
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen("importing", 50))
     with SimulatorServer(world) as server:
         yield server
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatedCluster, World
+from monitor.simulator import Lifecycle, SimulatedCluster, World
 from tests.fakes import hostile
 from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
@@ -59,11 +59,11 @@ def api(server: Api) -> Api:
 
 def test_zilliz_lists_newest_first_and_without_the_progress_of_unfinished_jobs(api: Api) -> None:
     cluster = api.add("in01-a", "zilliz")
-    done = cluster.add_job(Life.frozen("completed", 100), collection="quick_setup")
+    done = cluster.add_job(Lifecycle.frozen("completed", 100), collection="quick_setup")
     api.clock.now += 1
-    going = cluster.add_job(Life.frozen("importing", 50), collection="medium_articles")
+    going = cluster.add_job(Lifecycle.frozen("importing", 50), collection="medium_articles")
     api.clock.now += 1
-    broken = cluster.add_job(Life.frozen("failed", 0, "import timeout"), collection="c")
+    broken = cluster.add_job(Lifecycle.frozen("failed", 0, "import timeout"), collection="c")
 
     answer = api.post(V2 + "list", {"clusterId": "in01-a", "pageSize": 10, "currentPage": 1})
 
@@ -90,7 +90,7 @@ def test_zilliz_lists_newest_first_and_without_the_progress_of_unfinished_jobs(a
 
 
 def test_zilliz_pages_and_counts_what_is_on_the_page(api: Api) -> None:
-    api.add("in01-a", "zilliz").populate(25, life=Life.frozen())
+    api.add("in01-a", "zilliz").populate(25, lifecycle=Lifecycle.frozen())
     pages = [
         api.post(V2 + "list", {"clusterId": "in01-a", "pageSize": "10", "currentPage": page}).json()["data"]
         for page in (1, 2, 3, 4)
@@ -136,7 +136,9 @@ def test_zilliz_knows_a_cluster_by_project_and_region(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["describe", "getProgress"])
 def test_zilliz_describes_a_job_like_the_documentation(api: Api, path: str) -> None:
-    job = api.add("in01-a", "zilliz").add_job(Life.completing(60), collection="c", files=["a.json"], total_rows=1000)
+    job = api.add("in01-a", "zilliz").add_job(
+        Lifecycle.completing(60), collection="c", files=["a.json"], total_rows=1000
+    )
     api.clock.now += 60
 
     assert api.post(V2 + path, {"clusterId": "in01-a", "jobId": job.id}).json() == {
@@ -211,8 +213,8 @@ def test_the_clusters_and_projects_of_a_key(api: Api) -> None:
 
 def test_milvus_lists_all_jobs_of_all_databases_in_any_order(api: Api) -> None:
     cluster = api.add("own", "milvus")
-    jobs = [cluster.add_job(Life.frozen("importing", n), database=("default", "other")[n % 2]) for n in range(30)]
-    broken = cluster.add_job(Life.frozen("failed", 0, "import timeout"), collection="events")
+    jobs = [cluster.add_job(Lifecycle.frozen("importing", n), database=("default", "other")[n % 2]) for n in range(30)]
+    broken = cluster.add_job(Lifecycle.frozen("failed", 0, "import timeout"), collection="events")
 
     def records() -> list[dict[str, Any]]:
         ask = {"dbName": "other", "pageSize": 5, "currentPage": 2, "projectId": ""}
@@ -237,7 +239,7 @@ def test_milvus_lists_all_jobs_of_all_databases_in_any_order(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["describe", "get_progress"])
 def test_milvus_describes_a_job(api: Api, path: str) -> None:
-    job = api.add("own", "milvus").add_job(Life.frozen("importing", 60), total_rows=1000, files=["p.parquet"])
+    job = api.add("own", "milvus").add_job(Lifecycle.frozen("importing", 60), total_rows=1000, files=["p.parquet"])
 
     data = api.post("/clusters/own" + V2 + path, {"jobId": job.id, "dbName": "nonsense"}).json()["data"]
     assert data == {
@@ -267,7 +269,7 @@ def test_milvus_describes_a_job(api: Api, path: str) -> None:
 
 
 def test_milvus_says_why_a_job_failed(api: Api) -> None:
-    job = api.add("own", "milvus").add_job(Life.frozen("failed", 0, "import timeout"), files=1)
+    job = api.add("own", "milvus").add_job(Lifecycle.frozen("failed", 0, "import timeout"), files=1)
     data = api.post("/clusters/own" + V2 + "describe", {"jobId": job.id}).json()["data"]
 
     assert (data["reason"], data["details"][0]["reason"], data["importedRows"]) == ("import timeout",) * 2 + (0,)
@@ -315,7 +317,7 @@ def test_the_databases_of_a_cluster(api: Api) -> None:
 def test_v1_lists_tasks(api: Api) -> None:
     cluster = api.add("in01-v1", "v1")
     jobs = {
-        state: cluster.add_job(Life.frozen(state, 50), collection=state)
+        state: cluster.add_job(Lifecycle.frozen(state, 50), collection=state)
         for state in ("pending", "importing", "uncommitted", "completed", "failed")
     }
     path = "/v1/vector/collections/import/list?clusterId=in01-v1&pageSize=5&currentPage=1"
@@ -340,7 +342,7 @@ def test_v1_lists_tasks(api: Api) -> None:
 
 def test_v1_describes_a_job_without_its_state(api: Api) -> None:
     cluster = api.add("in01-v1", "v1")
-    job = cluster.add_job(Life.frozen("completed", 100), collection="c", files=["folder/1/"], total_rows=10)
+    job = cluster.add_job(Lifecycle.frozen("completed", 100), collection="c", files=["folder/1/"], total_rows=10)
     path = f"/v1/vector/collections/import/get?clusterId=in01-v1&jobId={job.id}"
 
     assert api.get(path).json() == {
@@ -386,10 +388,12 @@ def test_v1_refusals(api: Api) -> None:
 
 def test_milvus_2_3_lists_tasks_as_recorded(api: Api) -> None:
     cluster = api.add("own", "milvus-2.3")
-    done = cluster.add_job(Life.frozen("completed", 100), collection="books", files=["/data/a.json"], total_rows=50_000)
+    done = cluster.add_job(
+        Lifecycle.frozen("completed", 100), collection="books", files=["/data/a.json"], total_rows=50_000
+    )
     api.clock.now += 1
     reason = "failed to get file size of '/nope.json', error:stat /nope.json: no such file or directory"
-    broken = cluster.add_job(Life.frozen("failed", 0, reason), collection="books", files=["/nope.json"])
+    broken = cluster.add_job(Lifecycle.frozen("failed", 0, reason), collection="books", files=["/nope.json"])
 
     answer = api.get("/clusters/own/api/v1/import/tasks", json={"collection_name": "", "limit": 0}).json()
 
@@ -429,7 +433,7 @@ def test_milvus_2_3_lists_tasks_as_recorded(api: Api) -> None:
 
 def test_milvus_2_3_writes_no_zeros(api: Api) -> None:
     cluster = api.add("own", "milvus-2.3")
-    job = cluster.add_job(Life.frozen("pending", 0))
+    job = cluster.add_job(Lifecycle.frozen("pending", 0))
     task = api.get("/clusters/own/api/v1/import/state", json={"task": int(job.id)}).json()
 
     assert "state" not in task
@@ -445,7 +449,7 @@ def test_milvus_2_3_without_tasks_and_other_answers(api: Api) -> None:
     tasks = "/clusters/own/api/v1/import/tasks"
 
     assert api.get(tasks, headers={}).json() == {"status": {}}
-    cluster.populate(5, life=Life.frozen())
+    cluster.populate(5, lifecycle=Lifecycle.frozen())
     assert len(api.get(tasks).json()["tasks"]) == 5
     assert api.get(tasks, json={"collection_name": "nope", "limit": 0}).json() == {"status": {}}
     unknown = "key not found[key=by-dev/meta/importtask/7]"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.simulator import Life, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.fakes import hostile
 from tests.fakes.simulator import SimulatorServer, wait_for_requests
 
@@ -43,7 +43,7 @@ def test_the_server_stops_within_a_second_whoever_still_waits(trouble: Trouble) 
 
 def test_it_runs_in_a_loop_that_exists_and_leaves_signals_alone() -> None:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen())
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen())
     before = signal.getsignal(signal.SIGTERM)
 
     async def beside() -> Any:
@@ -86,7 +86,7 @@ def test_it_stops_even_when_it_was_stopped_before_it_started() -> None:
 
 def test_a_server_can_come_back_on_its_port_with_the_world_as_it_was() -> None:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen())
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen())
     with SimulatorServer(world) as first:
         before, port = ask(first.url, "c"), first.port
     with pytest.raises(requests.ConnectionError):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatedCluster, Trouble, World
+from monitor.simulator import Lifecycle, SimulatedCluster, Trouble, World
 from monitor.simulator.control import make
 from monitor.simulator.troubles import TROUBLES
 from tests.fakes.simulator import SimulatorServer, wait_for_requests
@@ -69,7 +69,7 @@ def api(served: Api) -> Api:
     served.world.clusters.clear()
     for generation in GENERATIONS:
         cluster = served.world.add_cluster(generation, generation=generation)  # type: ignore[arg-type]
-        cluster.add_job(Life.frozen("importing", 50), collection="events")
+        cluster.add_job(Lifecycle.frozen("importing", 50), collection="events")
     return served
 
 

@@ -7,9 +7,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from monitor.simulator import Generation, Life, SimulatedCluster, World
+from monitor.simulator import Generation, Lifecycle, SimulatedCluster, World
 from monitor.simulator.dialects import DIALECTS
-from monitor.simulator.lifecycles import LATER_LIVES
+from monitor.simulator.lifecycles import LATER_LIFECYCLES
 from tests.fakes.simulator import set_status
 
 EPOCH = 1_795_000_000.0
@@ -95,14 +95,14 @@ def test_a_demo_uses_all_generations_and_never_stops_and_never_only_grows() -> N
 
 
 def test_no_generated_job_goes_on_for_ever() -> None:
-    assert all(life.at(2000).state in {"completed", "failed", "vanished"} for life in LATER_LIVES)
+    assert all(lifecycle.at(2000).state in {"completed", "failed", "vanished"} for lifecycle in LATER_LIFECYCLES)
 
 
 def test_a_finished_job_is_dropped_after_the_retention() -> None:
     clock = Clock()
     world = World(clock=clock)
     cluster = world.add_cluster("c", generation="milvus", retention=30)
-    job = cluster.add_job(Life.failing(after=10))
+    job = cluster.add_job(Lifecycle.failing(after=10))
     clock.now += 39
     assert seen(cluster) == {job.id: ("failed", 0)}
 
@@ -133,7 +133,7 @@ def test_a_test_can_set_a_job_to_any_state() -> None:
 
 def test_a_forgotten_job_is_gone() -> None:
     cluster = World().add_cluster("c")
-    job = cluster.add_job(Life.frozen("importing", 50))
+    job = cluster.add_job(Lifecycle.frozen("importing", 50))
     cluster.forget(job.id)
 
     assert seen(cluster) == {}
@@ -144,7 +144,7 @@ def test_a_forgotten_job_is_gone() -> None:
 
 def test_a_generated_job_can_be_changed() -> None:
     cluster = World(clock=Clock()).add_cluster("c", generation="milvus")
-    cluster.populate(10, life=Life.frozen("importing", 50))
+    cluster.populate(10, lifecycle=Lifecycle.frozen("importing", 50))
     changed, forgotten = sorted(seen(cluster))[3:5]
     set_status(cluster.find_job(changed).job, state="failed", reason="import timeout", now=EPOCH)
     cluster.forget(forgotten)
@@ -156,7 +156,7 @@ def test_a_generated_job_can_be_changed() -> None:
 def test_rows_and_files_follow_the_progress() -> None:
     clock = Clock()
     cluster = World(clock=clock).add_cluster("c")
-    job = cluster.add_job(Life.frozen("pending", 0), total_rows=1000, files=2)
+    job = cluster.add_job(Lifecycle.frozen("pending", 0), total_rows=1000, files=2)
     rows = []
     for state, progress in (("pending", 0), ("importing", 30), ("importing", 60), ("importing", 80), ("failed", 0)):
         set_status(job, state=state, progress=progress, now=EPOCH)
@@ -180,7 +180,7 @@ def test_many_threads_may_pull_at_a_cluster_that_is_being_read() -> None:
     def pull() -> None:
         try:
             for _ in range(100):
-                job = cluster.add_job(Life.frozen())
+                job = cluster.add_job(Lifecycle.frozen())
                 set_status(job, state="failed")
                 cluster.forget(job.id)
                 seen(cluster)
