@@ -2,8 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from typing import Annotated, Any, Final
 
 import typer
@@ -46,18 +45,26 @@ def wait(
     clusters = select_clusters(loaded, cluster)
     if len(clusters) > 1:
         fail(f"--cluster: {loaded.path} has {len(clusters)} clusters; name the one that has the job")
-    network = client.Network(connections=1)
-    try:
-        with _progress_bar(job) as progress:
-            waiting = _Wait(clusters[0], client.connect(clusters[0], network), job, progress)
-            with _time_limit(timeout):
-                code, outcome = waiting.run()
-    except _TimeUpError:
-        code, outcome = TIMED_OUT, f"{job} is {waiting.state()}; gave up after {format_duration(timeout or 0.0)}"
-    finally:
-        network.close()
+    with closing(client.Network(connections=1)) as network, _progress_bar(job) as progress:
+        waiting = _Wait(clusters[0], client.connect(clusters[0], network), job, progress)
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.setitimer(signal.ITIMER_REAL, timeout or 0.0)
+        try:
+            code, outcome = waiting.run()
+        except _TimeUpError:
+            code, outcome = TIMED_OUT, f"{job} is {waiting.state()}; gave up after {format_duration(timeout or 0.0)}"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
     typer.echo(printable(f"{clusters[0].name}: {outcome}"))
     raise typer.Exit(code)
+
+
+class _TimeUpError(BaseException):
+    """The timeout has passed; like an interrupt, no other handler may catch it."""
+
+
+def _give_up(*_: Any) -> None:
+    raise _TimeUpError
 
 
 def _progress_bar(job_id: str) -> Progress:
@@ -76,25 +83,6 @@ def _progress_bar(job_id: str) -> Progress:
     )
     progress.add_task(f"{printable(job_id)} …", total=None, note="")
     return progress
-
-
-class _TimeUpError(BaseException):
-    """The timeout has passed; like an interrupt, no other handler may catch it."""
-
-
-@contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise ``_TimeUpError`` after a time, also in the middle of a request."""
-
-    def handle_alarm(*_: Any) -> None:
-        raise _TimeUpError
-
-    signal.signal(signal.SIGALRM, handle_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 class _Wait:
@@ -146,8 +134,10 @@ class _Wait:
         if not record.state:
             listed = self._api.list_jobs(JobList()).records.get(self._job_id)
             record = record if listed is None else replace(record, state=listed.state)
-        policy_ = policy(self._cluster)
-        self._job = first_seen(record, now) if self._job is None else follow(self._job, record, now, policy_)
+        if self._job is None:
+            self._job = first_seen(record, now)
+        else:
+            self._job = follow(self._job, record, now, policy(self._cluster))
         return self._job
 
     def _show(self, job: Job) -> None:

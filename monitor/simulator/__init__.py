@@ -6,21 +6,9 @@ It imports nothing of the monitor. `World` contains the clusters, `SimulatorServ
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import snippet
 from monitor.simulator.dialects import Generation
-from monitor.simulator.lifecycles import Life, Phase, State
-from monitor.simulator.reasons import REASONS
+from monitor.simulator.lifecycles import Lifecycle, State
 from monitor.simulator.server import SimulatorServer
 from monitor.simulator.troubles import Trouble
 from monitor.simulator.world import World
 
-__all__ = [
-    "REASONS",
-    "Generation",
-    "Life",
-    "Phase",
-    "SimulatedCluster",
-    "SimulatorServer",
-    "State",
-    "Trouble",
-    "World",
-    "snippet",
-]
+__all__ = ["Generation", "Lifecycle", "SimulatedCluster", "SimulatorServer", "State", "Trouble", "World", "snippet"]

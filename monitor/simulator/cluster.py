@@ -1,24 +1,71 @@
 """A simulated cluster: its jobs, its troubles, and how many requests it received."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from itertools import chain
+from itertools import count as numbers
+from typing import TYPE_CHECKING, NamedTuple
 
-from monitor.simulator.job import JobStatus, SimulatedJob
-from monitor.simulator.job_generator import generate_jobs
-from monitor.simulator.lifecycles import TERMINAL, Life, State
-from monitor.simulator.random_bits import mix
-from monitor.simulator.troubles import ScheduledTrouble, Trouble
+import msgspec
+
+from monitor.simulator.lifecycles import FIRST_LIFECYCLES, LATER_LIFECYCLES, TERMINAL, Lifecycle, State, Status
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
+    from monitor.simulator.troubles import Trouble
 
-_CREATED = attrgetter("job.created")
+_COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
+_FILE_COUNTS = (1, 1, 2, 4, 8)
+_PAST = 10.0
+"""Seconds before now over which the first generated jobs are created."""
 _FIRST_ADDED = 10**9
 """Generated jobs are numbered from 0, added ones from here."""
+
+
+@dataclass(slots=True, eq=False)
+class SimulatedJob:
+    """An import job, made by `SimulatedCluster.add_job`.
+
+    Attributes:
+        files: The names of its files.
+        created: When it was created, in seconds since the epoch.
+        lifecycle: When it began, and what it is; replaced together, for other threads read it.
+    """
+
+    id: str
+    collection: str
+    database: str
+    files: Sequence[str]
+    total_rows: int
+    created: float
+    lifecycle: tuple[float, Lifecycle]
+
+    def status(self, now: float) -> Status:
+        """Return its status at a time in seconds since the epoch, and since when it is in its state."""
+        began, lifecycle = self.lifecycle
+        status = lifecycle.at(now - began)
+        return msgspec.structs.replace(status, since=began + status.since)
+
+
+class JobStatus(NamedTuple):
+    """A job and its status at the time of a response."""
+
+    job: SimulatedJob
+    status: Status
+
+
+@dataclass
+class _ScheduledTrouble:
+    trouble: "Trouble"
+    endpoint: str | None
+    times: int | None
+    until: float | None
+
+    def lasts(self, now: float) -> bool:
+        return self.times != 0 and (self.until is None or now < self.until)
 
 
 @dataclass(eq=False)
@@ -29,8 +76,7 @@ class SimulatedCluster:
         api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
         seed: Decides everything about it that looks random.
         retention: How many seconds it remembers a finished job.
-        status: Its status in the account API of Zilliz Cloud.
-        paging_as_text: Whether API v1 writes its paging fields as strings.
+        lock: Notified of every request.
         requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
     """
 
@@ -40,61 +86,53 @@ class SimulatedCluster:
     api_key: str | None
     seed: int
     clock: Callable[[], float]
-    lock: threading.Condition
     retention: float
-    databases: tuple[str, ...]
+    databases: tuple[str, ...] = ("default",)
     region_id: str = "aws-us-west-2"
-    status: str = "RUNNING"
-    paging_as_text: bool = False
+    lock: threading.Condition = field(default_factory=threading.Condition)
     requests: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))
-    _added: int = _FIRST_ADDED
-    _troubles: list[ScheduledTrouble] = field(default_factory=list)
+    _added: Iterator[int] = field(default_factory=lambda: numbers(_FIRST_ADDED))
+    _troubles: list[_ScheduledTrouble] = field(default_factory=list)
 
     @property
     def project_id(self) -> str:
         """Its project on Zilliz Cloud."""
-        return f"proj-{mix(self.seed, 1):016x}"
+        return f"proj-{self.seed:016x}"
 
     def add_job(
         self,
-        life: Life | None = None,
+        lifecycle: Lifecycle | None = None,
         *,
         job_id: str | None = None,
         collection: str = "events",
         database: str = "default",
         files: int | Sequence[str] = 2,
         total_rows: int = 100_000,
-        created: float | None = None,
     ) -> SimulatedJob:
-        """Add a job, which starts now unless `created` is given, and by default completes after a minute.
+        """Add a job, which starts now and by default completes after a minute.
 
         Without `job_id` it gets a new one; `files` are its files, or their number.
         """
         with self.lock:
-            if job_id is None:
-                job_id = self.dialect.job_id(self.seed, self._added)
-                self._added += 1
+            job_id = job_id or self.dialect.job_id(self.seed, next(self._added))
             if isinstance(files, int):
-                files = tuple(f"{collection}/part-{index}.parquet" for index in range(files))
-            created = self.clock() if created is None else created
-            life = life or Life.completing()
-            job = SimulatedJob(
-                job_id, collection, database, files, total_rows, created, (created, life), clock=self.clock
-            )
+                files = [f"{collection}/part-{index}.parquet" for index in range(files)]
+            now, lifecycle = self.clock(), lifecycle or Lifecycle.completing()
+            job = SimulatedJob(job_id, collection, database, files, total_rows, now, (now, lifecycle))
             self._jobs[job_id] = job
             if database not in self.databases:
                 self.databases = (*self.databases, database)
             return job
 
-    def populate(self, count: int, *, life: Life | None = None, every: float | None = None) -> None:
+    def populate(self, count: int, *, lifecycle: Lifecycle | None = None, every: float | None = None) -> None:
         """Generate `count` jobs, and another one `every` seconds; they exist from the first request for them.
 
         All have the given lifecycle; by default every kind occurs.
         """
         with self.lock:
-            self._generated = generate_jobs(self, count, self.clock(), every=every, life=life)
+            self._generated = self._generate(count, self.clock(), every, lifecycle)
 
     def jobs(self) -> list[JobStatus]:
         """Return all jobs that the server remembers, newest first."""
@@ -102,24 +140,23 @@ class SimulatedCluster:
             while (job := next(self._generated, None)) is not None:
                 self._jobs[job.id] = job
             now = self.clock()
-            jobs = [JobStatus(job, job.status()) for job in self._jobs.values()]
-            listed = [one for one in jobs if self._lists(one, now)]
-            self._jobs = {job.id: job for job, _ in listed}
-            return sorted(listed, key=_CREATED, reverse=True)
+            jobs = [JobStatus(job, job.status(now)) for job in self._jobs.values()]
+            remembered = [one for one in jobs if self._remembers(one.status, now)]
+            self._jobs = {job.id: job for job, _ in remembered}
+            return sorted(remembered, key=lambda one: one.job.created, reverse=True)
 
     def find_job(self, job_id: str) -> JobStatus | None:
         """Return a job that the server remembers, or None."""
         return next((listed for listed in self.jobs() if listed.job.id == job_id), None)
 
     def forget(self, job_id: str) -> None:
-        """Make the server forget a job; raise KeyError where there is none with that id."""
-        listed = self.find_job(job_id)
-        if listed is None:
-            raise KeyError(job_id)
-        listed.job.forget()
+        """Remove a job from the list and from describe; raise KeyError where there is none with that id."""
+        with self.lock:
+            self.jobs()  # the generated ones, too
+            del self._jobs[job_id]
 
     def trouble(
-        self, trouble: Trouble, *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
+        self, trouble: "Trouble", *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
     ) -> None:
         """Queue a trouble, which starts when those before it have ended.
 
@@ -128,14 +165,14 @@ class SimulatedCluster:
         """
         with self.lock:
             until = None if seconds is None else self.clock() + seconds
-            self._troubles.append(ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
+            self._troubles.append(_ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
 
     def recover(self, endpoint: str | None = None) -> None:
         """End all troubles, or those of one endpoint."""
         with self.lock:
             self._troubles = [one for one in self._troubles if endpoint is not None and one.endpoint != endpoint]
 
-    def record_request(self, endpoint: str) -> Trouble | None:
+    def record_request(self, endpoint: str) -> "Trouble | None":
         """Count a request, and return what goes wrong with it."""
         with self.lock:
             self.requests[endpoint] += 1
@@ -148,11 +185,28 @@ class SimulatedCluster:
                     return scheduled.trouble
             return None
 
-    def wait_for_requests(self, endpoint: str, count: int, timeout: float = 10.0) -> bool:
-        """Wait up to `timeout` seconds until an endpoint has received `count` requests; return whether it has."""
-        with self.lock:
-            return self.lock.wait_for(lambda: self.requests[endpoint] >= count, timeout)
+    def _remembers(self, status: Status, now: float) -> bool:
+        if status.state in TERMINAL:
+            return now < status.since + self.retention
+        return status.state != State.VANISHED
 
-    def _lists(self, listed: JobStatus, now: float) -> bool:
-        state, since = listed.status.state, listed.status.since
-        return state != State.VANISHED and (state not in TERMINAL or now < since + self.retention)
+    def _generate(
+        self, count: int, start: float, every: float | None, lifecycle: Lifecycle | None
+    ) -> Iterator[SimulatedJob | None]:
+        """Yield jobs in the order of their creation, and None while the next one does not exist yet."""
+        chance = random.Random(self.seed)
+        past = (start - _PAST * (count - number) / count for number in range(count))
+        future = (start + every * number for number in numbers(1)) if every else ()
+        for number, created in enumerate(chain(past, future)):
+            while created > self.clock():
+                yield None
+            chosen = FIRST_LIFECYCLES[number] if number < len(FIRST_LIFECYCLES) else chance.choice(LATER_LIFECYCLES)
+            yield SimulatedJob(
+                self.dialect.job_id(self.seed, number),
+                chance.choice(_COLLECTIONS),
+                self.databases[number % len(self.databases)],
+                [f"exports/2026-09/part-{index}.parquet" for index in range(chance.choice(_FILE_COUNTS))],
+                1000 * chance.randint(1, 500),
+                created,
+                (created, lifecycle or chosen),
+            )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from inspect import signature
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.lifecycles import LIVES
-from monitor.simulator.responses import json_response
+from monitor.simulator.dialects.base import json_response
+from monitor.simulator.lifecycles import LIFECYCLES
 from monitor.simulator.troubles import TROUBLES
 from monitor.simulator.world import World
 
@@ -26,32 +27,29 @@ _SCHEDULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {"endpoint": str, "times"
 def control_routes(world: World, base_url: str) -> list[Route]:
     """Return `GET /simulator`, and `POST` and `DELETE` of jobs and troubles below `/simulator/clusters/<id>`."""
 
-    def requested_cluster(request: Request) -> SimulatedCluster:
-        return world.cluster(request.path_params["cluster_id"])
-
     async def show_overview(_request: Request) -> Response:
         return Response(msgspec.json.format(msgspec.json.encode(_overview(world, base_url))) + b"\n")
 
     async def add_job(request: Request) -> Response:
-        cluster, fields = requested_cluster(request), await _json_fields(request)
+        cluster, fields = world.clusters[request.path_params["cluster_id"]], await _json_fields(request)
         job_fields = {name: fields.pop(name) for name in _JOB_FIELDS if name in fields}
         kind = str(fields.pop("life", "completing"))
-        job = cluster.add_job(make("life", LIVES, kind, fields), **job_fields)
+        job = cluster.add_job(make("life", LIFECYCLES, kind, fields), **job_fields)
         return json_response({"jobId": job.id, "life": kind}, 201)
 
     async def forget_job(request: Request) -> Response:
-        requested_cluster(request).forget(request.path_params["job_id"])
+        world.clusters[request.path_params["cluster_id"]].forget(request.path_params["job_id"])
         return json_response({"forgotten": request.path_params["job_id"]})
 
     async def add_trouble(request: Request) -> Response:
-        cluster, fields = requested_cluster(request), await _json_fields(request)
+        cluster, fields = world.clusters[request.path_params["cluster_id"]], await _json_fields(request)
         schedule = {name: convert(fields.pop(name)) for name, convert in _SCHEDULE_FIELDS.items() if name in fields}
         trouble = make("trouble", TROUBLES, str(fields.pop("kind", "")), fields)
         cluster.trouble(trouble, **schedule)
         return json_response({"trouble": trouble.kind})
 
     async def end_troubles(request: Request) -> Response:
-        requested_cluster(request).recover(request.path_params.get("endpoint"))
+        world.clusters[request.path_params["cluster_id"]].recover(request.path_params.get("endpoint"))
         return json_response({"trouble": None})
 
     path = "/simulator/clusters/{cluster_id}"
@@ -94,41 +92,36 @@ def snippet(cluster: SimulatedCluster, base_url: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arguments: Mapping[str, Any]) -> Made:
+    """Return what the factory of that name makes of these arguments; raise ValueError where it cannot."""
+    if kind not in factories:
+        raise ValueError(f"no {what} named {kind!r}; there are {', '.join(factories)}")
+    try:
+        signature(factories[kind]).bind(**arguments)
+        return factories[kind](**arguments)
+    except TypeError as error:
+        known = ", ".join(_parameters(factories[kind])) or "nothing"
+        raise ValueError(f"{what} {kind!r}: {error}; it takes {known}") from error
+
+
 def _overview(world: World, base_url: str) -> dict[str, Any]:
-    clusters = list(world.clusters.values())
-    shown = [
-        {
-            "id": cluster.id,
-            "generation": cluster.generation,
-            "jobs": f"{base_url}/simulator/clusters/{cluster.id}/jobs",
-            "trouble": f"{base_url}/simulator/clusters/{cluster.id}/trouble",
-            "config": snippet(cluster, base_url),
-        }
-        for cluster in clusters[:_CLUSTERS_SHOWN]
-    ]
-    troubles = {kind: describe_arguments(factory) for kind, factory in TROUBLES.items()}
-    return {"clusters": shown, "count": len(clusters), "lives": list(LIVES), "troubles": troubles}
+    return {
+        "clusters": [
+            {"id": cluster.id, "generation": cluster.generation, "config": snippet(cluster, base_url)}
+            for cluster in islice(world.clusters.values(), _CLUSTERS_SHOWN)
+        ],
+        "count": len(world.clusters),
+        "lives": {kind: _parameters(factory) for kind, factory in LIFECYCLES.items()},
+        "troubles": {kind: _parameters(factory) for kind, factory in TROUBLES.items()},
+    }
+
+
+def _parameters(factory: Callable[..., Any]) -> list[str]:
+    """Return the parameters of a factory, each with its default as JSON; those without are required."""
+    parameters = signature(factory).parameters.values()
+    return [one.name if one.default is one.empty else f"{one.name}={json.dumps(one.default)}" for one in parameters]
 
 
 async def _json_fields(request: Request) -> dict[str, Any]:
     """Return the fields of a body; msgspec's errors for a bad one are ValueErrors."""
     return msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
-
-
-def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arguments: Mapping[str, Any]) -> Made:
-    """Return what the factory of that name makes of these arguments; raise ValueError where it cannot."""
-    factory = factories.get(kind)
-    if factory is None:
-        raise ValueError(f"no {what} named {kind!r}; there are {', '.join(factories)}")
-    try:
-        signature(factory).bind(**arguments)
-        return factory(**arguments)
-    except TypeError as error:
-        known = ", ".join(describe_arguments(factory)) or "nothing"
-        raise ValueError(f"{what} {kind!r}: {error}; it takes {known}") from error
-
-
-def describe_arguments(factory: Callable[..., Any]) -> list[str]:
-    """Return the arguments of a factory, each with its default as JSON; those without are required."""
-    parameters = signature(factory).parameters.items()
-    return [name if one.default is one.empty else f"{name}={json.dumps(one.default)}" for name, one in parameters]

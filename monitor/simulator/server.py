@@ -1,19 +1,16 @@
-"""The HTTP server of the simulator: in an existing event loop, or in a thread of its own."""
+"""The HTTP server of the simulator."""
 
 import asyncio
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
-from typing import Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from monitor.simulator.app import SimulatorApp
 from monitor.simulator.world import World
 
-_THREAD_TIMEOUT = 10.0
-"""Seconds for the thread to end."""
 _STOP_TIMEOUT = 0.5
 """Seconds for requests to end once their connections are closed; the whole demo stops within two."""
 _BACKLOG = 2048
@@ -22,10 +19,7 @@ _KEEP_ALIVE = 75
 
 
 class SimulatorServer:
-    """Serves a `World` over HTTP.
-
-    Use `await server.serve()` in an existing event loop, or `with server:` for a thread of its own.
-    It handles no signals: whoever runs it calls `stop`.
+    """Serves a `World` over HTTP; it handles no signals: whoever runs it calls `stop`.
 
     Attributes:
         url: Its URL without a slash at the end.
@@ -39,7 +33,7 @@ class SimulatorServer:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
         self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
         config = uvicorn.Config(
-            SimulatorApp(world, self.url),
+            self.app(),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -51,7 +45,10 @@ class SimulatorServer:
             timeout_keep_alive=_KEEP_ALIVE,
         )
         self._server = _Server(config)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self.serve()), name="simulator", daemon=True)
+
+    def app(self) -> ASGIApp:
+        """Return the application that it serves."""
+        return SimulatorApp(self.world, self.url)
 
     async def serve(self) -> None:
         """Serve until `stop` is called."""
@@ -71,14 +68,6 @@ class SimulatorServer:
     def close(self) -> None:
         """Stop listening; for a server that never served."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.stop()
-        self._thread.join(_THREAD_TIMEOUT)
 
 
 def _listen(host: str, port: int) -> socket.socket:

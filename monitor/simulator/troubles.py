@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from http import HTTPStatus
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.responses import not_found
-
-if TYPE_CHECKING:
-    from monitor.simulator.request_context import RequestContext
+from monitor.simulator.dialects.base import RequestContext, not_found
 
 _STATUSES = range(200, 600)
 _ERRORS = {
@@ -29,14 +27,12 @@ class Trouble(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: Its key in `TROUBLES`.
-        respond: Returns what is sent to a request, given its context and `parameters`.
-        parameters: Keyword arguments.
+        respond: Returns what is sent to a request.
         endpoint: The only endpoint that it concerns; None for all.
     """
 
     kind: str
-    respond: Callable[..., ASGIApp]
-    parameters: Mapping[str, Any] = {}
+    respond: Callable[[RequestContext], ASGIApp]
     endpoint: str | None = None
 
     @classmethod
@@ -46,13 +42,28 @@ class Trouble(msgspec.Struct, frozen=True):
         """Respond with an HTTP status and the body that a server sends with it, or an error with this code."""
         if status not in _STATUSES:
             raise ValueError(f"status must be from 200 to 599, not {status}")
-        parameters = {"status": status, "retry_after": retry_after, "code": code, "message": message}
-        return cls("http", _http, parameters)
+
+        def respond(context: RequestContext) -> Response:
+            dialect = context.cluster.dialect
+            errors = {**_ERRORS, 401: dialect.unauthorized[:2]}
+            if code is not None or message is not None:
+                response = dialect.error(status if code is None else code, message or "error", status)
+            elif status in errors:
+                response = dialect.error(*errors[status], status)
+            elif status == HTTPStatus.NOT_FOUND:
+                response = not_found()
+            else:
+                response = Response(_PROXY_ERROR, status, media_type="text/plain")
+            if retry_after is not None:
+                response.headers["retry-after"] = str(retry_after)
+            return response
+
+        return cls("http", respond)
 
     @classmethod
     def code(cls, code: int = 1, message: str = "service unavailable") -> Self:
         """Respond with an error in the body of an HTTP 200."""
-        return cls("code", _http, {"status": 200, "code": code, "message": message})
+        return cls("code", lambda context: context.cluster.dialect.error(code, message))
 
     @classmethod
     def hang(cls) -> Self:
@@ -62,7 +73,18 @@ class Trouble(msgspec.Struct, frozen=True):
     @classmethod
     def slow(cls, seconds: float = 3.0) -> Self:
         """Respond correctly after `seconds`."""
-        return cls("slow", _slow, {"seconds": seconds + 0.0})
+        delay = float(seconds)
+
+        def respond(context: RequestContext) -> ASGIApp:
+            async def wait_and_respond(scope: Scope, receive: Receive, send: Send) -> None:
+                try:
+                    await asyncio.wait_for(_wait_for_disconnect(scope, receive, send), delay)
+                except TimeoutError:  # the client still waits
+                    await context.respond()(scope, receive, send)
+
+            return wait_and_respond
+
+        return cls("slow", respond)
 
     @classmethod
     def false_empty(cls) -> Self:
@@ -72,64 +94,14 @@ class Trouble(msgspec.Struct, frozen=True):
     @classmethod
     def body(cls, body: str | bytes, *, status: int = 200, content_type: str = "application/json") -> Self:
         """Respond with this body."""
-        parameters = {"content": body, "status_code": status, "headers": {"content-type": content_type}}
-        return cls("body", lambda _context, **response: Response(**response), parameters)
+        return cls("body", lambda _context: Response(body, status, {"content-type": content_type}))
 
 
 TROUBLES: Mapping[str, Callable[..., Trouble]] = {
-    "http": Trouble.http,
-    "code": Trouble.code,
-    "hang": Trouble.hang,
-    "slow": Trouble.slow,
-    "false_empty": Trouble.false_empty,
-    "body": Trouble.body,
+    kind: getattr(Trouble, kind) for kind in ("http", "code", "hang", "slow", "false_empty", "body")
 }
-
-
-def _http(
-    context: "RequestContext",
-    *,
-    status: int,
-    code: int | None,
-    message: str | None,
-    retry_after: float | str | None = None,
-) -> Response:
-    dialect = context.cluster.dialect
-    if code is not None or message is not None:
-        response = dialect.error(status if code is None else code, message or "error", status)
-    elif status in _ERRORS:
-        response = dialect.error(*_ERRORS[status], status)
-    else:
-        known = {401: dialect.unauthorized, 404: not_found}
-        response = known[status]() if status in known else Response(_PROXY_ERROR, status, media_type="text/plain")
-    if retry_after is not None:
-        response.headers["retry-after"] = str(retry_after)
-    return response
 
 
 async def _wait_for_disconnect(_scope: Scope, receive: Receive, _send: Send) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _slow(context: "RequestContext", *, seconds: float) -> ASGIApp:
-    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await asyncio.wait_for(_wait_for_disconnect(scope, receive, send), seconds)
-        except TimeoutError:  # the client still waits
-            await context.respond()(scope, receive, send)
-
-    return respond
-
-
-class ScheduledTrouble(msgspec.Struct):
-    """A trouble of one endpoint, or of all, for a number of requests or up to a time; None is without end."""
-
-    trouble: Trouble
-    endpoint: str | None
-    times: int | None
-    until: float | None
-
-    def lasts(self, now: float) -> bool:
-        """Return whether it has not ended at the time `now`."""
-        return self.times != 0 and (self.until is None or now < self.until)

@@ -1,53 +1,40 @@
 """Simulated clusters by id, under one clock."""
 
-import threading
+import random
 import time
-import zlib
 from collections.abc import Callable
+from itertools import cycle
 
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.dialects import DIALECTS, Generation
-from monitor.simulator.random_bits import mix
+from monitor.simulator.lifecycles import FOREVER
 
 _MIX: tuple[Generation, ...] = ("zilliz", "milvus", "zilliz", "milvus-2.3", "v1")
 """The generations of the clusters that a world starts with, in turn."""
-_DEMO_RETENTION = 300.0
-"""Seconds for which the servers of a demo remember finished jobs, so that its lists stay short."""
+_JOBS, _ARRIVAL_INTERVAL = 12, 20.0
+"""How many jobs each of them starts with, and how many seconds later another one is created."""
+_RETENTION = 300.0
+"""Seconds for which they remember finished jobs, so that their lists stay short."""
 
 
 class World:
-    """Simulated clusters under one clock; the same seed and clock give the same world. Thread-safe.
+    """Simulated clusters under one clock; the same seed and clock give the same world.
 
     Attributes:
         clusters: By id. Clusters on Zilliz Cloud share one URL, the others have a path each.
     """
 
-    def __init__(
-        self,
-        clusters: int = 0,
-        *,
-        seed: int = 0,
-        clock: Callable[[], float] = time.time,
-        api_key: str | None = None,
-        jobs: int = 12,
-        arrivals: float | None = 20.0,
-    ) -> None:
-        """Make a world with clusters of all generations in turn.
-
-        Each starts with so many jobs and gets another one every `arrivals` seconds, or none where it is None.
-        They accept only `api_key`; any key where it is None.
-        """
+    def __init__(self, clusters: int = 0, *, seed: int = 0, clock: Callable[[], float] = time.time) -> None:
+        """Make a world with so many clusters, of all generations in turn, with jobs that keep coming."""
         self.clusters: dict[str, SimulatedCluster] = {}
-        self._lock = threading.Condition(threading.RLock())
         self._seed = seed
         self._clock = clock
-        self._api_key = api_key
-        for index in range(clusters):
-            generation = _MIX[index % len(_MIX)]
-            retention = _DEMO_RETENTION if arrivals else None
-            cluster = self.add_cluster(_name(generation, seed, index), generation=generation, retention=retention)
-            cluster.paging_as_text = index % 2 == 0
-            cluster.populate(jobs, every=arrivals)
+        for generation, index in zip(cycle(_MIX), range(clusters)):
+            name = f"{generation.replace('.', '-')}-{index + 1:02d}"
+            if DIALECTS[generation].hosted:
+                name = f"in01-{random.Random(f'{seed}/{index}').getrandbits(60):015x}"
+            cluster = self.add_cluster(name, generation=generation, retention=_RETENTION)
+            cluster.populate(_JOBS, every=_ARRIVAL_INTERVAL)
 
     def add_cluster(
         self,
@@ -55,42 +42,15 @@ class World:
         *,
         generation: Generation = "zilliz",
         api_key: str | None = None,
-        retention: float | None = None,
-        databases: tuple[str, ...] = ("default",),
+        retention: float = FOREVER,
     ) -> SimulatedCluster:
-        """Add a cluster without jobs; self-hosted Milvus has its id in its path.
+        """Add a cluster without jobs that accepts only `api_key`, or any key where it is None.
 
-        The key is by default that of the world, and the seconds for which it remembers finished jobs are those of
-        the real server.
+        It remembers finished jobs for `retention` seconds.
         """
-        dialect = DIALECTS[generation]
-        with self._lock:
-            if cluster_id in self.clusters:
-                raise ValueError(f"there is a cluster {cluster_id!r} already")
-            cluster = self.clusters[cluster_id] = SimulatedCluster(
-                cluster_id,
-                generation,
-                dialect,
-                api_key=self._api_key if api_key is None else api_key,
-                seed=mix(self._seed, zlib.crc32(cluster_id.encode())),
-                clock=self._clock,
-                lock=self._lock,
-                retention=dialect.retention if retention is None else retention,
-                databases=databases,
-            )
-            return cluster
-
-    def cluster(self, cluster_id: str) -> SimulatedCluster:
-        """Return a cluster; raise KeyError where there is none with that id."""
-        return self.clusters[cluster_id]
-
-    def hosted_clusters(self) -> list[SimulatedCluster]:
-        """Return the clusters on Zilliz Cloud."""
-        with self._lock:
-            return [cluster for cluster in self.clusters.values() if cluster.dialect.hosted]
-
-
-def _name(generation: Generation, seed: int, index: int) -> str:
-    if DIALECTS[generation].hosted:
-        return f"in01-{mix(seed, index):016x}"[:20]
-    return f"{generation.replace('.', '-')}-{index + 1:02d}"
+        if cluster_id in self.clusters:
+            raise ValueError(f"there is a cluster {cluster_id!r} already")
+        seed = random.Random(f"{self._seed}/{cluster_id}").getrandbits(64)
+        cluster = SimulatedCluster(cluster_id, generation, DIALECTS[generation], api_key, seed, self._clock, retention)
+        self.clusters[cluster_id] = cluster
+        return cluster

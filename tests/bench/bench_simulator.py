@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
+from tests.fakes.simulator import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,10 +36,16 @@ def say(line: str) -> None:
 
 def serve(clusters: int) -> None:
     """Serves; answers each line on stdin with the CPU seconds and the megabytes used so far."""
-    world = World(clusters, jobs=JOBS, arrivals=None)
+    world = World(clusters)
+    for cluster in world.clusters.values():
+        cluster.populate(JOBS)
     for generation in ("zilliz", "milvus", "v1", "milvus-2.3"):
-        world.add_cluster(f"still-{generation}", generation=generation).populate(JOBS, life=Life.completing(1))
-        world.add_cluster(f"moving-{generation}", generation=generation).populate(JOBS, life=Life.completing(30))
+        world.add_cluster(f"still-{generation}", generation=generation).populate(
+            JOBS, lifecycle=Lifecycle.completing(1)
+        )
+        world.add_cluster(f"moving-{generation}", generation=generation).populate(
+            JOBS, lifecycle=Lifecycle.completing(30)
+        )
     with SimulatorServer(world) as server:
         ids = [[cluster.id, cluster.generation] for cluster in list(world.clusters.values())[:clusters]]
         say(json.dumps([server.port, ids]))

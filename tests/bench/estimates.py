@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, TrackedJob, diff, eta_seconds
-from monitor.simulator import Life, Phase, State
+from monitor.simulator import Lifecycle, State
+from monitor.simulator.lifecycles import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,16 +37,16 @@ LIMITS = StallLimits()
 # Lives: each is made of its length in seconds and of chance
 
 
-def steady(seconds: float, _chance: random.Random) -> Life:
+def steady(seconds: float, _chance: random.Random) -> Lifecycle:
     return _life([(seconds, 0, 99)])
 
 
-def simulated(seconds: float, _chance: random.Random) -> Life:
+def simulated(seconds: float, _chance: random.Random) -> Lifecycle:
     """The simulator's own: files are checked up to 40, rows written up to 80, then indexes built."""
-    return Life.completing(seconds)
+    return Lifecycle.completing(seconds)
 
 
-def plateaus(seconds: float, chance: random.Random) -> Life:
+def plateaus(seconds: float, chance: random.Random) -> Lifecycle:
     """Stands at 10, 40, 45 and 80 for a while each, as servers do, and goes forward in between."""
     shares = [chance.uniform(0.02, 0.1), 0.2, chance.uniform(0.02, 0.1), 0.05, chance.uniform(0.02, 0.1), 0.3]
     shares += [chance.uniform(0.05, 0.3), 0.1]
@@ -53,11 +54,11 @@ def plateaus(seconds: float, chance: random.Random) -> Life:
     return _life([(seconds * share / sum(shares), *mark) for share, mark in zip(shares, marks, strict=True)])
 
 
-def slow_fast_slow(seconds: float, _chance: random.Random) -> Life:
+def slow_fast_slow(seconds: float, _chance: random.Random) -> Lifecycle:
     return _life([(seconds * 0.4, 0, 20), (seconds * 0.2, 20, 80), (seconds * 0.4, 80, 99)])
 
 
-def bursts(seconds: float, chance: random.Random) -> Life:
+def bursts(seconds: float, chance: random.Random) -> Lifecycle:
     """Files of different sizes: nothing moves until one is in."""
     ends = sorted(chance.sample(range(1, 99), 14))
     waits = [chance.uniform(0.3, 1.7) for _ in range(len(ends) + 1)]
@@ -66,23 +67,23 @@ def bursts(seconds: float, chance: random.Random) -> Life:
     )
 
 
-def uneven(seconds: float, chance: random.Random) -> Life:
+def uneven(seconds: float, chance: random.Random) -> Lifecycle:
     """Goes forward all the time, at a pace that changes with every tenth."""
     waits = [chance.lognormvariate(0, 0.5) for _ in range(9)]
     parts = enumerate(waits)
     return _life([(seconds * wait / sum(waits), number * 11, number * 11 + 11) for number, wait in parts])
 
 
-def falling_back(seconds: float, chance: random.Random) -> Life:
-    return Life.jumping_back(seconds, at=chance.randint(40, 90), to=chance.randint(10, 35))
+def falling_back(seconds: float, chance: random.Random) -> Lifecycle:
+    return Lifecycle.jumping_back(seconds, at=chance.randint(40, 90), to=chance.randint(10, 35))
 
 
 LIVES = (steady, simulated, uneven, bursts, slow_fast_slow, plateaus, falling_back)
 
 
-def _life(parts: list[tuple[float, int, int]]) -> Life:
+def _life(parts: list[tuple[float, int, int]]) -> Lifecycle:
     phases = [Phase(State.IMPORTING, seconds, start, end) for seconds, start, end in parts]
-    return Life((*phases, Phase(State.COMPLETED, float("inf"), 100, 100)))
+    return Lifecycle((*phases, Phase(State.COMPLETED, float("inf"), 100, 100)))
 
 
 # Other ways to estimate, from the same samples and shown by the same rule
@@ -147,7 +148,7 @@ class Play:
     polls: list[tuple[float, TrackedJob]]
 
 
-def played(life: Life, chance: random.Random) -> Play:
+def played(life: Lifecycle, chance: random.Random) -> Play:
     """Play a life; a poll comes a little late now and then, and one in 20 not at all."""
     starts = accumulate((phase.seconds for phase in life.phases), initial=0.0)
     ages = {phase.state: age for phase, age in reversed(list(zip(life.phases, starts, strict=False)))}
@@ -217,7 +218,7 @@ def measure(plays: Iterable[Play], estimate: Estimator) -> Score:
     return score
 
 
-def plays_of(kind: Callable[[float, random.Random], Life], lives: int, seed: int) -> list[Play]:
+def plays_of(kind: Callable[[float, random.Random], Lifecycle], lives: int, seed: int) -> list[Play]:
     """Play lives of one kind: a few minutes to a few hours long."""
     chance = random.Random(f"{seed} {kind.__name__}")
     return [played(kind(SHORTEST * (LONGEST / SHORTEST) ** chance.random(), chance), chance) for _ in range(lives)]
@@ -234,7 +235,7 @@ def main() -> None:
     plays = {"recorded": [recorded()]}
     plays |= {kind.__name__.replace("_", " "): plays_of(kind, chosen.lives, chosen.seed) for kind in LIVES}
     scores = {name: [measure(some, how) for some in plays.values()] for name, how in ESTIMATORS.items()}
-    sys.stdout.write(HEAD.format("Life"))
+    sys.stdout.write(HEAD.format("Lifecycle"))
     for kind, score in zip(plays, scores[SHIPPED], strict=True):
         sys.stdout.write(score.row(kind) + "\n")
     sys.stdout.write("\n" + HEAD.format("All simulated lives"))

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from monitor.simulator import Life, Phase, SimulatedCluster, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, SimulatedCluster, Trouble, World
+from monitor.simulator.lifecycles import Phase
 from tests.alertmanager import Notification
 from tests.daemon import write_config
 from tests.e2e.chain import Chain, running_chain
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.grafana import choices, dashboards, targets, wait_for_data
 from tests.integration.milvus_server import REQUIREMENTS, MilvusServer, free_ports, running_milvus, write_rows
 from tests.venvs import environment
@@ -58,14 +60,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("chain")
     world = World()
     with SimulatorServer(world) as server, running_fleet(folder, world, server.url) as chain:
-        shop = world.cluster("shop")
+        shop = world.clusters["shop"]
         jobs = trouble_in(world, chain)
         complete(shop, chain)
-        failed = shop.add_job(Life.frozen("Importing", 40), collection="books", database="sales")
+        failed = shop.add_job(Lifecycle.frozen("Importing", 40), collection="books", database="sales")
         chain.prometheus.wait_for(f'milvus_import_job_state{{job_id="{failed.id}", state="importing"}}')
 
         failed_at = time.time()
-        failed.set(state="Failed", reason=REASON)
+        set_status(failed, state="Failed", reason=REASON)
         failure = chain.receiver.wait_for("MilvusImportJobFailed", where=lambda one: one.labels["job_id"] == failed.id)
         latest = chain.receiver.wait_for("MilvusImportLastImportFailed", where=of_books)
         complete(shop, chain)
@@ -101,21 +103,21 @@ def running_fleet(folder: Path, world: World, url: str) -> Iterator[Chain]:
 
 def trouble_in(world: World, chain: Chain) -> dict[str, str]:
     """Let jobs run and get into every kind of trouble, and return the ids of those in trouble, by alert."""
-    vectors, archive, shop = (world.cluster(name) for name in ("vectors", "archive", "shop"))
-    stalled = vectors.add_job(Life.frozen("Importing", 80), collection="images")
-    pending = vectors.add_job(Life.frozen("Pending"), collection="images")
-    uncommitted = vectors.add_job(Life.frozen("Uncommitted", 99), collection="images")
-    lost = vectors.add_job(Life.frozen("Importing", 10), collection="images")
+    vectors, archive, shop = (world.clusters[name] for name in ("vectors", "archive", "shop"))
+    stalled = vectors.add_job(Lifecycle.frozen("Importing", 80), collection="images")
+    pending = vectors.add_job(Lifecycle.frozen("Pending"), collection="images")
+    uncommitted = vectors.add_job(Lifecycle.frozen("Uncommitted", 99), collection="images")
+    lost = vectors.add_job(Lifecycle.frozen("Importing", 10), collection="images")
     for job_id in (stalled.id, pending.id, uncommitted.id, lost.id):
         chain.daemon.wait_for("import_job_transition", job_id=job_id)
-    lost.forget()
+    vectors.forget(lost.id)
     chain.daemon.wait_for("import_job_transition", job_id=lost.id, to_state="vanished")
-    failed = vectors.add_job(Life.frozen("Importing", 10), collection="reviews")
+    failed = vectors.add_job(Lifecycle.frozen("Importing", 10), collection="reviews")
     chain.daemon.wait_for("import_job_transition", job_id=failed.id)
-    failed.set(state="Failed", reason="disk quota exceeded")
+    set_status(failed, state="Failed", reason="disk quota exceeded")
     # A step of progress every few seconds, well within stall_after.
-    shop.add_job(Life((Phase("importing", 400, 10, 99),)), collection="books", database="sales")
-    archive.add_job(Life((Phase("importing", 200, 40, 80),)), collection="logs")
+    shop.add_job(Lifecycle((Phase("importing", 400, 10, 99),)), collection="books", database="sales")
+    archive.add_job(Lifecycle((Phase("importing", 200, 40, 80),)), collection="logs")
     archive.trouble(Trouble.http(429, retry_after=1), times=2)
     vectors.trouble(Trouble.body('{"code": 0, "data": {"records": [{"no": "job"}]}}'), endpoint="list", times=2)
     return {
@@ -129,9 +131,9 @@ def trouble_in(world: World, chain: Chain) -> dict[str, str]:
 
 def complete(cluster: SimulatedCluster, chain: Chain) -> None:
     """Let an import into sales/books complete, and Prometheus see it."""
-    job = cluster.add_job(Life.frozen("Importing", 40), collection="books", database="sales")
+    job = cluster.add_job(Lifecycle.frozen("Importing", 40), collection="books", database="sales")
     chain.prometheus.wait_for(f'milvus_import_job_state{{job_id="{job.id}", state="importing"}}')
-    job.set(state="Completed")
+    set_status(job, state="Completed")
     chain.daemon.wait_for("import_job_transition", job_id=job.id, to_state="completed")
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.venvs import missing
 
 
@@ -34,12 +35,12 @@ def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp
     cluster = world.add_cluster("milvus", generation="milvus")
     with SimulatorServer(world) as server:
         config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config, **environment) as daemon:
             daemon.wait_for("cluster_baseline")
             file.write_text(jump)
             daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 15)
-            job.set(state="Completed", progress=100)
+            set_status(job, state="Completed", progress=100)
             daemon.wait_for("import_job_transition", job_id=job.id)
             file.write_text("+0")
             daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 15)
@@ -55,13 +56,13 @@ def test_a_machine_that_was_suspended_goes_on_where_it_was(tmp_path):
     cluster = world.add_cluster("milvus", generation="milvus")
     with SimulatorServer(world) as server:
         config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config) as daemon:
             daemon.wait_for("cluster_baseline")
             polls = cluster.requests["list"]
             daemon.process.send_signal(signal.SIGSTOP)
-            job.set(state="Failed", reason="no such file")
-            assert not cluster.wait_for_requests("list", polls + 20, timeout=3)
+            set_status(job, state="Failed", reason="no such file")
+            assert not wait_for_requests(cluster, "list", polls + 20, timeout=3)
             daemon.process.send_signal(signal.SIGCONT)
             daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
             daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 5)

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from monitor.cli.commands import COMMANDS
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Recorder
 
 
@@ -22,8 +23,8 @@ from tests.recorder import Recorder
 def server():
     world = World()
     books = world.add_cluster("books", generation="milvus")
-    books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    books.add_job(collection="poems", life=Life.frozen("Failed", 0, reason="disk quota\nexceeded"))
+    books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    books.add_job(collection="poems", lifecycle=Lifecycle.frozen("Failed", 0, reason="disk quota\nexceeded"))
     world.add_cluster("empty", generation="zilliz", api_key="right-key")
     world.add_cluster("old", generation="milvus-2.3")
     with SimulatorServer(world) as running:
@@ -134,8 +135,8 @@ def test_jobs_as_json_and_csv_hold_the_same(config):
 def test_jobs_describes_what_a_list_leaves_open(tmp_path, generation):
     world = World()
     cluster = world.add_cluster("cloud", generation=generation)
-    cluster.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    cluster.add_job(collection="poems", life=Life.frozen("Failed", 0, reason="disk quota exceeded"))
+    cluster.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    cluster.add_job(collection="poems", lifecycle=Lifecycle.frozen("Failed", 0, reason="disk quota exceeded"))
     api = "v1" if generation == "v1" else "v2"
     with SimulatorServer(world) as running:
         cloud = f"{{name: cloud, url: '{running.url}', api: {api}, cluster_id: cloud, api_key: any}}"
@@ -195,7 +196,7 @@ def test_the_url_of_the_store_is_no_state_of_a_job(config):
 def test_a_servers_text_cannot_command_the_terminal(tmp_path):
     world = World()
     world.add_cluster("books", generation="milvus").add_job(
-        life=Life.frozen("Failed", 0, reason="\x1b[2J\x1b]0;owned\x07 gone\u202e")
+        lifecycle=Lifecycle.frozen("Failed", 0, reason="\x1b[2J\x1b]0;owned\x07 gone\u202e")
     )
     with SimulatorServer(world) as running:
         ended = finished("jobs", "-c", write_config(tmp_path, books(running)))
@@ -401,7 +402,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(tmp_path, argume
         with subprocess.Popen(
             command(*arguments, "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            assert hanging.wait_for_requests("list", 1, timeout=60)
+            assert wait_for_requests(hanging, "list", 1, timeout=60)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=20)
 

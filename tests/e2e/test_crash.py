@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 
 KILLS = int(os.environ.get("MONITOR_KILLS", "200"))
 SEED = int(os.environ.get("MONITOR_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
@@ -84,7 +85,7 @@ class Story:
     def _begin(self):
         cluster = self._chance.choice(self._clusters)
         first, *rest = self._chance.choice(OLD_LIVES if cluster.generation in ("v1", "milvus-2.3") else LIVES)
-        job = cluster.add_job(collection="books", life=Life.frozen(first))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen(first))
         key = cluster.id, job.id
         self.happened[key] = [first.lower()]
         if self._chance.random() < 0.7:
@@ -104,7 +105,7 @@ class Story:
                 if state == "vanished":
                     cluster.forget(job.id)
                 else:
-                    job.set(state=state, progress=50, reason="no such file" if state == "Failed" else "")
+                    set_status(job, state=state, progress=50, reason="no such file" if state == "Failed" else "")
                 self.happened[key].append(state.lower())
                 self._open.append((cluster, job, later))
         while more and len(self._open) < 12:

@@ -7,8 +7,9 @@ import time
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.daemon import Daemon, finished, started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
 
 @pytest.fixture
@@ -38,13 +39,13 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
     cluster = world.add_cluster("zilliz", api_key="right-key")
     with started("run", "-c", write_config(tmp_path, zilliz(server))) as daemon:
         daemon.wait_for("cluster_baseline", milvus_cluster="zilliz")
-        job = cluster.add_job(collection="books", life=Life.frozen("Pending"))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Pending"))
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="pending")
-        job.set(state="Importing", progress=40)
+        set_status(job, state="Importing", progress=40)
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
         daemon.wait_for("poll_finished", where=lambda line: line.get("progressed", 0) > 0 or line.get("jobs") == 1)
         running = daemon.metrics()
-        job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+        set_status(job, state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
         failed = daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
         after = daemon.metrics()
 
@@ -62,7 +63,7 @@ def test_a_life_is_logged_step_by_step_and_shown_on_metrics(world, server, tmp_p
 
 def test_what_the_page_of_a_job_asks_is_counted(world, server, tmp_path):
     job = world.add_cluster("milvus", generation="milvus").add_job(
-        collection="books", life=Life.frozen("Importing", 40)
+        collection="books", lifecycle=Lifecycle.frozen("Importing", 40)
     )
     name = "milvus_import_api_requests_total"
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
@@ -73,7 +74,7 @@ def test_what_the_page_of_a_job_asks_is_counted(world, server, tmp_path):
         daemon.wait_for("poll_finished", where=lambda _: len(daemon.lines("poll_finished")) > seen + 1)
         after = daemon.metrics()
 
-    assert world.cluster("milvus").requests["describe"] == before + 1
+    assert world.clusters["milvus"].requests["describe"] == before + 1
     assert after.value(name, endpoint="describe") == before + 1
 
 
@@ -81,9 +82,9 @@ def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_
     cluster = world.add_cluster("milvus", generation="milvus")
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
         daemon.wait_for("cluster_baseline")
-        job = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
         daemon.wait_for("import_job_transition", job_id=job.id)
-        job.set(state="Failed", reason="disk quota exceeded")
+        set_status(job, state="Failed", reason="disk quota exceeded")
         daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
         cluster.forget(job.id)
         daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 3)
@@ -94,8 +95,8 @@ def test_a_failure_the_server_has_forgotten_stays_on_metrics(world, server, tmp_
 
 def test_a_job_vanishes_only_on_the_servers_word(world, server, tmp_path):
     cluster = world.add_cluster("milvus", generation="milvus")
-    kept = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
-    lost = cluster.add_job(collection="books", life=Life.frozen("Importing", 10))
+    kept = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
+    lost = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10))
     with started("run", "-c", write_config(tmp_path, milvus(server))) as daemon:
         daemon.wait_for("cluster_baseline", importing=2)
         cluster.trouble(Trouble.false_empty(), times=5)
@@ -141,7 +142,7 @@ def test_a_signal_ends_it_within_two_seconds_while_a_cluster_hangs(world, server
     cluster.trouble(Trouble.hang())
     config = write_config(tmp_path, milvus(server), poll="{interval: 200ms, timeout: 60s}")
     with started("run", "-c", config) as daemon:
-        assert cluster.wait_for_requests("list", 1)
+        assert wait_for_requests(cluster, "list", 1)
         began = time.monotonic()
         assert daemon.stop(number, within=10) == 0
         assert time.monotonic() - began < 2.5
@@ -155,7 +156,7 @@ def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
     clusters = milvus(server, "slow"), milvus(server, "quick")
     config = write_config(tmp_path, *clusters, poll="{interval: 1s, timeout: 5s}")
     with started("run", "-c", config) as daemon:
-        assert quick.wait_for_requests("list", 7)
+        assert wait_for_requests(quick, "list", 7)
         metrics = daemon.metrics()
 
     assert metrics.value("milvus_import_polls_missed_total", milvus_cluster="quick") == 0
@@ -164,7 +165,9 @@ def test_a_hanging_cluster_delays_no_other(world, server, tmp_path):
 
 def test_a_reload_adds_changes_and_removes_clusters_and_loses_nothing_of_the_others(world, server, tmp_path):
     for name in ("stays", "goes", "comes", "changes"):
-        world.add_cluster(name, generation="milvus").add_job(collection=name, life=Life.frozen("Importing", 10))
+        world.add_cluster(name, generation="milvus").add_job(
+            collection=name, lifecycle=Lifecycle.frozen("Importing", 10)
+        )
     before = [milvus(server, name) for name in ("stays", "goes", "changes")]
     config = write_config(tmp_path, *before)
     with started("run", "-c", config) as daemon:
@@ -185,7 +188,9 @@ def test_a_reload_adds_changes_and_removes_clusters_and_loses_nothing_of_the_oth
 
 
 def test_a_name_that_stands_for_another_cluster_begins_anew(world, server, tmp_path):
-    world.add_cluster("one", generation="milvus").add_job(collection="books", life=Life.frozen("Importing", 10))
+    world.add_cluster("one", generation="milvus").add_job(
+        collection="books", lifecycle=Lifecycle.frozen("Importing", 10)
+    )
     world.add_cluster("two", generation="milvus")
     config = write_config(tmp_path, milvus(server, "one").replace("name: one", "name: prod"))
     with started("run", "-c", config) as daemon:

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from monitor.store import ClusterRef, open_store
 from tests.commands import finished
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer
 from tests.postgres import running_postgres
 
 
@@ -173,7 +174,7 @@ def test_reading_does_not_disturb_a_monitor_that_writes(tmp_path):
         with started("run", "-c", config) as daemon:
             daemon.wait_for("cluster_baseline")
             for number in range(1, 6):
-                job = cluster.add_job(life=Life.frozen("Importing", 10))
+                job = cluster.add_job(lifecycle=Lifecycle.frozen("Importing", 10))
                 daemon.wait_for("import_job_transition", number, to_state="importing")
                 assert [step["job_id"] for step in as_json("history", "-c", config)][-1] == job.id
             assert daemon.lines("store_unavailable") == []
@@ -201,15 +202,15 @@ def forgetful(tmp_path):
     """A server that has forgotten a job, and a config whose state remembers it."""
     world = World()
     cluster = world.add_cluster("books", generation="milvus")
-    kept = cluster.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    lost = cluster.add_job(collection="poems", life=Life.frozen("Importing", 70))
+    kept = cluster.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    lost = cluster.add_job(collection="poems", lifecycle=Lifecycle.frozen("Importing", 70))
     with SimulatorServer(world) as server:
         url = f"{server.url}/clusters/books"
         store = f"sqlite:///{tmp_path}/state.db"
         record(
             store, "books", url, (time.time() - 60, importing(kept.id, "novels", 40), importing(lost.id, "poems", 70))
         )
-        lost.forget()
+        cluster.forget(lost.id)
         yield write_config(tmp_path, f"{{name: books, url: '{url}'}}", state=f"{{url: '{store}'}}"), lost.id
 
 

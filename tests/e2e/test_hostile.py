@@ -16,11 +16,12 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from monitor.simulator.troubles import TROUBLES
 from tests.daemon import Daemon, Metrics, started, write_config
 from tests.fakes.enemies import MARK
 from tests.fakes.hostile import KINDS
+from tests.fakes.simulator import SimulatorServer, set_status
 
 ROOT = Path(__file__).parents[2]
 INTERVAL = 10
@@ -208,10 +209,10 @@ def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
 
             eventually(lambda: names <= log.read().baselines, "every healthy cluster polled", daemon)
             before, begin = daemon.metrics(), time.monotonic()
-            jobs = [cluster.add_job(Life.frozen("Pending")) for cluster in healthy]
+            jobs = [cluster.add_job(Lifecycle.frozen("Pending")) for cluster in healthy]
             everywhere("pending")
             for job in jobs:
-                job.set(state="Importing", progress=40)
+                set_status(job, state="Importing", progress=40)
             everywhere("importing")
             rounds = {enemy["name"]: enemy["rounds"] for enemy in hostile.all}
 
@@ -221,8 +222,10 @@ def test_no_hostile_upstream_touches_another_cluster_or_the_log_or_the_metrics(
 
             eventually(all_polled, f"polled as often as {rounds}", daemon)
             for number, job in enumerate(jobs):
-                job.set(
-                    state="Completed" if number % 2 else "Failed", reason="" if number % 2 else "disk quota exceeded"
+                set_status(
+                    job,
+                    state="Completed" if number % 2 else "Failed",
+                    reason="" if number % 2 else "disk quota exceeded",
                 )
             everywhere("completed", "failed")
             after, elapsed = daemon.metrics(), time.monotonic() - begin

@@ -23,8 +23,9 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import write_config
+from tests.fakes.simulator import SimulatorServer
 from tests.integration.milvus_server import free_ports
 from tests.venvs import missing
 
@@ -211,7 +212,9 @@ def _innermost(process: int) -> int:
 def config(tmp_path: Path) -> Iterator[Path]:
     """A config of a simulated cluster. Where to listen and where the state is come from the image's variables."""
     world = World()
-    world.add_cluster("books", generation="milvus").add_job(collection="novels", life=Life.frozen("Importing", 40))
+    world.add_cluster("books", generation="milvus").add_job(
+        collection="novels", lifecycle=Lifecycle.frozen("Importing", 40)
+    )
     with SimulatorServer(world) as server:
         yield write_config(tmp_path, f"{{name: books, url: '{server.url}/clusters/books'}}")
 

@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.browser import PATIENCE, chromium, opened, program_of_axe
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,8 +48,8 @@ def fleet(tmp_path):
 
 
 def frozen(cluster, collection="books", progress=0, state="Importing", **facts):
-    job = cluster.add_job(collection=collection, life=Life.frozen(state), **facts)
-    job.set(state=state, progress=progress)
+    job = cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen(state), **facts)
+    set_status(job, state=state, progress=progress)
     return job
 
 
@@ -67,13 +68,13 @@ def test_a_bar_moves_and_a_failure_appears_without_reloading(browser, fleet):
         expect(bar(page, job)).to_have_attribute("value", "0.2")
         expect(page.locator("#live")).to_contain_text("Live")
         page.evaluate("window.same = true")
-        job.set(state="Importing", progress=60)
+        set_status(job, state="Importing", progress=60)
         expect(bar(page, job)).to_have_attribute("value", "0.6")
 
         page.get_by_label("Search").fill("half typed")
         page.set_viewport_size({"width": 1000, "height": 300})  # the page stays longer than its window
         page.evaluate("window.scrollTo(0, 40)")
-        job.set(state="Failed", progress=0, reason="quota exceeded[limit=1]")
+        set_status(job, state="Failed", progress=0, reason="quota exceeded[limit=1]")
         expect(card(page, job)).to_contain_text("quota exceeded[limit=1]")
         expect(card(page, job)).to_contain_text("failed")
         expect(page.locator("#live")).to_contain_text("1 import needs attention")
@@ -106,7 +107,7 @@ def test_the_page_of_a_job_follows_it(browser, fleet):
         expect(page.get_by_role("heading", level=1)).to_contain_text(job.id)
         expect(page.locator("#files")).to_contain_text("part-0")
         expect(page.locator("#live")).to_contain_text("Live")
-        job.set(state="Failed", progress=0, reason="no such column")
+        set_status(job, state="Failed", progress=0, reason="no such column")
         expect(page.locator("#history li").first).to_contain_text("no such column")
         expect(page.locator(".head .state")).to_have_text("failed")
         page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="books").click()
@@ -138,7 +139,7 @@ def test_filters_work_and_stand_in_the_address(browser, fleet):
 
 def test_what_a_server_says_stays_text(browser, fleet):
     job = frozen(fleet.cluster, EVIL)
-    job.set(state="Failed", progress=0, reason=REASON)
+    set_status(job, state="Failed", progress=0, reason=REASON)
     fleet.daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
     name = quote(EVIL, safe="")
     with opened(browser, fleet.url) as page:
@@ -184,7 +185,7 @@ def troubled(fleet):
     fleet.world.clusters["us"].trouble(Trouble.code(1800, "user hasn't authenticated"))
     job = frozen(fleet.cluster, progress=10)
     fleet.daemon.wait_for("import_job_transition", job_id=job.id)
-    job.set(state="Failed", progress=0, reason="path=" + "y" * 500)
+    set_status(job, state="Failed", progress=0, reason="path=" + "y" * 500)
     fleet.daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
     fleet.daemon.wait_for("cluster_unreachable")
     return job

@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.postgres import running_postgres
 
 
@@ -32,10 +33,10 @@ def test_two_monitors_tell_each_transition_once_and_either_can_die(postgres, tmp
         with started("run", "-c", config) as one, started("run", "-c", config) as two:
             one.wait_for("poll_finished")
             two.wait_for("poll_finished")
-            jobs = [cluster.add_job(collection="books", life=Life.frozen("Importing", 10)) for _ in range(5)]
+            jobs = [cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 10)) for _ in range(5)]
             both_have(one, two, polls=5)
             for job in jobs:
-                job.set(state="Failed", reason="no such file")
+                set_status(job, state="Failed", reason="no such file")
             both_have(one, two, polls=5)
             expected = sorted(
                 (job.id, *step) for job in jobs for step in (("new", "importing"), ("importing", "failed"))
@@ -43,7 +44,7 @@ def test_two_monitors_tell_each_transition_once_and_either_can_die(postgres, tmp
             told, gauges = steps(one, two), [shown(daemon) for daemon in (one, two)]
             one.process.send_signal(signal.SIGKILL)
             one.process.wait(timeout=10)
-            late = cluster.add_job(collection="books", life=Life.frozen("Completed", 100))
+            late = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Completed", 100))
             two.wait_for("import_job_transition", job_id=late.id)
 
     assert told == expected
@@ -70,7 +71,9 @@ def test_a_postgres_that_goes_and_comes_back_stops_nothing(postgres, tmp_path):
             daemon.wait_for("cluster_baseline")
             postgres.stop()
             try:
-                job = cluster.add_job(collection="books", life=Life.frozen("Failed", 0, reason="no such file"))
+                job = cluster.add_job(
+                    collection="books", lifecycle=Lifecycle.frozen("Failed", 0, reason="no such file")
+                )
                 daemon.wait_for("import_job_transition", job_id=job.id)
                 daemon.wait_for("store_unavailable")
                 sick = daemon.metrics()

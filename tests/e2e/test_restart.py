@@ -7,8 +7,9 @@ from monitor.config import load
 from monitor.daemon import Daemon
 from monitor.metrics import ClusterMetrics
 from monitor.redaction import Redactor
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import Metrics, finished, started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 
 
 def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_first_scrape(tmp_path):
@@ -19,11 +20,11 @@ def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_fir
         config = write_config(tmp_path, entry, state="{url: 'sqlite:///state.db'}")
         with started("run", "-c", config) as first:
             first.wait_for("cluster_baseline")
-            failed = cluster.add_job(collection="books", life=Life.frozen("Failed", 0, reason="no such file"))
-            running = cluster.add_job(collection="books", life=Life.frozen("Importing", 40))
+            failed = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Failed", 0, reason="no such file"))
+            running = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
             first.wait_for("import_job_transition", 2)
             first.stop(signal.SIGKILL)
-        running.set(state="Completed", progress=100)
+        set_status(running, state="Completed", progress=100)
         cluster.forget(failed.id)
         slow = write_config(tmp_path, entry.replace("200ms", "1h"), state="{url: 'sqlite:///state.db'}")
         with started("run", "-c", slow) as second:

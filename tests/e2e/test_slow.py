@@ -5,9 +5,10 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import started, write_config
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.venvs import missing
 
 
@@ -20,17 +21,17 @@ def test_a_poll_longer_than_its_interval_is_counted_and_loses_nothing(tmp_path):
             *(f"{{name: {name}, url: '{server.url}/clusters/{name}'}}" for name in ("slow", "quick")),
             poll="{interval: 200ms, timeout: 30s}",
         )
-        job = slow.add_job(collection="books", life=Life.frozen("Importing", 40))
+        job = slow.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config) as daemon:
             for name in ("slow", "quick"):
                 daemon.wait_for("cluster_baseline", milvus_cluster=name)
             slow.trouble(hostile.drip(0.005))
-            job.set(state="Completed", progress=100)
+            set_status(job, state="Completed", progress=100)
             took_long = {"milvus_cluster": "slow", "where": lambda line: line["duration_seconds"] > 0.5}
             daemon.wait_for("poll_finished", count=3, **took_long)
             metrics = daemon.metrics()
             slow.recover()
-            job.set(state="Failed", reason="no such file")
+            set_status(job, state="Failed", reason="no such file")
             daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
 
     long = [line["duration_seconds"] for line in daemon.lines("poll_finished", milvus_cluster="slow")]
@@ -106,7 +107,7 @@ def test_name_servers_that_stop_answering_stop_no_cluster_that_has_an_address(tm
             for one in named:
                 one.trouble(hostile.reset(), times=1)  # it has to ask for the address anew
             assert names.asked.wait(20)
-            job = named[0].add_job(collection="books", life=Life.frozen("Failed", 0, reason="no such file"))
+            job = named[0].add_job(collection="books", lifecycle=Lifecycle.frozen("Failed", 0, reason="no such file"))
             before = daemon.metrics()
             daemon.wait_for("poll_finished", count=len(well(daemon)) + 8, milvus_cluster="addressed")
             during = daemon.metrics()

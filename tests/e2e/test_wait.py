@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.terminal import terminal
 
 
@@ -37,15 +38,15 @@ def waiting(config, job, *more):
 def after_polls(cluster, change, polls=2):
     """Change something after so many more polls of a job."""
     count = cluster.requests["describe"] + polls
-    thread = threading.Thread(target=lambda: cluster.wait_for_requests("describe", count, timeout=60) and change())
+    thread = threading.Thread(target=lambda: wait_for_requests(cluster, "describe", count, timeout=60) and change())
     thread.start()
     yield
     thread.join()
 
 
 def test_a_job_that_completes_is_0_and_one_line(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, lambda: job.set("Completed")):
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    with after_polls(books, lambda: set_status(job, "Completed")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (0, f"books: novels {job.id} completed\n")
@@ -53,8 +54,8 @@ def test_a_job_that_completes_is_0_and_one_line(books, config):
 
 
 def test_a_job_that_fails_is_1_with_its_reason(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, lambda: job.set("Failed", reason="no such file\nor directory")):
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    with after_polls(books, lambda: set_status(job, "Failed", reason="no such file\nor directory")):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
@@ -64,8 +65,8 @@ def test_a_job_that_fails_is_1_with_its_reason(books, config):
 
 
 def test_a_job_that_vanishes_is_1(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
-    with after_polls(books, job.forget):
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
+    with after_polls(books, lambda: books.forget(job.id)):
         ended = finished(*waiting(config, job))
 
     assert (ended.returncode, ended.stdout) == (
@@ -75,7 +76,10 @@ def test_a_job_that_vanishes_is_1(books, config):
 
 
 def test_a_job_that_has_ended_already_is_reported_at_once(books, config):
-    done, failed = books.add_job(life=Life.frozen("Completed", 100)), books.add_job(life=Life.frozen("Failed", 0))
+    done, failed = (
+        books.add_job(lifecycle=Lifecycle.frozen("Completed", 100)),
+        books.add_job(lifecycle=Lifecycle.frozen("Failed", 0)),
+    )
 
     assert finished(*waiting(config, done)).returncode == 0
     ended = finished(*waiting(config, failed))
@@ -93,7 +97,7 @@ def test_a_job_that_was_never_there_is_1_and_says_so(config):
 
 
 def test_a_timeout_is_124(books, config):
-    job = books.add_job(life=Life.frozen("Importing", 40))
+    job = books.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
 
@@ -101,7 +105,7 @@ def test_a_timeout_is_124(books, config):
 
 
 def test_a_timeout_interrupts_a_request(books, config):
-    job = books.add_job(life=Life.frozen("Importing", 40))
+    job = books.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
     books.trouble(Trouble.hang())
 
     ended = finished(*waiting(config, job, "--timeout", "1s"))
@@ -111,9 +115,9 @@ def test_a_timeout_interrupts_a_request(books, config):
 
 
 def test_temporary_errors_are_reported_and_retried(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     books.trouble(Trouble.http(503), times=3)  # one poll with its own attempts
-    with after_polls(books, lambda: job.set("Completed"), polls=5):
+    with after_polls(books, lambda: set_status(job, "Completed"), polls=5):
         ended = finished(*waiting(config, job))
 
     first, *rest = ended.stderr.splitlines()
@@ -153,8 +157,8 @@ def test_bad_input_is_2(books, config, tmp_path):
 @pytest.mark.parametrize("generation", ["zilliz", "v1", "milvus-2.3"])
 def test_every_generation_is_waited_for(world, tmp_path, generation):
     cluster = world.add_cluster("other", generation=generation)
-    job = cluster.add_job(life=Life.frozen("Importing", 40))
-    with SimulatorServer(world) as server, after_polls(cluster, lambda: job.set("Completed")):
+    job = cluster.add_job(lifecycle=Lifecycle.frozen("Importing", 40))
+    with SimulatorServer(world) as server, after_polls(cluster, lambda: set_status(job, "Completed")):
         url = server.url if generation in ("zilliz", "v1") else f"{server.url}/clusters/other"
         api = "v2" if generation == "zilliz" else generation
         config = write_config(tmp_path, f"{{name: a, url: '{url}', api: {api}, cluster_id: other, api_key: any}}")
@@ -164,14 +168,14 @@ def test_every_generation_is_waited_for(world, tmp_path, generation):
 
 
 def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job)) as shown:
         shown.wait_for("novels importing", "40%", "━")
-        job.set(progress=70)
+        set_status(job, progress=70)
         shown.wait_for("70%")
-        job.set("Uncommitted", 99)
+        set_status(job, "Uncommitted", 99)
         shown.wait_for("novels uncommitted", "99%", "waiting for its commit")
-        job.set("Completed")
+        set_status(job, "Completed")
 
         assert shown.ended() == 0
         assert [line for line in shown.lines if line][-1] == f"books: novels {job.id} completed"
@@ -180,18 +184,18 @@ def test_a_terminal_shows_a_bar_and_at_the_end_one_line(books, config):
 
 
 def test_a_terminal_shows_errors_above_the_bar(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job), columns=160) as shown:
         shown.wait_for("40%")
         books.trouble(Trouble.code(1, "service unavailable"))
         shown.wait_for("books: transient: ", "retrying in", "━")
         books.recover()
-        job.set("Completed")
+        set_status(job, "Completed")
         assert shown.ended() == 0
 
 
 def test_ctrl_c_is_130_and_leaves_the_terminal_clean(books, config):
-    job = books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    job = books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal(*waiting(config, job)) as shown:
         shown.wait_for("40%")
         shown.press_ctrl_c()
@@ -208,7 +212,7 @@ def test_ctrl_c_is_130_also_while_the_server_does_not_answer(books, config):
     with subprocess.Popen(
         command(*waiting(config, job)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert books.wait_for_requests("describe", 1, timeout=60)
+        assert wait_for_requests(books, "describe", 1, timeout=60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
 

@@ -5,9 +5,11 @@ import subprocess
 
 import pytest
 
-from monitor.simulator import Life, Phase, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
+from monitor.simulator.lifecycles import Phase
 from tests.commands import finished
 from tests.daemon import command, write_config
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 from tests.terminal import terminal
 
 
@@ -28,7 +30,7 @@ def config(world, tmp_path):
 
 
 def importing(cluster, collection, progress=40):
-    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+    return cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen("Importing", progress))
 
 
 def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
@@ -36,19 +38,21 @@ def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
     with terminal("watch", "-c", config) as shown:
         shown.wait_for("1 of 1 clusters up · 2 importing", "novels", "40%", "━", "70%")
         assert "poems" in shown.lines[1]
-        novels.set(progress=55)
+        set_status(novels, progress=55)
         shown.wait_for("55%")
-        novels.set("Failed", reason="disk quota exceeded")
+        set_status(novels, "Failed", reason="disk quota exceeded")
         shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
         assert "novels" in shown.lines[1]
         assert "failed" in shown.lines[1]
-        poems.set("Completed")
+        set_status(poems, "Completed")
         shown.wait_for("1 completed, 1 failed", "100%")
         assert shown.on_the_other_screen
 
 
 def test_the_time_left_is_shown(books, config):
-    books.add_job(collection="novels", life=Life((Phase("Importing", 100, 0, 100), Phase("Completed", 1e9, 100, 100))))
+    books.add_job(
+        collection="novels", lifecycle=Lifecycle((Phase("Importing", 100, 0, 100), Phase("Completed", 1e9, 100, 100)))
+    )
     with terminal("watch", "-c", config) as shown:
         shown.wait_until(lambda screen: any("~" in line and "importing" in line for line in screen.lines))
 
@@ -79,7 +83,7 @@ def test_there_are_never_more_lines_than_the_terminal_has(books, config):
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_left_out_where_nobody_wants_them(books, config, environment, coloured):
     importing(books, "novels")
-    books.add_job(life=Life.frozen("Failed", 0, reason="no such file"))
+    books.add_job(lifecycle=Lifecycle.frozen("Failed", 0, reason="no such file"))
     with terminal("watch", "-c", config, **environment) as shown:
         shown.wait_for("40%", "no such file", "━")
         assert bool(shown.colours()) is coloured
@@ -106,13 +110,13 @@ def test_it_ends_also_while_a_server_does_not_answer(books, config):
     books.trouble(Trouble.hang())
     with terminal("watch", "-c", config) as shown:
         shown.wait_for("0 of 1 clusters up, 1 not polled yet")
-        assert books.wait_for_requests("list", 1, timeout=60)
+        assert wait_for_requests(books, "list", 1, timeout=60)
         shown.press_ctrl_c()
         assert shown.ended() == 0
 
 
 def test_a_hostile_name_stays_text(books, config):
-    books.add_job(collection="\x1b[2J\x1b]0;owned\x07[red]novels", life=Life.frozen("Importing", 40))
+    books.add_job(collection="\x1b[2J\x1b]0;owned\x07[red]novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with terminal("watch", "-c", config, columns=160) as shown:
         shown.wait_for("\ufffd[2J\ufffd]0;owned\ufffd[red]novels", "40%")
         assert "\x1b]0;owned" not in shown.written
@@ -125,7 +129,7 @@ def test_in_a_pipe_each_change_is_a_line(books, config):
     ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline()]
-        novels.set("Failed", reason="disk quota\nexceeded")
+        set_status(novels, "Failed", reason="disk quota\nexceeded")
         lines.append(process.stdout.readline())
         books.trouble(Trouble.http(403))
         lines.append(process.stdout.readline())
@@ -150,7 +154,7 @@ def test_only_one_cluster_is_watched_where_only_one_is_named(world, tmp_path):
         config = write_config(tmp_path, *clusters)
         with terminal("watch", "-c", config, "--cluster", "songs") as shown:
             shown.wait_for("1 of 1 clusters up", "songs_a")
-    assert world.cluster("books").requests["list"] == 0
+    assert world.clusters["books"].requests["list"] == 0
 
 
 def test_bad_input_is_2_and_no_response_is_1(config, tmp_path):

@@ -8,9 +8,10 @@ import requests
 
 from monitor.cli.monitor_client import MonitorClient
 from monitor.cli.watch.remote import RemoteSource
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
+from tests.fakes.simulator import SimulatorServer, set_status
 from tests.recorder import Recorder
 from tests.terminal import terminal
 
@@ -39,18 +40,18 @@ def monitor(config):
 
 
 def importing(cluster, collection, progress=40):
-    return cluster.add_job(collection=collection, life=Life.frozen("Importing", progress))
+    return cluster.add_job(collection=collection, lifecycle=Lifecycle.frozen("Importing", progress))
 
 
 def test_what_a_monitor_sees_is_seen_and_what_changes_too(books, monitor):
     novels = importing(books, "novels")
     with terminal("watch", "--url", monitor.url) as shown:
         shown.wait_for("1 of 1 clusters up", "novels", "40%")
-        novels.set(progress=55)
+        set_status(novels, progress=55)
         shown.wait_for("55%")
         importing(books, "poems", 70)
         shown.wait_for("2 importing", "poems", "70%")
-        novels.set("Failed", reason="disk quota exceeded")
+        set_status(novels, "Failed", reason="disk quota exceeded")
         shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
         books.trouble(Trouble.http(403))
         shown.wait_for("0 of 1 clusters up", "books: ", "permission deny")
@@ -71,7 +72,7 @@ def test_a_monitor_that_is_gone_for_a_while_is_said_and_followed_again(books, co
             first.stop()
             shown.wait_for(f"{url}: ", "retrying in")
             assert "40%" in shown.text
-            novels.set(progress=60)
+            set_status(novels, progress=60)
             with started("run", "-c", config, "--listen", url.removeprefix("http://")) as second:
                 second.wait_for("cluster_baseline")
                 shown.wait_for("60%")
@@ -135,7 +136,7 @@ def test_a_job_that_completes_is_shown_for_a_moment(books, monitor):
     novels = importing(books, "novels")
     with terminal("watch", "--url", monitor.url) as shown:
         shown.wait_for("novels", "40%")
-        novels.set("Completed")
+        set_status(novels, "Completed")
         shown.wait_for("1 completed", "novels", "100%")
 
 

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from itertools import count, cycle
 from typing import Any
 
-from monitor.simulator import SimulatedCluster, SimulatorServer, Trouble, World
+from monitor.simulator import SimulatedCluster, Trouble, World
 from tests.fakes import hostile
 from tests.fakes.hostile import MEGABYTE
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Answer, Recorder
 
 MARK = "forged"
@@ -42,10 +43,11 @@ FORGERIES = (
 )
 """Texts that end a label, a line or a string where nothing was built for them, and begin one of their own."""
 
+_THROTTLED = Trouble.http(429, retry_after=3600)
 _TROUBLES = (
     Trouble.http(503),
     Trouble.http(500),
-    Trouble.http(429, retry_after=3600),
+    _THROTTLED,
     Trouble.http(401, message=FORGERIES[2]),
     Trouble.code(),
     Trouble.hang(),
@@ -233,14 +235,14 @@ def _simulated(world: World, url: str) -> Iterator[tuple[Enemy, SimulatedCluster
             trouble.kind,
             url if hosted else f"{url}/clusters/{cluster.id}",
             cluster.dialect.api,
-            1 if trouble.parameters.get("retry_after") else 2,
+            1 if trouble is _THROTTLED else 2,
         )
         yield enemy, cluster, trouble, later
 
 
 def _turn(cluster: SimulatedCluster, trouble: Trouble) -> None:
     """Once a cluster has been polled, hide its jobs from the list and let each describe of them go wrong."""
-    if cluster.wait_for_requests("list", 1, timeout=60):
+    if wait_for_requests(cluster, "list", 1, timeout=60):
         cluster.trouble(trouble, endpoint="describe")
         cluster.trouble(Trouble.false_empty())
 
@@ -248,7 +250,7 @@ def _turn(cluster: SimulatedCluster, trouble: Trouble) -> None:
 def serve() -> None:
     """Print the enemies and serve them until standard input ends."""
     with ExitStack() as running:
-        world = World(api_key=None)
+        world = World()
         server = running.enter_context(SimulatorServer(world))
         enemies: list[Enemy] = []
         for enemy, cluster, trouble, later in _simulated(world, server.url):

@@ -15,9 +15,9 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator import Life, State, Trouble
-from monitor.simulator.job import JobStatus, SimulatedJob
-from monitor.simulator.request_context import RequestContext
+from monitor.simulator import Lifecycle, State, Trouble
+from monitor.simulator.cluster import JobStatus, SimulatedJob
+from monitor.simulator.dialects.base import RequestContext
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -102,7 +102,7 @@ def endless_pages() -> Trouble:
         first = context.cluster.requests["list"] * _PAGE_SIZE
         jobs = [fake_job(context, first + index) for index in range(_PAGE_SIZE)]
         first_page = {name: value for name, value in context.fields.items() if name != "currentPage"}
-        return context.cluster.dialect.list_jobs(context.cluster, first_page, jobs)
+        return _json(context.cluster.dialect.list_jobs(context.cluster, first_page, jobs))
 
     return Trouble("endless_pages", respond, endpoint="list")
 
@@ -117,7 +117,8 @@ def control_characters() -> Trouble:
 
     def more(context: RequestContext) -> list[JobStatus]:
         return [
-            fake_job(context, number, Life.frozen(State.FAILED, 0, name), name) for number, name in enumerate(NAMES)
+            fake_job(context, number, Lifecycle.frozen(State.FAILED, 0, name), name)
+            for number, name in enumerate(NAMES)
         ]
 
     return _with_more_jobs("control_characters", more)
@@ -144,6 +145,18 @@ def not_utf8() -> Trouble:
     return Trouble("not_utf8", respond)
 
 
+def paging_as_text() -> Trouble:
+    """The correct page of API v1 with paging fields that are strings, as some servers write them."""
+
+    def respond(context: RequestContext) -> Response:
+        body = json.loads(context.respond().body)
+        data = body["data"]
+        data |= {name: str(data[name]) for name in ("count", "currentPage", "pageSize")}
+        return _json(body)
+
+    return Trouble("paging_as_text", respond, endpoint="list")
+
+
 def truncated() -> Trouble:
     """Half of the body, with the length of the half."""
     return Trouble("truncated", lambda context: _json(_half(context.respond().body)))
@@ -155,7 +168,7 @@ def truncated() -> Trouble:
 def huge(size: int = GIGABYTE, *, announced: bool = True) -> Trouble:
     """Valid JSON of `size` bytes; the length is `announced` in the headers, or not."""
     headers = {"content-length": str(size)} if announced else {}
-    return Trouble("huge", lambda _: _stream(_padded_json(size), headers), {})
+    return Trouble("huge", lambda _: _stream(_padded_json(size), headers))
 
 
 def gzip_bomb(size: int = GIGABYTE) -> Trouble:
@@ -249,14 +262,18 @@ KINDS: Mapping[str, Callable[[], Trouble]] = {
 
 
 def fake_job(
-    context: RequestContext, number: int, life: Life | None = None, collection: str = "events", job_id: str = ""
+    context: RequestContext,
+    number: int,
+    lifecycle: Lifecycle | None = None,
+    collection: str = "events",
+    job_id: str = "",
 ) -> JobStatus:
     """Return a job that only this response has."""
     cluster, now = context.cluster, context.cluster.clock()
     job_id = job_id or cluster.dialect.job_id(cluster.seed, _FIRST_FAKE_JOB + number)
-    life = life or Life.frozen(State.IMPORTING, 50)
-    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, life), cluster.clock)
-    return JobStatus(job, job.status())
+    lifecycle = lifecycle or Lifecycle.frozen(State.IMPORTING, 50)
+    job = SimulatedJob(job_id, collection, "default", ("part-0.parquet",), 1000, now, (now, lifecycle))
+    return JobStatus(job, job.status(now))
 
 
 def _with_more_jobs(kind: str, more: Callable[[RequestContext], list[JobStatus]]) -> Trouble:

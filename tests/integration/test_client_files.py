@@ -10,8 +10,9 @@ from monitor.client import ImportFile, JobGoneError, Network, Usage, connect
 from monitor.client.errors import ThrottledError
 from monitor.client.import_files import FILES, files_in
 from monitor.jobs import JobState
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.clusters import cluster
+from tests.fakes.simulator import SimulatorServer
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -22,7 +23,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 def test_every_generation_tells_the_files_of_a_job(generation, api):
     world = World()
     simulated = world.add_cluster("one", generation=generation)
-    job = simulated.add_job(collection="books", files=3, life=Life.frozen("Importing"))
+    job = simulated.add_job(collection="books", files=3, lifecycle=Lifecycle.frozen("Importing"))
     hosted = generation in ("zilliz", "v1")
     with SimulatorServer(world) as server, closing(Network()) as network:
         url = server.url if hosted else f"{server.url}/clusters/one"
@@ -38,7 +39,7 @@ def test_every_generation_tells_the_files_of_a_job(generation, api):
 def test_asking_for_files_takes_a_place_in_the_rate_of_the_polls_and_is_counted_with_them():
     world = World()
     simulated = world.add_cluster("one", generation="milvus")
-    job = simulated.add_job(collection="books", files=1, life=Life.frozen("Importing"))
+    job = simulated.add_job(collection="books", files=1, lifecycle=Lifecycle.frozen("Importing"))
     usage = Usage()
     with SimulatorServer(world) as server, closing(Network()) as network:
         config = cluster(f"{server.url}/clusters/one", requests_per_second=0.1, timeout=1.0)

@@ -8,8 +8,10 @@ from monitor.client import ApiError, ErrorKind, JobGoneError
 from monitor.client.errors import NotFoundError, UnauthorizedError
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 from monitor.jobs.tracking import merge
-from monitor.simulator import Generation, Life, SimulatedCluster, SimulatorServer, State, Trouble, World
+from monitor.simulator import Generation, Lifecycle, SimulatedCluster, State, Trouble, World
 from tests.clusters import connected
+from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer
 
 APIS: dict[Generation, str] = {"zilliz": "v2", "milvus": "v2", "v1": "v1", "milvus-2.3": "milvus-2.3"}
 
@@ -52,10 +54,10 @@ def test_an_empty_cluster_has_no_jobs(simulated: Simulated) -> None:
 
 def test_every_state_is_read_as_far_as_the_generation_tells_it(simulated: Simulated) -> None:
     lives = {
-        state: simulated.cluster.add_job(Life.frozen(state, 99 if state != State.PENDING else 0))
+        state: simulated.cluster.add_job(Lifecycle.frozen(state, 99 if state != State.PENDING else 0))
         for state in (State.PENDING, State.IMPORTING, State.UNCOMMITTED, State.COMMITTING, State.COMPLETED)
     }
-    lives[State.FAILED] = simulated.cluster.add_job(Life.frozen(State.FAILED, 0, "file does not exist"))
+    lives[State.FAILED] = simulated.cluster.add_job(Lifecycle.frozen(State.FAILED, 0, "file does not exist"))
     told = {state: state for state in lives}
     if simulated.generation in {"v1", "milvus-2.3"}:  # older than two-phase imports
         told |= {State.UNCOMMITTED: State.IMPORTING, State.COMMITTING: State.IMPORTING}
@@ -65,7 +67,7 @@ def test_every_state_is_read_as_far_as_the_generation_tells_it(simulated: Simula
 
 
 def test_a_failed_job_tells_why(simulated: Simulated) -> None:
-    job = simulated.cluster.add_job(Life.frozen(State.FAILED, 0, "file does not exist"))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.FAILED, 0, "file does not exist"))
     listed = simulated.jobs()[job.id]
     both = merge(listed, simulated.describe(job.id))
     assert normalize_state(both.state) is JobState.FAILED
@@ -73,13 +75,13 @@ def test_a_failed_job_tells_why(simulated: Simulated) -> None:
 
 
 def test_progress_is_known_from_the_list_or_from_describe(simulated: Simulated) -> None:
-    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, 60))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.IMPORTING, 60))
     both = merge(simulated.jobs()[job.id], simulated.describe(job.id))
     assert both.progress == pytest.approx(60)
 
 
 def test_a_job_that_was_forgotten_is_gone_and_one_that_never_was_too(simulated: Simulated) -> None:
-    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, 60))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.IMPORTING, 60))
     simulated.cluster.forget(job.id)
     assert simulated.jobs() == {}
     for job_id in (job.id, "12345"):
@@ -89,7 +91,7 @@ def test_a_job_that_was_forgotten_is_gone_and_one_that_never_was_too(simulated: 
 
 
 def test_a_describe_in_trouble_is_no_verdict(simulated: Simulated) -> None:
-    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, 60))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.IMPORTING, 60))
     simulated.cluster.trouble(Trouble.code(2), endpoint="describe")
     with pytest.raises(ApiError) as caught:
         simulated.describe(job.id)
@@ -97,7 +99,7 @@ def test_a_describe_in_trouble_is_no_verdict(simulated: Simulated) -> None:
 
 
 def test_many_jobs_are_read_whole_however_they_are_paged(simulated: Simulated) -> None:
-    simulated.cluster.populate(1003, life=Life.frozen(State.IMPORTING, 50))
+    simulated.cluster.populate(1003, lifecycle=Lifecycle.frozen(State.IMPORTING, 50))
     assert len(simulated.jobs()) == 1003
     pages = 11 if simulated.generation in {"zilliz", "v1"} else 1
     assert simulated.cluster.requests["list"] == pages
@@ -107,8 +109,9 @@ def test_many_jobs_are_read_whole_however_they_are_paged(simulated: Simulated) -
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20])
 def test_pages_of_ten_end_where_the_jobs_do(server: SimulatorServer, count: int, as_text: bool) -> None:
     simulated = Simulated(server, "v1")
-    simulated.cluster.paging_as_text = as_text
-    simulated.cluster.populate(count, life=Life.frozen(State.IMPORTING, 50))
+    if as_text:
+        simulated.cluster.trouble(hostile.paging_as_text())
+    simulated.cluster.populate(count, lifecycle=Lifecycle.frozen(State.IMPORTING, 50))
     assert len(simulated.jobs(page_size=10)) == count
     assert simulated.cluster.requests["list"] == count // 10 + 1
 
@@ -133,7 +136,7 @@ def test_self_hosted_milvus_lists_every_database_and_says_of_no_job_where_it_is(
 
 def test_an_on_demand_cluster_is_asked_for_by_project_and_region(server: SimulatorServer) -> None:
     simulated = Simulated(server, "zilliz")
-    job = simulated.cluster.add_job(Life.frozen(State.IMPORTING, 60))
+    job = simulated.cluster.add_job(Lifecycle.frozen(State.IMPORTING, 60))
     by_project = {"project_id": simulated.cluster.project_id, "region_id": simulated.cluster.region_id}
     with connected(simulated.url, **by_project) as api:
         assert list(api.list_jobs(JobList()).records) == [job.id]

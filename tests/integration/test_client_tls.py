@@ -18,8 +18,9 @@ from monitor.client import ApiError, ErrorKind, Network, connect
 from monitor.client.errors import TlsError
 from monitor.config import Tls
 from monitor.jobs import JobList
-from monitor.simulator import SimulatorServer, World
+from monitor.simulator import World
 from tests.clusters import cluster, connected
+from tests.fakes.simulator import SimulatorServer
 from tests.recorder import Answer, Recorder
 
 EMPTY = {"code": 0, "data": {"records": []}}

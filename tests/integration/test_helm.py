@@ -23,9 +23,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
+from tests.fakes.simulator import SimulatorServer
 from tests.values_schema import PATH as SCHEMA
 from tests.values_schema import current
 from tests.venvs import ROOT, environment, missing
@@ -497,7 +498,9 @@ def test_the_monitor_takes_the_config_that_the_chart_writes(name, tmp_path):
 @pytest.mark.parametrize("name", ["the least", "a password, nothing kept", "only TLS"])
 def test_the_probes_come_in_where_the_container_runs(name, tmp_path):
     world = World()
-    world.add_cluster("books", generation="milvus").add_job(collection="novels", life=Life.frozen("Importing", 40))
+    world.add_cluster("books", generation="milvus").add_job(
+        collection="novels", lifecycle=Lifecycle.frozen("Importing", 40)
+    )
     secrets = {"monitor-tls": certificate(tmp_path), "monitor-password": {"password": PASSWORD}}
     with SimulatorServer(world) as server:
         cluster = {"name": "books", "url": f"{server.url}/clusters/books"}

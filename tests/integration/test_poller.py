@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from monitor.client import ErrorKind, Network, connect
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poller import DESCRIBES_PER_POLL, Poller
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
 from tests.daemon import Metrics
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
 
 
 class Watched:
@@ -71,12 +72,12 @@ def events(logged):
 def test_every_generation_tells_the_same_story(watch, generation):
     watched = watch(generation)
     assert events(watched.poll()) == ["cluster_baseline"]
-    job = watched.server.add_job(collection="books", life=Life.frozen("Pending"))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Pending"))
     story = watched.steps()
-    job.set(state="Importing", progress=40)
+    set_status(job, state="Importing", progress=40)
     story += watched.steps()
     progress = watched.shown().value("milvus_import_job_progress_ratio", job_id=job.id)
-    job.set(state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
+    set_status(job, state="Failed", progress=0, reason="open file failed, path=a.parquet: file does not exist")
     (failed,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
 
     assert story == [(job.id, "new", "pending"), (job.id, "pending", "importing")]
@@ -89,7 +90,7 @@ def test_every_generation_tells_the_same_story(watch, generation):
 @pytest.mark.parametrize("generation", ["zilliz", "milvus", "v1", "milvus-2.3"])
 def test_in_every_generation_a_job_vanishes_on_the_servers_word(watch, generation):
     watched = watch(generation)
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poll()
     watched.server.forget(job.id)
 
@@ -100,7 +101,7 @@ def test_in_every_generation_a_job_vanishes_on_the_servers_word(watch, generatio
 
 def test_a_describe_that_fails_is_no_verdict_and_costs_the_poll_nothing(watch):
     watched = watch("milvus")
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poll()
     watched.server.forget(job.id)
     watched.server.trouble(Trouble.code(65535, "something else"), endpoint="describe", times=2)
@@ -113,7 +114,7 @@ def test_a_describe_that_fails_is_no_verdict_and_costs_the_poll_nothing(watch):
 
 def test_the_describes_of_one_poll_are_bounded_and_the_rest_wait_their_turn(watch):
     watched = watch("zilliz")
-    jobs = [watched.server.add_job(collection="books", life=Life.frozen("Importing", 40)) for _ in range(50)]
+    jobs = [watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40)) for _ in range(50)]
     known = []
     for _ in range(3):
         watched.poll()
@@ -126,7 +127,7 @@ def test_the_describes_of_one_poll_are_bounded_and_the_rest_wait_their_turn(watc
 def test_a_server_whose_describe_hangs_costs_one_timeout_a_poll(watch):
     watched = watch("zilliz")
     for _ in range(5):
-        watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+        watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poller.reconfigure(*reconnected(watched, timeout=0.3))
     watched.server.trouble(Trouble.hang(), endpoint="describe")
     watched.poll()
@@ -143,7 +144,7 @@ def reconnected(watched, **changes):
 def test_a_failed_poll_keeps_the_previous_snapshot(watch):
     watched = watch("zilliz")
     for _ in range(150):
-        watched.server.add_job(collection="books", life=Life.frozen("Completed", 100))
+        watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Completed", 100))
     watched.poll()
     before = watched.store.snapshot("prod")
     watched.server.trouble(hostile.html(), endpoint="list", times=1)
@@ -175,7 +176,7 @@ def test_a_long_retry_after_is_part_of_the_outcome(watch):
 
 def test_a_bad_record_costs_only_itself_and_is_told_once(watch):
     watched = watch("milvus")
-    watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     body = b'{"code": 0, "data": {"records": [{"jobId": "1", "state": "Importing", "progress": 5}, 7, {"state": "x"}]}}'
     watched.server.trouble(Trouble.body(body), endpoint="list")
     logged = [watched.poll(), watched.poll()]
@@ -200,11 +201,11 @@ def test_of_several_records_of_a_job_the_most_final_one_counts_and_this_is_logge
 
 def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
     watched = watch("milvus")
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 80))
     watched.poll()
     stalled = events(watched.poll(after=1801)), events(watched.poll())
     shown = watched.shown().value("milvus_import_job_stalled", job_id=job.id, state="importing")
-    job.set(progress=81)
+    set_status(job, progress=81)
 
     assert stalled == (["import_job_stalled"], [])
     assert shown == 1
@@ -214,10 +215,10 @@ def test_a_stall_is_told_once_and_shown_until_it_ends(watch):
 
 def test_a_reason_that_the_server_gives_later_is_told_and_shown(watch):
     watched = watch("v1")
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 80))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 80))
     watched.poll()
     watched.server.trouble(Trouble.code(2), endpoint="describe", times=3)
-    job.set(state="Failed", reason="disk quota exceeded")
+    set_status(job, state="Failed", reason="disk quota exceeded")
     (first,) = [line for line in watched.poll() if line["event"] == "import_job_transition"]
     shown = watched.shown().value("milvus_import_job_failed", job_id=job.id, reason="other")
     (explained,) = [line for line in watched.poll() if line["event"] == "import_job_explained"]
@@ -240,7 +241,7 @@ def test_a_fault_of_the_monitor_itself_is_told_counted_and_passes(watch, monkeyp
 def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_can(watch, monkeypatch):
     watched = watch("milvus")
     watched.poll()
-    job = watched.server.add_job(collection="books", life=Life.frozen("Failed", 40, reason="no such file"))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Failed", 40, reason="no such file"))
     with monkeypatch.context() as patch:
         patch.setattr("monitor.metrics.cluster.recent_pace", lambda *_: 1 / 0)
         logged = events(watched.poll())
@@ -256,7 +257,7 @@ def test_what_a_retired_poller_finds_is_not_recorded(watch):
     watched.server.trouble(hostile.drip(0.05), endpoint="list")
     polling = Thread(target=watched.poll)
     polling.start()
-    assert watched.server.wait_for_requests("list", 1)
+    assert wait_for_requests(watched.server, "list", 1)
     watched.poller.retire()
     polling.join(timeout=10)
 
@@ -277,7 +278,7 @@ def test_stopping_is_no_failure_of_the_cluster(watch):
 def test_one_debug_line_for_each_poll_counts_its_own_requests(watch, caplog):
     caplog.set_level(logging.DEBUG, "monitor")
     watched = watch("zilliz")
-    watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     lines = [line for _ in range(2) for line in watched.poll() if line["event"] == "poll_finished"]
 
     assert [(line["requests"], line["jobs"], line["log_level"]) for line in lines] == [(2, 1, "debug"), (2, 1, "debug")]
@@ -285,8 +286,8 @@ def test_one_debug_line_for_each_poll_counts_its_own_requests(watch, caplog):
 
 def test_the_jobs_of_two_databases_are_told_apart_where_the_server_filters(watch):
     watched = watch("zilliz")
-    watched.server.add_job(collection="books", database="default", life=Life.frozen("Importing", 40))
-    watched.server.add_job(collection="books", database="sales", life=Life.frozen("Importing", 40))
+    watched.server.add_job(collection="books", database="default", lifecycle=Lifecycle.frozen("Importing", 40))
+    watched.server.add_job(collection="books", database="sales", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poller.reconfigure(*reconnected(watched, databases=("default", "sales")))
     watched.poll()
 
@@ -296,9 +297,9 @@ def test_the_jobs_of_two_databases_are_told_apart_where_the_server_filters(watch
 
 def test_a_list_that_lags_behind_describe_invents_no_step(watch):
     watched = watch("zilliz")
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poll()
-    job.set(state="Completed", progress=100)
+    set_status(job, state="Completed", progress=100)
     record = {"jobId": job.id, "collectionName": "books", "state": "Importing"}
     lagging = json.dumps({"code": 0, "data": {"records": [record], "count": 1, "currentPage": 1, "pageSize": 100}})
     watched.server.trouble(Trouble.body(lagging), endpoint="list", times=4)
@@ -310,7 +311,7 @@ def test_a_list_that_lags_behind_describe_invents_no_step(watch):
 
 def test_a_describe_that_lags_behind_the_list_hides_no_failure(watch):
     watched = watch("zilliz")
-    job = watched.server.add_job(collection="books", life=Life.frozen("Importing", 40))
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
     watched.poll()
     lagging = json.dumps({"code": 0, "data": {"jobId": job.id, "state": "Importing", "progress": 50}})
     watched.server.trouble(Trouble.body(lagging), endpoint="describe")

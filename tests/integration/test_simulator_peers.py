@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.simulator import Life, SimulatedCluster, SimulatorServer, World
+from monitor.simulator import Lifecycle, SimulatedCluster, World
+from tests.fakes.simulator import SimulatorServer
 from tests.venvs import environment
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ print(json.dumps([listed, described, gone]))
 
 @pytest.fixture
 def world() -> World:
-    world = World(api_key=KEY)
-    for cluster in (world.add_cluster("in01-cloud"), world.add_cluster("own", generation="milvus")):
-        cluster.add_job(Life.frozen("completed", 100), collection="quick_setup", total_rows=1000, files=1)
-        cluster.add_job(Life.frozen("failed", 0, "import timeout"), collection="events")
-        cluster.add_job(Life.frozen("importing", 60), collection="books")
+    world = World()
+    for cluster in (
+        world.add_cluster("in01-cloud", api_key=KEY),
+        world.add_cluster("own", generation="milvus", api_key=KEY),
+    ):
+        cluster.add_job(Lifecycle.frozen("completed", 100), collection="quick_setup", total_rows=1000, files=1)
+        cluster.add_job(Lifecycle.frozen("failed", 0, "import timeout"), collection="events")
+        cluster.add_job(Lifecycle.frozen("importing", 60), collection="books")
     return world
 
 
@@ -77,7 +81,7 @@ def test_pymilvus_reads_the_lists_and_the_jobs(
     assert done.returncode == 0, done.stderr
     listed, described, unknown = json.loads(done.stdout)
 
-    expected = said(world.cluster(cluster_id))
+    expected = said(world.clusters[cluster_id])
     assert {record["jobId"]: record["state"] for record in listed["data"]["records"]} == expected
     assert {job_id: answer["data"]["state"] for job_id, answer in described.items()} == expected
     assert {answer["data"]["collectionName"] for answer in described.values()} == {"quick_setup", "events", "books"}
@@ -113,7 +117,7 @@ def zilliz(url: str, tmp_path: Path) -> Callable[..., Any]:
 
 
 def test_the_zilliz_cli_reads_the_lists_and_the_jobs(world: World, zilliz: Callable[..., Any]) -> None:
-    cluster = world.cluster("in01-cloud")
+    cluster = world.clusters["in01-cloud"]
     listed = zilliz("import", "list", "--cluster-id", "in01-cloud")
     assert {record["jobId"]: record["state"] for record in listed["records"]} == said(cluster)
 
@@ -124,11 +128,11 @@ def test_the_zilliz_cli_reads_the_lists_and_the_jobs(world: World, zilliz: Calla
 def test_the_zilliz_cli_reads_the_clusters_and_the_projects(world: World, zilliz: Callable[..., Any]) -> None:
     (cluster,) = zilliz("cluster", "list")["clusters"]
     assert (cluster["clusterId"], cluster["status"]) == ("in01-cloud", "RUNNING")
-    assert [project["projectId"] for project in zilliz("project", "list")] == [world.cluster("in01-cloud").project_id]
+    assert [project["projectId"] for project in zilliz("project", "list")] == [world.clusters["in01-cloud"].project_id]
 
 
 def test_the_zilliz_cli_is_told_when_its_key_is_wrong(world: World, zilliz: Callable[..., Any]) -> None:
-    world.cluster("in01-cloud").api_key = "another"
+    world.clusters["in01-cloud"].api_key = "another"
 
     with pytest.raises(AssertionError, match="Check your API Key"):
         zilliz("import", "list", "--cluster-id", "in01-cloud")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Life, SimulatorServer, World
+from monitor.simulator import Lifecycle, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
+from tests.fakes.simulator import SimulatorServer
 from tests.venvs import ROOT, missing
 
 UNIT = ROOT / "deploy/systemd/milvus-import-monitor.service"
@@ -126,7 +127,7 @@ def installed(root: Path, url: str) -> dict[str, str]:
 def url():
     world = World()
     books = world.add_cluster("books", generation="zilliz", api_key="right-key")
-    books.add_job(collection="novels", life=Life.frozen("Importing", 40))
+    books.add_job(collection="novels", lifecycle=Lifecycle.frozen("Importing", 40))
     with SimulatorServer(world) as server:
         yield server.url
 

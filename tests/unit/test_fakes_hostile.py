@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,18 +24,18 @@ PATH = "/clusters/c/v2/vectordb/jobs/import/list"
 @pytest.fixture
 def server() -> Iterator[SimulatorServer]:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen("importing", 50))
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen("importing", 50))
     with SimulatorServer(world) as server:
         yield server
 
 
 def request(server: SimulatorServer, trouble: Trouble) -> requests.Response:
-    server.world.cluster("c").trouble(trouble)
+    server.world.clusters["c"].trouble(trouble)
     return requests.post(server.url + PATH, json={}, timeout=30, stream=True)
 
 
 def raw(server: SimulatorServer, trouble: Trouble) -> socket.socket:
-    server.world.cluster("c").trouble(trouble)
+    server.world.clusters["c"].trouble(trouble)
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
     connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
     return connection

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from monitor.simulator import Life, SimulatorServer, Trouble, World
+from monitor.simulator import Lifecycle, Trouble, World
 from tests.fakes import hostile
+from tests.fakes.simulator import SimulatorServer, wait_for_requests
 
 LIST = "/v2/vectordb/jobs/import/list"
 
@@ -34,7 +35,7 @@ def test_the_server_stops_within_a_second_whoever_still_waits(trouble: Trouble) 
                 connection.sendall(
                     f"POST /clusters/c{LIST} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode()
                 )
-            assert cluster.wait_for_requests("list", 20)
+            assert wait_for_requests(cluster, "list", 20)
             begin = time.monotonic()
         assert time.monotonic() - begin < 1
         assert not any(thread.name == "simulator" for thread in threading.enumerate())
@@ -42,7 +43,7 @@ def test_the_server_stops_within_a_second_whoever_still_waits(trouble: Trouble) 
 
 def test_it_runs_in_a_loop_that_exists_and_leaves_signals_alone() -> None:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen())
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen())
     before = signal.getsignal(signal.SIGTERM)
 
     async def beside() -> Any:
@@ -66,7 +67,7 @@ def test_a_cancelled_server_sends_everybody_away_quietly(caplog: pytest.LogCaptu
         server = SimulatorServer(world)
         serving = asyncio.create_task(server.serve())
         asking = asyncio.create_task(asyncio.to_thread(ask, server.url, "c"))
-        assert await asyncio.to_thread(cluster.wait_for_requests, "list", 1)
+        assert await asyncio.to_thread(wait_for_requests, cluster, "list", 1)
         serving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await serving
@@ -85,7 +86,7 @@ def test_it_stops_even_when_it_was_stopped_before_it_started() -> None:
 
 def test_a_server_can_come_back_on_its_port_with_the_world_as_it_was() -> None:
     world = World()
-    world.add_cluster("c", generation="milvus").add_job(Life.frozen())
+    world.add_cluster("c", generation="milvus").add_job(Lifecycle.frozen())
     with SimulatorServer(world) as first:
         before, port = ask(first.url, "c"), first.port
     with pytest.raises(requests.ConnectionError):
@@ -147,8 +148,8 @@ def test_the_overview_shows_how_to_point_the_monitor_at_each_cluster() -> None:
         url = server.url
 
     assert "secret" not in answer.text
-    troubles = answer.json()["troubles"]
-    assert (troubles["slow"], troubles["hang"]) == (["seconds=3.0"], [])
+    troubles, lives = answer.json()["troubles"], answer.json()["lives"]
+    assert (troubles["slow"], troubles["hang"], lives["completing"]) == (["seconds=3.0"], [], ["seconds=60.0"])
     assert [cluster["config"] for cluster in answer.json()["clusters"]] == [
         f"- name: in01-a\n  url: {url}\n  api: v2\n  cluster_id: in01-a\n  api_key: ${{SIMULATOR_API_KEY}}\n",
         f"- name: own\n  url: {url}/clusters/own\n  api: v2\n",

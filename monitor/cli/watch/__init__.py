@@ -24,9 +24,6 @@ _INTERVAL: Final = 0.25
 _REST: Final = 4.0
 """Nothing is drawn for this many times as long as the last frame took: a fifth of a core at most."""
 
-_MAX_INTERVAL: Final = 5.0
-"""Seconds between two frames, at most."""
-
 
 def watch(
     context: typer.Context,
@@ -88,4 +85,4 @@ def _show(source: Callable[[], View]) -> None:
                     typer.echo(f"{iso_time(time.time())} {line}")
             previous = view
             # CPU time counts, so that a terminal that blocks its writer does not.
-            time.sleep(min(max(_INTERVAL, _REST * (time.thread_time() - started)), _MAX_INTERVAL))
+            time.sleep(max(_INTERVAL, _REST * (time.thread_time() - started)))

@@ -1,7 +1,4 @@
-"""The API dialects by generation: a new dialect is one file, one line of `DIALECTS` and its name in `Generation`.
-
-The account API of Zilliz Cloud (clusters, projects) concerns no single cluster; it is in `monitor.simulator.account`.
-"""
+"""The API dialects by generation: a new dialect is one file, one line of `DIALECTS` and its name in `Generation`."""
 
 from collections.abc import Mapping
 from typing import Literal

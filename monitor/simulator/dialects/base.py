@@ -5,90 +5,112 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 from starlette.responses import Response
 
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.job import JobStatus
-from monitor.simulator.responses import json_response
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
 
 
-class BadRequestError(Exception):
-    """The server refuses the request with a code and a message."""
+class ApiError(Exception):
+    """The server refuses the request with a code and a message; nearly always with HTTP status 200."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, status: int = 200) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.status = status
 
 
 class Dialect(ABC):
-    """One generation of the import API: its paths, and its responses to the fields of a request.
+    """One generation of the import API: its paths, and the bodies of its responses to the fields of a request.
 
     Attributes:
         api: The generation's name in the monitor's config.
         hosted: Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request.
-        retention: How many seconds the server remembers a finished job.
         endpoints: `list`, `describe` or `databases` by method and path.
-        unauthorized_error: Code and message for a wrong key.
+        unauthorized: The error for a wrong key.
     """
 
     api: ClassVar[str] = "v2"
     hosted: ClassVar[bool] = False
-    retention: ClassVar[float]
     endpoints: ClassVar[Mapping[str, str]]
-    unauthorized_error: ClassVar[tuple[int, str]]
+    unauthorized: ClassVar[tuple[int, str, int]]
 
     @abstractmethod
     def job_id(self, seed: int, number: int) -> str:
         """Return the id of job `number` of a cluster."""
 
     @abstractmethod
-    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Response:
+    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
         """Return the requested page of these jobs, which are all of the cluster, newest first."""
 
     @abstractmethod
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
+    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
         """Return everything about the requested job."""
 
-    def unauthorized(self) -> Response:
-        """Return the response to a wrong key."""
-        return self.error(*self.unauthorized_error, 401)
+    def list_databases(self, cluster: SimulatedCluster) -> Any:
+        """Return the names of a cluster's databases."""
+        return {"code": 0, "data": cluster.databases}
+
+    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> None:
+        """Raise `ApiError` for a request that may not read the cluster."""
+        if cluster.api_key and headers.get("authorization") != f"Bearer {cluster.api_key}":
+            raise ApiError(*self.unauthorized)
 
     def error(self, code: int, message: str, status: int = 200) -> Response:
-        """Return an error; nearly all errors have HTTP status 200."""
+        """Return an error."""
         return json_response({"code": code, "message": message}, status)
 
-    def list_databases(self, cluster: SimulatedCluster) -> Response:
-        """Return the names of a cluster's databases."""
-        return json_response({"code": 0, "data": cluster.databases})
 
-    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> Response | None:
-        """Return the error for a request that may not read the cluster, or None."""
-        key = headers.get("authorization")
-        return None if not cluster.api_key or key == f"Bearer {cluster.api_key}" else self.unauthorized()
+class RequestContext(msgspec.Struct, frozen=True):
+    """A request to a cluster, and the correct response to it.
+
+    Attributes:
+        cluster: The cluster.
+        endpoint: `list`, `describe` or `databases`.
+        fields: What the body or the query contains.
+        headers: Values by lower-case name.
+    """
+
+    cluster: SimulatedCluster
+    endpoint: str
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
+        """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
+        cluster, dialect = self.cluster, self.cluster.dialect
+        try:
+            dialect.check_access(cluster, self.headers)
+            if self.endpoint == "list":
+                jobs = cluster.jobs() if jobs is None else jobs
+                return json_response(dialect.list_jobs(cluster, self.fields, jobs))
+            if self.endpoint == "describe":
+                return json_response(dialect.describe_job(cluster, self.fields))
+            return json_response(dialect.list_databases(cluster))
+        except ApiError as error:
+            return dialect.error(error.code, error.message, error.status)
 
 
-def timestamp(seconds: float | None) -> str:
-    """Return a time as the APIs write it, in UTC to the second; empty for None."""
-    return "" if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return a response with a JSON body."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def not_found() -> Response:
+    """Return what the web framework of Milvus sends for a path that it does not know."""
+    return Response(b"404 page not found", 404, {"content-type": "text/plain"})
+
+
+def timestamp(seconds: float) -> str:
+    """Return a time as the APIs write it, in UTC to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
     """Return a field of a request as a string; empty where it is absent."""
     value = fields.get(name)
     return "" if value is None else str(value)
-
-
-def integer(fields: Mapping[str, Any], name: str, default: int, maximum: int, error: tuple[int, str]) -> int:
-    """Return a field that is a number from 1 to `maximum`, also as a string; else raise `error` (code, message)."""
-    value = fields.get(name)
-    try:
-        number = default if value is None or value == "" else int(value)
-    except (TypeError, ValueError):
-        raise BadRequestError(*error) from None
-    if not 1 <= number <= maximum:
-        raise BadRequestError(*error)
-    return number
 
 
 def of_collection(jobs: Sequence[JobStatus], collection: str) -> Sequence[JobStatus]:

@@ -5,89 +5,68 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import Response
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
+from monitor.simulator.dialects.zilliz import STATES, job_fields
 
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import BadRequestError, Dialect, of_collection, text, timestamp
-from monitor.simulator.dialects.zilliz import STATES, import_fields
-from monitor.simulator.job import ImportProgress, JobStatus
-from monitor.simulator.lifecycles import State
-from monitor.simulator.responses import json_response
-
-_MISSING_JOB_ID = (
-    "missing required parameters, error: Key: 'JobIDReq.JobID' "
-    "Error:Field validation for 'JobID' failed on the 'required' tag"
-)
 _FIRST_JOB_ID = 449_000_000_000_000_000
-_JOB_IDS_PER_CLUSTER = 10**11
 
 
 class Milvus(Dialect):
     """The dialect; from `internal/distributed/proxy/httpserver/handler_v2.go` of Milvus 2.6."""
 
-    retention = 3 * 3600.0
     endpoints: ClassVar[Mapping[str, str]] = {
         "POST /v2/vectordb/jobs/import/list": "list",
         "POST /v2/vectordb/jobs/import/describe": "describe",
         "POST /v2/vectordb/jobs/import/get_progress": "describe",
         "POST /v2/vectordb/databases/list": "databases",
     }
-    unauthorized_error = (1800, "user hasn't authenticated")
+    unauthorized = (1800, "user hasn't authenticated", 401)
 
     def job_id(self, seed: int, number: int) -> str:
         """Return 18 digits; each cluster has its own range."""
-        return str(_FIRST_JOB_ID + seed % 10**6 * _JOB_IDS_PER_CLUSTER + 2 * number)
+        return str(_FIRST_JOB_ID + seed % 10**6 * 10**11 + 2 * number)
 
-    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> Response | None:
+    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> None:
         """Accept the key as a bearer token and as basic authentication; the `DB-Name` must exist."""
         basic = f"Basic {base64.b64encode((cluster.api_key or '').encode()).decode()}"
-        error = None if headers.get("authorization") == basic else super().check_access(cluster, headers)
+        if headers.get("authorization") != basic:
+            super().check_access(cluster, headers)
         database = headers.get("db-name", "")
-        if error is None and database and database not in cluster.databases:
-            return self.error(800, f"database not found[database={database}]")
-        return error
+        if database and database not in cluster.databases:
+            raise ApiError(800, f"database not found[database={database}]")
 
-    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Response:
+    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
         """Return the jobs of all databases, whatever `dbName` is, in the random order of a Go map."""
         collection = text(fields, "collectionName")
         records = [_record(listed) for listed in of_collection(jobs, collection)]
         if collection and not records:
             database = text(fields, "dbName") or "default"
-            return self.error(100, f"can't find collection[database={database}][collection={collection}]")
+            raise ApiError(100, f"can't find collection[database={database}][collection={collection}]")
         random.Random(cluster.seed + cluster.requests["list"]).shuffle(records)
-        return json_response({"code": 0, "data": {"records": records}})
+        return {"code": 0, "data": {"records": records}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
+    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
         """Return one job with its files; a missing one as recorded in milvus-2.6-describe-gone.json."""
         job_id = text(fields, "jobId")
         if not job_id:
-            raise BadRequestError(1802, _MISSING_JOB_ID)
+            raise ApiError(1802, "missing required parameters, error: Key: 'JobIDReq.JobID'")
         listed = cluster.find_job(job_id)
         if listed is None:
-            return self.error(2100, f"import job does not exist, jobID={job_id}: importing data failed")
-        job, status = listed
-        data: dict[str, Any] = {"jobId": job.id, "collectionName": job.collection, "createTime": timestamp(job.created)}
-        data |= _import_fields(job.progress(status))
+            raise ApiError(2100, f"import job does not exist, jobID={job_id}: importing data failed")
+        data = job_fields(listed) | {"createTime": timestamp(listed.job.created)}
         del data["fileName"]
-        data["details"] = [_file(file) for file in job.file_progress(status)]
-        return json_response({"code": 0, "data": data})
+        data["details"] = [_file(file) for file in data["details"]]
+        return {"code": 0, "data": data}
 
 
 def _record(listed: JobStatus) -> dict[str, Any]:
     job, status = listed
-    record = {
-        "jobId": job.id,
-        "collectionName": job.collection,
-        "state": STATES.get(status.state, status.state),
-        "progress": status.progress,
-    }
+    state = STATES.get(status.state, status.state)
+    record = {"jobId": job.id, "collectionName": job.collection, "state": state, "progress": status.progress}
     return {**record, "reason": status.reason} if status.reason else record
 
 
-def _file(file: ImportProgress) -> dict[str, Any]:
-    state = {"state": "InProgress"} if file.state == State.IMPORTING else {}
-    return {**_import_fields(file), "fileName": f"[{file.name}]", **state}
-
-
-def _import_fields(progress: ImportProgress) -> dict[str, Any]:
-    return {name: value for name, value in import_fields(progress).items() if name != "reason" or value}
+def _file(fields: Mapping[str, Any]) -> dict[str, Any]:
+    state = "InProgress" if fields["state"] == "Importing" else fields["state"]
+    return {**fields, "fileName": f"[{fields['fileName']}]", "state": state}

@@ -5,66 +5,55 @@ from typing import Any, ClassVar
 
 from starlette.responses import Response
 
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import of_collection, text
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.dialects.base import ApiError, json_response, of_collection, text
 from monitor.simulator.dialects.milvus import Milvus
-from monitor.simulator.job import JobStatus
 from monitor.simulator.lifecycles import WRITTEN_AT, State
-from monitor.simulator.responses import json_response
 
-_FAILED, _STARTED, _PERSISTED, _COMPLETED = 1, 2, 5, 6
-_COLLECTION_NOT_FOUND, _KEY_NOT_FOUND = 100, 1000
-_OLD_CODES = {1: 56, _COLLECTION_NOT_FOUND: 4, _KEY_NOT_FOUND: 1}
-_RETRIABLE = {1, 2, 8, 9, 10001}
+_STARTED, _PERSISTED = 2, 5
+_STATES: Mapping[str, int] = {
+    State.PENDING: 0,
+    State.FAILED: 1,
+    State.IMPORTING: _STARTED,
+    State.UNCOMMITTED: _STARTED,
+    State.COMMITTING: _STARTED,
+    State.COMPLETED: 6,
+}
 
 
 class Milvus23(Milvus):
     """The dialect; as recorded from a 2.3.5 server."""
 
     api = "milvus-2.3"
-    retention = 24 * 3600.0
     endpoints: ClassVar[Mapping[str, str]] = {
         "GET /api/v1/import/tasks": "list",
         "GET /api/v1/import/state": "describe",
     }
 
-    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> Response | None:  # noqa: ARG002
+    def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> None:
         """Accept every request: the management port has no authentication."""
-        return None
 
-    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Response:
-        """Return the newest `limit` jobs, or all where it is 0; without jobs there is no `tasks`."""
-        collection, limit = text(fields, "collection_name"), fields.get("limit")
-        jobs = of_collection(jobs, collection)
-        if collection and not jobs:
-            name = f"collection not found[database=default][collection={collection}]"
-            reason = f"failed to find collection ID from its name: '{collection}', error: {name}"
-            return self.error(_COLLECTION_NOT_FOUND, reason)
-        if isinstance(limit, int) and limit > 0:
-            jobs = jobs[:limit]
-        tasks = [_task(cluster, listed) for listed in jobs]
-        return json_response({"status": {}, "tasks": tasks} if tasks else {"status": {}})
+    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
+        """Return all jobs; without jobs there is no `tasks`."""
+        tasks = [_task(listed) for listed in of_collection(jobs, text(fields, "collection_name"))]
+        return {"status": {}, "tasks": tasks} if tasks else {"status": {}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
+    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
         """Return one task, in the shape of the list, or the key that etcd does not have."""
         job_id = text(fields, "task")
         listed = cluster.find_job(job_id)
         if listed is None:
-            return self.error(_KEY_NOT_FOUND, f"key not found[key=by-dev/meta/importtask/{job_id}]")
-        return json_response(_task(cluster, listed))
+            raise ApiError(1000, f"key not found[key=by-dev/meta/importtask/{job_id}]")
+        return _task(listed)
 
     def error(self, code: int, message: str, status: int = 200) -> Response:
         """Return an error as a protobuf status."""
-        state: dict[str, Any] = {"error_code": _OLD_CODES.get(code, 1), "reason": message, "code": code}
-        if code in _RETRIABLE:
-            state["retriable"] = True
-        return json_response({"status": {**state, "detail": message}}, status)
+        return json_response({"status": {"error_code": 1, "reason": message, "code": code, "detail": message}}, status)
 
 
-def _task(cluster: SimulatedCluster, listed: JobStatus) -> dict[str, Any]:
+def _task(listed: JobStatus) -> dict[str, Any]:
     job, status = listed
-    collection_id = 449_000_000_000_000_000 + cluster.seed % 10**9
-    state, rows = _state(status.state, status.highest), job.imported_rows(status)
+    state = _STATES.get(status.state, status.state)
     infos = {
         "files": ",".join(job.files),
         "collection": job.collection,
@@ -72,23 +61,12 @@ def _task(cluster: SimulatedCluster, listed: JobStatus) -> dict[str, Any]:
         "failed_reason": status.reason,
         "progress_percent": str(status.progress),
     }
-    if state == _COMPLETED:
-        infos["persist_cost"] = "0.26"
     task: dict[str, Any] = {
         "status": {},
-        "state": state,
-        "row_count": rows,
+        "state": _PERSISTED if state == _STARTED and status.progress >= WRITTEN_AT else state,
+        "row_count": int(job.total_rows * status.imported_share),
         "infos": [{"key": key, "value": value} if value else {"key": key} for key, value in infos.items()],
         "id": int(job.id) if job.id.isdecimal() else job.id,
-        "collection_id": collection_id,
-        "segment_ids": [collection_id + 12] if rows else 0,
         "create_ts": int(job.created),
     }
     return {name: value for name, value in task.items() if value != 0}
-
-
-def _state(state: str, highest: int) -> int | str:
-    if state in (State.IMPORTING, State.UNCOMMITTED, State.COMMITTING):
-        return _PERSISTED if highest >= WRITTEN_AT else _STARTED
-    other = {str(State.PENDING): 0, str(State.FAILED): _FAILED, str(State.COMPLETED): _COMPLETED}
-    return other.get(state, int(state) if state.isdecimal() else state)

@@ -1,18 +1,15 @@
 """API v2 of Zilliz Cloud: paged lists without the progress of unfinished jobs."""
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import Response
-
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import BadRequestError, Dialect, integer, of_collection, text, timestamp
-from monitor.simulator.job import ImportProgress, JobStatus
-from monitor.simulator.lifecycles import FOREVER, TERMINAL, State
-from monitor.simulator.random_bits import mix
-from monitor.simulator.responses import json_response
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
+from monitor.simulator.lifecycles import READ_AT, TERMINAL, State
 
 STATES: Mapping[str, str] = {state: state.capitalize() for state in State}
+_ROW_BYTES = 540
 _MAXIMUM_INT = 2**31 - 1
 _DEFAULT_PAGE_SIZE, _MAXIMUM_PAGE_SIZE = 10, 100
 
@@ -21,72 +18,78 @@ class Zilliz(Dialect):
     """The dialect; error codes from https://docs.zilliz.com/reference/restful/error-codes-v2."""
 
     hosted = True
-    retention = FOREVER  # Zilliz Cloud documents no limit
     endpoints: ClassVar[Mapping[str, str]] = {
         "POST /v2/vectordb/jobs/import/list": "list",
         "POST /v2/vectordb/jobs/import/describe": "describe",
         "POST /v2/vectordb/jobs/import/getProgress": "describe",
         "POST /v2/vectordb/databases/list": "databases",
     }
-    unauthorized_error = (80001, "The token is illegal")
+    unauthorized = (80001, "The token is illegal", 401)
     page_size_error = (96008, "The parameter value for pageSize should be between 1 and 100.")
     page_error = (96009, "The parameter currentPage should have a value between 1 and the maximum value of Int.")
 
     def job_id(self, seed: int, number: int) -> str:
         """Return `job-` and 22 hexadecimal digits."""
-        return f"job-01{mix(seed, number):016x}{number & 0xFFFF:04x}"
+        return f"job-{random.Random(f'{seed}/{number}').getrandbits(88):022x}"
 
-    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Response:  # noqa: ARG002
+    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
         """Return one page; `count` is the number of jobs on it."""
-        number, size = self.page(fields)
-        database = text(fields, "dbName")
-        jobs = of_collection(jobs, text(fields, "collectionName"))
+        jobs, database = of_collection(jobs, text(fields, "collectionName")), text(fields, "dbName")
         if database:
             jobs = [listed for listed in jobs if listed.job.database == database]
-        records = [_record(listed) for listed in paged(jobs, number, size)]
-        data = {"count": len(records), "currentPage": number, "pageSize": size, "records": records}
-        return json_response({"code": 0, "data": data})
+        page, paging = self.page(jobs, fields)
+        return {"code": 0, "data": {**paging, "records": [_record(listed) for listed in page]}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
+    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
         """Return one job with its files."""
-        listed = self.find_job(cluster, fields)
-        if isinstance(listed, Response):
-            return listed
-        job, status = listed
-        data = {"jobId": job.id, "collectionName": job.collection, **import_fields(job.progress(status))}
-        data["details"] = [import_fields(file) for file in job.file_progress(status)]
-        return json_response({"code": 0, "data": data})
+        return {"code": 0, "data": job_fields(self.find_job(cluster, fields))}
 
-    def page(self, fields: Mapping[str, Any]) -> tuple[int, int]:
-        """Return the number of the requested page, from 1, and its size."""
-        number = integer(fields, "currentPage", 1, _MAXIMUM_INT, self.page_error)
-        return number, integer(fields, "pageSize", _DEFAULT_PAGE_SIZE, _MAXIMUM_PAGE_SIZE, self.page_size_error)
+    def page(self, items: Sequence[Any], fields: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, int]]:
+        """Return the requested page of the items, and the fields that describe it."""
+        number = _integer(fields, "currentPage", 1, _MAXIMUM_INT, self.page_error)
+        size = _integer(fields, "pageSize", _DEFAULT_PAGE_SIZE, _MAXIMUM_PAGE_SIZE, self.page_size_error)
+        page = items[(number - 1) * size : number * size]
+        return page, {"count": len(page), "currentPage": number, "pageSize": size}
 
-    def find_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> JobStatus | Response:
-        """Return the job that is requested, or code 96026."""
+    def find_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> JobStatus:
+        """Return the requested job; raise `ApiError` where there is none."""
         job_id = text(fields, "jobId")
         if not job_id:
-            raise BadRequestError(80000, "Incorrect parameter: jobId")
-        return cluster.find_job(job_id) or self.error(96026, f"The import job does not exist. jobId: {job_id}")
+            raise ApiError(80000, "Incorrect parameter: jobId")
+        listed = cluster.find_job(job_id)
+        if listed is None:
+            raise ApiError(96026, f"The import job does not exist. jobId: {job_id}")
+        return listed
 
 
-def import_fields(progress: ImportProgress) -> dict[str, Any]:
-    """Return what describe has of a job, and of each of its files, in both dialects of v2."""
-    return {
-        "fileName": progress.name,
-        "fileSize": progress.size,
-        "state": STATES.get(progress.state, progress.state),
-        "progress": progress.progress,
-        "completeTime": timestamp(progress.completed),
-        "reason": progress.reason,
-        "importedRows": progress.imported_rows,
-        "totalRows": progress.total_rows,
+def job_fields(listed: JobStatus) -> dict[str, Any]:
+    """Return what describe has of a job and of its files, which all progress alike, in both dialects of v2."""
+    job, status = listed
+    common = {
+        "state": STATES.get(status.state, status.state),
+        "progress": status.progress,
+        "completeTime": timestamp(status.since) if status.state in TERMINAL else "",
+        "reason": status.reason,
     }
 
+    def fields(name: str, rows: int) -> dict[str, Any]:
+        counted = rows if status.progress >= READ_AT else 0  # the server has to read the files to know
+        imported = int(rows * status.imported_share)
+        return {
+            "fileName": name,
+            "fileSize": rows * _ROW_BYTES,
+            **common,
+            "importedRows": imported,
+            "totalRows": counted,
+        }
 
-def paged(items: Sequence[Any], number: int, size: int) -> Sequence[Any]:
-    """Return page `number` of the items."""
-    return items[(number - 1) * size : number * size]
+    files = job.files if status.state != State.PENDING else ()
+    return {
+        "jobId": job.id,
+        "collectionName": job.collection,
+        **fields(job.files[0] if job.files else "", job.total_rows),
+        "details": [fields(name, job.total_rows // len(files)) for name in files],
+    }
 
 
 def _record(listed: JobStatus) -> dict[str, Any]:
@@ -95,6 +98,11 @@ def _record(listed: JobStatus) -> dict[str, Any]:
     if status.state in TERMINAL:
         record["progress"] = status.progress
     record["state"] = STATES.get(status.state, status.state)
-    if status.reason:
-        record["reason"] = status.reason
-    return record
+    return {**record, "reason": status.reason} if status.reason else record
+
+
+def _integer(fields: Mapping[str, Any], name: str, default: int, maximum: int, error: tuple[int, str]) -> int:
+    value = text(fields, name) or str(default)
+    if not value.isdecimal() or not 1 <= int(value) <= maximum:
+        raise ApiError(*error)
+    return int(value)

@@ -1,17 +1,14 @@
 """API v1 of Zilliz Cloud: tasks instead of records, and a describe without the state."""
 
+import random
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import Response
-
-from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects.base import of_collection, text, timestamp
-from monitor.simulator.dialects.zilliz import Zilliz, paged
-from monitor.simulator.job import ImportProgress, JobStatus
+from monitor.simulator.cluster import JobStatus, SimulatedCluster
+from monitor.simulator.dialects.base import of_collection, text
+from monitor.simulator.dialects.zilliz import Zilliz, job_fields
 from monitor.simulator.lifecycles import State
-from monitor.simulator.random_bits import mix
-from monitor.simulator.responses import json_response
 
 _STATES: Mapping[str, str] = {
     State.PENDING: "ImportPending",
@@ -37,38 +34,30 @@ class ZillizV1(Zilliz):
 
     def job_id(self, seed: int, number: int) -> str:
         """Return a UUID."""
-        digits = f"{mix(seed, number):016x}{mix(seed, ~number):016x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+        return str(uuid.UUID(int=random.Random(f"{seed}/{number}").getrandbits(128), version=4))
 
-    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Response:
-        """Return one page; some servers write the paging fields as strings."""
-        number, size = self.page(fields)
+    def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
+        """Return one page."""
+        page, paging = self.page(of_collection(jobs, text(fields, "collectionName")), fields)
         tasks = [
             {"collectionName": job.collection, "jobId": job.id, "state": _STATES.get(status.state, status.state)}
-            for job, status in paged(of_collection(jobs, text(fields, "collectionName")), number, size)
+            for job, status in page
         ]
-        paging: dict[str, Any] = {"count": len(tasks), "currentPage": number, "pageSize": size}
-        if cluster.paging_as_text:
-            paging = {name: str(value) for name, value in paging.items()}
-        return json_response({"code": 200, "data": {"tasks": tasks, **paging}})
+        return {"code": 200, "data": {"tasks": tasks, **paging}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Response:
+    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
         """Return one job: progress as a share from 0 to 1, and null for what is absent."""
-        listed = self.find_job(cluster, fields)
-        if isinstance(listed, Response):
-            return listed
-        job, status = listed
-        data = {"jobId": job.id, "collectionName": job.collection, **_import_fields(job.progress(status))}
-        data["details"] = [_import_fields(file) for file in job.file_progress(status)]
-        return json_response({"code": 200, "data": data})
+        job = job_fields(self.find_job(cluster, fields))
+        whole = {"jobId": job["jobId"], "collectionName": job["collectionName"], **_import_fields(job)}
+        return {"code": 200, "data": {**whole, "details": [_import_fields(file) for file in job["details"]]}}
 
 
-def _import_fields(progress: ImportProgress) -> dict[str, Any]:
-    percent = progress.progress
+def _import_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of v2 as v1 writes them."""
     return {
-        "fileName": progress.name,
-        "fileSize": progress.size,
-        "readyPercentage": percent // 100 if percent % 100 == 0 else percent / 100,
-        "completeTime": timestamp(progress.completed) or None,
-        "errorMessage": progress.reason or None,
+        "fileName": fields["fileName"],
+        "fileSize": fields["fileSize"],
+        "readyPercentage": fields["progress"] / 100,
+        "completeTime": fields["completeTime"] or None,
+        "errorMessage": fields["reason"] or None,
     }
