@@ -321,7 +321,7 @@ def test_the_state_urls_password_is_nowhere_when_the_server_is_gone(tmp_path):
     for url in (
         f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state",
         f"postgresql://postgres@127.0.0.1:1/state?password={DATABASE}",
-        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}&nonsense={DATABASE}",
+        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}",
     ):
         config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
         environment = {"MILVUS_IMPORT_MONITOR_STATE": url}
@@ -333,6 +333,17 @@ def test_the_state_urls_password_is_nowhere_when_the_server_is_gone(tmp_path):
         for arguments in (("jobs",), ("run", "--listen", "nowhere"), ("check-config", "--probe")):
             ended = finished(*arguments, "-c", config, **environment)
             clean(ended.stdout, ended.stderr)
+
+
+def test_the_state_urls_password_is_nowhere_when_the_url_cannot_be_understood(tmp_path):
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
+    url = f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}&nonsense={DATABASE}"
+
+    ended = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE=url)
+
+    assert ended.returncode == 1
+    assert "the URL of PostgreSQL cannot be understood" in ended.stderr
+    clean(ended.stdout, ended.stderr)
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)
