@@ -1,5 +1,6 @@
 """A failed import wakes somebody: from the server to the notification, every link of the chain the real program."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -115,11 +116,13 @@ def trouble_in(world: World, chain: Chain) -> dict[str, str]:
     failed = vectors.add_job(Lifecycle.frozen("Importing", 10), collection="reviews")
     chain.daemon.wait_for("import_job_transition", job_id=failed.id)
     set_status(failed, state="Failed", reason="disk quota exceeded")
-    # A step of progress every few seconds, well within stall_after.
-    shop.add_job(Lifecycle((Phase("importing", 400, 10, 99),)), collection="books", database="sales")
+    # A step of progress every five seconds, well within stall_after, of a job whose files are read: it has row counts.
+    shop.add_job(Lifecycle((Phase("importing", 300, 40, 99),)), collection="books", database="sales")
     archive.add_job(Lifecycle((Phase("importing", 200, 40, 80),)), collection="logs")
     archive.trouble(Trouble.http(429, retry_after=1), times=2)
-    vectors.trouble(Trouble.body('{"code": 0, "data": {"records": [{"no": "job"}]}}'), endpoint="list", times=2)
+    readable = {"jobId": stalled.id, "collectionName": "images", "state": "Importing", "progress": 80}
+    half_readable = json.dumps({"code": 0, "data": {"records": [{"no": "job"}, readable]}})
+    vectors.trouble(Trouble.body(half_readable), endpoint="list", times=2)
     return {
         "MilvusImportJobStalled": stalled.id,
         "MilvusImportJobPendingTooLong": pending.id,
