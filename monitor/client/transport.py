@@ -103,7 +103,7 @@ class _BoundedResponse(HTTPResponse):
         lengths = self.headers.get_all("Content-Length", [])
         codings = self.headers.get_all("Transfer-Encoding", [])
         if codings and not self.chunked:
-            raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)[:100]!r}")
+            raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)!r}")  # masked before it is cut
         counted = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]) and not codings
         without_body = self.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
         if not (counted or without_body or (len(codings) == 1 and not lengths)):
@@ -142,7 +142,7 @@ class _BoundedResponse(HTTPResponse):
             if match is None:
                 if not line.endswith(b"\n") and len(line) < _CHUNK_LINE_LIMIT:
                     raise IncompleteRead(b"")
-                raise HTTPException(f"a chunk's size is {line[:20]!r}")
+                raise HTTPException("a chunk's size is not a number")  # a cut line could hold a part of a secret
             size = int(match[1], 16)
             if size == 0:
                 return bytes(chunks)

@@ -243,7 +243,9 @@ def _postgres_engine(url: str, **options: Any) -> Engine:
     try:
         parameters: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url), "client_encoding": "utf8"}
     except psycopg.Error:  # its message can hold the password
-        raise StoreError("the URL of PostgreSQL cannot be understood: write special characters as %XX") from None
+        raise StoreError(
+            "the URL of PostgreSQL cannot be understood: write special characters as %XX, and only parameters of libpq"
+        ) from None
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect("", prepare_threshold=None, **parameters),  # PgBouncer knows no prepared ones

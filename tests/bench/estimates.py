@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from monitor.jobs import Job, JobState, Observation, Picture, StallLimits, TrackedJob, diff, eta_seconds
+from monitor.jobs import Job, JobList, JobRecord, Policy, PollResult, compare_lists, diff, eta_seconds
 from monitor.simulator import Lifecycle, State
 from monitor.simulator.lifecycles import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Estimator = "Callable[[TrackedJob, float], float | None]"
+Estimator = "Callable[[Job, float], float | None]"
 
 RECORDED = Path(__file__).parents[1] / "samples" / "milvus-2.3.5-life.json"
 MARKS = (0.25, 0.5, 0.75)
 INTERVAL = 30.0
 SHORTEST, LONGEST = 300.0, 4 * 3600.0
-LIMITS = StallLimits()
+POLICY = Policy()
 
 
 # Lives: each is made of its length in seconds and of chance
@@ -90,7 +90,7 @@ def _life(parts: list[tuple[float, int, int]]) -> Lifecycle:
 
 
 def _with_pace(pace: Callable[[list[tuple[float, float]]], float]) -> Estimator:
-    def estimate(tracked: TrackedJob, now: float) -> float | None:
+    def estimate(tracked: Job, now: float) -> float | None:
         samples = tracked.samples
         if eta_seconds(tracked, now) is None:
             return None
@@ -145,7 +145,7 @@ class Play:
 
     begin: float
     end: float
-    polls: list[tuple[float, TrackedJob]]
+    polls: list[tuple[float, Job]]
 
 
 def played(life: Lifecycle, chance: random.Random) -> Play:
@@ -169,12 +169,13 @@ def recorded() -> Play:
     return Play(seen[0][0], seen[-1][0], list(_followed(seen[:-1])))
 
 
-def _followed(seen: Iterable[tuple[float, float | None]]) -> Iterator[tuple[float, TrackedJob]]:
-    picture = Picture()
+def _followed(seen: Iterable[tuple[float, float | None]]) -> Iterator[tuple[float, Job]]:
+    snapshot = None
     for at, progress in seen:
-        job = Job("1", "books", JobState.IMPORTING, progress=progress)
-        picture = diff(picture, Observation({"1": job}), at, LIMITS).picture
-        yield at, picture.jobs["1"]
+        record = JobRecord("1", "Importing", collection="books", progress=None if progress is None else progress * 100)
+        listing, new_ids = compare_lists(snapshot, JobList(records={"1": record}))
+        snapshot = diff(snapshot, PollResult(listing, new_ids), at, POLICY).snapshot
+        yield at, snapshot.tracked["1"]
 
 
 @dataclass

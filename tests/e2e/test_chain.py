@@ -28,7 +28,7 @@ FAILED = {1, 7}
 """States of an import in Milvus 2.3: failed, and failed with its leavings removed."""
 
 CLUSTERS = {"archive", "gone", "locked", "shop", "slow", "vectors"}
-ALWAYS_ZERO = {"Store failures in 1 h A"}
+ALWAYS_ZERO = {"Store errors in 1 h A"}
 """Queries that show nothing but 0 in a world where the monitor itself is well."""
 
 
@@ -153,7 +153,7 @@ def test_the_notification_names_cluster_database_collection_job_and_reason(story
     }
     assert labels.items() <= story.failure.labels.items()
     assert story.failure.path == "/team"
-    summary = f"Import job {story.failed_job} into sales/books of shop failed: file_not_found"
+    summary = f"Import job {story.failed_job} into sales/books on shop failed: file_not_found"
     assert story.failure.annotations["summary"] == summary
     page = f"{story.chain.daemon.url}/job?cluster=shop&id={story.failed_job}"
     assert story.failure.annotations["link"] == page
@@ -170,7 +170,7 @@ def test_the_notification_comes_soon(story: Story, record_property: Callable[[st
 def test_who_is_on_call_is_told_of_the_collection_until_a_later_import_succeeds(story: Story) -> None:
     labels = {"milvus_cluster": "shop", "database": "sales", "collection": "books", "severity": "critical"}
     assert labels.items() <= story.latest.labels.items()
-    assert story.latest.annotations["summary"] == "The latest import into sales/books of shop failed"
+    assert story.latest.annotations["summary"] == "The latest import into sales/books on shop failed"
     assert f"{story.failed_job} (file_not_found)" in story.latest.annotations["description"]
     assert (story.latest.path, story.resolved.path) == ("/on-call", "/on-call")
     assert story.latest.at < story.resolved.at
@@ -254,6 +254,6 @@ def test_a_real_servers_failed_import_is_told_until_a_later_one_succeeds(
     record_property("chain_seconds_real_failure_to_notification", round(seconds, 2))
     print(f"from the failure on a real Milvus to the notification: {seconds:.2f} s")
     assert seconds > 0
-    summary = f"Import job {job_id} into books of real failed: file_not_found"
+    summary = f"Import job {job_id} into books on real failed: file_not_found"
     assert failure.annotations["summary"] == summary
     assert latest.labels["collection"] == resolved.labels["collection"] == "books"

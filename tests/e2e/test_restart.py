@@ -3,6 +3,8 @@
 import signal
 import time
 
+from structlog.testing import capture_logs
+
 from monitor.config import load
 from monitor.daemon import Daemon
 from monitor.metrics import ClusterMetrics
@@ -37,7 +39,7 @@ def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_fir
     assert {line["job_id"] for line in second.lines("import_job_transition", to_state="vanished")} == set()
 
 
-def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch, caplog):
+def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch):
     world = World()
     with SimulatorServer(world) as server:
         names = [world.add_cluster(name, generation="milvus").id for name in ("bad", "good")]
@@ -51,17 +53,18 @@ def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_wa
             "restore",
             lambda metrics, *stored: 1 / 0 if b'"bad"' in b"".join(metrics.text.stale) else restore(metrics, *stored),
         )
-        second = Daemon(load(config, {}), None, Redactor())
-        second.start()
-        try:
-            while not second.ready():
-                time.sleep(0.05)
-            scraped = Metrics(second.scrape("", time.time())[0].decode())
-        finally:
-            second.stop()
+        with capture_logs() as logged:
+            second = Daemon(load(config, {}), None, Redactor())
+            second.start()
+            try:
+                while not second.ready():
+                    time.sleep(0.05)
+                scraped = Metrics(second.scrape("", time.time())[0].decode())
+            finally:
+                second.stop()
 
     assert [scraped.value("milvus_import_cluster_up", milvus_cluster=name) for name in names] == [1, 1]
-    assert "what is known of bad cannot be shown before its first poll" in caplog.text
+    assert [line["milvus_cluster"] for line in logged if line["event"] == "snapshot_not_shown"] == ["bad"]
 
 
 def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 
 import bcrypt
 import pytest
@@ -321,7 +322,7 @@ def test_the_state_urls_password_is_nowhere_when_the_server_is_gone(tmp_path):
     for url in (
         f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state",
         f"postgresql://postgres@127.0.0.1:1/state?password={DATABASE}",
-        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}&nonsense={DATABASE}",
+        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}",
     ):
         config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
         environment = {"MILVUS_IMPORT_MONITOR_STATE": url}
@@ -333,6 +334,17 @@ def test_the_state_urls_password_is_nowhere_when_the_server_is_gone(tmp_path):
         for arguments in (("jobs",), ("run", "--listen", "nowhere"), ("check-config", "--probe")):
             ended = finished(*arguments, "-c", config, **environment)
             clean(ended.stdout, ended.stderr)
+
+
+def test_the_state_urls_password_is_nowhere_when_the_url_cannot_be_understood(tmp_path):
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
+    url = f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}&nonsense={DATABASE}"
+
+    ended = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE=url)
+
+    assert ended.returncode == 1
+    assert "the URL of PostgreSQL cannot be understood" in ended.stderr
+    clean(ended.stdout, ended.stderr)
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)
@@ -441,6 +453,8 @@ def test_a_fault_of_the_monitor_itself_shows_no_secret(tmp_path, place):
             command("run", "-c", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment
         )
         with process:
+            limit = threading.Timer(60, process.send_signal, [signal.SIGABRT])  # where nothing crashes after all
+            limit.start()
             try:
                 errors = [process.stderr.readline().decode()]
                 while "RuntimeError" not in errors[-1] and errors[-1]:
@@ -456,6 +470,7 @@ def test_a_fault_of_the_monitor_itself_shows_no_secret(tmp_path, place):
                         clean(seen)
                     errors.append(process.stderr.readline().decode())
             finally:
+                limit.cancel()
                 if process.poll() is None:
                     process.send_signal(signal.SIGABRT)
             errors.append(process.stderr.read().decode())

@@ -143,5 +143,5 @@ def test_a_probe_of_a_server_without_the_v2_api_names_the_setting_that_fits(
     said = probe.stdout + probe.stderr
     assert probe.returncode == 1, said
     assert "not_found" in said
-    assert "use `api: milvus-2.3`" in said
+    assert "needs `api: milvus-2.3` with the URL of its management port" in said
     assert "Traceback" not in said

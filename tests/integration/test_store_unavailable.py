@@ -457,11 +457,13 @@ def test_a_database_whose_encoding_lacks_characters_is_refused(server, encoding,
         run(server.url, "DROP DATABASE other WITH (FORCE)")
 
 
-def test_a_url_that_cannot_be_understood_is_one_sentence_without_the_password():
+@pytest.mark.parametrize("url", ["postgresql://me:sec%zzret@host/db", "postgresql://me:secret@host/db?secret=secret"])
+def test_a_url_that_cannot_be_understood_is_one_sentence_without_the_password(url):
     with pytest.raises(StoreError) as refused:
-        open_store("postgresql://me:sec%zzret@host/db", retention=1, connections=1)
+        open_store(url, retention=1, connections=1)
 
-    assert str(refused.value) == "the URL of PostgreSQL cannot be understood: write special characters as %XX"
+    understood = "write special characters as %XX, and only parameters of libpq"
+    assert str(refused.value) == f"the URL of PostgreSQL cannot be understood: {understood}"
 
 
 def test_a_poll_that_ends_after_the_store_was_closed_is_recorded_all_the_same(tmp_path):
