@@ -58,7 +58,8 @@ class Database:
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._in_memory = isinstance(engine.pool, StaticPool)
-        self._lock = Lock()
+        self._writer = _KeptConnection(engine, begin="BEGIN IMMEDIATE")
+        self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="")
         self._inode = self._current_inode()
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -66,21 +67,17 @@ class Database:
         if self.is_postgres:
             return self._run_in_postgres(work, TRANSACTION_TIMEOUT)
         if self._in_memory:
-            return self.write(work)
+            return self._writer.run(work)
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
 
+    def read_in_poll(self, work: Callable[[Connection], T]) -> T:
+        """Return what a few quick statements read; of SQLite on a connection of its own, a third of the cost."""
+        return self.read(work) if self.is_postgres else self._poll_reader.run(work)
+
     def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Do something in one transaction; those of SQLite queue, with a bound in time."""
-        if self.is_postgres:
-            return self._run_in_postgres(work, timeout)
-        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
-            raise TimeoutError("another thread has been writing into the store for too long")
-        try:
-            with self._engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection, connection.begin():
-                return work(connection)
-        finally:
-            self._lock.release()
+        return self._run_in_postgres(work, timeout) if self.is_postgres else self._writer.run(work)
 
     def is_replaced(self) -> bool:
         """Say whether the file of SQLite was deleted, moved or replaced since it was connected."""
@@ -89,7 +86,7 @@ class Database:
     def reconnect(self) -> None:
         """Make the next connections anew, to the file that is there and to whichever host can write by then."""
         if not self._in_memory:
-            self._engine.dispose()
+            self._close_connections()
 
     def remember_file(self) -> None:
         """Note which file it is, so that another one in its place is noticed."""
@@ -97,6 +94,11 @@ class Database:
 
     def close(self) -> None:
         """Close the connections."""
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        self._writer.close()
+        self._poll_reader.close()
         self._engine.dispose()
 
     def _current_inode(self) -> tuple[int, int] | None:
@@ -122,6 +124,47 @@ class Database:
                 if is_last or not (conflict or closed_meanwhile):
                     raise
         raise AssertionError  # not reached
+
+
+class _KeptConnection:
+    """A connection of SQLite that stays open, for one thread at a time: making one ready costs as much as a query.
+
+    Args:
+        engine: The database.
+        begin: The statement that begins a transaction; empty for none.
+    """
+
+    def __init__(self, engine: Engine, begin: str) -> None:
+        self._engine = engine
+        self._begin = begin
+        self._lock = Lock()
+        self._connection: Connection | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do something in one transaction; wait for other threads a bounded time."""
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
+            raise TimeoutError("another thread has been using the store for too long")
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect().execution_options(begin=self._begin)
+            with self._connection.begin():
+                return work(self._connection)
+        except BaseException:
+            self._discard()
+            raise
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Close the connection, unless a thread hangs on it."""
+        if self._lock.acquire(timeout=BUSY_TIMEOUT):
+            self._discard()
+            self._lock.release()
+
+    def _discard(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @contextmanager
@@ -219,7 +262,8 @@ def _begin_postgres(connection: Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    if statement := connection.get_execution_options().get("begin", "BEGIN"):
+        connection.exec_driver_sql(statement)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

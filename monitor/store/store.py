@@ -95,7 +95,7 @@ class Store(StoreReader):
         stored: dict[str, Job] = {}
         try:
             if self.up:
-                revision, stored = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=wanted))
+                revision, stored = self._database.read_in_poll(partial(self._jobs_by_id, ref=state.ref, ids=wanted))
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
                     self._synchronize([state])
         except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
