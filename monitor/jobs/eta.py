@@ -1,8 +1,7 @@
 """How long an import still takes, from its own recent pace."""
 
-from itertools import pairwise
 from math import inf
-from statistics import median_low
+from operator import sub
 from typing import Final
 
 import msgspec
@@ -65,13 +64,19 @@ def recent_pace(job: Job) -> Pace | None:
     samples = job.samples
     if job.state is not JobState.IMPORTING or len(samples) <= _MIN_STEPS:
         return None
-    steps = [(later - earlier, high - low) for (earlier, low), (later, high) in pairwise(samples)]
-    longest = _STANDSTILL * median_low(seconds for seconds, _ in steps)
-    moving = [(seconds, gain) for seconds, gain in steps if 0 < seconds <= longest]
-    if len(moving) < _MIN_STEPS:
-        return None
-    per_second = sum(gain for _, gain in moving) / sum(seconds for seconds, _ in moving)
+    times = [time for time, _ in samples]
+    steps = list(map(sub, times[1:], times))
+    ordered = sorted(steps)
+    longest = _STANDSTILL * ordered[(len(ordered) - 1) // 2]
     at, progress = samples[-1]
+    seconds, gain = at - times[0], progress - samples[0][1]
+    if ordered[0] <= 0 or ordered[-1] > longest:  # the clock went back, or it stood still on the way
+        moving = [index for index, step in enumerate(steps) if 0 < step <= longest]
+        if len(moving) < _MIN_STEPS:
+            return None
+        seconds = sum(steps[index] for index in moving)
+        gain = sum(samples[index + 1][1] - samples[index][1] for index in moving)
+    per_second = gain / seconds
     done_at = at + (1.0 - progress) / per_second if per_second else inf  # a step can be the least number there is
     return Pace(per_second, done_at, at + longest) if done_at < inf else None
 

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import accumulate
+from operator import attrgetter
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from monitor.config import Cluster
-from monitor.jobs import CollectionOutcome, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
+from monitor.jobs import CollectionKey, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
 from monitor.metrics import families
-from monitor.metrics.counters import ClusterState
-from monitor.metrics.families import JOB_ETA, ClusterValues, Family, escape, label
+from monitor.metrics.counters import ClusterState, CollectionFacts
+from monitor.metrics.families import JOB_ETA, ClusterValues, Family, JobValue, escape, label
 
 STALE_INTERVALS: Final = 5
 """Intervals for which the jobs seen last are shown; durations of the poll that saw them, where that took longer."""
@@ -23,12 +25,17 @@ COLLECTIONS_LIMIT: Final = 10_000
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: without series of jobs their sums are still wanted."""
 
-_JOB_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
+_UNFINISHED_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
+_JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
+_PROGRESS: Final = [(family.full_name, family.value) for family in families.PROGRESS_FAMILIES]
+_facts: Final = attrgetter(*families.JOB_FACTS)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
-_NO_OUTCOME: Final = CollectionOutcome()
+_MOST_COLLECTION_SERIES: Final = 13  # eight listed states, three finished ones, two of the outcome
 
-Text = tuple[bytes, ...]
-"""The lines of some families, one bytes object each."""
+RenderedText = TypeVar("RenderedText", "JobText", "CollectionText")
+
+Text = tuple[Sequence[bytes], ...]
+"""The lines of some families, as they are joined by a scrape."""
 
 
 class ClusterText(msgspec.Struct, frozen=True, gc=False):
@@ -49,11 +56,23 @@ class ClusterText(msgspec.Struct, frozen=True, gc=False):
         return self.fresh if now <= self.fresh_until else self.stale
 
 
+class CollectionText(msgspec.Struct, frozen=True, gc=False):
+    """A rendered collection: what it was rendered from, and of each family its lines."""
+
+    facts: CollectionFacts
+    lines: tuple[bytes, ...]
+
+    @property
+    def series(self) -> int:
+        """The number of its series."""
+        return sum(lines.count(b"\n") for lines in self.lines)
+
+
 class JobText(msgspec.Struct, frozen=True, gc=False):
     """A rendered job: of each family its line, empty where it has none; labels and pace are for its time left."""
 
     job: Job
-    lines: tuple[str, ...]
+    lines: tuple[bytes, ...]
     labels: str
     pace: Pace | None
     series: int
@@ -86,6 +105,9 @@ class ClusterMetrics:
         self._unfinished: dict[str, JobText] = {}
         self._finished: dict[str, JobText] = {}
         self._is_complete = False
+        self._cluster_facts: object = None
+        self._collections: dict[CollectionKey, CollectionText] = {}
+        self._transitions: list[dict[tuple[str, ...], bytes]] = []
         self._render(_everything(Snapshot()), 0.0)
 
     def reconfigure(self, cluster: Cluster) -> None:
@@ -120,8 +142,7 @@ class ClusterMetrics:
             state.bad_records += bad_records
             state.snapshot = diff.snapshot
             state.add_collections([(job.database, job.collection) for job in diff.changed], self._collections_limit)
-            state.count_transitions(diff.transitions)
-            self._render(diff, now)
+            self._render(diff, now, state.count_transitions(diff.transitions))
 
     def poll_failed(self, kind: str, *, now: float, duration: float) -> None:
         """Show that a poll failed; the jobs stay, but for failures whose retention has passed."""
@@ -147,7 +168,7 @@ class ClusterMetrics:
             self._state.requests = {**self._state.requests, **requests}
             self._state.throttled = {**self._state.throttled, **throttled}
 
-    def _render(self, diff: SnapshotDiff, now: float) -> None:
+    def _render(self, diff: SnapshotDiff, now: float, counted: AbstractSet[tuple[str, ...]] = frozenset()) -> None:
         """Render what has changed, and publish it.
 
         A fault half-way leaves the published text as it was, and the next rendering begins anew from its snapshot.
@@ -157,42 +178,56 @@ class ClusterMetrics:
         self._is_complete = False
         if diff.baseline:
             self._unfinished, self._finished = {}, {}
+            self._transitions = [{} for _ in families.TRANSITION_FAMILIES]
         for job_id in diff.removed_ids:
             self._unfinished.pop(job_id, None)
             self._finished.pop(job_id, None)
+        tracked = diff.snapshot.tracked
         for job in diff.changed:
             texts, others = (self._finished, self._unfinished) if job.finished else (self._unfinished, self._finished)
-            others.pop(job.job_id, None)
-            if job.job_id in diff.snapshot.tracked:
+            if job.job_id in tracked:
                 texts[job.job_id] = self._render_job(job)
             else:
                 texts.pop(job.job_id, None)
+            others.pop(job.job_id, None)
         if diff.changes_something:
             self._join_jobs(now)
             self._render_collections()
         else:
             self._etas = self._render_etas(now)
-        if diff.baseline or diff.transitions:
-            self._transitions = self._render_families(families.TRANSITION_FAMILIES)
+        if diff.baseline or counted:
+            self._render_transitions(counted)
         self._is_complete = True
         self._publish()
 
+    def _render_transitions(self, counted: AbstractSet[tuple[str, ...]]) -> None:
+        for family, lines in zip(families.TRANSITION_FAMILIES, self._transitions, strict=True):
+            for labels, value in family.value(self._state):
+                if labels in counted or labels not in lines:
+                    lines[labels] = family.render(self._cluster_label, ((labels, value),))
+
     def _render_job(self, job: Job) -> JobText:
-        collection = f'{self._cluster_label},database="{escape(job.database)}",collection="{escape(job.collection)}"'
-        labels = f'{collection},job_id="{escape(job.job_id)}"'
-        by_last_label = {
-            "job_id": labels,
-            "state": f'{labels},state="{job.state}"',
-            "reason": f'{labels},reason="{job.failure or Failure.OTHER}"',
-        }
-        lines = [""] * len(families.UNFINISHED_FAMILIES) if job.finished else []
-        for family in families.TRACKED_FAMILIES if job.finished else _JOB_FAMILIES:
-            value = family.value(job)
-            line = "" if value is None else f"{family.full_name}{{{by_last_label[family.labels[-1]]}}} {value}\n"
-            lines.append(line)
+        previous = self._unfinished.get(job.job_id)
+        if previous is not None and _facts(previous.job) == _facts(job):
+            labels, lasting = previous.labels, previous.lines[len(_PROGRESS) :]
+        else:
+            labels = f'{self._collection_labels(job.database, job.collection)},job_id="{escape(job.job_id)}"'
+            by_last_label = {
+                "job_id": labels,
+                "state": f'{labels},state="{job.state}"',
+                "reason": f'{labels},reason="{job.failure or Failure.OTHER}"',
+            }
+            table = families.TRACKED_FAMILIES if job.finished else _UNFINISHED_FAMILIES
+            lasting = tuple([_line(family, job, by_last_label[family.labels[-1]]) for family in table])
+        if job.finished:
+            lines = (*[b""] * (len(_JOB_FAMILIES) - len(lasting)), *lasting)
+        else:
+            values = [(name, value(job)) for name, value in _PROGRESS]
+            progress = [b"" if value is None else f"{name}{{{labels}}} {value}\n".encode() for name, value in values]
+            lines = (*progress, *lasting)
         pace = recent_pace(job)
-        series = len(lines) - lines.count("") + (pace is not None)
-        return JobText(job, tuple(lines), labels, pace, series)
+        series = len(lines) - lines.count(b"") + (pace is not None)
+        return JobText(job, lines, labels, pace, series)
 
     def _join_jobs(self, now: float) -> None:
         """Join the lines of jobs; where there is no room for all, of failures, then stalled jobs, then the oldest."""
@@ -205,54 +240,62 @@ class ClusterMetrics:
         if most > room and sum(text.series for text in (*finished, *unfinished)) > room:
             finished.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
             unfinished.sort(key=lambda text: (not text.job.stalled, text.job.first_seen, text.job.job_id))
-            sums = list(accumulate([text.series for text in (*finished, *unfinished)], initial=0))
-            fitting = sum(total <= room for total in sums) - 1
-            unfinished = unfinished[: max(0, fitting - len(finished))]
-            finished = finished[:fitting]
-            dropped = sums[-1] - sums[fitting]
-        self._unfinished_lines, self._finished_lines = _join(unfinished), _join(finished)
+            shown, dropped = _fitting([*finished, *unfinished], room)
+            unfinished, finished = shown[len(finished) :], shown[: len(finished)]
+        self._job_lines = _columns([*unfinished, *finished], len(_JOB_FAMILIES))
+        self._finished_lines = _columns(finished, len(_JOB_FAMILIES))
         self._shown, self._jobs_dropped, self._joined_at = unfinished, dropped, now
         self._etas = self._render_etas(now)
 
-    def _render_etas(self, now: float) -> bytes:
+    def _render_etas(self, now: float) -> tuple[bytes]:
+        name, seconds = JOB_ETA.full_name, JOB_ETA.value([text.pace for text in self._shown], now)
         lines = [
-            f"{JOB_ETA.full_name}{{{text.labels}}} {seconds}\n"
-            for text in self._shown
-            if text.pace is not None and (seconds := JOB_ETA.value(text.pace, now)) is not None
+            f"{name}{{{text.labels}}} {max(0, left)}\n"
+            for text, left in zip(self._shown, seconds, strict=True)
+            if left is not None
         ]
-        return _encode("".join(lines))
+        return ("".join(lines).encode(),)
 
     def _render_collections(self) -> None:
-        """Render the series of collections; where there is no room for all, those whose latest import failed first."""
-        state = self._state
-        samples = [list(family.value(state)) for family in families.COLLECTION_FAMILIES]
-        room = max(state.cluster.series_per_cluster, self._collection_series)
+        """Render collections that changed; where there is no room for all, those whose latest import failed first."""
+        texts, self._collections = self._collections, {}
+        for key, facts in self._state.collections():
+            text = texts.get(key)
+            if text is None or text.facts != facts:
+                labels = self._collection_labels(*key)
+                lines = [family.render(labels, family.value(facts)) for family in families.COLLECTION_FAMILIES]
+                text = CollectionText(facts, tuple(lines))
+            self._collections[key] = text
+        shown = list(self._collections.values())
         self._collections_dropped = 0
-        if sum(map(len, samples)) > room:
-            series = Counter((labels[0], labels[1]) for family in samples for labels, _ in family)
-            outcomes = state.snapshot.outcomes
-            keys = sorted(series, key=lambda key: not outcomes.get(key, _NO_OUTCOME).last_failed)
-            fitting = sum(total <= room for total in accumulate(series[key] for key in keys))
-            shown = set[tuple[str, ...]](keys[:fitting])
-            samples = [[sample for sample in family if sample[0][:2] in shown] for family in samples]
-            self._collections_dropped = series.total() - sum(map(len, samples))
-        rendered = zip(families.COLLECTION_FAMILIES, samples, strict=True)
-        self._collections = tuple(_encode(family.render(self._cluster_label, of)) for family, of in rendered)
+        room = max(self._state.cluster.series_per_cluster, self._collection_series)
+        if len(shown) * _MOST_COLLECTION_SERIES > room:
+            shown.sort(key=lambda text: not text.facts[2].last_failed)
+            shown, self._collections_dropped = _fitting(shown, room)
+        self._collection_lines = _columns(shown, len(families.COLLECTION_FAMILIES))
+
+    def _collection_labels(self, database: str, collection: str) -> str:
+        return f'{self._cluster_label},database="{escape(database)}",collection="{escape(collection)}"'
 
     def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
-        return tuple([_encode(family.render(self._cluster_label, family.value(self._state))) for family in table])
+        return tuple([(family.render(self._cluster_label, family.value(self._state)),) for family in table])
 
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
         state = self._state
         state.series_dropped = self._jobs_dropped + self._collections_dropped
-        jobs = map(bytes.__add__, self._unfinished_lines, self._finished_lines)
-        listed, *outcomes = self._collections
-        lasting = (*outcomes, *self._transitions, *self._render_families(families.CLUSTER_FAMILIES))
+        listed, *outcomes = self._collection_lines
+        counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
+        facts = (state.cluster, state.up, *counted)
+        if facts != self._cluster_facts:
+            self._cluster_facts = facts
+            self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
+        polls = self._render_families(families.POLL_FAMILIES)
+        lasting = (*outcomes, *[tuple(of.values()) for of in self._transitions], *self._cluster_lines, *polls)
         fresh_from = (state.last_success or 0.0) + self._success_duration
         self.text = ClusterText(
-            fresh=(*jobs, self._etas, listed, *lasting),
-            stale=(*self._finished_lines, b"", b"", *lasting),
+            fresh=(*self._job_lines, self._etas, listed, *lasting),
+            stale=(*self._finished_lines, (), (), *lasting),
             fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
 
@@ -262,13 +305,18 @@ def _everything(snapshot: Snapshot) -> SnapshotDiff:
     return SnapshotDiff(snapshot, None, changed=tuple(snapshot.tracked.values()))
 
 
-def _join(texts: Sequence[JobText]) -> Text:
-    """Return the lines of some jobs, family by family."""
-    if not texts:
-        return (b"",) * len(_JOB_FAMILIES)
-    return tuple([_encode("".join(lines)) for lines in zip(*[text.lines for text in texts], strict=True)])
+def _line(family: Family[JobValue], job: Job, labels: str) -> bytes:
+    value = family.value(job)
+    return b"" if value is None else f"{family.full_name}{{{labels}}} {value}\n".encode()
 
 
-def _encode(text: str) -> bytes:
-    """Return a text as it is sent; half a character becomes ``?``."""
-    return text.encode("utf-8", "replace")
+def _fitting(texts: Sequence[RenderedText], room: int) -> tuple[list[RenderedText], int]:
+    """Return the first texts for whose series there is room, and the number of series left out."""
+    sums = list(accumulate([text.series for text in texts], initial=0))
+    fitting = sum(total <= room for total in sums) - 1
+    return list(texts[:fitting]), sums[-1] - sums[fitting]
+
+
+def _columns(texts: Sequence[JobText] | Sequence[CollectionText], families: int) -> Text:
+    """Return the lines of some texts, family by family."""
+    return tuple(zip(*[text.lines for text in texts], strict=True)) if texts else ((),) * families

@@ -1,14 +1,14 @@
 """What the polls of one cluster have counted since the monitor started, and how the latest one ended."""
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Final
 
 from monitor.config import Cluster
-from monitor.jobs import TERMINAL, CollectionKey, JobState, Snapshot, Transition
+from monitor.jobs import TERMINAL, CollectionKey, CollectionOutcome, JobState, Snapshot, Transition
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -24,6 +24,13 @@ USUAL_TRANSITIONS: Final = (
     *((unfinished, finished) for unfinished in _UNFINISHED for finished in _FINISHED),
 )
 """Exported as 0 from the start, so that `increase()` sees the first of them; any other appears when it happens."""
+
+
+CollectionFacts = tuple[Sequence[tuple[JobState, int]], Mapping[str, int], CollectionOutcome]
+"""Of a collection the listed jobs by state, the finished ones since the start, and how the latest ended."""
+
+_NONE_FINISHED: Final[Mapping[str, int]] = {}
+_NO_OUTCOME: Final = CollectionOutcome()
 
 
 class Histogram:
@@ -65,7 +72,7 @@ class ClusterState:
     throttled: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0.0))
     transitions: Counter[tuple[str, str]] = field(default_factory=lambda: Counter(dict.fromkeys(USUAL_TRANSITIONS, 0)))
     durations: Mapping[str, Histogram] = field(default_factory=lambda: {state: Histogram() for state in _FINISHED})
-    finished: dict[CollectionKey, dict[str, int]] = field(default_factory=dict)
+    finished: dict[CollectionKey, Mapping[str, int]] = field(default_factory=dict)
 
     def add_collections(self, keys: Iterable[CollectionKey], limit: int) -> None:
         """Begin to count the finished jobs of collections, from 0."""
@@ -73,15 +80,31 @@ class ClusterState:
             if key not in self.finished and len(self.finished) < limit:
                 self.finished[key] = dict.fromkeys(_FINISHED, 0)
 
-    def count_transitions(self, transitions: Iterable[Transition]) -> None:
-        """Count what happened in a poll. Of jobs first seen finished the duration is not known."""
+    def count_transitions(self, transitions: Iterable[Transition]) -> set[tuple[str, ...]]:
+        """Count what happened in a poll, and return the labels of the transitions and durations that it changed.
+
+        Of jobs first seen finished the duration is not known.
+        """
+        changed: set[tuple[str, ...]] = set()
         for step in transitions:
             from_state, to_state = step.from_state, step.to_state.value
-            self.transitions["new" if from_state is None else from_state.value, to_state] += 1
+            labels = "new" if from_state is None else from_state.value, to_state
+            self.transitions[labels] += 1
+            changed.update((labels, (to_state,)))
             if step.to_state not in TERMINAL:
                 continue
             finished = self.finished.get((step.database, step.collection))
             if finished is not None:
-                finished[to_state] += 1
+                self.finished[step.database, step.collection] = {**finished, to_state: finished[to_state] + 1}
             if from_state is not None and from_state not in TERMINAL:
                 self.durations[to_state].observe(step.duration)
+        return changed
+
+    def collections(self) -> Iterator[tuple[CollectionKey, CollectionFacts]]:
+        """Yield what there is to show of each collection."""
+        finished, outcomes = self.finished, self.snapshot.outcomes
+        listed: dict[CollectionKey, list[tuple[JobState, int]]] = defaultdict(list)
+        for (database, collection, state), count in self.snapshot.counts.items():
+            listed[database, collection].append((state, count))
+        for key in {**listed, **finished, **outcomes}:
+            yield key, (listed.get(key, ()), finished.get(key, _NONE_FINISHED), outcomes.get(key, _NO_OUTCOME))

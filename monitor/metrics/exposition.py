@@ -50,7 +50,8 @@ class Exposition:
         parts: list[bytes] = []
         for index, header in enumerate(_HEADERS[content_type]):
             parts.append(header)
-            parts.extend([text[index] for text in texts])
+            for text in texts:
+                parts.extend(text[index])
         if content_type == OPENMETRICS:
             parts.append(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call]
         else:

@@ -10,21 +10,21 @@ from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from monitor.jobs import Job, JobState, Pace
-from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, Histogram
+from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, CollectionFacts, Histogram
 
 Samples = Iterable[tuple[tuple[str, ...], Any]]
-"""Of each sample the values of its labels beside ``milvus_cluster``, and a number or a histogram."""
+"""Of each sample the values of its labels beside those of cluster and collection, and a number or a histogram."""
 
 JobValue = Callable[[Job], object]
 """Gives the value of a job, None where the job has none."""
 
 ClusterValues = Callable[[ClusterState], Samples]
 
+CollectionValues = Callable[[CollectionFacts], Samples]
+
 Value = TypeVar("Value")
 
-_ENUMERATED: Final = frozenset({"state", "from_state", "to_state", "reason", "endpoint"})
-"""Labels that have only values of ours, which need no escaping."""
-
+_COLLECTION: Final = ("database", "collection")
 _BOUNDS: Final = tuple(f'le="{bound}"' for bound in (*DURATION_BUCKETS, "+Inf"))
 
 
@@ -53,34 +53,32 @@ class Family(Generic[Value]):
 
     @cached_property
     def _line(self) -> str:
-        labels = "".join([f',{name}="%s"' for name in self.labels])
+        labels = "".join([f',{name}="%s"' for name in self.labels if name not in _COLLECTION])
         return f"{self.full_name}{{%s{labels}}} %s\n"
 
-    @cached_property
-    def _is_enumerated(self) -> bool:
-        return _ENUMERATED.issuperset(self.labels)
-
-    def render(self, cluster_label: str, samples: Samples) -> str:
-        """Return the lines of some samples of a cluster, whose label is rendered already."""
-        line = self._line
+    def render(self, labels: str, samples: Samples) -> bytes:
+        """Return the lines of some samples of a cluster or a collection, whose labels are rendered already."""
         if self.type == "histogram":
-            return "".join([self._render_histogram(cluster_label, *sample) for sample in samples])
-        if self._is_enumerated:
-            return "".join([line % (cluster_label, *values, value) for values, value in samples])
-        return "".join([line % (cluster_label, *map(escape, values), value) for values, value in samples])
+            text = "".join([self._render_histogram(labels, *sample) for sample in samples])
+        else:
+            line = self._line
+            text = "".join([line % (labels, *values, value) for values, value in samples])
+        return text.encode()
+
+    @cached_property
+    def _histogram(self) -> str:
+        lines = [f"{self.full_name}_bucket{{@,{bound}}} %s\n" for bound in _BOUNDS]
+        return f"{''.join(lines)}{self.full_name}_count{{@}} %s\n{self.full_name}_sum{{@}} %s\n"
 
     def _render_histogram(self, cluster_label: str, values: tuple[str, ...], histogram: Histogram) -> str:
-        name, labels = self.full_name, ",".join([cluster_label, *map(label, self.labels, values)])
         counts = histogram.buckets()
-        lines = [f"{name}_bucket{{{labels},{bound}}} {count}\n" for bound, count in zip(_BOUNDS, counts, strict=True)]
-        return f"{''.join(lines)}{name}_count{{{labels}}} {counts[-1]}\n{name}_sum{{{labels}}} {histogram.sum}\n"
+        text = self._histogram % (*counts, counts[-1], histogram.sum)
+        return text.replace("@", ",".join([cluster_label, *map(label, self.labels, values)]))
 
 
 def escape(value: str) -> str:
-    """Return the value of a label as it stands between quotes."""
-    if "\\" not in value and '"' not in value and "\n" not in value:
-        return value
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """Return the value of a label as it stands between quotes; half a character becomes ``?``."""
+    return value.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def label(name: str, value: str) -> str:
@@ -96,46 +94,27 @@ def _by_label(values: Mapping[str, object]) -> Samples:
     return [((key,), value) for key, value in values.items()]
 
 
-def _finished(state: ClusterState) -> Samples:
-    return [((*key, end), count) for key, ends in state.finished.items() for end, count in ends.items()]
-
-
-def _last_failed(state: ClusterState) -> Samples:
-    outcomes = state.snapshot.outcomes.items()
-    return [(key, int(outcome.last_failed)) for key, outcome in outcomes if outcome.last_failed is not None]
-
-
-def _last_completed(state: ClusterState) -> Samples:
-    times = [(key, outcome.last_completed_at) for key, outcome in state.snapshot.outcomes.items()]
-    return [(key, f"{seconds:.3f}") for key, seconds in times if seconds is not None]
-
-
-def _seconds_left(pace: Pace, now: float) -> int | None:
-    """Give whole seconds; None once the job has stood still for so long that it would be a guess."""
-    return None if now > pace.valid_until else max(0, int(pace.done_at) - int(now))
+def _seconds_left(paces: Iterable[Pace | None], now: float) -> list[int | None]:
+    """Give whole seconds; None once a job has stood still for so long that it would be a guess."""
+    second = int(now)
+    return [None if pace is None or now > pace.valid_until else int(pace.done_at) - second for pace in paces]
 
 
 def _info(state: ClusterState) -> Samples:
     """Give id, URL and API; of an on-demand cluster project and region are the id."""
     cluster = state.cluster
     cluster_id = cluster.cluster_id or "/".join(part for part in (cluster.project_id, cluster.region_id) if part)
-    return [((cluster_id, cluster.url, cluster.api), 1)]
+    return [((escape(cluster_id), escape(cluster.url), cluster.api), 1)]
 
 
-_COLLECTION: Final = ("database", "collection")
 _COLLECTION_STATE: Final = (*_COLLECTION, "state")
 _JOB: Final = (*_COLLECTION, "job_id")
 _JOB_STATE: Final = (*_JOB, "state")
 
 # fmt: off
-UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
+PROGRESS_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
     Family("gauge", "job_progress_ratio", _JOB, "Progress of an unfinished import job, 0 to 1.",
            lambda job: None if job.progress is None else f"{job.progress:.6g}"),
-    Family("gauge", "job_stalled", _JOB_STATE,
-           "1 while an import job has made no progress for longer than the limit of its state.",
-           lambda job: int(job.stalled)),
-    Family("gauge", "job_first_seen_timestamp_seconds", _JOB, "When an unfinished import job was first seen.",
-           lambda job: f"{job.first_seen:.3f}"),
     Family("gauge", "job_last_change_timestamp_seconds", _JOB,
            "When an unfinished import job last changed its state or made progress.",
            lambda job: f"{job.last_change:.3f}"),
@@ -146,6 +125,15 @@ UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
 )
 """Of each unfinished job: rendered when the job changes."""
 
+UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
+    Family("gauge", "job_stalled", _JOB_STATE,
+           "1 while an import job has made no progress for longer than the limit of its state.",
+           lambda job: int(job.stalled)),
+    Family("gauge", "job_first_seen_timestamp_seconds", _JOB, "When an unfinished import job was first seen.",
+           lambda job: f"{job.first_seen:.3f}"),
+)
+"""Of each unfinished job: rendered when one of ``JOB_FACTS`` changes."""
+
 TRACKED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
     Family("gauge", "job_state", _JOB_STATE,
            "1 for the current state of an unfinished import job, or of one that failed or vanished lately.",
@@ -153,21 +141,27 @@ TRACKED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
     Family("gauge", "job_failed", (*_JOB, "reason"), "1 for an import job that failed lately, with its reason.",
            lambda job: 1 if job.state is JobState.FAILED else None),
 )
-"""Of each unfinished, failed or vanished job: rendered when the job changes."""
+"""Of each unfinished, failed or vanished job: rendered when one of ``JOB_FACTS`` changes."""
+
+JOB_FACTS: Final = ("state", "stalled", "first_seen", "database", "collection", "failure")
+"""What the two tables above and the labels show of a job."""
 
 JOB_ETA: Final = Family("gauge", "job_eta_seconds", _JOB,
                         "Estimated time left of an import job at its recent pace.", _seconds_left)
 """Of each unfinished job whose pace is known: rendered at each poll, for it depends on the clock."""
 
-COLLECTION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
     Family("gauge", "jobs", _COLLECTION_STATE, "Import jobs in the latest list.",
-           lambda state: state.snapshot.counts.items()),
+           lambda facts: [((state,), count) for state, count in facts[0]]),
     Family("counter", "jobs_finished_total", _COLLECTION_STATE,
-           "Import jobs that completed, failed or vanished since the monitor started.", _finished),
+           "Import jobs that completed, failed or vanished since the monitor started.",
+           lambda facts: _by_label(facts[1])),
     Family("gauge", "collection_last_finished_failed", _COLLECTION,
-           "1 when the collection's most recent finished import job failed, 0 when it completed.", _last_failed),
+           "1 when the collection's most recent finished import job failed, 0 when it completed.",
+           lambda facts: _one(None if facts[2].last_failed is None else int(facts[2].last_failed))),
     Family("gauge", "collection_last_completed_timestamp_seconds", _COLLECTION,
-           "When an import job of the collection last completed.", _last_completed),
+           "When an import job of the collection last completed.",
+           lambda facts: _one(None if (at := facts[2].last_completed_at) is None else f"{at:.3f}")),
 )
 """Of each collection: rendered when a job has changed. The first is dropped when the cluster cannot be polled."""
 
@@ -184,13 +178,8 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("gauge", "cluster_up", (), "1 when the last poll of the cluster succeeded.",
            lambda state: _one(None if state.up is None else int(state.up))),
     Family("gauge", "cluster_info", ("cluster_id", "url", "api"), "1, with the cluster's id, URL and API.", _info),
-    Family("gauge", "cluster_last_success_timestamp_seconds", (), "When a poll of the cluster last succeeded.",
-           lambda state: _one(state.last_success)),
-    Family("gauge", "cluster_last_poll_duration_seconds", (), "How long the last poll of the cluster took.",
-           lambda state: _one(state.last_poll_duration)),
     Family("gauge", "cluster_series_dropped", (), "Series left out because of series_per_cluster.",
            lambda state: _one(state.series_dropped)),
-    Family("counter", "polls_total", (), "Polls of the cluster.", lambda state: _one(state.polls)),
     Family("counter", "polls_missed_total", (),
            "Polls that did not run because the previous one was still running.",
            lambda state: _one(state.polls_missed)),
@@ -199,16 +188,26 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("counter", "bad_records_total", (),
            "Records of the cluster's lists that were no import jobs and were skipped.",
            lambda state: _one(state.bad_records)),
-    Family("counter", "api_requests_total", ("endpoint",), "Requests sent to the cluster's API.",
-           lambda state: _by_label(state.requests)),
     Family("counter", "api_throttled_seconds_total", ("endpoint",),
            "Time waited because of a rate limit, ours or the server's.",
            lambda state: _by_label(state.throttled)),
 )
+"""Of the cluster itself: rendered when one of them changes."""
+
+POLL_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("gauge", "cluster_last_success_timestamp_seconds", (), "When a poll of the cluster last succeeded.",
+           lambda state: _one(state.last_success)),
+    Family("gauge", "cluster_last_poll_duration_seconds", (), "How long the last poll of the cluster took.",
+           lambda state: _one(state.last_poll_duration)),
+    Family("counter", "polls_total", (), "Polls of the cluster.", lambda state: _one(state.polls)),
+    Family("counter", "api_requests_total", ("endpoint",), "Requests sent to the cluster's API.",
+           lambda state: _by_label(state.requests)),
+)
 """Of the cluster itself: rendered at each poll."""
 
 FAMILIES: Final[tuple[Family[Any], ...]] = (
-    *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES, *CLUSTER_FAMILIES,
+    *PROGRESS_FAMILIES, *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES,
+    *CLUSTER_FAMILIES, *POLL_FAMILIES,
 )
 # fmt: on
 """All of them, in the order of the exposition."""

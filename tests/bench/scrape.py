@@ -78,7 +78,7 @@ def measure(clusters: int, rounds: int) -> dict[str, float]:
     exposition.show(metrics)
     text = exposition.scrape("text/plain", NOW)[0]
     texts = [each.text.at(NOW) for each in metrics]
-    pieces = [of[index] for index in range(len(FAMILIES)) for of in texts]
+    pieces = [piece for index in range(len(FAMILIES)) for of in texts for piece in of[index]]
     lines = text.splitlines(keepends=True)
     registry = gauges(text.decode())
     ways: dict[str, Callable[[], object]] = {

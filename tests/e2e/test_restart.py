@@ -2,6 +2,7 @@
 
 import signal
 import time
+from itertools import chain
 
 from structlog.testing import capture_logs
 
@@ -51,7 +52,9 @@ def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_wa
         monkeypatch.setattr(
             ClusterMetrics,
             "restore",
-            lambda metrics, *stored: 1 / 0 if b'"bad"' in b"".join(metrics.text.stale) else restore(metrics, *stored),
+            lambda metrics, *stored: (
+                1 / 0 if b'"bad"' in b"".join(chain.from_iterable(metrics.text.stale)) else restore(metrics, *stored)
+            ),
         )
         with capture_logs() as logged:
             second = Daemon(load(config, {}), None, Redactor())

@@ -173,14 +173,14 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
     assert shown == [
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',
         'milvus_import_cluster_series_dropped{milvus_cluster="new"} 0',
-        'milvus_import_polls_total{milvus_cluster="new"} 0',
         'milvus_import_polls_missed_total{milvus_cluster="new"} 0',
         *(f'milvus_import_poll_failures_total{{milvus_cluster="new",reason="{kind}"}} 0' for kind in KINDS),
         'milvus_import_bad_records_total{milvus_cluster="new"} 0',
-        'milvus_import_api_requests_total{milvus_cluster="new",endpoint="list"} 0',
-        'milvus_import_api_requests_total{milvus_cluster="new",endpoint="describe"} 0',
         'milvus_import_api_throttled_seconds_total{milvus_cluster="new",endpoint="list"} 0.0',
         'milvus_import_api_throttled_seconds_total{milvus_cluster="new",endpoint="describe"} 0.0',
+        'milvus_import_polls_total{milvus_cluster="new"} 0',
+        'milvus_import_api_requests_total{milvus_cluster="new",endpoint="list"} 0',
+        'milvus_import_api_requests_total{milvus_cluster="new",endpoint="describe"} 0',
     ]
 
 
