@@ -162,6 +162,8 @@ class _BoundedResponse(HTTPResponse):
 class _DeadlineConnection(HTTPConnection):
     """A connection whose read timeout bounds a whole answer, and its connect timeout that of a proxy."""
 
+    putheader = http.client.HTTPConnection.putheader  # urllib3's searches each value for its SKIP_HEADER first
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send head and body in one system call: a second one costs the poll 10 µs."""
         parts: list[Any] = []
