@@ -76,18 +76,20 @@ class ListReader:
         self._size += len(page.records) + len(page.bad_records)
         _check_size(self._size)
         before = len(self._records) + self._gone
+        listed = [record for record in page.records if not (record.reason and is_gone(record))]
+        self._gone += len(page.records) - len(listed)  # a describe decides about those that are gone
+        by_id = {record.job_id: record for record in listed}
+        if len(by_id) == len(listed) and by_id.keys().isdisjoint(self._records):
+            self._records |= by_id
+            listed = []
         ids: set[str] = set()
-        for record in page.records:
-            job_id = record.job_id
-            if record.reason and is_gone(record):
-                self._gone += 1  # not listed: a describe decides
-                continue
-            if job_id in ids:
-                self._repeated_ids[job_id] = None
-            ids.add(job_id)
-            best = self._records.setdefault(job_id, record)
+        for record in listed:
+            if record.job_id in ids:
+                self._repeated_ids[record.job_id] = None
+            ids.add(record.job_id)
+            best = self._records.setdefault(record.job_id, record)
             if best is not record and _finality(record) > _finality(best):
-                self._records[job_id] = record
+                self._records[record.job_id] = record
         self._bad_records += page.bad_records
         return bool(page.bad_records) or len(self._records) + self._gone > before
 
@@ -155,7 +157,7 @@ def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bo
 
 def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
     """Say whether typed records are what they would be record by record, but for their reasons."""
-    if b'"errorMessage"' in content or any(" " in record.job_id for record in records):
+    if b'"errorMessage"' in content or " " in "".join([record.job_id for record in records]):
         return False
     is_printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
     return is_printable or all(_names(record).isprintable() for record in records)

@@ -114,7 +114,6 @@ class Session:
             "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
-            "Connection": "keep-alive",
             "Content-Type": "application/json",
         }
         if key:
@@ -219,7 +218,7 @@ class Session:
         if throttled and seconds > 0:
             with self.usage.lock:
                 self.usage.throttled[endpoint] += seconds
-        if self._network.stopping.wait(seconds):
+        if self._network.stopping.wait(seconds) if seconds > 0 else self._network.stopping.is_set():
             raise StoppedError
 
 
