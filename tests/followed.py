@@ -60,20 +60,17 @@ class FollowedCluster:
     def poll(self, brought: Answers, now: float, policy: Policy | None = None) -> SnapshotDiff:
         """Compare what a poll brought with the last one and keep what it changed."""
         listing, new_ids = compare_lists(self.snapshot, JobList({record.job_id: record for record in brought.records}))
+        asked = new_ids | (
+            set() if self.snapshot is None else self.snapshot.tracked.keys()
+        )  # as the describe queue asks
+        described = {record.job_id: record for record in brought.described if record.job_id in asked}
         result = PollResult(
             listing,
             new_ids,
-            described={record.job_id: record for record in brought.described},
-            confirmed_absent=brought.absent,
-            describes_sent=frozenset(
-                {
-                    *brought.absent,
-                    *brought.unanswered,
-                    *brought.harmful,
-                    *(record.job_id for record in brought.described),
-                }
-            ),
-            harmful_describes=brought.harmful,
+            described=described,
+            confirmed_absent=brought.absent & asked,
+            describes_sent=asked & {*brought.absent, *brought.unanswered, *brought.harmful, *described},
+            harmful_describes=brought.harmful & asked,
             finished={job_id: self.finished[job_id] for job_id in new_ids if job_id in self.finished},
         )
         changes = diff(self.snapshot, result, now, policy or self.policy)
