@@ -66,20 +66,6 @@ class Log:
         return [json.loads(line, parse_constant=pytest.fail) for line in self.lines]
 
 
-@pytest.fixture(autouse=True)
-def logging_as_it_was():
-    root, monitor = logging.getLogger(), logging.getLogger("monitor")
-    before = root.handlers, root.level, monitor.level
-    shown = warnings.showwarning
-    yield
-    root.handlers = before[0]
-    root.setLevel(before[1])
-    monitor.setLevel(before[2])
-    logging.captureWarnings(False)
-    warnings.showwarning = shown
-    structlog.reset_defaults()
-
-
 CIRCLE = {"name": "circle"}
 CIRCLE["self"] = CIRCLE
 
