@@ -92,7 +92,7 @@ def decompress(body: bytes, coding: str) -> bytes:
     if not body or coding.lower() in {"", "identity"}:
         return body
     if coding.lower() not in {"gzip", "x-gzip"}:
-        raise urllib3.exceptions.DecodeError(f"unknown encoding {coding[:100]!r}")
+        raise urllib3.exceptions.DecodeError(f"unknown encoding {coding!r}")  # masked before it is cut
     decoder = zlib.decompressobj(_GZIP_WINDOW)
     content = decoder.decompress(body, BODY_LIMIT + 1)
     if len(content) > BODY_LIMIT:

@@ -40,7 +40,7 @@ KINDS: dict[str, Callable[[str], bytes]] = {
     "reason": lambda said: _http(401, b"", reason=said),
     "redirect": lambda said: _http(302, b"", "Location: http://x/" + "x" * 180 + said.replace(" ", "")),
     "retry-after": lambda said: _http(429, b"", f"Retry-After: {said}"),
-    "encoding": lambda said: _http(200, b"{}", f"Content-Encoding: gzip, {said}"),
+    "encoding": lambda said: _http(200, b"{}", "Content-Encoding: gzip, " + "x" * 80 + said),
     "transfer-encoding": lambda said: _http(200, b"{}", "Transfer-Encoding: " + "x" * 85 + said),
     "header": lambda said: _http(200, b"{}", f"{said} no header at all", f" {said}", f"Content-Type: {said}"),
     "chunk": lambda said: f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{said}\r\n".encode(),
