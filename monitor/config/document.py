@@ -122,6 +122,8 @@ def _syntax_problem(error: Exception, text: str) -> tuple[int, str]:
         return line, "a control character or half of a surrogate pair is not allowed in YAML"
     line, column = (error.problem_mark.line, error.problem_mark.column) if error.problem_mark else (0, 0)
     problem = str(error.problem)
+    if "nesting depth" in problem:  # the parser of PyYAML 6.0.4 has a limit of its own and reads ahead
+        return line + 1, f"nested deeper than {MAX_DEPTH} levels"
     written = "".join(text.splitlines()[line : line + 1])
     before, rest = written[:column], written[column:]
     hint = ""
