@@ -64,6 +64,13 @@ class Stored:
         return Stored(self.url, *self.refs, **{"now": self.now, **options})
 
 
+def store_url(request, folder):
+    """Return the URL of an empty store of the kind that a fixture's parameter names."""
+    if request.param == "memory":
+        return "memory://"
+    return f"sqlite:///{folder}/state.db" if request.param == "sqlite" else request.getfixturevalue("server").url
+
+
 def close_all():
     while OPENED:
         OPENED.pop().close()

@@ -10,32 +10,10 @@ from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, JobState, Snapshot
 from monitor.store import ClusterRef, NewerSchemaError, StoreError, open_store
-from tests.postgres import running_postgres
 from tests.rights import without_rights
-from tests.stored import Stored, close_all, count, record, run
+from tests.stored import Stored, count, record, run
 
 IMPORTING, COMPLETED, FAILED, VANISHED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED, JobState.VANISHED
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state.db"
-    server = request.getfixturevalue("postgres")
-    run(server.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    return server.url
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    close_all()
 
 
 def without_list(snapshot):

@@ -17,35 +17,16 @@ from monitor.store import (
     reading,
 )
 from monitor.store.database import Database, create_reading_engine
-from tests.postgres import running_postgres
 from tests.rights import without_rights
-from tests.stored import Stored, break_tables, close_all, record, run
+from tests.stored import Stored, break_tables, record, store_url
 
 IMPORTING, COMPLETED, FAILED, VANISHED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED, JobState.VANISHED
 EU, US = ClusterRef("eu", "eu"), ClusterRef("us", "us")
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
-
-
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def url(request, tmp_path):
-    if request.param == "memory":
-        return "memory://"
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state.db"
-    server = request.getfixturevalue("postgres")
-    run(server.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    return server.url
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    close_all()
+    return store_url(request, tmp_path)
 
 
 def filled(url):

@@ -11,19 +11,12 @@ from structlog.testing import capture_logs
 from monitor.jobs import Failure, JobState
 from monitor.store import ClusterRef, JobFilter, StoreError, TransitionFilter, migrations, open_store, reading
 from monitor.store.schema import VERSION
-from tests.postgres import running_postgres
 from tests.stored import Stored, close_all, count, record, run
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BOOKS = ClusterRef("books", "in01-books//", "in01-books")
 EMPTY = ClusterRef("empty", "in01-empty//", "in01-empty")
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -15,33 +15,9 @@ from structlog.testing import capture_logs
 
 from monitor.jobs import JobState
 from monitor.store import ClusterRef, StoreError, open_store
-from tests.postgres import running_postgres
 from tests.stored import Stored, break_tables, close_all, count, record, run
 
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def server(postgres):
-    run(postgres.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    return postgres
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/state.db" if request.param == "sqlite" else request.getfixturevalue("server").url
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    close_all()
 
 
 def events(logged):
