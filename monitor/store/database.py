@@ -86,7 +86,7 @@ class Database:
     def reconnect(self) -> None:
         """Make the next connections anew, to the file that is there and to whichever host can write by then."""
         if not self._in_memory:
-            self._close_connections()
+            self.close()
 
     def remember_file(self) -> None:
         """Note which file it is, so that another one in its place is noticed."""
@@ -94,9 +94,6 @@ class Database:
 
     def close(self) -> None:
         """Close the connections."""
-        self._close_connections()
-
-    def _close_connections(self) -> None:
         self._writer.close()
         self._poll_reader.close()
         self._engine.dispose()
