@@ -168,8 +168,10 @@ class _DeadlineConnection(HTTPConnection):
         """Send head and body in one system call: a second one costs the poll 10 µs."""
         parts: list[Any] = []
         self.send = parts.append  # type: ignore[method-assign, assignment]
-        super().request(*args, **kwargs)
-        del self.send
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            del self.send
         self.send(b"".join(parts))
 
     def connect(self) -> None:
