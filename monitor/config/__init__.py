@@ -6,10 +6,10 @@ a setting that may be a secret.
 """
 
 from monitor.config.addresses import Address, parse_listen, parse_state_url
-from monitor.config.duration import format_duration, parse_duration
 from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
+from monitor.config.setting_types import format_duration, parse_duration
 from monitor.config.web_config import WebConfig
 
 __all__ = [

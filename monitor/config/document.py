@@ -6,6 +6,7 @@ Scalars stay text: what `0123` or `no` means is for the setting to decide, not f
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import yaml
@@ -54,7 +55,7 @@ class Document:
         self.data: Any = None
         self.lines: dict[Path, int] = {}  # of what is written out: an alias has only a line of its own
         self._source = printable(source)
-        self._problems: list[tuple[int, Path, str]] = []
+        self._problems: list[tuple[int, str]] = []
         self._included: list[str] = []
 
     def line(self, path: Path) -> int:
@@ -63,14 +64,16 @@ class Document:
 
     def add(self, path: Path, text: str, line: int | None = None) -> None:
         """Add a problem of a setting; in its line, unless that is given, and is 0 for the file as a whole."""
-        self._problems.append((self.line(path) if line is None else line, path, text))
+        line = self.line(path) if line is None else line
+        position = f"{self._source}:{line}" if line else self._source
+        self._problems.append((line, ": ".join(filter(None, (position, dotted(path), text)))))
 
     def include(self, error: ConfigError) -> None:
-        """Add the problems of another file that this one names."""
+        """Add the problems of another file that this file names."""
         self._included += error.problems
 
     def refuse(self, line: int, text: str) -> NoReturn:
-        """Raise the error now, because nothing more can be found out about the file."""
+        """Raise the error now: the rest of the file cannot be checked."""
         self.add((), text, line)
         raise self.error()
 
@@ -80,14 +83,10 @@ class Document:
 
     def error(self) -> ConfigError:
         """Return the error to raise, with the problems in the order of the lines."""
-        ordered = sorted(self._problems, key=lambda problem: problem[0])
-        lines = []
-        for line, path, text in ordered[:MAX_REPORTED]:
-            position = f"{self._source}:{line}" if line else self._source
-            lines.append(": ".join(filter(None, (position, dotted(path), text))))
-        if more := len(ordered) - len(lines):
-            lines.append(f"and {more} more problem{'s' if more > 1 else ''}")
-        return ConfigError((*lines, *self._included))
+        problems = [text for _, text in sorted(self._problems, key=itemgetter(0))]
+        if more := len(problems[MAX_REPORTED:]):
+            problems[MAX_REPORTED:] = [f"and {more} more problem{'s' if more > 1 else ''}"]
+        return ConfigError((*problems, *self._included))
 
 
 def read_document(text: str, source: str, environ: Mapping[str, str], needs: str) -> Document:

@@ -34,14 +34,6 @@ class ConfigError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-class SettingError(ValueError):
-    """A problem of one setting that shows when its section is checked as a whole."""
-
-    def __init__(self, setting: str, text: str) -> None:
-        super().__init__(text)
-        self.setting = setting
-
-
 def dotted(path: Path) -> str:
     """Write a path as `clusters[0].tls.ca_file`.
 

@@ -1,9 +1,10 @@
-"""Files that a config names: keys, certificates, and the config itself."""
+"""The files that a config names, with keys and certificates, and the config file itself."""
 
 from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import re
 import stat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -39,6 +40,11 @@ class LoadContext:
         self.environ = environ
         self.path = path
         self._parsed: dict[tuple[Path, Any], Any] = {}
+        self._contents = hashlib.sha256()
+
+    def fingerprint(self) -> str:
+        """Return what differs where the content of a file that was read differs."""
+        return self._contents.hexdigest()
 
     def resolve(self, value: Any) -> Any:
         """Return the path that a setting names; what is no text is for pydantic to refuse.
@@ -55,14 +61,16 @@ class LoadContext:
         return self.directory / value
 
     def read(self, path: Path, parse: Callable[[bytes], ParsedT]) -> ParsedT:
-        """Read and parse a file, once however many clusters share it.
+        """Read and parse a file, once even if thousands of clusters share it.
 
         Raises:
             ValueError: With the file's path and what is wrong with the file.
         """
         if (path, parse) not in self._parsed:
             try:
-                self._parsed[path, parse] = parse(read_bytes(path, MAX_FILE_BYTES))
+                content = read_bytes(path, MAX_FILE_BYTES)
+                self._contents.update(hashlib.sha256(content).digest())
+                self._parsed[path, parse] = parse(content)
             except ValueError as error:
                 self._parsed[path, parse] = ValueError(f"{printable(str(path))} {error}")
         parsed: ParsedT | ValueError = self._parsed[path, parse]

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config.document import REFERENCE
+from monitor.config.conflicts import find_conflicts
+from monitor.config.document import REFERENCE, read_document
 from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
 from monitor.config.schema import Config, JobSettings, PollSettings
-from monitor.config.validation import read_settings
+from monitor.config.validation import validate
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Mapping
+    from pathlib import Path
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def load(path: pathlib.Path, environ: Mapping[str, str]) -> Config:
-    """Read a config file.
-
-    Args:
-        path: The file; relative paths in it count from its directory.
-        environ: The variables for `${NAME}`.
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read a config file, with `environ` for `${NAME}`; relative paths in it are relative to its directory.
 
     Raises:
         ConfigError: With everything that is wrong, up to a bound.
@@ -32,20 +29,21 @@ def load(path: pathlib.Path, environ: Mapping[str, str]) -> Config:
     except ValueError as error:
         problem = f"the config file {error}"
     else:
-        return read_settings(Config, text, LoadContext(path.parent, environ, path), str(path))
+        return parse(text, source=str(path), directory=path.parent, environ=environ, path=path)
     # Raised here, because an error raised while another is handled would carry that one along.
     raise ConfigError([f"{printable(str(path))}: {problem}"])
 
 
-def parse(text: str, *, source: str, directory: pathlib.Path, environ: Mapping[str, str]) -> Config:
-    """Read a config from YAML; `source` is its name in messages, and the rest is as for `load`."""
-    return read_settings(Config, text, LoadContext(directory, environ), source)
+def parse(text: str, *, source: str, directory: Path, environ: Mapping[str, str], path: Path | None = None) -> Config:
+    """Read a config from YAML; `source` is its name in messages. The rest is as for `load`."""
+    document = read_document(text, source, environ, needs="a list of clusters")
+    return validate(document, Config, LoadContext(directory, environ, path), find_conflicts)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the config file, for editors.
 
-    It checks each setting by itself; what settings have to do with each other is checked when the file is loaded.
+    It checks each setting by itself; conflicts between settings are reported when the file is loaded.
     """
     schema = Config.model_json_schema()
     for model in (schema, *schema["$defs"].values()):
@@ -66,8 +64,7 @@ def _allow_reference(setting: dict[str, Any]) -> None:
     """Accept a reference to an environment variable besides every single value that is not any text."""
     about = {"title", "description", "default"}
     value = {name: setting.pop(name) for name in list(setting) if name not in about}
-    is_any_text = value == {"type": "string"}
-    if is_any_text or {"$ref", "items"} & value.keys():
+    if value == {"type": "string"} or {"$ref", "items"} & value.keys():
         setting |= value
     else:
         setting["anyOf"] = [value, {"type": "string", "pattern": REFERENCE}]

@@ -6,32 +6,18 @@ docs/configuration.md and the messages about unknown keys follow from them.
 
 from __future__ import annotations
 
-import pathlib
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    InstanceOf,
-    PrivateAttr,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, field_validator, model_validator
 
 from monitor.config import setting_types as types
-from monitor.config.conflicts import find_conflicts
 from monitor.config.setting_types import Seconds
-from monitor.config.validation import File, Section
+from monitor.config.validation import Section
 from monitor.config.web_config import WebConfig, load_web
-from monitor.redaction import MIN_REDACTED, password_of
+from monitor.redaction import password_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from monitor.config.document import Document
-    from monitor.config.errors import Problem
     from monitor.config.files import LoadContext
 
 Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
@@ -192,8 +178,7 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""
         key = self.api_key.get_secret_value()
         password = key.partition(":")[2]
-        secrets = (key, "" if password == PUBLIC_PASSWORD else password)
-        return tuple(secret for secret in secrets if len(secret) >= MIN_REDACTED)
+        return (key,) if password == PUBLIC_PASSWORD else (key, password)
 
 
 def _web_config(value: Any, info: ValidationInfo) -> Any:
@@ -220,10 +205,8 @@ def _inherit(value: Any, info: ValidationInfo) -> Any:
     return [shared | item if isinstance(item, dict) else item for item in value]
 
 
-class Config(File):
+class Config(Section):
     """Config of milvus-import-monitor. Durations are written 500ms, 30s, 1h30m or 2d; ${NAME} is a variable."""
-
-    needs: ClassVar = "a list of clusters"
 
     listen: types.Listen = Field(default="127.0.0.1:19595", validate_default=True)
     """Address of the monitor's pages and metrics: host:port, or :port for all interfaces; port 0 is any free one."""
@@ -244,29 +227,23 @@ class Config(File):
     )
     """The clusters to watch."""
 
-    @classmethod
-    def conflicts(cls, document: Document) -> Iterable[Problem]:
-        """Return what is wrong between settings; see `File.conflicts`."""
-        return find_conflicts(document)
-
-    _path: pathlib.Path | None = PrivateAttr(default=None)
+    _path: Path | None = None
 
     def model_post_init(self, context: LoadContext | None, /) -> None:
         """Remember the file."""
         self._path = context.path if context else None
 
     @property
-    def path(self) -> pathlib.Path | None:
-        """The file it was read from; None when it came from elsewhere."""
+    def path(self) -> Path | None:
+        """The file that the config was read from; None when it was not read from a file."""
         return self._path
 
     def secrets(self) -> frozenset[str]:
-        """Return every text that must not be seen anywhere, for redaction.
+        """Return every text to redact.
 
         That is each API key and, of a key that is `user:password`, the password too, the database's password, and each
-        user's password hash. Those shorter than `MIN_REDACTED` characters are left out.
+        user's password hash.
         """
-        secrets = {hashed for _, hashed in self.web.users}
-        secrets.update(secret for cluster in self.clusters for secret in cluster.secrets())
-        secrets.update(password_of(self.state.url.get_secret_value()))
-        return frozenset(secret for secret in secrets if len(secret) >= MIN_REDACTED)
+        keys = {secret for cluster in self.clusters for secret in cluster.secrets()}
+        hashes = {password_hash for _, password_hash in self.web.users}
+        return password_of(self.state.url.get_secret_value()) | keys | hashes

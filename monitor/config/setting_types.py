@@ -1,4 +1,4 @@
-"""The types of settings. The messages for pydantic's own errors are in `validation`."""
+"""The types of settings, and durations. The messages for pydantic's own errors are in `validation`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,57 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretS
 
 from monitor.config import files
 from monitor.config.addresses import Address, parse_listen, parse_state_url, parse_url
-from monitor.config.duration import PATTERN, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAX_NAME: Final = 128
 MAX_ITEMS: Final = 1000
 
-_ID: Final = re.compile(r"[!-~]{1,128}")
+TEXT: Final = WithJsonSchema({"type": "string"})
+
+_UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+"""Milliseconds of each unit of a duration, in the order in which the units are written."""
+
+_DURATION: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,12}ms)?$"
+"""A regular expression that Python and JSON Schema (ECMA 262) read alike."""
+
+_DURATION_PART: Final = re.compile(r"([0-9]+)(ms|[dhms])")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
+_SHORT_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+_ID: Final = re.compile(rf"[!-~]{{1,{MAX_NAME}}}")
 
 
-def written_as(parse: Callable[[str], Any]) -> BeforeValidator:
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as `1h30m`: whole numbers with a unit each, the longest unit first.
+
+    Raises:
+        ValueError: With one sentence that says what is expected.
+    """
+    if re.fullmatch(_DURATION, text):
+        return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text)) / 1000
+    if _NUMBER.fullmatch(text):
+        raise ValueError(f"missing unit: write {text if _SHORT_NUMBER.fullmatch(text) else 30}s")
+    raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h30m or 2d")
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration, rounded to milliseconds, the way `parse_duration` reads it: `1h30m`, or `0s` for zero."""
+    remaining = round(seconds * 1000)
+    text = ""
+    for unit, milliseconds in _UNITS.items():
+        count, remaining = divmod(remaining, milliseconds)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
     """Parse text, and leave everything else to pydantic."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) and value else value)
 
 
 def readable_as(parse: Callable[[bytes], Any]) -> BeforeValidator:
-    """Require the path of a file whose content can be parsed; a relative one counts from the config's directory."""
+    """Require the path of a file whose content can be parsed; a relative path is relative to the config's directory."""
 
     def check(value: Any, info: ValidationInfo) -> Any:
         if info.context is None:  # made by code, not read from a file
@@ -51,6 +84,21 @@ def require(is_valid: Callable[[Any], object], sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def require_one_of(names: Iterable[str]) -> AfterValidator:
+    """Require one of these names."""
+    return require(set(names).__contains__, f"must be one of {', '.join(filter(None, names))}")
+
+
+def empty_as(default: Any) -> BeforeValidator:
+    """Read a key without a value as its default."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+def secret_of(content: bytes) -> SecretStr:
+    """Return the API key in a file; raises `ValueError`."""
+    return _check_secret(SecretStr(files.text_of(content)))
+
+
 def _check_secret(secret: SecretStr) -> SecretStr:
     """Require what fits into an HTTP header."""
     text = secret.get_secret_value()
@@ -63,28 +111,21 @@ def _check_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def secret_of(content: bytes) -> SecretStr:
-    """Return the API key in a file; raises `ValueError`."""
-    return _check_secret(SecretStr(files.text_of(content)))
-
-
-def state_of(content: bytes) -> SecretStr:
+def state_of(content: bytes) -> str:
     """Return the URL of the state in a file; raises `ValueError`."""
-    return SecretStr(parse_state_url(files.text_of(content)))
+    return parse_state_url(files.text_of(content))
 
 
-def resolve_state(url: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Let the path of SQLite count from the config file's directory."""
-    scheme, slashes, path = parse_state_url(url.get_secret_value()).partition(":///")
+def resolve_state(url: str, info: ValidationInfo) -> SecretStr:
+    """Make the path of SQLite relative to the config file's directory."""
+    scheme, slashes, path = url.partition(":///")
     if scheme == "sqlite" and info.context:
         path = str((info.context.directory / path).absolute())
     return SecretStr(f"{scheme}{slashes}{path}")
 
 
-TEXT: Final = WithJsonSchema({"type": "string"})
-
 Seconds: TypeAlias = Annotated[
-    float, written_as(parse_duration), WithJsonSchema({"type": "string", "pattern": PATTERN})
+    float, parsed_by(parse_duration), WithJsonSchema({"type": "string", "pattern": _DURATION})
 ]
 Name: TypeAlias = Annotated[
     str,
@@ -106,13 +147,13 @@ Url: TypeAlias = Annotated[
 ]
 Listen: TypeAlias = Annotated[
     InstanceOf[Address],
-    written_as(parse_listen),
+    parsed_by(parse_listen),
     WithJsonSchema({"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}$"}),
 ]
 StateUrl: TypeAlias = Annotated[
     SecretStr,
     Field(min_length=1),
-    AfterValidator(resolve_state),
+    AfterValidator(lambda url, info: resolve_state(parse_state_url(url.get_secret_value()), info)),
     WithJsonSchema({"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"}),
 ]
 Secret: TypeAlias = Annotated[SecretStr, Field(min_length=1), AfterValidator(_check_secret), TEXT]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from monitor.config.document import UNRESOLVED, read_document
-from monitor.config.duration import format_duration
-from monitor.config.errors import EMPTY, ConfigError, Path, SettingError, dotted, nearest
+from monitor.config.document import UNRESOLVED
+from monitor.config.errors import EMPTY, ConfigError, Path, dotted, nearest
+from monitor.config.setting_types import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.config.files import LoadContext
 
 MAX_SUGGESTIONS: Final = 1000
-"""Unknown keys for which the nearest is searched; only the first few problems are shown anyway."""
+"""Unknown keys for which the nearest key is searched; only the first few problems are shown anyway."""
 
 _MAPPING: Final = "must be a mapping of settings (key: value)"
 _EXPECTED: Final = {
@@ -36,16 +38,16 @@ _EXPECTED: Final = {
 """Messages by pydantic's type of error."""
 
 Sections: TypeAlias = Mapping[tuple[str, ...], "type[Section]"]
-FileT = TypeVar("FileT", bound="File")
+SectionT = TypeVar("SectionT", bound="Section")
 
 
 class Section(BaseModel):
-    """A mapping of the file, in which unknown keys are mistakes; an empty one has all defaults."""
+    """A mapping of the file. Unknown keys are errors; without any key, every setting has its default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     unsupported: ClassVar[Mapping[str, str]] = {}
-    """Keys that this format has elsewhere, each with a sentence about it."""
+    """Keys of this format that the monitor does not support, each with a sentence about it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,25 +55,17 @@ class Section(BaseModel):
         return {} if value is None else value
 
 
-class File(Section):
-    """The settings of a whole file."""
-
-    needs: ClassVar[str]
-    """What the file needs at least, for the message about an empty one."""
-
-    @classmethod
-    def conflicts(cls, document: Document) -> Iterable[Problem]:
-        """Return what is wrong between settings as they are written, whatever is wrong with single settings."""
-        raise NotImplementedError
-
-
-def read_settings(model: type[FileT], text: str, context: LoadContext, source: str) -> FileT:
-    """Read YAML as a model; `source` is its name in messages.
+def validate(
+    document: Document,
+    model: type[SectionT],
+    context: LoadContext,
+    find_conflicts: Callable[[Document], Iterable[Problem]],
+) -> SectionT:
+    """Return a document as a model; `find_conflicts` yields what is wrong between settings as they are written.
 
     Raises:
         ConfigError: With everything that is wrong, up to a bound.
     """
-    document = read_document(text, source, context.environ, model.needs)
     settings = None
     try:
         settings = model.model_validate(document.data, context=context)
@@ -79,7 +73,7 @@ def read_settings(model: type[FileT], text: str, context: LoadContext, source: s
         invalid = _report(error.errors(include_url=False), document, _sections(model))
     else:
         invalid = set()
-    for path, problem in model.conflicts(document):
+    for path, problem in find_conflicts(document):
         if path not in invalid:
             document.add(path, problem)
     if settings is None or document.has_problems():
@@ -103,8 +97,6 @@ def _report(errors: list[ErrorDetails], document: Document, sections: Sections) 
     for error in errors:
         path, value, cause = error["loc"], error["input"], error.get("ctx", {}).get("error")
         is_consequence = value is UNRESOLVED or path in invalid or (error["type"] == "too_short" and value)
-        if isinstance(cause, SettingError):
-            path = (*path, cause.setting)
         invalid.add(path)
         if isinstance(cause, ConfigError):
             document.include(cause)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import ssl  # for pydantic
-from dataclasses import dataclass, field, replace
+import ssl
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from monitor.config import files
 from monitor.config import setting_types as types
 from monitor.config.conflicts import as_mapping
-from monitor.config.tls import CIPHERS, CIPHERS_13, CURVES, VERSIONS, server_context
-from monitor.config.validation import File, Section, read_settings
+from monitor.config.document import read_document
+from monitor.config.errors import printable
+from monitor.config.validation import Section, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,16 +24,37 @@ if TYPE_CHECKING:
     from monitor.config.document import Document
     from monitor.config.errors import Problem
 
-ClientAuth: TypeAlias = Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
-Version: TypeAlias = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
-
 MAX_HEADER: Final = 8192
-"""Characters of one header's value."""
+"""Characters of a header's value."""
 
+CIPHERS: Final = {
+    f"TLS_{exchange}_WITH_{go}": f"{exchange.replace('_', '-')}-{openssl}"
+    for exchange in ("ECDHE_ECDSA", "ECDHE_RSA")
+    for go, openssl in (
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+    )
+}
+"""Go's names of the cipher suites up to TLS 1.2 that Go itself calls secure, and OpenSSL's."""
+
+_CIPHERS_13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+"""The suites of TLS 1.3; the server always offers all of them, as Go's does."""
+
+_CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+_VERSIONS: Final = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 _REQUIRED: Final = "RequireAndVerifyClientCert"
 _USER: Final = re.compile(r"[^:\x00-\x1f\x7f]{1,256}")
-_HASH: Final = re.compile(r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
-_COST: Final = re.compile(r"\$2.\$(0[4-9]|1[0-6])\$.*")  # each step doubles the time of a check; 16 takes four seconds
+_HASH: Final = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
+"""The cost is bounded: each step doubles the time of a check, and 16 takes four seconds."""
+
 _HEADER: Final = re.compile(rf"[ -~]{{0,{MAX_HEADER}}}")
 
 
@@ -42,11 +64,11 @@ class WebConfig:
 
     Attributes:
         context: TLS with the certificate as it was when the file was read; None for plain HTTP.
-        client_names: Of a client's certificate one of these must be a subject alternative name; empty for any.
+        client_names: A client's certificate needs one of these subject alternative names; empty for any.
         requires_certificate: Whether a client must show a certificate that is trusted.
         users: Name and bcrypt hash; empty for no basic auth.
         headers: Added to every answer.
-        fingerprint: Differs where the settings, or the contents of a file that they name, differ.
+        fingerprint: Differs where the contents of the file, or of a file that it names, differ.
     """
 
     context: ssl.SSLContext | None = field(default=None, compare=False)
@@ -61,25 +83,23 @@ class WebConfig:
         return bool(self.users) or self.requires_certificate
 
 
-def _one_of(*names: str) -> Any:
-    return types.require(lambda name: name in names, f"must be one of {', '.join(filter(None, names))}")
-
-
 User: TypeAlias = Annotated[
     str,
     types.require(_USER.fullmatch, "a user's name must be 1 to 256 characters without a colon or a control character"),
 ]
 Hash: TypeAlias = Annotated[
     str,
-    types.require(_HASH.fullmatch, "must be a bcrypt hash, as printed by: htpasswd -nBC 10 \"\" | tr -d ':\\n'"),
-    types.require(_COST.fullmatch, "must have a bcrypt cost from 4 to 16"),
+    types.require(
+        _HASH.fullmatch,
+        "must be a bcrypt hash of a cost from 4 to 16, as printed by: htpasswd -nBC 10 \"\" | tr -d ':\\n'",
+    ),
 ]
 Header: TypeAlias = Annotated[
     str,
-    BeforeValidator(lambda value: "" if value is None else value),
+    types.empty_as(""),
     types.require(_HEADER.fullmatch, f"must be up to {MAX_HEADER:,} visible ASCII characters on one line"),
 ]
-Suite: TypeAlias = Annotated[str, _one_of(*CIPHERS, *CIPHERS_13)]
+Version: TypeAlias = Annotated[str, types.require_one_of(_VERSIONS)]
 
 
 class TlsServer(Section):
@@ -93,23 +113,20 @@ class TlsServer(Section):
 
     cert_file: Annotated[Path, types.readable_as(files.certificate_of)]
     key_file: Annotated[Path, types.readable_as(files.private_key_of)]
-    client_auth_type: ClientAuth = "NoClientCert"
+    client_auth_type: Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = "NoClientCert"
     client_ca_file: types.CertificateFile = None
     client_allowed_sans: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), max_length=types.MAX_ITEMS)
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
-    cipher_suites: tuple[Suite, ...] = ()
+    cipher_suites: tuple[Annotated[str, types.require_one_of([*CIPHERS, *_CIPHERS_13])], ...] = ()
     prefer_server_cipher_suites: bool = True
     curve_preferences: Annotated[
-        tuple[Annotated[str, _one_of(*CURVES)], ...],
+        tuple[Annotated[str, types.require_one_of(_CURVES)], ...],
         types.require(
             lambda curves: len(curves) < 2,  # noqa: PLR2004
             "must name a single curve, or be left out for all of them; several are not supported",
         ),
     ] = ()
-
-    _context: ssl.SSLContext = PrivateAttr()
-    _contents: bytes = PrivateAttr()
 
     @field_validator("client_auth_type", mode="before")
     @classmethod
@@ -120,38 +137,21 @@ class TlsServer(Section):
 
     @field_validator("max_version")
     @classmethod
-    def _check_versions(cls, newest: Version, info: ValidationInfo) -> Version:
+    def _check_versions(cls, newest: str, info: ValidationInfo) -> str:
         oldest = info.data.get("min_version", newest)
-        if VERSIONS[oldest] > VERSIONS[newest]:
+        if _VERSIONS[oldest] > _VERSIONS[newest]:
             raise ValueError(f"must not be older than min_version, which is {oldest}")
         return newest
 
-    @model_validator(mode="after")
-    def _load(self, info: ValidationInfo) -> Self:
-        context: Any = info.context
-        certificate = context.read(self.cert_file, files.certificate_of)
-        key = context.read(self.key_file, files.private_key_of)
-        client_ca = context.read(self.client_ca_file, files.certificate_of) if self.client_ca_file else b""
-        self._contents = certificate + key + client_ca
-        self._context = server_context(self, client_ca)
-        return self
-
-    def web_config(self) -> WebConfig:
-        """Return what the server needs of it; the fingerprint is that of the files."""
-        return WebConfig(
-            context=self._context,
-            client_names=frozenset(self.client_allowed_sans),
-            requires_certificate=self.client_auth_type == _REQUIRED,
-            fingerprint=hashlib.sha256(self._contents).hexdigest(),
-        )
-
 
 class Headers(Section):
-    """Headers of every answer; an empty one is left out."""
+    """Headers of every answer; an empty header is left out."""
 
     content_security_policy: Header = Field(default="", alias="Content-Security-Policy")
-    x_frame_options: Annotated[Header, _one_of("", "deny", "sameorigin")] = Field(default="", alias="X-Frame-Options")
-    x_content_type_options: Annotated[Header, _one_of("", "nosniff")] = Field(
+    x_frame_options: Annotated[Header, types.require_one_of(["", "deny", "sameorigin"])] = Field(
+        default="", alias="X-Frame-Options"
+    )
+    x_content_type_options: Annotated[Header, types.require_one_of(["", "nosniff"])] = Field(
         default="", alias="X-Content-Type-Options"
     )
     x_xss_protection: Header = Field(default="", alias="X-XSS-Protection")
@@ -165,29 +165,14 @@ class HttpServer(Section):
     headers: Headers = Headers()
 
 
-class WebFile(File):
+class WebFile(Section):
     """The web config file."""
 
-    needs: ClassVar = "tls_server_config or basic_auth_users"
     unsupported: ClassVar = {"rate_limit": "is not supported here; the cost of unauthenticated requests is bounded"}
 
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: Annotated[dict[User, Hash], BeforeValidator(lambda value: {} if value is None else value)] = (
-        Field(default={}, max_length=types.MAX_ITEMS)
-    )
-
-    @classmethod
-    def conflicts(cls, document: Document) -> Iterator[Problem]:
-        """Yield what is wrong between the settings; see `File.conflicts`."""
-        tls = as_mapping(document.data.get("tls_server_config"))
-        auth = tls.get("client_auth_type", "NoClientCert")
-        if auth != "NoClientCert" and "client_ca_file" not in tls:
-            yield ("tls_server_config", "client_auth_type"), "needs client_ca_file as well"
-        if auth == "NoClientCert" and "client_ca_file" in tls:
-            yield ("tls_server_config", "client_ca_file"), f"needs client_auth_type: {_REQUIRED} as well"
-        if auth != _REQUIRED and "client_allowed_sans" in tls:
-            yield ("tls_server_config", "client_allowed_sans"), f"needs client_auth_type: {_REQUIRED} as well"
+    basic_auth_users: Annotated[dict[User, Hash], types.empty_as({})] = Field(default={}, max_length=types.MAX_ITEMS)
 
 
 def load_web(path: Path, environ: Mapping[str, str]) -> WebConfig:
@@ -197,15 +182,76 @@ def load_web(path: Path, environ: Mapping[str, str]) -> WebConfig:
         ValueError: The file itself cannot be read.
         ConfigError: With everything that is wrong in it, up to a bound.
     """
-    context = files.LoadContext(path.parent, environ)
-    text = context.read(path, files.decode)
-    web = read_settings(WebFile, text, context, str(path))
-    tls = web.tls_server_config.web_config() if web.tls_server_config else WebConfig()
-    settings = hashlib.sha256(repr(web).encode("utf-8", "surrogatepass")).hexdigest()
+    loading = files.LoadContext(path.parent, environ)
+    text = loading.read(path, files.decode)
+    document = read_document(text, str(path), environ, needs="tls_server_config or basic_auth_users")
+    web = validate(document, WebFile, loading, _find_conflicts)
+    tls = web.tls_server_config
     headers = web.http_server_config.headers.model_dump(by_alias=True)
-    return replace(
-        tls,
+    return WebConfig(
+        context=_server_context(tls, document) if tls else None,
+        client_names=frozenset(tls.client_allowed_sans if tls else ()),
+        requires_certificate=tls is not None and tls.client_auth_type == _REQUIRED,
         users=tuple(web.basic_auth_users.items()),
         headers=tuple((name, value) for name, value in headers.items() if value),
-        fingerprint=settings + tls.fingerprint,
+        fingerprint=loading.fingerprint(),
     )
+
+
+def _find_conflicts(document: Document) -> Iterator[Problem]:
+    tls = as_mapping(document.data.get("tls_server_config"))
+    auth = tls.get("client_auth_type", "NoClientCert")
+    if auth != "NoClientCert" and "client_ca_file" not in tls:
+        yield ("tls_server_config", "client_auth_type"), "needs client_ca_file as well"
+    if auth == "NoClientCert" and "client_ca_file" in tls:
+        yield ("tls_server_config", "client_ca_file"), f"needs client_auth_type: {_REQUIRED} as well"
+    if auth != _REQUIRED and "client_allowed_sans" in tls:
+        yield ("tls_server_config", "client_allowed_sans"), f"needs client_auth_type: {_REQUIRED} as well"
+
+
+def _server_context(tls: TlsServer, document: Document) -> ssl.SSLContext:
+    """Return a context with Python's defaults for servers, except for what is set otherwise.
+
+    Raises:
+        ConfigError: A file does not contain what it should, or the files do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    _set_versions(context, tls)
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.curve_preferences:
+        context.set_ecdh_curve(_CURVES[tls.curve_preferences[0]])
+    setting, file = "cert_file", tls.cert_file
+    try:
+        # With a password, OpenSSL does not ask for it on the terminal.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password="")
+        if tls.client_ca_file:
+            setting, file = "client_ca_file", tls.client_ca_file
+            context.load_verify_locations(tls.client_ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED if tls.client_auth_type == _REQUIRED else ssl.CERT_OPTIONAL
+    except ssl.SSLError as error:
+        problem = f"cannot be used: {error.reason.replace('_', ' ').lower() if error.reason else 'it is broken'}"
+        if error.reason == "KEY_VALUES_MISMATCH":
+            setting, file, problem = "key_file", tls.key_file, "is not the key of the certificate in cert_file"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    else:
+        return context
+    document.add(("tls_server_config", setting), f"{printable(str(file))} {problem}")
+    raise document.error()
+
+
+def _set_versions(context: ssl.SSLContext, tls: TlsServer) -> None:
+    ciphers = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
+    lowest = _VERSIONS[tls.min_version]
+    if tls.cipher_suites and not ciphers:
+        lowest = ssl.TLSVersion.TLSv1_3  # no suite of an older version is allowed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the config asks for the old version
+        context.minimum_version = lowest
+        context.maximum_version = max(_VERSIONS[tls.max_version], lowest)
+    if lowest < ssl.TLSVersion.TLSv1_2:
+        ciphers = [*(ciphers or ["DEFAULT"]), "@SECLEVEL=0"]  # OpenSSL 3 speaks it at no other level
+    if ciphers:
+        context.set_ciphers(":".join(ciphers))

@@ -416,7 +416,7 @@ CRASHES = {
     "a poll": "import monitor.client.session as room; room.Session.call = crash",
     "the start": "import monitor.daemon as room; room.Daemon.start = crash",
     "the store": "import monitor.store.store as room; room.Store.record = crash",
-    "a reload": "import monitor.config.loader as room; once(room, 'read_settings')",
+    "a reload": "import monitor.config.loader as room; once(room, 'validate')",
     "a scrape": "import monitor.metrics.exposition as room; room.Exposition.scrape = crash",
 }
 

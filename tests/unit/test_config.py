@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.config import Cluster, Config, ConfigError, Tls, load, parse
+from monitor.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,7 +310,7 @@ clusters:
     assert (ended.exit_code, ended.output.count("\n")) == (2, 1)
 
 
-def test_a_key_and_a_password_are_secrets_and_what_is_too_short_to_hide_is_not() -> None:
+def test_a_key_and_its_password_are_redacted_unless_they_are_public_or_too_short() -> None:
     config = read("""
 clusters:
   - {name: a, url: 'http://a', api_key: 'root:Milvus'}
@@ -319,4 +320,7 @@ clusters:
   - {name: e, url: 'http://e'}
   - {name: f, url: 'http://f', api_key: 'root:other'}
 """)
-    assert config.secrets() == {"root:Milvus", "other", "root:other", "plain-key", "root:abc"}
+    redactor = Redactor(config.secrets())
+    for secret in ("root:Milvus", "other", "root:other", "plain-key", "root:abc"):
+        assert redactor.text(secret) == MASK
+    assert redactor.text("Milvus abc") == "Milvus abc"

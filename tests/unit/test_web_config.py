@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 
 from monitor.config import Config, ConfigError, load, parse
-from monitor.config.tls import CIPHERS
+from monitor.config.web_config import CIPHERS
 
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
 HASH = bcrypt.hashpw(b"secret", b"$2b$04$N9qo8uLOickgx2ZMRZoMye").decode()
@@ -253,7 +253,7 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
             f"basic_auth_users: {{a: secret, 'b:c': '{HASH}'}}",
             [
                 (
-                    "web.yml:1: basic_auth_users.a: must be a bcrypt hash, as printed by: "
+                    "web.yml:1: basic_auth_users.a: must be a bcrypt hash of a cost from 4 to 16, as printed by: "
                     "htpasswd -nBC 10 \"\" | tr -d ':\\n'"
                 ),
                 (
@@ -264,7 +264,12 @@ def test_no_hash_is_in_a_repr_and_each_is_redacted(folder: Path) -> None:
         ),
         (
             f"basic_auth_users: {{a: '{HASH.replace('$04$', '$31$')}'}}",
-            ["web.yml:1: basic_auth_users.a: must have a bcrypt cost from 4 to 16"],
+            [
+                (
+                    "web.yml:1: basic_auth_users.a: must be a bcrypt hash of a cost from 4 to 16, as printed by: "
+                    "htpasswd -nBC 10 \"\" | tr -d ':\\n'"
+                )
+            ],
         ),
         (
             "http_server_config: {headers: {x-frame-option: deny, X-Frame-Options: allow, Content-Security-Policy: é}}",
