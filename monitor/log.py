@@ -17,24 +17,20 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from monitor.redaction import Redactor
 
 LINE_LIMIT: Final = 64 * 1024
-"""Bytes of a line, its end included: what is longer, collectors of logs split or drop."""
+"""Bytes of a line with its end: log collectors split or drop longer lines."""
 
 _VALUE_LIMITS: Final = (16_384, 1_024, 64)
-"""Characters that a line that is too long keeps of each value, tried in turn."""
+"""Characters that a line that is too long keeps of each value, tried in this order."""
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _MULTILINE: Final = ("exception", "stack")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""What a terminal obeys or takes for the end of a line, and what turns the direction of writing."""
+"""Control characters of terminals, ends of lines, and changes of the writing direction."""
 
-_MAX_DEPTH: Final = 4
-_MAX_BITS: Final = 64
-_MAX_BYTES: Final = 12  # of a character: one beyond U+FFFF in ASCII
-_TRACEBACK: Final = {"exc_info", "stack_info"}
+_MAX_DEPTH: Final = 4  # of nested values; what is deeper becomes text
+_MAX_BITS: Final = 64  # of an integer: some readers of JSON accept no more
 _stamp: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _render_stack: Final = structlog.processors.StackInfoRenderer()
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
@@ -46,24 +42,25 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
         redactor: Masks the secrets.
         stream: Standard error by default.
     """
+    minimum = logging.getLevelNamesMapping()[level.upper()]
     output = _Output(sys.stderr if stream is None else stream, log_format, redactor)
     structlog.configure(
         processors=[output.line],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
         logger_factory=cache(partial(_Logger, output)),
-        cache_logger_on_first_use=False,  # a module's logger has to follow the next call of this
+        cache_logger_on_first_use=False,  # the loggers of modules follow the next call of `configure`
     )
     root = logging.getLogger()
     root.handlers = [_LibraryHandler(output)]
-    root.setLevel(max(logging.WARNING, _LEVELS[level]))
-    logging.getLogger("monitor").setLevel(_LEVELS[level])
+    root.setLevel(max(logging.WARNING, minimum))
+    logging.getLogger("monitor").setLevel(minimum)
     logging.captureWarnings(capture=True)
 
 
 class _Output:
     """Makes lines of events and writes them.
 
-    Where a line cannot be made or written, another says so, without its values: there may be secrets in them.
+    A line that cannot be made or written is replaced by a line that reports it, without values that may hold secrets.
     """
 
     def __init__(self, stream: TextIO, log_format: str, redactor: Redactor) -> None:
@@ -80,13 +77,13 @@ class _Output:
     def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
         """Return the line of an event; a structlog processor."""
         try:
-            if not event.keys().isdisjoint(_TRACEBACK):
+            if "exc_info" in event or "stack_info" in event:
                 event = structlog.processors.format_exc_info(logger, level, _render_stack(logger, level, event))
             plain = _head(level)
             for name, value in event.items():
                 plain[name] = self._plain(value, _MAX_DEPTH)
             return self._fitting(level, plain)
-        except Exception:  # noqa: BLE001 - the values may be anybody's, and must not stop who logs them: a line says so
+        except Exception:  # noqa: BLE001 - no value may stop the code that logs it; a line reports it
             return self.unwritten(logger.name, level)
 
     def write(self, line: str, name: str) -> None:
@@ -94,7 +91,7 @@ class _Output:
         with self._lock:
             try:
                 self._put(line)
-            except Exception:  # noqa: BLE001 - no fault of a stream may stop who logs; a line says so where it can
+            except Exception:  # noqa: BLE001 - no fault of a stream may stop the code that logs; a line reports it
                 with suppress(Exception):
                     self._put(self.unwritten(name, "error"))
 
@@ -103,30 +100,26 @@ class _Output:
         self._stream.flush()
 
     def unwritten(self, name: str, level: str) -> str:
-        """Return the line that says that one of a logger could not be made or written."""
-        event = _head(level)
-        event["event"] = f"a line of the logger {name} could not be written"
-        return str(self._render(None, level, event))
+        """Return the line that reports that a line of a logger could not be made or written."""
+        return str(self._render(None, level, _head(level, f"a line of the logger {name} could not be written")))
 
     def _fitting(self, level: str, event: EventDict) -> str:
         """Return the line of plain values, cut where it would be longer than ``LINE_LIMIT``."""
         line = str(self._render(None, level, event))
-        if len(line) * _MAX_BYTES < LINE_LIMIT:
-            return line
         for limit in _VALUE_LIMITS:
             if len(line.encode(self._encoding, "backslashreplace")) < LINE_LIMIT:
-                return line
+                break
             line = str(self._render(None, level, {key: _cut(value, limit) for key, value in event.items()}))
         return line
 
     def _plain(self, value: Any, depth: int) -> Any:
         """Return a value as JSON knows it, with the secrets masked."""
         kind = type(value)
-        if kind is str:  # most are; the rest is checked one after the other
+        if kind is str:  # most are
             return self._clean(value)
         if value is None or kind is bool:
             return value
-        if isinstance(value, int | float) and _is_plain(value):
+        if isinstance(value, int | float) and _is_portable(value):
             return int(value) if isinstance(value, int) else float(value)
         if isinstance(value, Mapping) and depth:
             return {self._text(key): self._plain(inner, depth - 1) for key, inner in value.items()}
@@ -137,7 +130,7 @@ class _Output:
     def _text(self, value: Any) -> str:
         try:
             text = str(value)
-        except Exception as error:  # noqa: BLE001 - the text of an object may be anybody's code; the line says so
+        except Exception as error:  # noqa: BLE001 - `__str__` of a library's object may fail; the line reports it
             text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
         return self._clean(text)
 
@@ -146,11 +139,9 @@ class _Output:
         return masked if masked.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", masked)
 
 
-def _head(level: str) -> EventDict:
-    """Return the fields with which a line begins; the event is to be filled in."""
-    head = _stamp(None, level, {})
-    head["level"], head["event"] = level, ""
-    return head
+def _head(level: str, event: str = "") -> EventDict:
+    """Return the fields with which a line begins."""
+    return {**_stamp(None, level, {}), "level": level, "event": event}
 
 
 class _Logger:
@@ -179,7 +170,7 @@ class _LibraryHandler(logging.Handler):
         level = record.levelname.lower()
         try:
             event: EventDict = {"event": record.getMessage(), "exc_info": record.exc_info}
-        except Exception:  # noqa: BLE001 - the arguments may not fit the format, and must not stop who logs: a line says so
+        except Exception:  # noqa: BLE001 - arguments that do not fit the format stop no library; a line reports it
             line = self._output.unwritten(record.name, level)
         else:
             if record.stack_info:
@@ -189,9 +180,9 @@ class _LibraryHandler(logging.Handler):
 
 
 def _console(*, colors: bool) -> Processor:
-    """Return what makes a readable line of an event, with control characters shown as what they are.
+    """Return a renderer of readable lines, with control characters escaped and tracebacks indented.
 
-    The lines of a traceback are indented, so that none of them can pass for an event.
+    So no text can pass for another event.
     """
     render = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24, sort_keys=False
@@ -213,18 +204,17 @@ def _visible(text: str) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-def _is_plain(number: float) -> bool:
-    """Return whether every reader of JSON can be expected to take a number."""
+def _is_portable(number: float) -> bool:
     return number.bit_length() <= _MAX_BITS if isinstance(number, int) else math.isfinite(number)
 
 
 def _json(event: EventDict, **_: Any) -> str:
     """Return an event as JSON, with a space after each comma and colon."""
-    return msgspec.json.format(_encode(event), indent=0).decode()
+    return msgspec.json.format(msgspec.json.encode(event), indent=0).decode()
 
 
 def _cut(value: Any, limit: int) -> Any:
-    """Return a plain value, or of a long one its text with the middle cut out, and a mark that says so."""
+    """Return a plain value; of a long value its text, with the middle replaced by the number of characters cut."""
     text = value if isinstance(value, str) else _json(value)
     if len(text) <= limit:
         return value

@@ -1,6 +1,7 @@
 """Masks secrets in text, in the spellings in which servers and libraries repeat them."""
 
 import base64
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ MIN_REDACTED: Final = 4
 """Shorter secrets are not masked: masking every `a` would destroy the text and give the secret away."""
 
 MIN_PART: Final = 8
-"""Characters from which a part of a secret is masked by itself: others may cut a secret at spaces and commas."""
+"""Characters from which a part of a secret is masked by itself: servers may cut a secret at spaces and commas."""
 
 MAX_CONTENT: Final = 2**18
 """Bytes of a body, or characters of a text in it, that are masked and kept; messages show far less."""
@@ -24,10 +25,9 @@ MAX_DECODINGS: Final = 8
 """JSON in JSON in a URL is 3; the bound keeps the time linear for `%2525252541`."""
 
 _HEX: Final = "[0-9a-fA-F]"
-_ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ESCAPE: Final = re.compile(
     rf"\\++(?:u(?P<u>{_HEX}{{4}})|x(?P<x>{_HEX}{{2}})|(?P<char>[^\\%&]?))|%(?P<percent>{_HEX}{{2}})"
-    rf"|&(?:#(?P<decimal>[0-9]{{1,7}})|#[xX](?P<hex>{_HEX}{{1,6}})|(?P<name>(?i:{'|'.join(_ENTITIES)})));",
+    rf"|(?P<entity>&(?:#[0-9]{{1,7}}|#[xX]{_HEX}{{1,6}}|(?i:amp|lt|gt|quot|apos));)",
     re.DOTALL,
 )
 _ESCAPED_LETTER: Final = re.compile(rf"(?:\\u00|\\x|%)[2-7]{_HEX}|&#".encode())
@@ -41,7 +41,7 @@ _ROW: Final = re.compile(rf"(\+*[\t-\r\x1c-\x20\x80-\U0010ffff]{_CHANGING}*)")
 class SecretMask:
     """Masks a few secrets, wherever in a text they stand and however they are spelled.
 
-    Made for text from one cluster, which can hold that cluster's secrets and those of the way to it. The time grows
+    Made for text from a cluster, which can hold that cluster's secrets and those of the proxies to it. The time grows
     with the length of the text and with the number of secrets.
     """
 
@@ -52,17 +52,17 @@ class SecretMask:
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], re.Pattern[str]]]:
-        return [_patterns(part) for part in self._parts]  # when a text may hold a secret, which is seldom
+        return list(map(_patterns, self._parts))  # compiled when a text may hold a secret, which is seldom
 
     def text(self, text: str) -> str:
         """Return a text with its secrets masked."""
         return _masked(text, self._patterns) if self.may_be_in(text.encode("utf-8", "surrogatepass")) else text
 
-    def content(self, content: bytes | bytearray) -> bytes:
+    def content(self, content: bytes) -> bytes:
         """Return the first ``MAX_CONTENT`` bytes of a body with its secrets masked."""
         return self.text(content[:MAX_CONTENT].decode("latin-1")).encode("latin-1")
 
-    def answer(self, decoded: Any, content: bytes | bytearray) -> Any:
+    def answer(self, decoded: Any, content: bytes) -> Any:
         """Return the decoded JSON of a body, changed in place: the secrets in texts are masked, field names stay."""
         root = [decoded]
         waiting: list[Any] = [root] if self.may_be_in(content) else []  # no recursion: the server chose the depth
@@ -76,7 +76,7 @@ class SecretMask:
                     waiting.append(inner)
         return root[0]
 
-    def may_be_in(self, content: bytes | bytearray) -> bool:
+    def may_be_in(self, content: bytes) -> bool:
         """Return False where a body certainly holds no secret."""
         for probe in self._probes:  # a third faster than any()
             if probe in content:
@@ -90,8 +90,8 @@ class Redactor:
 
     Each secret is indexed by its rarest word of letters and digits, so the time does not grow with their number. A
     secret is missed where it was cut, or where another letter or digit touches that word, which can only be at an end
-    of the secret: `keyABC` for `ABC`. Text that others control goes through a ``SecretMask`` where it comes in; what
-    is left for this are tracebacks and the errors of the config, of libraries and of the database.
+    of the secret: `keyABC` for `ABC`. Text from outside goes through a ``SecretMask`` where it comes in; what is left
+    for this are tracebacks and the errors of the config, of libraries and of the database.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -126,10 +126,10 @@ class Redactor:
 
 
 def _patterns(secret: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what finds a secret in a text, also in Base64, and in a decoded text unless too little is left of it.
+    """Return the patterns of a secret: literally and in Base64, and decoded unless too little is left of it.
 
-    Others choose the text, and must not choose how long this takes: nothing is matched in two ways, and a row of
-    spaces at the beginning of the secret is matched from the beginning of a row only.
+    The time is linear whatever the text is: nothing is matched in two ways, and a row of spaces at the beginning of the
+    secret is matched from the beginning of a row only.
     """
     literal = re.compile("|".join(map(re.escape, (secret, *_base64(secret)))), re.IGNORECASE)
     decoded = _decoded(secret)[0]
@@ -142,9 +142,9 @@ def _patterns(secret: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return literal, re.compile("".join(pieces), re.IGNORECASE | re.ASCII)  # beyond ASCII, a dotless i would be an i
 
 
-def _masked(text: str, secrets: Iterable[tuple[re.Pattern[str], re.Pattern[str]]]) -> str:
+def _masked(text: str, patterns: Iterable[tuple[re.Pattern[str], re.Pattern[str]]]) -> str:
     """Return a text with secrets masked, as they are and in every spelling."""
-    for literal, in_decoded in secrets:
+    for literal, in_decoded in patterns:
         text = literal.sub(MASK, text)
         decoded, spans = _decoded(text)
         pieces, at = [""], 0
@@ -177,11 +177,11 @@ def _decoded(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 def _character(match: re.Match[str]) -> str:
     kind = match.lastgroup or ""
-    if kind == "name":
-        return _ENTITIES[match[kind].lower()]
+    if kind == "entity":
+        return html.unescape(match[kind].lower())
     if kind == "char":
         return " " if match[kind] in {"n", "r", "t"} else match[kind]
-    return chr(min(int(match[kind], 10 if kind == "decimal" else 16), 0x10FFFF))
+    return chr(int(match[kind], 16))
 
 
 def _parts(secrets: Iterable[str]) -> list[str]:
