@@ -225,18 +225,19 @@ class _Builder:
         if "${" not in text:
             return text
         names = [match["name"] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
-        missing = [name for name in names if name and not self._environ.get(name)]
-        problems = [
-            f"environment variable {name} is {'empty' if name in self._environ else 'not set'}"
-            for name in dict.fromkeys(missing)
-            if name not in self._missing  # reported once, not for each of the thousand clusters that use it
-        ]
-        self._missing.update(missing)
-        if None in names:
+        missing = dict.fromkeys(name for name in names if not name or not self._environ.get(name))
+        if None in missing:
             problems = ["${ must be followed by the name of an environment variable and }; write $${ to mean ${"]
-        elif not missing and sum(len(self._environ[name]) for name in names) > MAX_SCALAR:
+        elif missing:
+            problems = [
+                f"environment variable {name} is {'empty' if name in self._environ else 'not set'}"
+                for name in missing
+                if name not in self._missing  # reported once, not for each of the thousand clusters that use it
+            ]
+            self._missing.update(missing)
+        elif sum(len(self._environ[name]) for name in names) > MAX_SCALAR:
             problems = [f"is longer than {MAX_SCALAR:,} characters with its environment variables filled in"]
-        elif not missing:
+        else:
             return _REFERENCE.sub(lambda match: self._environ[match["name"]] if match["name"] else "${", text)
         for problem in problems:
             self._document.add(path, problem)

@@ -26,8 +26,6 @@ _DURATION: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{
 """A regular expression that Python and JSON Schema (ECMA 262) read alike."""
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|[dhms])")
-_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
-_SHORT_NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _ID: Final = re.compile(rf"[!-~]{{1,{MAX_NAME}}}")
 
 
@@ -39,8 +37,8 @@ def parse_duration(text: str) -> float:
     """
     if re.fullmatch(_DURATION, text):
         return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text)) / 1000
-    if _NUMBER.fullmatch(text):
-        raise ValueError(f"missing unit: write {text if _SHORT_NUMBER.fullmatch(text) else 30}s")
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"missing unit: write {text}s")
     raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h30m or 2d")
 
 

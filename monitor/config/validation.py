@@ -66,13 +66,12 @@ def validate(
     Raises:
         ConfigError: With everything that is wrong, up to a bound.
     """
-    settings = None
+    settings, errors = None, []
     try:
         settings = model.model_validate(document.data, context=context)
     except ValidationError as error:
-        invalid = _report(error.errors(include_url=False), document, _sections(model))
-    else:
-        invalid = set()
+        errors = error.errors(include_url=False)
+    invalid = _report(errors, document, _sections(model))
     for path, problem in find_conflicts(document):
         if path not in invalid:
             document.add(path, problem)
@@ -137,9 +136,9 @@ def _unknown_key(key: str, section: type[Section], places: Mapping[str, str], me
     if key in places:
         alternative = f', or did you mean "{meant}"?' if meant else ""
         return f"unknown key here; it belongs {places[key]}: check the indentation of this line{alternative}"
-    return (
-        f'unknown key; did you mean "{meant}"?' if meant else f"unknown key; valid keys are {', '.join(_keys(section))}"
-    )
+    if meant:
+        return f'unknown key; did you mean "{meant}"?'
+    return f"unknown key; valid keys are {', '.join(_keys(section))}"
 
 
 def _sections(model: type[Section], path: tuple[str, ...] = ()) -> Sections:

@@ -25,15 +25,16 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "ms", "1x", "30 s", "1m1h", "1s1s", "-5s", "1.5s", "٣s", "1" * 20 + "s", "30s\n", "1e3"]
+    "text",
+    ["", "s", "ms", "1x", "30 s", "1m1h", "1s1s", "-5s", "1.5s", "1.5", "٣s", "1" * 20, "1" * 20 + "s", "30s\n", "1e3"],
 )
 def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be a duration such as 500ms, 30s, 5m, 1h30m or 2d$"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("text", "advice"), [("30", "30s"), ("1234567", "30s"), ("0.5", "30s"), ("0", "0s")])
-def test_a_number_without_a_unit_is_told_what_to_write(text: str, advice: str) -> None:
+@pytest.mark.parametrize(("text", "advice"), [("30", "30s"), ("0", "0s")])
+def test_a_number_without_a_unit_is_refused_with_what_to_write(text: str, advice: str) -> None:
     with pytest.raises(ValueError, match=rf"^missing unit: write {advice}$"):
         parse_duration(text)
 

@@ -312,7 +312,7 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("poll: {interval: 99ms}", "poll.interval: must be a duration from 100ms to 366d"),
         ("poll: {interval: 367d}", "poll.interval: must be a duration from 100ms to 366d"),
         ("poll: {interval: 30}", "poll.interval: missing unit: write 30s"),
-        ("poll: {interval: 1.5}", "poll.interval: missing unit: write 30s"),
+        ("poll: {interval: 1.5}", f"poll.interval: {DURATION}"),
         ("poll: {interval: 1m1h}", f"poll.interval: {DURATION}"),
         ("poll: {interval: -1s}", f"poll.interval: {DURATION}"),
         ("poll: {timeout: 0s}", "poll.timeout: must be a duration from 1ms to 10m"),
