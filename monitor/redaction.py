@@ -121,7 +121,7 @@ class Redactor:
             words += word.findall(_decoded(text)[0].lower())
         if index.keys().isdisjoint(words):
             return text
-        suspects = {secret for found in words for secret in index.get(found, ())}
+        suspects = {secret for candidate in words for secret in index.get(candidate, ())}
         return _masked(text, map(_patterns, sorted(suspects, key=len, reverse=True)))
 
 
@@ -203,10 +203,10 @@ def password_of(url: str) -> frozenset[str]:
     except ValueError:
         return frozenset()
     parameters = (parameter.partition("=") for parameter in parts.query.split("&"))
-    found = {value for name, _, value in parameters if name == "password"}
+    passwords = {value for name, _, value in parameters if name == "password"}
     if parts.password:
-        found |= {parts.password, f"{parts.username}:{parts.password}"}
-    return frozenset(found | {unquote(password) for password in found}) - {""}
+        passwords |= {parts.password, f"{parts.username}:{parts.password}"}
+    return frozenset(passwords | set(map(unquote, passwords))) - {""}
 
 
 def passwords_in(environ: Mapping[str, str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 LAST_PORT: Final = 65_535
 MAX_URL: Final = 2048
-ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # only when the file says so by leaving the host out
+ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # only if the config leaves the host out
 
 _NO_URL: Final = "must be a URL that begins with http:// or https://, such as https://api.cloud.zilliz.com"
 _NO_STATE: Final = (
@@ -20,7 +20,7 @@ _NO_STATE: Final = (
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash, which clients disagree about
 _API_PATH: Final = re.compile(r"/(v2/vectordb|v1/vector|api/v1/import)\b")
-# Nothing that two readers of URLs could take for the end of different parts: a password must not become a host.
+# No character that two parsers of URLs could read as the end of different parts: a password must not become a host.
 _POSTGRESQL: Final = re.compile(
     r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"/[^\s/?#@]+(?:\?[^\s#]*)?"
@@ -38,11 +38,11 @@ class Address(NamedTuple):
 def parse_url(written: str) -> str:
     """Return the base URL of a cluster without a slash at its end; raises `ValueError`."""
     if "@" in written:
-        # Wherever it stands: after a password with a slash in it, urlsplit mistakes the user for the host.
+        # Anywhere: if a password contains a slash, urlsplit returns the user as the host.
         raise ValueError("must not contain credentials (@); use api_key")
     if "?" in written or "#" in written:
         raise ValueError("must not contain a query (?) or a fragment (#)")
-    # urlsplit drops line breaks without a word, so it only gets what has none.
+    # Before urlsplit, which removes line breaks silently.
     if len(written) > MAX_URL or not _URL.fullmatch(written):
         raise ValueError(_NO_URL)
     try:
@@ -79,7 +79,7 @@ def parse_listen(written: str) -> Address:
 
 
 def parse_state_url(written: str) -> str:
-    """Return the URL of the state, as the store knows it and without white space around it; raises `ValueError`."""
+    """Return the URL of the state in the form the store expects, without white space around it; raises `ValueError`."""
     url = written.strip()  # files and variables often end with a line break
     if url.startswith("sqlite:///") and url != "sqlite:///":
         if "?" in url:

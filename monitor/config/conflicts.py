@@ -1,4 +1,4 @@
-"""What is wrong between settings, found in what is written, so that a setting that is invalid hides nothing."""
+"""Conflicts between settings, found in the file as it is written, so that an invalid setting hides none of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _ZILLIZ: Final = re.compile(
     r"https?://([^/]+\.)?(zilliz\.com|zilliz\.com\.cn|zillizcloud\.com)\.?(:[0-9]+)?(/.*)?", re.IGNORECASE
 )
-"""URLs of Zilliz Cloud, whose API serves many clusters and needs to know which one is meant."""
+"""URLs of Zilliz Cloud, whose API serves many clusters and needs the id of one."""
 
 
 def find_conflicts(document: Document) -> Iterator[Problem]:
-    """Yield what is wrong between the settings of a config file."""
+    """Yield the conflicts between the settings of a config file."""
     if {"url", "url_file"} <= as_mapping(document.data.get("state")).keys():
         yield ("state", "url_file"), "cannot be combined with url; remove one of them"
     lines: dict[str, int] = {}
@@ -35,7 +35,7 @@ def find_conflicts(document: Document) -> Iterator[Problem]:
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """Return a section as it is written; an empty one for what is none."""
+    """Return a section as it is written, or an empty mapping if it is not a mapping."""
     return value if isinstance(value, dict) else {}
 
 

@@ -34,7 +34,7 @@ REFERENCE: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 """A reference to an environment variable, as a regular expression for Python and for JSON Schema."""
 
 UNRESOLVED: Final = object()
-"""Stands for a value whose problem is reported already, so that nothing else complains about it."""
+"""Replaces a value whose problem is reported already, so that no other problem of it is reported."""
 
 # The base loaders leave every scalar as text. The one in pure Python is only used on platforms without libyaml.
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -53,17 +53,17 @@ class Document:
 
     def __init__(self, source: str) -> None:
         self.data: Any = None
-        self.lines: dict[Path, int] = {}  # of what is written out: an alias has only a line of its own
+        self.lines: dict[Path, int] = {}  # of an alias only its own line, not those of what is in it
         self._source = printable(source)
         self._problems: list[tuple[int, str]] = []
         self._included: list[str] = []
 
     def line(self, path: Path) -> int:
-        """Return the line of a value, or of the nearest thing around it that is in the file."""
+        """Return the line of a value, or of the nearest section around it that is in the file."""
         return next(self.lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self.lines)
 
     def add(self, path: Path, text: str, line: int | None = None) -> None:
-        """Add a problem of a setting; in its line, unless that is given, and is 0 for the file as a whole."""
+        """Add a problem of a setting; `line` is that of the setting by default, and 0 for the file as a whole."""
         line = self.line(path) if line is None else line
         position = f"{self._source}:{line}" if line else self._source
         self._problems.append((line, ": ".join(filter(None, (position, dotted(path), text)))))
@@ -93,7 +93,7 @@ def read_document(text: str, source: str, environ: Mapping[str, str], needs: str
     """Read one YAML document and fill in the variables; duplicate keys and missing variables are problems of it.
 
     Raises:
-        ConfigError: It is no YAML, is beyond a bound, or is no mapping, and then says what it `needs`.
+        ConfigError: It is not YAML, exceeds a bound, or is not a mapping; then the message says what it `needs`.
     """
     document = Document(source)
     problem = None
@@ -136,13 +136,13 @@ def _syntax_problem(error: Exception, text: str) -> tuple[int, str]:
 
 
 class _Builder:
-    """Builds the data from the events of a parser, and stops at the first that is beyond a bound."""
+    """Builds the data from the events of a parser, and stops at the first event that exceeds a bound."""
 
     def __init__(self, document: Document, environ: Mapping[str, str], events: Iterator[Any]) -> None:
         self._document = document
         self._environ = environ
         self._events = events
-        self._anchors: dict[str, tuple[Any, int]] = {}  # the value of each, and how many nodes are in it
+        self._anchors: dict[str, tuple[Any, int]] = {}  # the value of each, and its number of nodes
         self._nodes = 0
         self._missing: set[str] = set()
 
@@ -156,7 +156,7 @@ class _Builder:
         return root
 
     def _value(self, event: Any, path: Path) -> Any:
-        line = self._document.lines.setdefault(path, _line(event))  # that of its key, where it has one
+        line = self._document.lines.setdefault(path, _line(event))  # of its key, if it has one
         before = self._nodes
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:

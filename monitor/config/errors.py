@@ -26,7 +26,7 @@ class ConfigError(ValueError):
     """A config file that cannot be used.
 
     Attributes:
-        problems: One sentence each, with file, line and key; of many only the first, and then how many more there are.
+        problems: One sentence each, with file, line and key; of many only the first, and the number of the rest.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -37,7 +37,7 @@ class ConfigError(ValueError):
 def dotted(path: Path) -> str:
     """Write a path as `clusters[0].tls.ca_file`.
 
-    It ends at the first part that must not be repeated: what is in an `api_key`, and keys that do not look like one.
+    It ends before a key that does not look like a key, and after an `api_key`, whose content may be a secret.
     """
     text = ""
     for part in path:
@@ -53,7 +53,7 @@ def dotted(path: Path) -> str:
 
 
 def nearest(key: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that a mistyped one was probably meant to be, or None."""
+    """Return the candidate that is most similar to a mistyped key, or None."""
     if not _REPEATABLE_KEY.fullmatch(key):
         return None
     by_spelling = {name.lower().replace("-", "_"): name for name in candidates}

@@ -43,11 +43,11 @@ class LoadContext:
         self._contents = hashlib.sha256()
 
     def fingerprint(self) -> str:
-        """Return what differs where the content of a file that was read differs."""
+        """Return a digest of the contents of the files read."""
         return self._contents.hexdigest()
 
     def resolve(self, value: Any) -> Any:
-        """Return the path that a setting names; what is no text is for pydantic to refuse.
+        """Return the path that a setting names; values other than text are left to pydantic.
 
         Raises:
             ValueError: It cannot be the path of a file.
@@ -80,10 +80,10 @@ class LoadContext:
 
 
 def read_bytes(path: Path, limit: int, *, regular: bool = True) -> bytes:
-    """Read a file of up to `limit` bytes; a regular one, or else a pipe that never ends would block.
+    """Read a file of up to `limit` bytes, if `regular` only a regular file: a pipe could block forever.
 
     Raises:
-        ValueError: When it is missing, unreadable or too large; the text says why, without the file's name.
+        ValueError: It is missing, unreadable or too large; the message does not contain its name.
     """
     try:
         if regular and stat.S_IFMT(path.stat().st_mode) not in {stat.S_IFREG, stat.S_IFDIR}:

@@ -170,7 +170,7 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         return self.model_copy(update={"api_key": info.context.read(self.api_key_file, types.secret_of)})
 
     def identity(self) -> str:
-        """Return what makes it the same cluster, whatever its name: its ids, or its URL where it has none."""
+        """Return what identifies the cluster, independent of its name: its ids, or its URL if it has none."""
         ids = (self.cluster_id, self.project_id, self.region_id)
         return "/".join(ids) if any(ids) else self.url
 

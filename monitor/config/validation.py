@@ -87,12 +87,12 @@ def _report(errors: list[ErrorDetails], document: Document, sections: Sections) 
     unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     for number, (*parents, key) in enumerate(unknown):
         section = sections[_keys_of(parents)]
-        meant = nearest(str(key), _keys(section)) if number < MAX_SUGGESTIONS else None
-        document.add((*parents, key), _unknown_key(str(key), section, places, meant))
-        given: Any = functools.reduce(lambda outer, part: outer[part], parents, document.data)
-        if meant and meant not in given:
-            given[meant] = UNRESOLVED  # it is not missing then
-            invalid.add((*parents, meant))
+        suggestion = nearest(str(key), _keys(section)) if number < MAX_SUGGESTIONS else None
+        document.add((*parents, key), _unknown_key(str(key), section, places, suggestion))
+        settings: Any = functools.reduce(lambda outer, part: outer[part], parents, document.data)
+        if suggestion and suggestion not in settings:
+            settings[suggestion] = UNRESOLVED  # so that it is not reported as missing
+            invalid.add((*parents, suggestion))
     for error in errors:
         path, value, cause = error["loc"], error["input"], error.get("ctx", {}).get("error")
         is_consequence = value is UNRESOLVED or path in invalid or (error["type"] == "too_short" and value)
@@ -130,14 +130,14 @@ def _range(field: FieldInfo) -> str:
     return f"must be a number above {lowest} and up to {highest}"
 
 
-def _unknown_key(key: str, section: type[Section], places: Mapping[str, str], meant: str | None) -> str:
+def _unknown_key(key: str, section: type[Section], places: Mapping[str, str], suggestion: str | None) -> str:
     if key in section.unsupported:
         return section.unsupported[key]
     if key in places:
-        alternative = f', or did you mean "{meant}"?' if meant else ""
+        alternative = f', or did you mean "{suggestion}"?' if suggestion else ""
         return f"unknown key here; it belongs {places[key]}: check the indentation of this line{alternative}"
-    if meant:
-        return f'unknown key; did you mean "{meant}"?'
+    if suggestion:
+        return f'unknown key; did you mean "{suggestion}"?'
     return f"unknown key; valid keys are {', '.join(_keys(section))}"
 
 

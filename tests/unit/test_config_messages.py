@@ -1,4 +1,4 @@
-"""Every mistake in a config file is told in one line: file, line, setting, what is wrong and what is expected."""
+"""Every mistake in a config file is reported in one line: file, line, setting, what is wrong and what is expected."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_every_missing_variable_of_a_value_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_variable_missing_at_many_places_is_told_once(tmp_path: Path) -> None:
+def test_a_variable_missing_at_many_places_is_reported_once(tmp_path: Path) -> None:
     text = CLUSTER + "log: {level: '${NOPE}', format: '${NOPE}'}\nlisten: ${NOPE}\n"
     check(text, "config.yml:2: log.level: environment variable NOPE is not set", tmp_path)
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_lines(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_lines(tmp_path: Path) -> None:
     text = """\
 clusters:
   - name: a
@@ -118,7 +118,9 @@ config.yml:14: poll.interval: missing unit: write 30s
     check(text, expected, tmp_path)
 
 
-def test_what_is_wrong_between_settings_is_told_together_with_what_is_wrong_with_single_ones(tmp_path: Path) -> None:
+def test_what_is_wrong_between_settings_is_reported_together_with_what_is_wrong_with_single_ones(
+    tmp_path: Path,
+) -> None:
     text = """\
 clusters:
   - name: a
@@ -481,7 +483,7 @@ def test_every_host_of_zilliz_cloud_needs_to_know_which_cluster(host: str, tmp_p
     check(f"clusters: [{{name: a, url: 'https://{host}'}}]", f"config.yml:1: clusters[0]: {ZILLIZ}", tmp_path)
 
 
-def test_a_file_that_is_named_and_missing_is_told_with_its_path(tmp_path: Path) -> None:
+def test_a_file_that_is_named_and_missing_is_reported_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "cyrillic").write_text("ключ")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")

@@ -257,7 +257,7 @@ def test_a_traceback_shows_no_secret_and_no_locals(form):
     assert "7000007" not in log.text
 
 
-def test_a_library_line_that_cannot_be_formatted_is_told_and_not_dumped(capfd):
+def test_a_library_line_that_cannot_be_formatted_is_reported_and_not_dumped(capfd):
     log = Log("json", "debug", SECRET)
     logging.getLogger("urllib3").error("%d", SECRET)
     log.log.info("next")
@@ -345,7 +345,7 @@ def test_configured_twice_a_line_is_written_once():
     assert len(log.lines) == 1
 
 
-def test_the_log_goes_to_standard_error_unless_told_otherwise(capsys):
+def test_the_log_goes_to_standard_error_by_default(capsys):
     configure("json", "info", Redactor())
     structlog.get_logger("monitor.test").info("there")
     out, err = capsys.readouterr()
@@ -372,7 +372,7 @@ def test_lines_of_many_threads_do_not_mix():
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_an_event_of_ours_that_cannot_be_made_a_line_stops_nobody_and_is_told(form, monkeypatch, capfd):
+def test_an_event_of_ours_that_cannot_be_made_a_line_stops_nobody_and_is_reported(form, monkeypatch, capfd):
     log = Log(form, "debug", SECRET)
     monkeypatch.setattr(Redactor, "text", lambda *_: 1 // 0)
     log.log.error("poll_crashed", key=SECRET)
@@ -385,7 +385,7 @@ def test_an_event_of_ours_that_cannot_be_made_a_line_stops_nobody_and_is_told(fo
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_line_of_ours_that_the_stream_cannot_write_is_told_by_one_that_it_can(capfd):
+def test_a_line_of_ours_that_the_stream_cannot_write_is_reported_by_one_that_it_can(capfd):
     raw = io.BytesIO()
     log = Log("console", stream=io.TextIOWrapper(raw, encoding="ascii", write_through=True))
     log.log.info("imported", collection="书")

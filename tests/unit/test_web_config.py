@@ -1,4 +1,4 @@
-"""The web config file: what is understood of exporter-toolkit's format, and what is said about everything else."""
+"""The web config file: what is supported of exporter-toolkit's format, and what is reported about everything else."""
 
 import shutil
 import ssl
@@ -340,14 +340,14 @@ def test_each_mistake_is_one_sentence_with_file_line_and_key(text: str, expected
     assert list(caught.value.problems) == wanted
 
 
-def test_a_web_config_that_is_not_there_is_told_at_its_key(tmp_path: Path) -> None:
+def test_a_web_config_that_is_not_there_is_reported_at_its_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(f"web_config: web.yml\n{CLUSTER}", source="config.yml", directory=tmp_path, environ={})
 
     assert caught.value.problems == (f"config.yml:1: web_config: {tmp_path}/web.yml does not exist",)
 
 
-def test_the_mistakes_of_both_files_are_told_together(folder: Path) -> None:
+def test_the_mistakes_of_both_files_are_reported_together(folder: Path) -> None:
     (folder / "web.yml").write_text("x: 1")
     with pytest.raises(ConfigError) as caught:
         parse(f"web_config: web.yml\nlisten: x\n{CLUSTER}", source="config.yml", directory=folder, environ={})
