@@ -135,6 +135,11 @@ def _syntax_problem(error: Exception, text: str) -> tuple[int, str]:
     return line + 1, f"not valid YAML at column {column + 1}: {problem}{hint}"
 
 
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return a section as it is written, or an empty mapping if it is not a mapping."""
+    return value if isinstance(value, dict) else {}
+
+
 class _Builder:
     """Builds the data from the events of a parser, and stops at the first event that exceeds a bound."""
 

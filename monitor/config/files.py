@@ -72,10 +72,8 @@ class LoadContext:
                 self._contents.update(hashlib.sha256(content).digest())
                 self._parsed[path, parse] = parse(content)
             except ValueError as error:
-                self._parsed[path, parse] = ValueError(f"{printable(str(path))} {error}")
-        parsed: ParsedT | ValueError = self._parsed[path, parse]
-        if isinstance(parsed, ValueError):
-            raise ValueError(*parsed.args)  # noqa: TRY004  # of the file, not of the type
+                raise ValueError(f"{printable(str(path))} {error}") from None
+        parsed: ParsedT = self._parsed[path, parse]
         return parsed
 
 

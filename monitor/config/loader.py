@@ -1,21 +1,27 @@
-"""From the text of a config file to a `Config`, or to every problem it has; and its JSON Schema for editors."""
+"""Loads a config file, or reports all its problems; and the JSON Schema of the file."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config.conflicts import find_conflicts
-from monitor.config.document import REFERENCE, read_document
+from monitor.config.document import REFERENCE, as_mapping, read_document
 from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
 from monitor.config.schema import Config, JobSettings, PollSettings
 from monitor.config.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+    from monitor.config.document import Document
+    from monitor.config.errors import Problem
+
+_ZILLIZ: Final = re.compile(
+    r"https?://([^/]+\.)?(zilliz\.com|zilliz\.com\.cn|zillizcloud\.com)\.?(:[0-9]+)?(/.*)?", re.IGNORECASE
+)
+"""URLs of Zilliz Cloud, whose API serves many clusters and needs the id of one."""
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -27,17 +33,54 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     try:
         text = decode(read_bytes(path, MAX_CONFIG_BYTES, regular=False))
     except ValueError as error:
-        problem = f"the config file {error}"
-    else:
-        return parse(text, source=str(path), directory=path.parent, environ=environ, path=path)
-    # Raised here, because an error raised while another is handled would carry that one along.
-    raise ConfigError([f"{printable(str(path))}: {problem}"])
+        raise ConfigError([f"{printable(str(path))}: the config file {error}"]) from None
+    return parse(text, source=str(path), directory=path.parent, environ=environ, path=path)
 
 
 def parse(text: str, *, source: str, directory: Path, environ: Mapping[str, str], path: Path | None = None) -> Config:
     """Read a config from YAML; `source` is its name in messages. The rest is as for `load`."""
     document = read_document(text, source, environ, needs="a list of clusters")
-    return validate(document, Config, LoadContext(directory, environ, path), find_conflicts)
+    return validate(document, Config, LoadContext(directory, environ, path), _find_conflicts)
+
+
+def _find_conflicts(document: Document) -> Iterator[Problem]:
+    """Yield the conflicts between the settings of a config file."""
+    if {"url", "url_file"} <= as_mapping(document.data.get("state")).keys():
+        yield ("state", "url_file"), "cannot be combined with url; remove one of them"
+    lines: dict[str, int] = {}
+    clusters = document.data.get("clusters")
+    for index, item in enumerate(clusters if isinstance(clusters, list) else ()):
+        cluster = as_mapping(item)
+        for inner, text in _cluster_conflicts(cluster):
+            yield ("clusters", index, *inner), text
+        name, path = cluster.get("name"), ("clusters", index, "name")
+        if isinstance(name, str) and name in lines:
+            yield path, f"must be unique, and is already given on line {lines[name]}"
+        elif isinstance(name, str):
+            lines[name] = document.line(path)
+
+
+def _cluster_conflicts(cluster: Mapping[str, Any]) -> Iterator[Problem]:
+    api, url = str(cluster.get("api", "v2")), str(cluster.get("url"))
+    identity = next((key for key in ("cluster_id", "project_id") if key in cluster), "")
+    if {"cluster_id", "project_id"} <= cluster.keys():
+        yield ("project_id",), "cannot be combined with cluster_id; remove one of them"
+    elif "project_id" in cluster and "region_id" not in cluster:
+        yield ("project_id",), "needs region_id as well"
+    elif "region_id" in cluster and "project_id" not in cluster:
+        yield ("region_id",), "needs project_id as well"
+    if api == "v1" and "cluster_id" not in cluster:
+        yield (), "needs cluster_id, because api is v1"
+    elif _ZILLIZ.fullmatch(url) and not identity:
+        yield (), "needs cluster_id, or project_id with region_id, because the url is one of Zilliz Cloud"
+    reason = {"v1": "api is v1", "v2": identity and f"{identity} is given"}.get(api)
+    if reason and not {"api_key", "api_key_file"} & cluster.keys():
+        yield (), f"needs api_key or api_key_file, because {reason}"
+    if {"api_key", "api_key_file"} <= cluster.keys():
+        yield ("api_key_file",), "cannot be combined with api_key; remove one of them"
+    tls = as_mapping(cluster.get("tls"))
+    if "key_file" in tls and "cert_file" not in tls:
+        yield ("tls", "key_file"), "needs cert_file as well"
 
 
 def json_schema() -> dict[str, Any]:
@@ -57,7 +100,11 @@ def json_schema() -> dict[str, Any]:
             setting = schema["$defs"]["Cluster"]["properties"][name]
             setting["description"] += f" Overrides {section}.{name}."
             del setting["default"]
-    return {"$schema": DIALECT, **schema, "title": "milvus-import-monitor config file"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "milvus-import-monitor config file",
+    }
 
 
 def _allow_reference(setting: dict[str, Any]) -> None:

@@ -13,8 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from monitor.config import files
 from monitor.config import setting_types as types
-from monitor.config.conflicts import as_mapping
-from monitor.config.document import read_document
+from monitor.config.document import as_mapping, read_document
 from monitor.config.errors import printable
 from monitor.config.validation import Section, validate
 
