@@ -64,7 +64,6 @@ class WebConfig:
     Attributes:
         context: TLS with the certificate as it was when the file was read; None for plain HTTP.
         client_names: A client's certificate needs one of these subject alternative names; empty for any.
-        requires_certificate: Whether a client must show a certificate that is trusted.
         users: Name and bcrypt hash; empty for no basic auth.
         headers: Added to every answer.
         fingerprint: Differs where the contents of the file, or of a file that it names, differ.
@@ -72,14 +71,13 @@ class WebConfig:
 
     context: ssl.SSLContext | None = field(default=None, compare=False)
     client_names: frozenset[str] = frozenset()
-    requires_certificate: bool = False
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
 
     def has_auth(self) -> bool:
         """Return whether clients have to authenticate."""
-        return bool(self.users) or self.requires_certificate
+        return bool(self.users) or (self.context is not None and self.context.verify_mode is ssl.CERT_REQUIRED)
 
 
 User: TypeAlias = Annotated[
@@ -190,7 +188,6 @@ def load_web(path: Path, environ: Mapping[str, str]) -> WebConfig:
     return WebConfig(
         context=_server_context(tls, document) if tls else None,
         client_names=frozenset(tls.client_allowed_sans if tls else ()),
-        requires_certificate=tls is not None and tls.client_auth_type == _REQUIRED,
         users=tuple(web.basic_auth_users.items()),
         headers=tuple((name, value) for name, value in headers.items() if value),
         fingerprint=loading.fingerprint(),

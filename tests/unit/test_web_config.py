@@ -96,8 +96,15 @@ basic_auth_users: {prometheus: '${HASH}'}"""
     assert web.client_names == {"prometheus.example", "10.0.0.1"}
     assert web.users == (("prometheus", HASH),)
     assert web.headers == (("X-Frame-Options", "deny"), ("Strict-Transport-Security", "max-age=31536000"))
-    assert web.requires_certificate
-    assert web.has_auth()
+
+
+@pytest.mark.parametrize(
+    ("kind", "authenticates"), [("RequireAndVerifyClientCert", True), ("VerifyClientCertIfGiven", False)]
+)
+def test_a_certificate_is_authentication_only_if_it_is_required(kind: str, authenticates: bool, folder: Path) -> None:
+    web = read(tls(f"client_ca_file: other.crt\n  client_auth_type: {kind}"), folder).web
+
+    assert web.has_auth() is authenticates
 
 
 def test_every_cipher_suite_has_a_name_that_openssl_knows(folder: Path) -> None:
