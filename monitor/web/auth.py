@@ -15,9 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.config import WebConfig
-from monitor.web.context import WorkerPool
 from monitor.web.errors import BusyError
-from monitor.web.limits import WebLimits
+from monitor.web.limits import WebLimits, WorkerPool
 
 RETRY_AFTER: Final = "2"  # seconds after which a client that was refused because too many passwords wait may try again
 

@@ -1,17 +1,15 @@
 """What the handlers share: the daemon, the clock, the limits, the event streams and the worker threads."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from monitor.client import ImportFile
 from monitor.jobs import Job
 from monitor.store import Store
-from monitor.web.errors import BusyError, RequestError
+from monitor.web.errors import RequestError
 from monitor.web.events import EventStreams
-from monitor.web.limits import WebLimits
+from monitor.web.limits import WebLimits, WorkerPool
 from monitor.web.overview import ClusterStatus, FleetStatus
 
 MEMORY_THREADS: Final = 1  # threads for overviews and pages: more would only share one core
@@ -19,19 +17,12 @@ STORE_THREADS: Final = 4  # threads that wait for the database
 CLUSTER_THREADS: Final = 2  # threads that wait for a cluster
 NAMES_COMPARED: Final = 1000  # names among which the nearest to an unknown one is looked for
 
-_Result = TypeVar("_Result")
-
 
 class MonitoredDaemon(Protocol):
     """What the handlers need of the daemon."""
 
-    @property
-    def fleet(self) -> FleetStatus:
-        """The clusters and their tracked jobs."""
-
-    @property
-    def store(self) -> Store:
-        """Finished jobs and transitions."""
+    fleet: FleetStatus  # the clusters and their tracked jobs
+    store: Store  # finished jobs and transitions
 
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
         """Return the body and the content type of a scrape, without waiting."""
@@ -47,31 +38,6 @@ class MonitoredDaemon(Protocol):
 
     def import_files(self, cluster: str, job_id: str) -> tuple[ImportFile, ...]:
         """Ask a cluster for the files of a job; blocks, raises ``ApiError``."""
-
-
-class WorkerPool:
-    """Threads for what would block the event loop: ``pending`` functions run or wait, never more than a limit."""
-
-    def __init__(self, threads: int, limit: int) -> None:
-        self._executor = ThreadPoolExecutor(threads)
-        self._limit = limit
-        self.pending = 0
-
-    async def run(self, function: Callable[[], _Result], timeout: float | None = None) -> _Result:  # noqa: ASYNC109
-        """Return the result of a function; raises ``BusyError``, and ``TimeoutError`` after so many seconds.
-
-        A thread that outlives the request counts until it ends.
-        """
-        if self.pending >= self._limit:
-            raise BusyError
-        future = asyncio.get_running_loop().run_in_executor(self._executor, function)
-        self.pending += 1
-        future.add_done_callback(self._finish)
-        async with asyncio.timeout(timeout):
-            return await asyncio.shield(future)
-
-    def _finish(self, _: "asyncio.Future[_Result]") -> None:
-        self.pending -= 1
 
 
 class Context:

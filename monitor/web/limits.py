@@ -1,6 +1,15 @@
-"""The fixed limits of the HTTP server. Tests change them; nobody has needed to in production."""
+"""The fixed limits of the HTTP server, which only tests change, and the bounded pools of worker threads."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import msgspec
+
+from monitor.web.errors import BusyError
+
+_Result = TypeVar("_Result")
 
 
 class WebLimits(msgspec.Struct, frozen=True):
@@ -26,3 +35,24 @@ class WebLimits(msgspec.Struct, frozen=True):
     files_timeout: float = 2.0  # that a page waits for a cluster's list of files
     files_max_age: float = 10.0  # for which such a list is reused
     files_cached: int = 100  # such lists in memory
+
+
+class WorkerPool:
+    """Threads for what would block the event loop: ``pending`` functions run or wait, never more than a limit."""
+
+    def __init__(self, threads: int, limit: int) -> None:
+        self._executor = ThreadPoolExecutor(threads)
+        self._limit = limit
+        self.pending = 0
+
+    async def run(self, function: Callable[[], _Result]) -> _Result:
+        """Return the result of a function; raises ``BusyError``. A thread that outlives its request still counts."""
+        if self.pending >= self._limit:
+            raise BusyError
+        future = asyncio.get_running_loop().run_in_executor(self._executor, function)
+        self.pending += 1
+        future.add_done_callback(self._finish)
+        return await asyncio.shield(future)
+
+    def _finish(self, _: "asyncio.Future[_Result]") -> None:
+        self.pending -= 1

@@ -7,10 +7,8 @@ from typing import Any, Final
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
     """Return a duration in its two largest units: ``2 h 5 min``."""
-    if seconds is None:
-        return ""
     rest = max(0, round(seconds))
     parts: list[str] = []
     for size, unit in _UNITS:
@@ -20,36 +18,34 @@ def duration(seconds: float | None) -> str:
     return " ".join(filter(None, parts[:2])) or "0 s"
 
 
-def ago(moment: datetime | None, now: float) -> str:
+def ago(moment: datetime, now: float) -> str:
     """Return how long ago a time is."""
-    if moment is None:
-        return "never"
     seconds = now - moment.timestamp()
     return "now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
-def percent(ratio: float | None) -> str:
-    """Return a ratio in percent; never 100 before it is all."""
-    return "" if ratio is None else f"{int(ratio * 100 + 1e-9)} %"
+def percent(ratio: float) -> str:
+    """Return a ratio in percent; less than 100 % until it is 1."""
+    return f"{int(ratio * 100 + 1e-9)} %"
 
 
-def number(value: float | None) -> str:
+def number(value: float) -> str:
     """Return a number with thin spaces between thousands."""
-    return "" if value is None else f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def iso(moment: datetime | None) -> str:
+def iso(moment: datetime) -> str:
     """Return a time in UTC, to the second, as ISO 8601."""
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def clock(moment: datetime | None) -> str:
-    """Return a time in UTC as people read it."""
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+def clock(moment: datetime) -> str:
+    """Return a time in UTC for people, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital at its start and a full stop at its end."""
+    """Return a text with a capital letter at its start and a full stop at its end."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('?', '.')) or not text else '.'}"
 
 

@@ -1,6 +1,6 @@
 """Clusters, jobs and transitions as the API and the pages show them. Their fields are a contract: docs/http.md."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -110,20 +110,17 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 def cluster_view(status: ClusterStatus) -> ClusterView:
     """Return a cluster; it contains no secret."""
     cluster, counts = status.cluster, status.count_states()
-    return ClusterView(
-        name=cluster.name,
-        api=cluster.api,
-        url=cluster.url,
-        cluster_id=cluster.cluster_id,
-        status=status.status,
-        why=status.why,
-        last_success=_time(status.last_success),
-        last_poll=_time(status.last_poll),
-        interval_seconds=cluster.interval,
-        jobs={state.value: counts[state] for state in JobState},
-        stalled=sum(job.stalled for job in status.tracked.values()),
-        missing=sum(job.missing_since is not None and not job.finished for job in status.tracked.values()),
-    )
+    computed = {
+        "name": cluster.name,
+        "api": cluster.api,
+        "url": cluster.url,
+        "cluster_id": cluster.cluster_id,
+        "interval_seconds": cluster.interval,
+        "jobs": {state.value: counts[state] for state in JobState},
+        "stalled": sum(job.stalled for job in status.tracked.values()),
+        "missing": sum(job.missing_since is not None and not job.finished for job in status.tracked.values()),
+    }
+    return msgspec.convert(asdict(status) | computed, ClusterView, strict=False)  # not strict: times are numbers
 
 
 def job_view(cluster: str, job: Job, now: float) -> JobView:
@@ -138,7 +135,7 @@ def job_view(cluster: str, job: Job, now: float) -> JobView:
         "eta_seconds": None if pace is None else _rounded(pace.seconds_left(now)),
         "listed": job.missing_since is None,
     }
-    return msgspec.convert(asdict(job) | computed, JobView, strict=False)  # not strict: times are numbers
+    return msgspec.convert(asdict(job) | computed, JobView, strict=False)
 
 
 def transition_view(recorded: RecordedTransition) -> TransitionView:
@@ -152,10 +149,6 @@ def transition_view(recorded: RecordedTransition) -> TransitionView:
         "duration_seconds": _rounded(step.duration),
     }
     return msgspec.convert(asdict(step) | computed, TransitionView, strict=False)
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _rounded(value: float | None) -> float | None:
