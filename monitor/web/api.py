@@ -1,7 +1,6 @@
 """The JSON API under ``/api/v1``, and its description: both are made from the Structs of queries and responses."""
 
 import base64
-import heapq
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 from itertools import islice
@@ -27,8 +26,8 @@ _SCHEMAS: Final = "#/components/schemas/{name}"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STREAM_HEADERS: Final = _HEADERS | {"X-Accel-Buffering": "no"}
 
+_Position = tuple[str, str]  # names of a cluster and of a job, in the order of pages; no job where clusters are listed
 _Entry = TypeVar("_Entry")
-_Position = TypeVar("_Position", bound=tuple[str, ...])
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -57,13 +56,13 @@ class Endpoint(msgspec.Struct, frozen=True):
 async def _clusters(context: Context, _: Request, query: ClustersQuery) -> Response:
     if query.cluster is not None:
         await context.find_cluster(query.cluster)
-    (after,) = _decode_cursor(query.cursor, tuple[str]) or ("",)
+    after, _job_id = _decode_cursor(query.cursor)
 
     def load() -> Response:
         statuses = context.fleet.clusters(query.cluster, first=after)
-        following = (status for status in statuses if status.cluster.name > after)
-        page, cursor = _page(following, query.limit, lambda status: (status.cluster.name,))
-        return json_response(Clusters(clusters=[cluster_view(status) for status in page], next_cursor=cursor))
+        entries = (((name, ""), status) for status in statuses if (name := status.cluster.name) > after)
+        page, cursor = _page(entries, query.limit)
+        return json_response(Clusters(clusters=[cluster_view(status) for _, status in page], next_cursor=cursor))
 
     return await context.memory_pool.run(load)
 
@@ -71,7 +70,7 @@ async def _clusters(context: Context, _: Request, query: ClustersQuery) -> Respo
 async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
     if query.cluster is not None:
         await context.find_cluster(query.cluster)
-    after = _decode_cursor(query.cursor, tuple[str, str])
+    after = _decode_cursor(query.cursor)
     search = JobFilter(
         cluster=query.cluster,
         database=query.database,
@@ -83,24 +82,22 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
 
     def load() -> Response:
         # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
-        tracked = list(islice(context.fleet.tracked_jobs(search, after), query.limit + 1))
-        complete, finished = True, list[ClusterJob]()
+        found = list(islice(context.fleet.tracked_jobs(search, after), query.limit + 1))
+        complete = True
         try:
-            finished = _listed_finished_jobs(context, search, query.limit + 1, after)
+            found += _listed_finished_jobs(context, search, query.limit + 1, after)
         except StoreUnavailableError:
             complete = False
-        merged = {_position(entry): entry for entry in heapq.merge(finished, tracked, key=_position)}
-        page, cursor = _page(merged.values(), query.limit, _position)
+        jobs = {(cluster, job.job_id): job for cluster, job in found}
+        page, cursor = _page(sorted(jobs.items()), query.limit)
         now = context.clock()
-        views = [job_view(cluster, job, now) for cluster, job in page]
+        views = [job_view(cluster, job, now) for (cluster, _), job in page]
         return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
 
     return await context.store_pool.run(load)
 
 
-def _listed_finished_jobs(
-    context: Context, search: JobFilter, count: int, after: tuple[str, str] | None
-) -> list[ClusterJob]:
+def _listed_finished_jobs(context: Context, search: JobFilter, count: int, after: _Position | None) -> list[ClusterJob]:
     """Return listed finished jobs from the store, except tracked ones: what is in memory is newer."""
     wanted = finished_only(replace(search, listed=True))
     jobs: list[ClusterJob] = []
@@ -213,27 +210,22 @@ def json_response(value: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, headers=_HEADERS, media_type="application/json")
 
 
-def _page(
-    entries: Iterable[_Entry], limit: int, position: Callable[[_Entry], tuple[str, ...]]
-) -> tuple[list[_Entry], str | None]:
+def _page(entries: Iterable[tuple[_Position, _Entry]], limit: int) -> tuple[list[tuple[_Position, _Entry]], str | None]:
     """Return the first entries, and the cursor of the next page if there are more."""
     page = list(islice(entries, limit + 1))
     if len(page) <= limit:
         return page, None
-    cursor = msgspec.json.encode(position(page[limit - 1]))
-    return page[:limit], base64.urlsafe_b64encode(cursor).rstrip(b"=").decode()
+    position, _ = page[limit - 1]
+    return page[:limit], base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
 
 
-def _decode_cursor(cursor: str, kind: type[_Position]) -> _Position | None:
-    """Return the position that a cursor stands for, None if it is empty; raises ``CursorError``."""
+def _decode_cursor(cursor: str) -> _Position:
+    """Return the position that a cursor stands for, the start if it is empty; raises ``CursorError``."""
     if not cursor:
-        return None
+        return "", ""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(text, type=kind)
+        position: _Position = msgspec.json.decode(text, type=_Position)
     except (ValueError, msgspec.MsgspecError):
         raise CursorError("this cursor is not from a page of this endpoint") from None
-
-
-def _position(entry: ClusterJob) -> tuple[str, str]:
-    return entry[0], entry[1].job_id
+    return position

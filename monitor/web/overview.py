@@ -214,12 +214,11 @@ class FleetStatus:
             return [status] if (status := self._clusters.get(only)) else []
         return [status for name, status in self._clusters.items() if name >= first]
 
-    def tracked_jobs(self, search: JobFilter, after: tuple[str, str] | None) -> Iterator[ClusterJob]:
-        """Yield the matching tracked jobs by cluster and id.
+    def tracked_jobs(self, search: JobFilter, after: tuple[str, str]) -> Iterator[ClusterJob]:
+        """Yield the matching tracked jobs by cluster and id, those after a cluster and id.
 
         Left out are failed and vanished ones that are not listed, once ``failed_retention`` has passed.
         """
-        after = after or ("", "")
         for status in self.clusters(search.cluster, first=after[0]):
             name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention
             for job in sorted(status.tracked.values(), key=lambda job: job.job_id):
