@@ -142,8 +142,8 @@ async def _stream(context: Context, request: Request, query: StreamQuery) -> Res
     if request.method == "HEAD":
         return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
     address = request.client.host if request.client else ""
-    stream = context.streams.open(query.cluster, frozenset(query.event), address)
-    return StreamingResponse(context.streams.read(stream), media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
+    events = context.streams.open(query.cluster, frozenset(query.event), address)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
 
 
 _LISTED: Final = "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id."

@@ -1,7 +1,5 @@
 """Requests that cannot be answered: what is wrong, and what to do about it, for people and for programs."""
 
-from collections.abc import Collection
-from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Final
 
@@ -39,25 +37,21 @@ class BusyError(RequestError):
 
 def request_error(error: Exception) -> RequestError:
     """Return an error of a handler, of the store or of the router as an error of the request."""
-    if isinstance(error, RequestError):
-        return error
-    if isinstance(error, HTTPException):
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            refused = RequestError(405, "this method is not allowed", f"use {(error.headers or {})['Allow']}")
-            refused.headers = dict(error.headers or {})
+    match error:
+        case RequestError():
+            return error
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": methods}):
+            refused = RequestError(405, "this method is not allowed", f"use {methods}")
+            refused.headers["Allow"] = methods
             return refused
-        return RequestError(404, "there is no such page or endpoint", "the address may be mistyped or outdated")
-    if isinstance(error, CursorError):
-        return RequestError(400, str(error), "start again without a cursor")
-    return RequestError(503, "the database is unavailable", "only unfinished jobs and recent failures are in memory")
+        case HTTPException():
+            return RequestError(404, "there is no such page or endpoint", "the address may be mistyped or outdated")
+        case CursorError():
+            return RequestError(400, str(error), "start again without a cursor")
+        case _:
+            hint = "only unfinished jobs and recent failures are in memory"
+            return RequestError(503, "the database is unavailable", hint)
 
 
 HANDLED: Final = (RequestError, HTTPException, CursorError, StoreUnavailableError)
 """The exceptions that ``request_error`` translates."""
-
-
-def suggestion(text: str, known: Collection[str]) -> str:
-    """Return a hint with the known names, the nearest first."""
-    nearest = get_close_matches(text, known, 1)
-    names = ", ".join(known)
-    return f"did you mean {nearest[0]}? Valid: {names}" if nearest else f"valid: {names}"

@@ -22,7 +22,7 @@ _Events = tuple[tuple[str, bytes], ...]
 
 
 class Stream:
-    """What one client asked for, and the events that wait for it."""
+    """The events that one client wants, and those that are queued for it."""
 
     def __init__(self, cluster: str | None, events: frozenset[str], address: str) -> None:
         self.cluster = cluster
@@ -40,13 +40,13 @@ class Stream:
         self._version = version
         self._queue += [data for name, data in events if name in self.events or name == "refetch"]
         if len(self._queue) > limit:
-            self._queue = [encode_event("refetch", {"version": version})]
+            self._queue = [_encode("refetch", {"version": version})]
         self.changed.set()
 
-    def take(self) -> bytes:
-        """Return what has changed, and empty the queue."""
+    def drain(self) -> bytes:
+        """Return the queued events, and empty the queue."""
         if "pulse" in self.events:
-            self._queue.append(encode_event("pulse", {"version": self._version}))
+            self._queue.append(_encode("pulse", {"version": self._version}))
         events = b"".join(self._queue)
         self._queue.clear()
         self.changed.clear()
@@ -69,36 +69,36 @@ class EventStreams:
         self._loop: asyncio.AbstractEventLoop | None = None
         fleet.subscribe(self._publish)
 
-    def open(self, cluster: str | None, events: frozenset[str], address: str) -> Stream:
-        """Return a stream to read; raises ``RequestError`` if there are too many, in all or from one address."""
+    def open(self, cluster: str | None, events: frozenset[str], address: str) -> AsyncIterator[bytes]:
+        """Return a stream of events; raises ``RequestError`` if there are too many, in all or from one address."""
         same = sum(stream.address == address for stream in self._streams)
         if len(self._streams) >= self._limits.streams or same >= self._limits.streams_per_address:
             raise RequestError(503, "too many streams are open", "close one, or poll instead")
-        return Stream(cluster, events, address)
+        return self._read(Stream(cluster, events, address))
 
     def end(self) -> None:
-        """End every stream: the monitor stops, or other clients are allowed from now on."""
+        """End every stream: the monitor stops, or its web config has changed."""
         for stream in self._streams:
             stream.end()
 
-    async def read(self, stream: Stream) -> AsyncIterator[bytes]:
+    async def _read(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield what changes from now on until the stream is ended."""
         self._loop = asyncio.get_running_loop()
         self._streams.add(stream)  # not before: a client that leaves early never starts this generator
         try:
-            yield encode_event("hello", {"version": self._fleet.version})
+            yield _encode("hello", {"version": self._fleet.version})
             while not stream.ended.is_set():
                 try:
                     await asyncio.wait_for(stream.changed.wait(), self._limits.heartbeat)
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield b": keep-alive\n\n"
                     continue
-                if not stream.ended.is_set() and (events := stream.take()):
+                if not stream.ended.is_set() and (events := stream.drain()):
                     yield events
                 if "pulse" in stream.events:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stream.ended.wait(), self._limits.pulse_interval)
-            yield encode_event("end", {})
+            yield _encode("end", {})
         finally:
             self._streams.discard(stream)
 
@@ -120,14 +120,14 @@ class EventStreams:
         status, diff = change.status, change.diff
         gone = [] if diff is None else _delisted(diff)
         if status is None or (diff is not None and len(diff.changed) + len(gone) > self._limits.jobs_per_poll):
-            return (("refetch", encode_event("refetch", {"version": change.version})),)
+            return (("refetch", _encode("refetch", {"version": change.version})),)
         name, now = status.cluster.name, self._clock()
         events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
         if diff is not None:
             events += [("job", job_view(name, job, now)) for job in diff.changed]
         events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
         events += [("transition", transition_view(recorded)) for recorded in change.transitions]
-        return tuple((event, encode_event(event, data)) for event, data in events)
+        return tuple((event, _encode(event, data)) for event, data in events)
 
 
 def _delisted(diff: SnapshotDiff) -> list[str]:
@@ -137,6 +137,6 @@ def _delisted(diff: SnapshotDiff) -> list[str]:
     return [job_id for job_id in ids if job_id not in snapshot.tracked and job_id not in snapshot.listing.records]
 
 
-def encode_event(name: str, data: object) -> bytes:
+def _encode(name: str, data: object) -> bytes:
     """Return a server-sent event; JSON has no line breaks of its own."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))

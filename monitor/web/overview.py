@@ -60,25 +60,22 @@ class StatusChange(msgspec.Struct, frozen=True, gc=False):
     transitions: tuple[RecordedTransition, ...] = ()
 
 
-def matches(job_filter: JobFilter, cluster: str, job: Job) -> bool:
+def matches(search: JobFilter, cluster: str, job: Job) -> bool:
     """Return whether a filter of the store matches a tracked job of one of its clusters."""
+    texts = cluster, job.database, job.collection, job.job_id, job.reason
     return (
-        (not job_filter.states or job.state in job_filter.states)
-        and (job_filter.stalled is None or job.stalled is job_filter.stalled)
-        and (job_filter.collection is None or job.collection == job_filter.collection)
-        and (job_filter.database is None or job.database == job_filter.database)
-        and (not job_filter.text or job_filter.text in _searched_text(cluster, job))
+        (not search.states or job.state in search.states)
+        and (search.stalled is None or job.stalled is search.stalled)
+        and (search.collection is None or job.collection == search.collection)
+        and (search.database is None or job.database == search.database)
+        and (not search.text or any(search.text in text.casefold() for text in texts))
     )
 
 
-def finished_only(job_filter: JobFilter) -> JobFilter | None:
+def finished_only(search: JobFilter) -> JobFilter | None:
     """Return a filter for finished jobs only; None where none of them can match."""
-    states = (job_filter.states or TERMINAL) & TERMINAL
-    return replace(job_filter, states=states) if states and not job_filter.stalled else None
-
-
-def _searched_text(cluster: str, job: Job) -> str:
-    return f"{cluster}\n{job.collection}\n{job.database}\n{job.job_id}\n{job.reason}\n{job.raw_state}".casefold()
+    states = (search.states or TERMINAL) & TERMINAL
+    return replace(search, states=states) if states and not search.stalled else None
 
 
 class FleetOverview(msgspec.Struct, frozen=True):

@@ -62,8 +62,7 @@ class Pages:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        states = [state.value for state in JobState]
-        self._templates.globals.update(version=version("milvus-import-monitor"), state_names=states)
+        self._templates.globals.update(version=version("milvus-import-monitor"), state_names=list(JobState))
         self._templates.filters.update(FILTERS)
 
     def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
@@ -72,8 +71,8 @@ class Pages:
 
     def problem(self, error: RequestError) -> Response:
         """Return a page about an error, with a link to a cluster, or to all of them."""
-        values = {"error": error, "now": self._clock(), "fragment": False, "fleet_version": 0}
-        return HTMLResponse(self._templates.get_template("problem.html").render(values), error.status, HEADERS)
+        page = self._templates.get_template("problem.html").render(error=error, fragment=False, fleet_version=0)
+        return HTMLResponse(page, error.status, HEADERS)
 
     async def _overview(self, request: Request) -> Response:
         query = {name: _text(request.query_params, name).strip() for name in _FILTERS}
@@ -82,8 +81,8 @@ class Pages:
             cluster=query["cluster"] or None,
             database=query["database"] or None,
             collection=query["collection"] or None,
-            states=frozenset({JobState(query["state"])} if query["state"] in set(JobState) else ()),
-            stalled=True if query["state"] == "stalled" else None,
+            states=frozenset(state for state in JobState if state == query["state"]),
+            stalled=query["state"] == "stalled" or None,
             text=query["q"].casefold(),
         )
         if search.cluster is not None:

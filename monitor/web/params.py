@@ -1,7 +1,9 @@
 """Query parameters: one Struct for each endpoint, which reads, checks and documents them."""
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -9,7 +11,7 @@ from msgspec import Meta
 from starlette.datastructures import QueryParams
 
 from monitor.jobs import JobState
-from monitor.web.errors import RequestError, suggestion
+from monitor.web.errors import RequestError
 
 PAGE: Final = 100  # default number of entries of a page
 PAGE_LIMIT: Final = 1000  # maximum number of entries of a page
@@ -32,8 +34,6 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 _Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 _Time = Annotated[str, Meta(max_length=TEXT_LIMIT, extra_json_schema=_TIME_SCHEMA)]
 _Cluster = Annotated[_Text | None, Meta(description="Only this cluster.")]
-_Database = Annotated[_Text | None, Meta(description="Only this database; empty for jobs whose API reports none.")]
-_Collection = Annotated[_Text | None, Meta(description="Only this collection.")]
 _Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT, description="Maximum number of entries.")]
 _Cursor = Annotated[_Text, Meta(description="The `next_cursor` of the previous page.")]
 
@@ -55,8 +55,10 @@ class JobQuery(msgspec.Struct, frozen=True):
 
 class _FilterQuery(msgspec.Struct, frozen=True):
     cluster: _Cluster = None
-    database: _Database = None
-    collection: _Collection = None
+    database: Annotated[
+        _Text | None, Meta(description="Only this database; empty for jobs whose API reports none.")
+    ] = None
+    collection: Annotated[_Text | None, Meta(description="Only this collection.")] = None
     state: Annotated[tuple[JobState, ...], Meta(description="Only this state; can be repeated.")] = ()
     limit: _Limit = PAGE
     cursor: _Cursor = ""
@@ -66,7 +68,7 @@ class JobsQuery(_FilterQuery, frozen=True):
     """Parameters of ``jobs``."""
 
     stalled: Annotated[
-        _Boolean | msgspec.UnsetType, Meta(description="Only jobs that are stalled, or only the others.")
+        _Boolean | msgspec.UnsetType, Meta(description="Only stalled jobs, or only jobs that are not stalled.")
     ] = msgspec.UNSET  # not None, which "null" would be read as
     q: Annotated[_Text, Meta(description="Text in a name, an id or a reason; case does not matter.")] = ""
 
@@ -95,7 +97,7 @@ def read_query(query: QueryParams, kind: type[_Query]) -> _Query:
     values: dict[str, Any] = {}
     for name in query:
         if name not in types:
-            raise RequestError(400, f"unknown parameter {name[:TEXT_LIMIT]!r}", suggestion(name, types))
+            raise RequestError(400, f"unknown parameter {name[:TEXT_LIMIT]!r}", _suggestion(name, types))
         texts = [storable(text) for text in query.getlist(name)]
         repeatable = get_origin(types[name]) is tuple
         if len(texts) > 1 and not repeatable:
@@ -108,14 +110,21 @@ def read_query(query: QueryParams, kind: type[_Query]) -> _Query:
 
 
 def _invalid(message: str, kind: type[msgspec.Struct]) -> RequestError:
-    """Return what msgspec says is wrong, in terms of a request."""
+    """Return the error of a request for a message of msgspec."""
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", message):
         return RequestError(400, f"{missing[1]} is required", f"required: {', '.join(kind.__struct_fields__)}")
     problem, _, path = message.partition(" - at `$.")
     name = re.split(r"\W", path)[0]
     wrong = "".join(re.findall("'(.*)'", problem))
-    hint = suggestion(wrong, _CHOICES[name]) if name in _CHOICES else "see /api/v1/openapi.json"
+    hint = _suggestion(wrong, _CHOICES[name]) if name in _CHOICES else "see /api/v1/openapi.json"
     return RequestError(400, f"{name} is invalid: {problem[:1].lower()}{problem[1:]}", hint)
+
+
+def _suggestion(text: str, names: Collection[str]) -> str:
+    """Return a hint with the valid names, the nearest first."""
+    nearest = get_close_matches(text, names, 1)
+    valid = ", ".join(names)
+    return f"did you mean {nearest[0]}? Valid: {valid}" if nearest else f"valid: {valid}"
 
 
 def storable(text: str) -> str:

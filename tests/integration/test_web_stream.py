@@ -193,7 +193,7 @@ def test_a_slow_client_has_to_fetch_everything_again(watched):
 
 def test_silence_is_filled_with_comments(watched):
     with ServedApp(watched, heartbeat=0.05) as served, stream(served) as opened:
-        assert opened.take(2) == [("", ": still here")] * 2
+        assert opened.take(2) == [("", ": keep-alive")] * 2
 
 
 @pytest.mark.parametrize("limits", [{"streams": 1}, {"streams_per_address": 1}])
