@@ -227,5 +227,5 @@ def _decode_cursor(cursor: str) -> _Position:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         position: _Position = msgspec.json.decode(text, type=_Position)
     except (ValueError, msgspec.MsgspecError):
-        raise CursorError("this cursor is not from a page of this endpoint") from None
+        raise CursorError from None
     return position

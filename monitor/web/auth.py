@@ -18,8 +18,6 @@ from monitor.config import WebConfig
 from monitor.web.errors import BusyError
 from monitor.web.limits import WebLimits, WorkerPool
 
-RETRY_AFTER: Final = "2"  # seconds after which a client that was refused because too many passwords wait may try again
-
 BCRYPT_BYTES: Final = 72
 """bcrypt uses no more of a password than this; programs that make hashes truncate it, and so must we."""
 
@@ -64,8 +62,8 @@ class BasicAuth:
         try:
             if credential is not None and await self._verify(*credential, address):
                 return None
-        except BusyError:
-            return PlainTextResponse("too many passwords are being checked\n", 503, {"Retry-After": RETRY_AFTER})
+        except BusyError as error:
+            return PlainTextResponse("too many passwords are being checked\n", error.status, error.headers)
         return PlainTextResponse("a user name and a password are required\n", 401, _CHALLENGE)
 
     async def _verify(self, name: str, password: bytes, address: str) -> bool:

@@ -47,7 +47,7 @@ def request_error(error: Exception) -> RequestError:
         case HTTPException():
             return RequestError(404, "there is no such page or endpoint", "the address may be mistyped or outdated")
         case CursorError():
-            return RequestError(400, str(error), "start again without a cursor")
+            return RequestError(400, "the cursor is not from a page of this list", "start again without a cursor")
         case _:
             hint = "only unfinished jobs and recent failures are in memory"
             return RequestError(503, "the database is unavailable", hint)

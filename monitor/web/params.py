@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from starlette.datastructures import QueryParams
 
+from monitor.config.duration import PATTERN, parse_duration
 from monitor.jobs import JobState
 from monitor.web.errors import RequestError
 
@@ -20,10 +22,7 @@ TEXT_LIMIT: Final = 512  # characters of a parameter; no name is longer
 EventName = Literal["cluster", "job", "gone", "transition", "pulse"]
 """The events of the stream that a client can select."""
 
-_AGO: Final = r"[1-9][0-9]{0,3}[smhd]"
-_AGO_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TIME_SCHEMA: Final = {"anyOf": [{"format": "date-time"}, {"pattern": f"^{_AGO}$"}]}
-_EXAMPLES: Final = "such as 2026-01-31T12:00:00Z, or 24h for 24 hours ago"
+_TIME_SCHEMA: Final = {"anyOf": [{"format": "date-time"}, {"pattern": PATTERN}]}
 
 _Boolean = Literal["true", "false"]
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -136,10 +135,11 @@ def read_time(name: str, text: str | None, now: float) -> float | None:
     """Return a time in seconds since the epoch: ISO 8601, or a duration such as 24h before now."""
     if text is None:
         return None
-    if re.fullmatch(_AGO, text):
-        return now - int(text[:-1]) * _AGO_SECONDS[text[-1]]
+    with suppress(ValueError):
+        return now - parse_duration(text)
     try:
         moment = datetime.fromisoformat(text.upper().replace(" ", "+"))  # an unescaped plus arrives as a space
     except ValueError:
-        raise RequestError(400, f"{name} is not a time", _EXAMPLES) from None
+        hint = "such as 2026-01-31T12:00:00Z, or 24h for 24 hours ago"
+        raise RequestError(400, f"{name} is not a time", hint) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

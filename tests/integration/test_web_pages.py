@@ -356,8 +356,10 @@ def test_what_is_not_known_is_a_page_that_helps(served, path, said, link):
 
 def test_a_foreign_cursor_is_an_error_and_too_many_requests_have_to_wait(served, watched):
     watched.poll("eu", record("1", "books", IMPORTING))
-    assert "This cursor was given by no page." in page(served, "/job?cluster=eu&id=1&before=zz", 400)
-    assert "This cursor was given by no page." in page(served, "/collection?cluster=eu&collection=books&before=zz", 400)
+    assert "The cursor is not from a page of this list." in page(served, "/job?cluster=eu&id=1&before=zz", 400)
+    assert "The cursor is not from a page of this list." in page(
+        served, "/collection?cluster=eu&collection=books&before=zz", 400
+    )
     with ServedApp(watched, waiting_requests=0) as busy:
         for path in ("/", "/job?cluster=eu&id=1", "/collection?cluster=eu&collection=books"):
             assert "Try again in a moment." in page(busy, path, 503)
