@@ -21,7 +21,9 @@ from monitor.web.limits import WebLimits, WorkerPool
 BCRYPT_BYTES: Final = 72
 """bcrypt uses no more of a password than this; programs that make hashes truncate it, and so must we."""
 
-_ALPHABET: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+NO_DIGEST: Final = b"." * 31
+"""The end of the hashes for unknown users: nobody knows a password that has one, and it would be refused as well."""
+
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="milvus-import-monitor", charset="UTF-8"'}
 
 
@@ -44,7 +46,7 @@ class BasicAuth:
     def apply_web_config(self, web: WebConfig) -> None:
         """Apply other users; a verified password need not be checked again while its hash is unchanged."""
         self._users = {name: text.replace("$2y$", "$2b$", 1).encode() for name, text in web.users}
-        self._decoys = [_hash_without_password(hashed[4:6]) for hashed in self._users.values()]
+        self._decoys = [bcrypt.gensalt(int(hashed[4:6])) + NO_DIGEST for hashed in self._users.values()]
         self._verified = {name: digest for name, digest in self._verified.items() if name in self._users}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,10 +108,6 @@ def _matches(password: bytes, hashed: bytes) -> bool:
         return True
     time.sleep(time.monotonic() - started)
     return False
-
-
-def _hash_without_password(cost: bytes) -> bytes:
-    return bcrypt.gensalt(int(cost)) + "".join(secrets.choice(_ALPHABET) for _ in range(31)).encode()
 
 
 def _credential(authorization: str) -> tuple[str, bytes] | None:

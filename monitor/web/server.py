@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self._web = web or WebConfig()
         self._limits = limits or WebLimits()
         self._auth = BasicAuth(app, self._web, self._limits)
-        self._own_sockets: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._reloading = asyncio.Lock()
         super().__init__(
             uvicorn.Config(
@@ -85,8 +85,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets."""
         _raise_file_limit(2 * self._limits.connections)
-        self._own_sockets = [sock.dup() for sock in sockets or []]
-        for sock in self._own_sockets:
+        self._sockets = sockets or []
+        for sock in self._sockets:
             sock.setblocking(False)  # as every duplicate will be, so that accept never blocks
         async with self._reloading:
             self.servers = await self._listen(self._web)
@@ -95,11 +95,11 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and close every connection within a bounded time."""
         self._end_streams()
-        await super().shutdown([*self._own_sockets, *(sockets or ())])
+        await super().shutdown(sockets)
 
     async def _listen(self, web: WebConfig) -> list[asyncio.base_events.Server]:
         servers: list[asyncio.base_events.Server] = []
-        for own in self._own_sockets:
+        for own in self._sockets:
             sock = own.dup()  # so that one can be closed while the next one already listens
             try:
                 server = await asyncio.get_running_loop().create_server(
