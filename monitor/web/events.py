@@ -52,11 +52,6 @@ class Stream:
         self.changed.clear()
         return events
 
-    def end(self) -> None:
-        """Make its reader stop."""
-        self.ended.set()
-        self.changed.set()
-
 
 class EventStreams:
     """Passes the changes of the fleet, made in any thread, to the streams in the event loop."""
@@ -79,7 +74,8 @@ class EventStreams:
     def end(self) -> None:
         """End every stream: the monitor stops, or its web config has changed."""
         for stream in self._streams:
-            stream.end()
+            stream.ended.set()
+            stream.changed.set()
 
     async def _read(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield what changes from now on until the stream is ended."""
