@@ -219,9 +219,10 @@ class Daemon:
     def _schedule(self, poller: Poller) -> None:
         def poll() -> PollOutcome:
             outcome = poller.poll()
-            name = poller.cluster.name
-            transitions = self.store.recent_transitions(name) if outcome.diff and outcome.diff.transitions else ()
-            self.fleet.poll_finished(name, ok=outcome.ok, why=poller.error, diff=outcome.diff, transitions=transitions)
+            name, changes = poller.cluster.name, outcome.diff
+            if self._pollers.get(name) is poller and (outcome.ok or outcome.error):  # else it was stopped
+                transitions = self.store.recent_transitions(name) if changes and changes.transitions else ()
+                self.fleet.poll_finished(name, error=outcome.error, diff=changes, transitions=transitions)
             return outcome
 
         self._scheduler.schedule(poller.cluster.name, poller.cluster.interval, poll, poller.metrics.poll_missed)

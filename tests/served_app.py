@@ -54,10 +54,10 @@ class WatchedClusters:
         stall_after, retention = self.configs[0].stall_after, self.configs[0].failed_retention
         changes = diff(previous, result, self.now, Policy(stall_after, stall_after, stall_after, retention))
         assert self.store.record(name, changes) is not None
-        self.fleet.poll_finished(name, ok=True, why="", diff=changes, transitions=self.store.recent_transitions(name))
+        self.fleet.poll_finished(name, diff=changes, transitions=self.store.recent_transitions(name))
 
     def fail(self, name, why):
-        self.fleet.poll_finished(name, ok=False, why=why)
+        self.fleet.poll_finished(name, error=why)
 
     def rename(self, old, new):
         self.configs = [cluster(config.url, name=new if config.name == old else config.name) for config in self.configs]

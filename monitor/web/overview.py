@@ -165,31 +165,24 @@ class FleetStatus:
         self,
         name: str,
         *,
-        ok: bool,
-        why: str,
+        error: str = "",
         diff: SnapshotDiff | None = None,
         transitions: tuple[RecordedTransition, ...] = (),
     ) -> None:
-        """Publish the result of a poll; ignored for a cluster that is no longer watched.
-
-        ``why`` says why the cluster is down, and is empty if it is not. If a successful poll has no ``diff``, anything
-        may have changed: another snapshot counts now.
-        """
+        """Publish why a poll failed, or what it changed; ignored for a cluster that is not watched."""
         now = self._clock()
         with self._lock:
             previous = self._clusters.get(name)
             if previous is None:
                 return
-            status = "down" if why else "up" if ok or previous.status == "up" else previous.status
-            last_success = now if ok else previous.last_success
-            current = ClusterStatus(previous.cluster, status, why, last_success, now, self._snapshot(name))
+            status, last_success = ("down", previous.last_success) if error else ("up", now)
+            current = ClusterStatus(previous.cluster, status, error, last_success, now, self._snapshot(name))
             self._clusters[name] = current
-            jobs_changed = ok if diff is None else diff.changes_something
-            if not jobs_changed and (previous.status, previous.why) == (status, why):
+            jobs_changed = diff is not None and diff.changes_something
+            if not jobs_changed and (previous.status, previous.why) == (status, error):
                 return
             self.version += 1
-            unknown = ok and diff is None
-            change = StatusChange(self.version) if unknown else StatusChange(self.version, current, diff, transitions)
+            change = StatusChange(self.version, current, diff, transitions)
         self._publish(change)
 
     def subscribe(self, callback: Callable[[StatusChange], None]) -> None:

@@ -453,7 +453,7 @@ def test_one_step_forward_makes_neither_a_pace_nor_an_estimate(served, watched):
 
 def test_a_poll_of_a_cluster_that_has_just_left_the_config_changes_nothing(watched):
     version = watched.fleet.version
-    watched.fleet.poll_finished("gone", ok=True, why="")
+    watched.fleet.poll_finished("gone", error="timed out")
 
     assert watched.fleet.version == version
     assert watched.fleet.cluster("gone") is None
