@@ -1,7 +1,7 @@
 """The JSON API under ``/api/v1``, and its description: both are made from the Structs of queries and responses."""
 
 import base64
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from importlib.metadata import version
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -82,10 +82,10 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
 
     def load() -> Response:
         # Memory first: a job that finishes meanwhile is in the store by then, and cannot be missed.
-        found = list(islice(context.fleet.tracked_jobs(search, after), query.limit + 1))
-        complete = True
+        count, complete = query.limit + 1, True
+        found = list(islice(context.fleet.tracked_jobs(search, after), count))
         try:
-            found += _listed_finished_jobs(context, search, query.limit + 1, after)
+            found += list(islice(_listed_finished_jobs(context, search, after, count), count))
         except StoreUnavailableError:
             complete = False
         jobs = {(cluster, job.job_id): job for cluster, job in found}
@@ -97,20 +97,18 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
     return await context.store_pool.run(load)
 
 
-def _listed_finished_jobs(context: Context, search: JobFilter, count: int, after: _Position | None) -> list[ClusterJob]:
-    """Return listed finished jobs from the store, except tracked ones: what is in memory is newer."""
-    wanted = finished_only(replace(search, listed=True))
-    jobs: list[ClusterJob] = []
-    while wanted is not None and len(jobs) < count:
-        page = context.store.jobs(wanted, count, after)
+def _listed_finished_jobs(
+    context: Context, search: JobFilter, after: _Position | None, page_size: int
+) -> Iterator[ClusterJob]:
+    """Yield listed finished jobs from the store, except tracked ones: what is in memory is newer."""
+    finished = finished_only(replace(search, listed=True))
+    while finished is not None and after is not None:
+        page = context.store.jobs(finished, page_size, after)
         for entry in page.entries:
             status = context.fleet.cluster(entry.cluster)
             if status is not None and status.may_list(entry.job.job_id) and entry.job.job_id not in status.tracked:
-                jobs.append((entry.cluster, entry.job))
+                yield entry.cluster, entry.job
         after = page.after
-        if after is None:
-            break
-    return jobs
 
 
 async def _job(context: Context, _: Request, query: JobQuery) -> Response:

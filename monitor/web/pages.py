@@ -41,7 +41,7 @@ HEADERS: Final = {
 }
 
 _STATIC_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_FILTERS: Final = ("q", "cluster", "database", "collection", "state")
+_SEARCH: Final = ("q", "cluster", "database", "collection", "state")
 
 _Entry = TypeVar("_Entry")
 
@@ -62,7 +62,7 @@ class Pages:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self._templates.globals.update(version=version("milvus-import-monitor"), state_names=list(JobState))
+        self._templates.globals.update(version=version("milvus-import-monitor"), states=[*JobState, "stalled"])
         self._templates.filters.update(FILTERS)
 
     def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
@@ -75,8 +75,7 @@ class Pages:
         return HTMLResponse(page, error.status, HEADERS)
 
     async def _overview(self, request: Request) -> Response:
-        query = {name: _text(request.query_params, name).strip() for name in _FILTERS}
-        known_state = query["state"] in {"", "stalled", *JobState}
+        query = {name: _text(request.query_params, name).strip() for name in _SEARCH}
         search = JobFilter(
             cluster=query["cluster"] or None,
             database=query["database"] or None,
@@ -97,7 +96,6 @@ class Pages:
                 "finished": finished,
                 "query": query,
                 "filtered": filtered,
-                "known_state": known_state,
                 "names": self._fleet.names[:SUGGESTED_NAMES],
             },
         )

@@ -7,6 +7,7 @@ pyproject.toml, and tests/integration/test_web_auth.py and test_web.py fail when
 import asyncio
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -137,7 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(self._status, msg if self._status is HTTPStatus.BAD_REQUEST else "")
 
     def _too_many(self) -> bool:
-        clients = [other.client for other in self.connections if isinstance(other, LimitedProtocol)]
+        clients = [connection.client for connection in self.connections if isinstance(connection, LimitedProtocol)]
         same = sum(client is not None and self.client is not None and client[0] == self.client[0] for client in clients)
         return len(self.connections) > self._limits.connections or same > self._limits.connections_per_address
 
@@ -157,15 +158,12 @@ class LimitedProtocol(HttpToolsProtocol):
             headers = [
                 *((name.decode(), value.decode()) for name, value in self.server_state.default_headers),
                 *self._web.headers,
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", len(body)),
-                ("Connection", "close"),
+                ("content-type", "text/plain; charset=utf-8"),
+                ("content-length", len(body)),
+                ("connection", "close"),
             ]
-            lines = [
-                f"HTTP/1.1 {status.value} {status.phrase}",
-                *(f"{name.lower()}: {value}" for name, value in headers),
-            ]
-            self.transport.write("\r\n".join((*lines, "", "")).encode("latin-1") + body)
+            head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers)
+            self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode("latin-1") + body)
         self._close()
 
     def _close(self) -> None:
@@ -193,7 +191,6 @@ def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
 
 
 def _normalize_address(address: str) -> str:
-    try:
+    with suppress(ValueError):
         return str(ipaddress.ip_address(address.strip()))
-    except ValueError:
-        return address
+    return address
