@@ -99,7 +99,7 @@ class EventStreams:
             self._streams.discard(stream)
 
     def _publish(self, change: StatusChange) -> None:
-        """Encode the events of a change in the thread of its poll, if anybody wants them."""
+        """Encode the events of a change in the thread of its poll, unless there are no streams."""
         loop, streams = self._loop, list(self._streams)
         if loop is None or not streams:
             return

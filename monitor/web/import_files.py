@@ -1,4 +1,4 @@
-"""The files of a job, which a cluster is asked for when somebody opens the job's page."""
+"""The files of a job, requested from its cluster when the page of the job is opened."""
 
 import asyncio
 import time
@@ -15,40 +15,40 @@ _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.web")
 
 
 class FileList(msgspec.Struct, frozen=True):
-    """A cluster's answer about the files of a job, or the problem with it."""
+    """The files of a job, or why they are not available."""
 
     files: tuple[ImportFile, ...] = ()
     problem: str = ""
 
 
 class ImportFiles:
-    """Asks clusters for the files of jobs; a page that is live and open must not ask every second."""
+    """Requests the files of jobs, and reuses responses for a while: an open page is updated every second."""
 
     def __init__(self, context: Context) -> None:
         self._fetch = context.monitor.import_files
         self._pool = context.cluster_pool
         self._limits = context.limits
-        self._asked: dict[tuple[str, str], tuple[float, asyncio.Task[FileList]]] = {}
+        self._responses: dict[tuple[str, str], tuple[float, asyncio.Task[FileList]]] = {}
 
     async def files(self, cluster: str, job_id: str) -> FileList:
         """Return the files of a job within a bounded time."""
         now, key = time.monotonic(), (cluster, job_id)
-        expires, answer = self._asked.pop(key, (now, None))
-        if answer is None or now >= expires:
+        expires, response = self._responses.pop(key, (now, None))
+        if response is None or now >= expires:
             expires = now + self._limits.files_max_age
-            answer = asyncio.ensure_future(self._pool.run(lambda: self._ask(cluster, job_id)))
-        self._asked[key] = expires, answer
-        while len(self._asked) > self._limits.files_cached:
-            del self._asked[next(iter(self._asked))]
+            response = asyncio.ensure_future(self._pool.run(lambda: self._request(cluster, job_id)))
+        self._responses[key] = expires, response
+        while len(self._responses) > self._limits.files_cached:
+            del self._responses[next(iter(self._responses))]
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), self._limits.files_timeout)
+            return await asyncio.wait_for(asyncio.shield(response), self._limits.files_timeout)
         except TimeoutError:
             return FileList(problem="the cluster is slow to answer; try again in a moment")
         except BusyError as error:
-            self._asked.pop(key, None)
+            self._responses.pop(key, None)
             return FileList(problem=str(error))
 
-    def _ask(self, cluster: str, job_id: str) -> FileList:
+    def _request(self, cluster: str, job_id: str) -> FileList:
         try:
             return FileList(self._fetch(cluster, job_id))
         except JobGoneError:

@@ -1,4 +1,4 @@
-"""What the polls of all clusters have found, and the overview of it that the status page shows."""
+"""The status of all clusters as of their latest polls, and the overview of it for the status page."""
 
 import time
 from collections import Counter
@@ -148,7 +148,7 @@ class FleetStatus:
         self._subscribers: list[Callable[[StatusChange], None]] = []
 
     def apply_config(self, clusters: Iterable[Cluster]) -> None:
-        """Watch these clusters from now on; what was known of another one with the same name is forgotten."""
+        """Apply the clusters of a config; one whose identity has changed starts without a status."""
         with self._lock:
             current = {}
             for cluster in sorted(clusters, key=lambda cluster: cluster.name):

@@ -59,7 +59,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what a client sent; a line that goes on and on is seen here, before the parser has it whole."""
+        """Parse what a client sent, and bound a line without an end, which the parser does not report."""
         self._parsed = False
         super().data_received(data)
         if self._in_head and not self._parsed and not self.transport.is_closing():

@@ -29,7 +29,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""
     stalled: int
-    missing: int  # unfinished jobs that the list is without, while the server has not said what became of them
+    missing: int  # unfinished jobs that are missing from the list and not confirmed as deleted
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
