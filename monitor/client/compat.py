@@ -10,7 +10,7 @@ import requests
 
 from monitor.client.decoding import Body, envelope, refusal
 from monitor.client.errors import ApiError
-from monitor.client.network_errors import NETWORK_ERRORS, translate_error
+from monitor.client.transport import NETWORK_ERRORS, translate_error
 from monitor.redaction import SecretMask
 
 _TIMEOUT: Final = 20.0

@@ -83,6 +83,10 @@ class BadResponseError(ApiError, kind=ErrorKind.BAD_RESPONSE):
     """The answer is not one of this API: cut off, too large, no JSON, wrong types, or from another program."""
 
 
+class BadRecordError(BadResponseError, kind=ErrorKind.BAD_RESPONSE):
+    """A record that cannot be a job; in a list it costs only itself."""
+
+
 class ApiTimeoutError(ApiError, kind=ErrorKind.TIMEOUT):
     """No answer, or only a part of one, in time."""
 

@@ -38,7 +38,7 @@ def _file(detail: dict[str, Any]) -> ImportFile:
     name = detail.get("fileName")
     if isinstance(name, list):
         name = ", ".join(part for part in name if isinstance(part, str))
-    progress = records.percent(records.first(detail, "progress", "readyPercentage"))
+    progress = records.progress(detail)
     return ImportFile(
         name=records.text(name),
         state=normalize_state(records.state(detail.get("state"))),

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from monitor.client import records
 from monitor.client.decoding import Body, code_of, envelope
-from monitor.client.errors import BY_CODE, ApiError, BadResponseError, JobGoneError, TransientError
+from monitor.client.errors import BY_CODE, ApiError, BadRecordError, BadResponseError, JobGoneError, TransientError
 from monitor.client.import_api import ImportApi
 from monitor.client.pagination import Page, page_of
-from monitor.client.records import BadRecordError
 from monitor.jobs import JobRecord, JobState, normalize_state
 
 _KEY_NOT_FOUND: Final = 1000
@@ -41,10 +40,7 @@ class Milvus23Api(ImportApi):
             lambda answer: checked(answer.json(), job_id),
             body={"task": int(job_id)},
         )
-        try:
-            record = record_of_task(task)
-        except BadRecordError as error:
-            raise BadResponseError(str(error)) from None
+        record = record_of_task(task)
         if record.job_id != job_id:
             raise BadResponseError("the answer is about another task")
         return record, task
@@ -81,13 +77,13 @@ def _says_gone(code: int, reason: str, job_id: str) -> bool:
     return without_task or records.says_gone(reason, job_id)
 
 
-def record_of_task(given: Any) -> JobRecord:
+def record_of_task(value: Any) -> JobRecord:
     """Return the record of a task. Go leaves out what is zero: a task without ``state`` is pending (observed).
 
     Raises:
         BadRecordError: It is no object, or has no usable id: newer servers list tasks without ids on this port.
     """
-    task = records.checked_object(given)
+    task = records.checked_object(value)
     if task.get("id") == 0:
         raise BadRecordError("a task's id is 0")
     infos = records.infos(task)

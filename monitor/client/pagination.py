@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from monitor.client.decoding import Body, code_of, envelope
-from monitor.client.errors import BadResponseError
-from monitor.client.records import BadRecordError, first, is_gone, record_from, text
+from monitor.client.errors import BadRecordError, BadResponseError
+from monitor.client.records import first, is_gone, record_from, text
 from monitor.jobs import JobList, JobRecord, JobState, normalize_state
 
 RECORD_LIMIT: Final = 100_000
@@ -159,13 +159,10 @@ def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
     """Say whether typed records are what they would be record by record, but for their reasons."""
     if b'"errorMessage"' in content or " " in "".join([record.job_id for record in records]):
         return False
-    is_printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
-    return is_printable or all(_names(record).isprintable() for record in records)
-
-
-def _names(record: JobRecord) -> str:
-    times = record.create_time + record.complete_time
-    return record.job_id + record.state + record.collection + record.database + times
+    if content.isascii() and b"\\" not in content and b"\x7f" not in content:
+        return True
+    names = (r.job_id + r.state + r.collection + r.database + r.create_time + r.complete_time for r in records)
+    return all(map(str.isprintable, names))
 
 
 def _is_full(records: Sequence[Any], asked: int, page_size: Any, current_page: Any) -> bool:

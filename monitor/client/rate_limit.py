@@ -40,6 +40,6 @@ class RateLimiter:
                 message = f"our own limit of {rate:g} requests a second for this API key is used up for {wait:.1f} s"
                 raise ThrottledError(message, retry_after=wait)
             if len(self._next) >= self._keys_limit:
-                self._next = {known: slot for known, slot in self._next.items() if slot > now - CREDIT}
+                self._next = {key: slot for key, slot in self._next.items() if slot > now - CREDIT}
             self._next[key] = at + 1.0 / rate
             return max(0.0, wait)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from monitor.client.errors import BadRecordError
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -13,16 +14,12 @@ _NUMBER_LIMIT: Final = 2**63
 _KINDS: Final = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction", int: "a number"}
 
 
-class BadRecordError(ValueError):
-    """A record that cannot be a job; it costs only itself."""
-
-
-def record_from(given: Any, database: str = "") -> JobRecord:
+def record_from(value: Any, database: str = "") -> JobRecord:
     """Return one record of a v1 or v2 answer; raise ``BadRecordError`` where it is no object with a usable id.
 
     ``database`` is the one that was asked for, where the server filters by it.
     """
-    record = checked_object(given)
+    record = checked_object(value)
     return JobRecord(
         job_id=id_from(raw_id(record)),
         state=state(record.get("state")),
@@ -37,11 +34,11 @@ def record_from(given: Any, database: str = "") -> JobRecord:
     )
 
 
-def checked_object(given: Any) -> dict[str, Any]:
+def checked_object(value: Any) -> dict[str, Any]:
     """Return a record that is an object; raise ``BadRecordError`` for any other."""
-    if not isinstance(given, dict):
-        raise BadRecordError(f"a record is {_kind(given)} instead of an object")
-    return given
+    if not isinstance(value, dict):
+        raise BadRecordError(f"a record is {_kind(value)} instead of an object")
+    return value
 
 
 def infos(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +95,18 @@ def percent(value: Any) -> float | None:
     """
     number = _number(value)
     return None if number is None or number < 0 else min(number, 100.0)
+
+
+def progress(data: Mapping[str, Any]) -> float | None:
+    """Return the percentage in a describe, or in one of its files; v1 has ``readyPercentage`` instead of ``progress``.
+
+    That is documented as a percentage, and is 1 in the documented answer about a job that has ended: what is below 1 is
+    a ratio, and 1 is all of it once there is a ``completeTime``, else it says nothing.
+    """
+    value, ready = percent(data.get("progress")), percent(data.get("readyPercentage"))
+    if value is not None or ready is None or ready > 1:
+        return ready if value is None else value
+    return ready * 100 if ready < 1 or data.get("completeTime") else None
 
 
 def rows(value: Any) -> int | None:

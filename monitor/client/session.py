@@ -26,9 +26,8 @@ from monitor.client.errors import (
     ThrottledError,
     TransientError,
 )
-from monitor.client.network_errors import NETWORK_ERRORS, translate_error
 from monitor.client.rate_limit import RateLimiter
-from monitor.client.transport import BODY_LIMIT, bound_answers
+from monitor.client.transport import BODY_LIMIT, NETWORK_ERRORS, bound_answers, translate_error
 from monitor.config import Cluster
 from monitor.redaction import SecretMask, passwords_in
 
@@ -207,10 +206,10 @@ class Session:
 
     def _wait_for_slot(self, endpoint: str) -> None:
         """Wait for a slot of the rate limit, unless the monitor stops or the poll's time is up."""
-        left = self._until - self._network.clock()
-        if left <= 0:
+        remaining = self._until - self._network.clock()
+        if remaining <= 0:
             raise ApiTimeoutError(f"{self._host}: the poll took longer than {POLL_LIMIT} timeouts")
-        longest = min(left, self._cluster.timeout)
+        longest = min(remaining, self._cluster.timeout)
         key, rate = (self._rate_key, endpoint), self._cluster.requests_per_second
         self._wait(endpoint, self._network.limiter.reserve(key, rate, longest), throttled=True)
 

@@ -1,4 +1,4 @@
-"""HTTP connections whose answers are bounded in time and bytes, and reused only after an answer that has surely ended.
+"""HTTP connections that bound each answer in time and bytes, and are reused only after an answer that surely has ended.
 
 A read timeout alone bounds only the wait for the next byte, so a server that sends one byte now and then would hold a
 thread for ever. ``http.client`` reads each answer through the ``response_class`` of its connection: here that is one
@@ -11,14 +11,21 @@ import re
 import socket
 import ssl
 import time
+import zlib
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Final
 
+import requests
+import urllib3
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from monitor.causes import in_words, root
+from monitor.client.errors import ApiConnectionError, ApiError, ApiTimeoutError, BadResponseError, TlsError
+from monitor.client.records import text
 
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
@@ -37,6 +44,17 @@ _CHUNK_LINE_LIMIT: Final = 4096
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _INTERIM: Final = range(100, 200)
+
+
+NETWORK_ERRORS: Final = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    HTTPException,
+    OSError,
+    UnicodeError,
+    zlib.error,
+)
+"""What a request raises when it fails."""
 
 
 class AnswerTooLargeError(HTTPException):
@@ -68,12 +86,12 @@ class _DeadlineReader(io.RawIOBase):
         return self._received
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError("the answer did not arrive whole in time")
         if self._received > self.limit:
             raise AnswerTooLargeError(self.part, self.limit)
-        self.sock.settimeout(left)
+        self.sock.settimeout(remaining)
         count = self._raw.readinto(buffer)
         self._received += count or 0
         return count
@@ -200,3 +218,28 @@ def bound_answers(pool: HTTPConnectionPool) -> None:
     bounded: dict[type, type] = {HTTPConnection: _DeadlineConnection, HTTPSConnection: _DeadlineTlsConnection}
     # Those of SOCKS connect in a way of their own and keep it.
     pool.ConnectionCls = bounded.get(pool.ConnectionCls, pool.ConnectionCls)
+
+
+def translate_error(error: BaseException, host: str, connect: float, total: float) -> ApiError:
+    """Return the ``ApiError`` for one of ``NETWORK_ERRORS``; ``connect`` and ``total`` are the seconds there were."""
+    cause = root(error)
+    words = text(in_words(cause)) or type(cause).__name__
+    kind: type[ApiError] = BadResponseError
+    match cause:
+        case TimeoutError() | urllib3.exceptions.TimeoutError():
+            kind, words = ApiTimeoutError, f"no complete answer within {total:g} s"
+            if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
+                words = f"no connection within {connect:g} s"
+        case ssl.SSLError() | urllib3.exceptions.SSLError():
+            kind = TlsError
+        case urllib3.exceptions.DecodeError() | zlib.error():
+            words = f"the answer cannot be decompressed: {words}"
+        case AnswerTooLargeError():
+            pass
+        case HTTPException() if not isinstance(cause, IncompleteRead | ConnectionError):
+            words = f"the answer is not HTTP: {words}"
+        case _:
+            kind = ApiConnectionError
+            if isinstance(error, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError):
+                host = f"{host} through the proxy"
+    return kind(f"{host}: {words}")

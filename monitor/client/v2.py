@@ -9,7 +9,7 @@ from monitor.client.decoding import Body, envelope
 from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
 from monitor.client.import_api import ImportApi
 from monitor.client.pagination import Page, decode_page
-from monitor.client.records import BadRecordError, is_gone, percent, raw_id, reason, record_from, says_gone, text
+from monitor.client.records import is_gone, progress, raw_id, reason, record_from, says_gone, text
 from monitor.client.session import Session
 from monitor.config import Cluster
 from monitor.jobs import JobRecord
@@ -96,11 +96,9 @@ def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord,
         data = data[0]
     if not isinstance(data, dict):
         raise BadResponseError("the answer to describe has a code of success, but no job in its data")
-    data = with_progress(data if raw_id(data) is not None else data | {"jobId": job_id})
-    try:
-        record = record_from(data, database)
-    except BadRecordError:
-        raise BadResponseError("the answer to describe is no job") from None
+    if raw_id(data) is None:
+        data = {**data, "jobId": job_id}
+    record = record_from(data | {"progress": progress(data)}, database)
     if record.job_id != job_id:
         raise BadResponseError("the answer to describe is about another job")
     if is_gone(record):
@@ -110,17 +108,3 @@ def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord,
         reasons = dict.fromkeys(reason(file) for file in details if isinstance(file, dict))
         record = replace(record, reason=text("; ".join([words for words in reasons if words][:_REASONS])))
     return record, data
-
-
-def with_progress(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of a v1 describe with ``progress``, as v2 has it.
-
-    ``readyPercentage`` is documented as a percentage, and is 1 in the documented answer about a job that has ended:
-    what is below 1 is a ratio, and 1 is all of it once there is a ``completeTime``, else it says nothing.
-    """
-    ready = percent(data.get("readyPercentage"))
-    if ready is None or percent(data.get("progress")) is not None:
-        return data
-    if ready > 1:
-        return data | {"progress": ready}
-    return data | {"progress": ready * 100} if ready < 1 or data.get("completeTime") else data

@@ -18,12 +18,13 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.mark.parametrize(
-    ("generation", "api"), [("zilliz", "v2"), ("milvus", "v2"), ("v1", "v1"), ("milvus-2.3", "milvus-2.3")]
+    ("generation", "api", "progress"),
+    [("zilliz", "v2", 0.4), ("milvus", "v2", 0.4), ("v1", "v1", 0.4), ("milvus-2.3", "milvus-2.3", None)],
 )
-def test_every_generation_tells_the_files_of_a_job(generation, api):
+def test_every_generation_tells_the_files_of_a_job(generation, api, progress):
     world = World()
     simulated = world.add_cluster("one", generation=generation)
-    job = simulated.add_job(collection="books", files=3, lifecycle=Lifecycle.frozen("Importing"))
+    job = simulated.add_job(collection="books", files=3, lifecycle=Lifecycle.frozen("Importing", 40))
     hosted = generation in ("zilliz", "v1")
     with SimulatorServer(world) as server, closing(Network()) as network:
         url = server.url if hosted else f"{server.url}/clusters/one"
@@ -34,6 +35,7 @@ def test_every_generation_tells_the_files_of_a_job(generation, api):
 
     assert len(files) == 3
     assert all("part-" in file.name for file in files)
+    assert {file.progress for file in files} == {progress}
 
 
 def test_asking_for_files_takes_a_place_in_the_rate_of_the_polls_and_is_counted_with_them():

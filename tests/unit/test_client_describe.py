@@ -9,6 +9,7 @@ import pytest
 from monitor.client import v2
 from monitor.client.errors import (
     ApiError,
+    BadRecordError,
     BadResponseError,
     ErrorKind,
     JobGoneError,
@@ -16,7 +17,7 @@ from monitor.client.errors import (
     UnauthorizedError,
 )
 from monitor.client.milvus23 import checked, record_of_task
-from monitor.client.records import BadRecordError, says_gone
+from monitor.client.records import says_gone
 from monitor.jobs import REASON_LIMIT, JobRecord
 from tests.clusters import connected
 from tests.recorder import Answer, Recorder
@@ -66,7 +67,7 @@ def test_a_describe_without_a_job_is_no_answer(data: Any) -> None:
 
 @pytest.mark.parametrize("job_id", [[], {}, True, "x" * 1000, "a\nb"])
 def test_a_describe_with_an_id_that_is_none_is_no_answer(job_id: Any) -> None:
-    with pytest.raises(BadResponseError, match="no job"):
+    with pytest.raises(BadResponseError, match="a record's job id"):
         described({"jobId": job_id}, "7")
 
 

@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.client.decoding import Body
+from monitor.client.errors import BadRecordError
 from monitor.client.pagination import decode_page, page_of
-from monitor.client.records import BadRecordError, id_from, name, percent, record_from, rows, state, text, time_text
+from monitor.client.records import id_from, name, percent, record_from, rows, state, text, time_text
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
 
 PLAIN: Final = {"jobId": "7", "collectionName": "sales", "state": "Importing", "progress": 40}
