@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.control import control_routes, error_handlers
+from monitor.simulator.control import control_app
 from monitor.simulator.dialects import DIALECTS
 from monitor.simulator.dialects.base import ApiError, RequestContext, not_found
 from monitor.simulator.world import World
@@ -27,7 +26,7 @@ class SimulatorApp:
 
     def __init__(self, world: World, base_url: str) -> None:
         self._world = world
-        self._control = Starlette(routes=control_routes(world, base_url), exception_handlers=error_handlers(base_url))
+        self._control = control_app(world, base_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,13 +63,13 @@ class SimulatorApp:
 
     def _hosted_cluster(self, fields: Mapping[str, Any]) -> SimulatedCluster:
         """Return the Zilliz Cloud cluster that the fields name: by its id, or by project and region."""
-        cluster_id, place = fields.get("clusterId"), (fields.get("projectId"), fields.get("regionId"))
-        if not cluster_id and not any(place):
+        cluster_id, region = fields.get("clusterId"), (fields.get("projectId"), fields.get("regionId"))
+        if not cluster_id and not any(region):
             raise ApiError(80000, "Incorrect parameter: clusterId")
         cluster = self._world.clusters.get(str(cluster_id))
         if not cluster_id:
             clusters = list(self._world.clusters.values())
-            cluster = next((one for one in clusters if place == (one.project_id, one.region_id)), None)
+            cluster = next((each for each in clusters if region == (each.project_id, each.region_id)), None)
         if cluster is None or not cluster.dialect.hosted:
             raise ApiError(96025, f"The cluster does not exist. clusterId: {cluster_id}")
         return cluster

@@ -126,13 +126,13 @@ class SimulatedCluster:
                 self.databases = (*self.databases, database)
             return job
 
-    def populate(self, count: int, *, lifecycle: Lifecycle | None = None, every: float | None = None) -> None:
-        """Generate `count` jobs, and another one `every` seconds; they exist from the first request for them.
+    def populate(self, count: int, *, every: float | None = None) -> None:
+        """Generate `count` jobs with all kinds of lifecycles, and another one `every` seconds.
 
-        All have the given lifecycle; by default every kind occurs.
+        They exist from the first request for them.
         """
         with self.lock:
-            self._generated = self._generate(count, self.clock(), every, lifecycle)
+            self._generated = self._generate(count, self.clock(), every)
 
     def jobs(self) -> list[JobStatus]:
         """Return all jobs that the server remembers, newest first."""
@@ -141,9 +141,9 @@ class SimulatedCluster:
                 self._jobs[job.id] = job
             now = self.clock()
             jobs = [JobStatus(job, job.status(now)) for job in self._jobs.values()]
-            remembered = [one for one in jobs if self._remembers(one.status, now)]
-            self._jobs = {job.id: job for job, _ in remembered}
-            return sorted(remembered, key=lambda one: one.job.created, reverse=True)
+            jobs = [listed for listed in jobs if self._remembers(listed.status, now)]
+            self._jobs = {job.id: job for job, _ in jobs}
+            return sorted(jobs, key=lambda listed: listed.job.created, reverse=True)
 
     def find_job(self, job_id: str) -> JobStatus | None:
         """Return a job that the server remembers, or None."""
@@ -167,17 +167,17 @@ class SimulatedCluster:
             until = None if seconds is None else self.clock() + seconds
             self._troubles.append(_ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
 
-    def recover(self, endpoint: str | None = None) -> None:
-        """End all troubles, or those of one endpoint."""
+    def recover(self) -> None:
+        """End all troubles."""
         with self.lock:
-            self._troubles = [one for one in self._troubles if endpoint is not None and one.endpoint != endpoint]
+            self._troubles.clear()
 
     def record_request(self, endpoint: str) -> "Trouble | None":
         """Count a request, and return what goes wrong with it."""
         with self.lock:
             self.requests[endpoint] += 1
             self.lock.notify_all()
-            self._troubles = [one for one in self._troubles if one.lasts(self.clock())]
+            self._troubles = [scheduled for scheduled in self._troubles if scheduled.lasts(self.clock())]
             for scheduled in self._troubles:
                 if scheduled.endpoint in (None, endpoint):
                     if scheduled.times is not None:
@@ -190,9 +190,7 @@ class SimulatedCluster:
             return now < status.since + self.retention
         return status.state != State.VANISHED
 
-    def _generate(
-        self, count: int, start: float, every: float | None, lifecycle: Lifecycle | None
-    ) -> Iterator[SimulatedJob | None]:
+    def _generate(self, count: int, start: float, every: float | None) -> Iterator[SimulatedJob | None]:
         """Yield jobs in the order of their creation, and None while the next one does not exist yet."""
         chance = random.Random(self.seed)
         past = (start - _PAST * (count - number) / count for number in range(count))
@@ -200,7 +198,7 @@ class SimulatedCluster:
         for number, created in enumerate(chain(past, future)):
             while created > self.clock():
                 yield None
-            chosen = FIRST_LIFECYCLES[number] if number < len(FIRST_LIFECYCLES) else chance.choice(LATER_LIFECYCLES)
+            lifecycle = FIRST_LIFECYCLES[number] if number < len(FIRST_LIFECYCLES) else chance.choice(LATER_LIFECYCLES)
             yield SimulatedJob(
                 self.dialect.job_id(self.seed, number),
                 chance.choice(_COLLECTIONS),
@@ -208,5 +206,5 @@ class SimulatedCluster:
                 [f"exports/2026-09/part-{index}.parquet" for index in range(chance.choice(_FILE_COUNTS))],
                 1000 * chance.randint(1, 500),
                 created,
-                (created, lifecycle or chosen),
+                (created, lifecycle),
             )

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,8 +25,8 @@ _JOB_FIELDS = ("collection", "database", "files", "total_rows", "job_id")
 _SCHEDULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {"endpoint": str, "times": int, "seconds": float}
 
 
-def control_routes(world: World, base_url: str) -> list[Route]:
-    """Return `GET /simulator`, and `POST` and `DELETE` of jobs and troubles below `/simulator/clusters/<id>`."""
+def control_app(world: World, base_url: str) -> Starlette:
+    """Return an application with `GET /simulator`, and `POST` and `DELETE` of jobs and troubles of each cluster."""
 
     async def show_overview(_request: Request) -> Response:
         return Response(msgspec.json.format(msgspec.json.encode(_overview(world, base_url))) + b"\n")
@@ -49,22 +50,8 @@ def control_routes(world: World, base_url: str) -> list[Route]:
         return json_response({"trouble": trouble.kind})
 
     async def end_troubles(request: Request) -> Response:
-        world.clusters[request.path_params["cluster_id"]].recover(request.path_params.get("endpoint"))
+        world.clusters[request.path_params["cluster_id"]].recover()
         return json_response({"trouble": None})
-
-    path = "/simulator/clusters/{cluster_id}"
-    return [
-        Route("/simulator", show_overview),
-        Route(f"{path}/jobs", add_job, methods=["POST"]),
-        Route(f"{path}/jobs/{{job_id}}", forget_job, methods=["DELETE"]),
-        Route(f"{path}/trouble", add_trouble, methods=["POST"]),
-        Route(f"{path}/trouble", end_troubles, methods=["DELETE"]),
-        Route(f"{path}/trouble/{{endpoint}}", end_troubles, methods=["DELETE"]),
-    ]
-
-
-def error_handlers(base_url: str) -> dict[Any, Callable[[Request, Exception], Response]]:
-    """Return handlers that respond to errors in JSON."""
 
     def error_response(_request: Request, error: Exception) -> Response:
         status, detail = 400, str(error)
@@ -74,7 +61,16 @@ def error_handlers(base_url: str) -> dict[Any, Callable[[Request, Exception], Re
             status, detail = 404, f"there is no {error}"
         return json_response({"error": f"{detail}; see GET {base_url}/simulator"}, status)
 
-    return dict.fromkeys((HTTPException, KeyError, TypeError, ValueError), error_response)
+    path = "/simulator/clusters/{cluster_id}"
+    routes = [
+        Route("/simulator", show_overview),
+        Route(f"{path}/jobs", add_job, methods=["POST"]),
+        Route(f"{path}/jobs/{{job_id}}", forget_job, methods=["DELETE"]),
+        Route(f"{path}/trouble", add_trouble, methods=["POST"]),
+        Route(f"{path}/trouble", end_troubles, methods=["DELETE"]),
+    ]
+    errors = (HTTPException, KeyError, TypeError, ValueError)
+    return Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, error_response))
 
 
 def snippet(cluster: SimulatedCluster, base_url: str) -> str:
@@ -119,7 +115,7 @@ def _overview(world: World, base_url: str) -> dict[str, Any]:
 def _parameters(factory: Callable[..., Any]) -> list[str]:
     """Return the parameters of a factory, each with its default as JSON; those without are required."""
     parameters = signature(factory).parameters.values()
-    return [one.name if one.default is one.empty else f"{one.name}={json.dumps(one.default)}" for one in parameters]
+    return [each.name + ("" if each.default is each.empty else f"={json.dumps(each.default)}") for each in parameters]
 
 
 async def _json_fields(request: Request) -> dict[str, Any]:

@@ -36,19 +36,15 @@ class Trouble(msgspec.Struct, frozen=True):
     endpoint: str | None = None
 
     @classmethod
-    def http(
-        cls, status: int, *, retry_after: float | str | None = None, code: int | None = None, message: str | None = None
-    ) -> Self:
-        """Respond with an HTTP status and the body that a server sends with it, or an error with this code."""
+    def http(cls, status: int, *, retry_after: float | str | None = None) -> Self:
+        """Respond with an HTTP status and the body that a server sends with it."""
         if status not in _STATUSES:
             raise ValueError(f"status must be from 200 to 599, not {status}")
 
         def respond(context: RequestContext) -> Response:
             dialect = context.cluster.dialect
             errors = {**_ERRORS, 401: dialect.unauthorized[:2]}
-            if code is not None or message is not None:
-                response = dialect.error(status if code is None else code, message or "error", status)
-            elif status in errors:
+            if status in errors:
                 response = dialect.error(*errors[status], status)
             elif status == HTTPStatus.NOT_FOUND:
                 response = not_found()
@@ -61,9 +57,9 @@ class Trouble(msgspec.Struct, frozen=True):
         return cls("http", respond)
 
     @classmethod
-    def code(cls, code: int = 1, message: str = "service unavailable") -> Self:
-        """Respond with an error in the body of an HTTP 200."""
-        return cls("code", lambda context: context.cluster.dialect.error(code, message))
+    def code(cls, code: int = 1, message: str = "service unavailable", *, status: int = 200) -> Self:
+        """Respond with an error in the body, as Milvus sends most errors with HTTP status 200."""
+        return cls("code", lambda context: context.cluster.dialect.error(code, message, status))
 
     @classmethod
     def hang(cls) -> Self:

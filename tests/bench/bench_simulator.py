@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from monitor.simulator import Lifecycle, World
-from tests.fakes.simulator import SimulatorServer
+from monitor.simulator import Lifecycle, State, World
+from tests.fakes.simulator import SimulatorServer, add_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,12 +40,9 @@ def serve(clusters: int) -> None:
     for cluster in world.clusters.values():
         cluster.populate(JOBS)
     for generation in ("zilliz", "milvus", "v1", "milvus-2.3"):
-        world.add_cluster(f"still-{generation}", generation=generation).populate(
-            JOBS, lifecycle=Lifecycle.completing(1)
-        )
-        world.add_cluster(f"moving-{generation}", generation=generation).populate(
-            JOBS, lifecycle=Lifecycle.completing(30)
-        )
+        still, moving = Lifecycle.frozen(State.COMPLETED, 100), Lifecycle.completing(30)
+        add_jobs(world.add_cluster(f"still-{generation}", generation=generation), JOBS, still)
+        add_jobs(world.add_cluster(f"moving-{generation}", generation=generation), JOBS, moving)
     with SimulatorServer(world) as server:
         ids = [[cluster.id, cluster.generation] for cluster in list(world.clusters.values())[:clusters]]
         say(json.dumps([server.port, ids]))

@@ -48,7 +48,7 @@ _TROUBLES = (
     Trouble.http(503),
     Trouble.http(500),
     _THROTTLED,
-    Trouble.http(401, message=FORGERIES[2]),
+    Trouble.code(401, FORGERIES[2], status=401),
     Trouble.code(),
     Trouble.hang(),
     Trouble.slow(4),

@@ -67,6 +67,12 @@ def set_status(
     job.lifecycle = (now, Lifecycle.frozen(state, progress, current.reason if reason is None else reason))
 
 
+def add_jobs(cluster: SimulatedCluster, count: int, lifecycle: Lifecycle) -> None:
+    """Add jobs that all have one lifecycle."""
+    for _ in range(count):
+        cluster.add_job(lifecycle)
+
+
 def wait_for_requests(cluster: SimulatedCluster, endpoint: str, count: int, timeout: float = 10.0) -> bool:
     """Wait up to `timeout` seconds until an endpoint has received `count` requests; return whether it has."""
     with cluster.lock:

@@ -11,7 +11,7 @@ from monitor.jobs.tracking import merge
 from monitor.simulator import Generation, Lifecycle, SimulatedCluster, State, Trouble, World
 from tests.clusters import connected
 from tests.fakes import hostile
-from tests.fakes.simulator import SimulatorServer
+from tests.fakes.simulator import SimulatorServer, add_jobs
 
 APIS: dict[Generation, str] = {"zilliz": "v2", "milvus": "v2", "v1": "v1", "milvus-2.3": "milvus-2.3"}
 
@@ -99,7 +99,7 @@ def test_a_describe_in_trouble_is_no_verdict(simulated: Simulated) -> None:
 
 
 def test_many_jobs_are_read_whole_however_they_are_paged(simulated: Simulated) -> None:
-    simulated.cluster.populate(1003, lifecycle=Lifecycle.frozen(State.IMPORTING, 50))
+    add_jobs(simulated.cluster, 1003, Lifecycle.frozen(State.IMPORTING, 50))
     assert len(simulated.jobs()) == 1003
     pages = 11 if simulated.generation in {"zilliz", "v1"} else 1
     assert simulated.cluster.requests["list"] == pages
@@ -111,7 +111,7 @@ def test_pages_of_ten_end_where_the_jobs_do(server: SimulatorServer, count: int,
     simulated = Simulated(server, "v1")
     if as_text:
         simulated.cluster.trouble(hostile.paging_as_text())
-    simulated.cluster.populate(count, lifecycle=Lifecycle.frozen(State.IMPORTING, 50))
+    add_jobs(simulated.cluster, count, Lifecycle.frozen(State.IMPORTING, 50))
     assert len(simulated.jobs(page_size=10)) == count
     assert simulated.cluster.requests["list"] == count // 10 + 1
 

@@ -8,7 +8,7 @@ import requests
 
 from monitor.simulator import Lifecycle, SimulatedCluster, World
 from tests.fakes import hostile
-from tests.fakes.simulator import SimulatorServer, set_status, wait_for_requests
+from tests.fakes.simulator import SimulatorServer, add_jobs, set_status, wait_for_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_zilliz_lists_newest_first_and_without_the_progress_of_unfinished_jobs(a
 
 
 def test_zilliz_pages_and_counts_what_is_on_the_page(api: Api) -> None:
-    api.add("in01-a", "zilliz").populate(25, lifecycle=Lifecycle.frozen())
+    add_jobs(api.add("in01-a", "zilliz"), 25, Lifecycle.frozen())
     pages = [
         api.post(V2 + "list", {"clusterId": "in01-a", "pageSize": "10", "currentPage": page}).json()["data"]
         for page in (1, 2, 3, 4)
@@ -449,7 +449,7 @@ def test_milvus_2_3_without_tasks_and_other_answers(api: Api) -> None:
     tasks = "/clusters/own/api/v1/import/tasks"
 
     assert api.get(tasks, headers={}).json() == {"status": {}}
-    cluster.populate(5, lifecycle=Lifecycle.frozen())
+    add_jobs(cluster, 5, Lifecycle.frozen())
     assert len(api.get(tasks).json()["tasks"]) == 5
     assert api.get(tasks, json={"collection_name": "nope", "limit": 0}).json() == {"status": {}}
     unknown = "key not found[key=by-dev/meta/importtask/7]"

@@ -144,7 +144,7 @@ def test_a_forgotten_job_is_gone() -> None:
 
 def test_a_generated_job_can_be_changed() -> None:
     cluster = World(clock=Clock()).add_cluster("c", generation="milvus")
-    cluster.populate(10, lifecycle=Lifecycle.frozen("importing", 50))
+    cluster.populate(10)
     changed, forgotten = sorted(seen(cluster))[3:5]
     set_status(cluster.find_job(changed).job, state="failed", reason="import timeout", now=EPOCH)
     cluster.forget(forgotten)
