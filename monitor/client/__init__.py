@@ -27,11 +27,5 @@ _GENERATIONS: Final[dict[str, type[ImportApi]]] = {"v2": V2Api, "v1": V1Api, "mi
 
 
 def connect(cluster: Cluster, network: Network, usage: Usage | None = None) -> ImportApi:
-    """Return the client of a cluster; nothing is sent yet.
-
-    Args:
-        cluster: The cluster.
-        network: Connections and rate limits, shared by all clusters.
-        usage: Counts of earlier requests to continue.
-    """
+    """Return the client of a cluster; nothing is sent yet. ``usage`` are counts of earlier requests to continue."""
     return _GENERATIONS[cluster.api](cluster, Session(cluster, network, usage or Usage()))

@@ -44,7 +44,7 @@ POLL_LIMIT: Final = 12
 """Timeouts that a whole poll may take; what is not there by then is given up."""
 
 BACKOFF: Final = 0.2
-"""Seconds that the second attempt waits at most, the third one twice as long."""
+"""Seconds that the second attempt of a request waits at most; the third waits up to twice as long."""
 
 POLL_BYTES: Final = 2 * BODY_LIMIT
 """Bytes of all answers of a poll together, decompressed. What stays of a list may take four times as many in memory:
@@ -59,10 +59,7 @@ Result = TypeVar("Result")
 class Network:
     """What the sessions of all clusters share: connections, rate limits, and the signal to stop.
 
-    Args:
-        connections: Connections that stay open for each host: as many as polls can run at a time.
-        clock: Monotonic seconds.
-        backoff: Seconds that the second attempt of a request waits at most, the third one twice as long.
+    As many connections stay open for each host as polls can run at a time; the clock gives monotonic seconds.
     """
 
     def __init__(
@@ -89,7 +86,6 @@ class Usage:
     Attributes:
         requests: Requests sent, each attempt counted.
         throttled: Seconds waited because of our own rate limit or of a ``Retry-After``.
-        lock: For changes.
     """
 
     def __init__(self) -> None:

@@ -160,7 +160,7 @@ def test_rows_and_files_follow_the_progress() -> None:
     rows = []
     for state, progress in (("pending", 0), ("importing", 30), ("importing", 60), ("importing", 80), ("failed", 0)):
         set_status(job, state=state, progress=progress, now=EPOCH)
-        data = DIALECTS["zilliz"].describe_job(cluster, {"jobId": job.id})["data"]
+        data = DIALECTS["zilliz"].describe_job(cluster.find_job(job.id))["data"]
         files = [(file["progress"], file["importedRows"], file["totalRows"]) for file in data["details"]]
         rows.append((data["importedRows"], data["totalRows"], files))
 

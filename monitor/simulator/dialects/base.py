@@ -28,13 +28,21 @@ class Dialect(ABC):
         api: The generation's name in the monitor's config.
         hosted: Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request.
         endpoints: `list`, `describe` or `databases` by method and path.
+        collection_field: The field of a list request that names a collection.
+        job_id_field: The field of a describe request that names the job.
         unauthorized: The error for a wrong key.
+        missing_job_id: The error for a describe without an id.
+        unknown_job: The error for the id in the braces of its message, which no job has.
     """
 
     api: ClassVar[str] = "v2"
     hosted: ClassVar[bool] = False
     endpoints: ClassVar[Mapping[str, str]]
+    collection_field: ClassVar[str] = "collectionName"
+    job_id_field: ClassVar[str] = "jobId"
     unauthorized: ClassVar[tuple[int, str, int]]
+    missing_job_id: ClassVar[tuple[int, str]]
+    unknown_job: ClassVar[tuple[int, str]]
 
     @abstractmethod
     def job_id(self, seed: int, number: int) -> str:
@@ -42,11 +50,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
-        """Return the requested page of these jobs, which are all of the cluster, newest first."""
+        """Return the requested page of these jobs, which are those of the requested collection, newest first."""
 
     @abstractmethod
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
-        """Return everything about the requested job."""
+    def describe_job(self, listed: JobStatus) -> Any:
+        """Return everything about a job."""
 
     def list_databases(self, cluster: SimulatedCluster) -> Any:
         """Return the names of a cluster's databases."""
@@ -63,14 +71,7 @@ class Dialect(ABC):
 
 
 class RequestContext(msgspec.Struct, frozen=True):
-    """A request to a cluster, and the correct response to it.
-
-    Attributes:
-        cluster: The cluster.
-        endpoint: `list`, `describe` or `databases`.
-        fields: What the body or the query contains.
-        headers: Values by lower-case name.
-    """
+    """A request to a cluster: the fields of its body or query, and its headers by lower-case name."""
 
     cluster: SimulatedCluster
     endpoint: str
@@ -84,12 +85,25 @@ class RequestContext(msgspec.Struct, frozen=True):
             dialect.check_access(cluster, self.headers)
             if self.endpoint == "list":
                 jobs = cluster.jobs() if jobs is None else jobs
+                collection = text(self.fields, dialect.collection_field)
+                jobs = [listed for listed in jobs if collection in ("", listed.job.collection)]
                 return json_response(dialect.list_jobs(cluster, self.fields, jobs))
             if self.endpoint == "describe":
-                return json_response(dialect.describe_job(cluster, self.fields))
+                return json_response(dialect.describe_job(self._requested_job()))
             return json_response(dialect.list_databases(cluster))
         except ApiError as error:
             return dialect.error(error.code, error.message, error.status)
+
+    def _requested_job(self) -> JobStatus:
+        dialect = self.cluster.dialect
+        job_id = text(self.fields, dialect.job_id_field)
+        if not job_id:
+            raise ApiError(*dialect.missing_job_id)
+        listed = self.cluster.find_job(job_id)
+        if listed is None:
+            code, message = dialect.unknown_job
+            raise ApiError(code, message.format(job_id))
+        return listed
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -111,8 +125,3 @@ def text(fields: Mapping[str, Any], name: str) -> str:
     """Return a field of a request as a string; empty where it is absent."""
     value = fields.get(name)
     return "" if value is None else str(value)
-
-
-def of_collection(jobs: Sequence[JobStatus], collection: str) -> Sequence[JobStatus]:
-    """Return the jobs of a collection; of all collections where its name is empty."""
-    return [listed for listed in jobs if listed.job.collection == collection] if collection else jobs

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
-from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
+from monitor.simulator.dialects.base import ApiError, Dialect, text, timestamp
 from monitor.simulator.dialects.zilliz import STATES, job_fields
 
 _FIRST_JOB_ID = 449_000_000_000_000_000
@@ -22,6 +22,8 @@ class Milvus(Dialect):
         "POST /v2/vectordb/databases/list": "databases",
     }
     unauthorized = (1800, "user hasn't authenticated", 401)
+    missing_job_id = (1802, "missing required parameters, error: Key: 'JobIDReq.JobID'")
+    unknown_job = (2100, "import job does not exist, jobID={}: importing data failed")  # milvus-2.6-describe-gone.json
 
     def job_id(self, seed: int, number: int) -> str:
         """Return 18 digits; each cluster has its own range."""
@@ -38,22 +40,16 @@ class Milvus(Dialect):
 
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
         """Return the jobs of all databases, whatever `dbName` is, in the random order of a Go map."""
-        collection = text(fields, "collectionName")
-        records = [_record(listed) for listed in of_collection(jobs, collection)]
+        collection = text(fields, self.collection_field)
+        records = [_record(listed) for listed in jobs]
         if collection and not records:
             database = text(fields, "dbName") or "default"
             raise ApiError(100, f"can't find collection[database={database}][collection={collection}]")
         random.Random(cluster.seed + cluster.requests["list"]).shuffle(records)
         return {"code": 0, "data": {"records": records}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
-        """Return one job with its files; a missing one as recorded in milvus-2.6-describe-gone.json."""
-        job_id = text(fields, "jobId")
-        if not job_id:
-            raise ApiError(1802, "missing required parameters, error: Key: 'JobIDReq.JobID'")
-        listed = cluster.find_job(job_id)
-        if listed is None:
-            raise ApiError(2100, f"import job does not exist, jobID={job_id}: importing data failed")
+    def describe_job(self, listed: JobStatus) -> Any:
+        """Return one job with its files."""
         data = job_fields(listed) | {"createTime": timestamp(listed.job.created)}
         del data["fileName"]
         data["details"] = [_file(file) for file in data["details"]]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from starlette.responses import Response
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
-from monitor.simulator.dialects.base import ApiError, json_response, of_collection, text
+from monitor.simulator.dialects.base import json_response
 from monitor.simulator.dialects.milvus import Milvus
 from monitor.simulator.lifecycles import WRITTEN_AT, State
 
@@ -29,21 +29,20 @@ class Milvus23(Milvus):
         "GET /api/v1/import/tasks": "list",
         "GET /api/v1/import/state": "describe",
     }
+    collection_field = "collection_name"
+    job_id_field = "task"
+    unknown_job = (1000, "key not found[key=by-dev/meta/importtask/{}]")  # of etcd
 
     def check_access(self, cluster: SimulatedCluster, headers: Mapping[str, str]) -> None:
         """Accept every request: the management port has no authentication."""
 
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
         """Return all jobs; without jobs there is no `tasks`."""
-        tasks = [_task(listed) for listed in of_collection(jobs, text(fields, "collection_name"))]
+        tasks = [_task(listed) for listed in jobs]
         return {"status": {}, "tasks": tasks} if tasks else {"status": {}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
-        """Return one task, in the shape of the list, or the key that etcd does not have."""
-        job_id = text(fields, "task")
-        listed = cluster.find_job(job_id)
-        if listed is None:
-            raise ApiError(1000, f"key not found[key=by-dev/meta/importtask/{job_id}]")
+    def describe_job(self, listed: JobStatus) -> Any:
+        """Return one task, in the shape of the list."""
         return _task(listed)
 
     def error(self, code: int, message: str, status: int = 200) -> Response:

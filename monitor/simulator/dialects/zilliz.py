@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
-from monitor.simulator.dialects.base import ApiError, Dialect, of_collection, text, timestamp
+from monitor.simulator.dialects.base import ApiError, Dialect, text, timestamp
 from monitor.simulator.lifecycles import READ_AT, TERMINAL, State
 
 STATES: Mapping[str, str] = {state: state.capitalize() for state in State}
@@ -25,6 +25,8 @@ class Zilliz(Dialect):
         "POST /v2/vectordb/databases/list": "databases",
     }
     unauthorized = (80001, "The token is illegal", 401)
+    missing_job_id = (80000, "Incorrect parameter: jobId")
+    unknown_job = (96026, "The import job does not exist. jobId: {}")
     page_size_error = (96008, "The parameter value for pageSize should be between 1 and 100.")
     page_error = (96009, "The parameter currentPage should have a value between 1 and the maximum value of Int.")
 
@@ -34,15 +36,14 @@ class Zilliz(Dialect):
 
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
         """Return one page; `count` is the number of jobs on it."""
-        jobs, database = of_collection(jobs, text(fields, "collectionName")), text(fields, "dbName")
-        if database:
-            jobs = [listed for listed in jobs if listed.job.database == database]
+        database = text(fields, "dbName")
+        jobs = [listed for listed in jobs if database in ("", listed.job.database)]
         page, paging = self.page(jobs, fields)
         return {"code": 0, "data": {**paging, "records": [_record(listed) for listed in page]}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
+    def describe_job(self, listed: JobStatus) -> Any:
         """Return one job with its files."""
-        return {"code": 0, "data": job_fields(self.find_job(cluster, fields))}
+        return {"code": 0, "data": job_fields(listed)}
 
     def page(self, items: Sequence[Any], fields: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, int]]:
         """Return the requested page of the items, and the fields that describe it."""
@@ -50,16 +51,6 @@ class Zilliz(Dialect):
         size = _integer(fields, "pageSize", _DEFAULT_PAGE_SIZE, _MAXIMUM_PAGE_SIZE, self.page_size_error)
         page = items[(number - 1) * size : number * size]
         return page, {"count": len(page), "currentPage": number, "pageSize": size}
-
-    def find_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> JobStatus:
-        """Return the requested job; raise `ApiError` where there is none."""
-        job_id = text(fields, "jobId")
-        if not job_id:
-            raise ApiError(80000, "Incorrect parameter: jobId")
-        listed = cluster.find_job(job_id)
-        if listed is None:
-            raise ApiError(96026, f"The import job does not exist. jobId: {job_id}")
-        return listed
 
 
 def job_fields(listed: JobStatus) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
-from monitor.simulator.dialects.base import of_collection, text
 from monitor.simulator.dialects.zilliz import Zilliz, job_fields
 from monitor.simulator.lifecycles import State
 
@@ -38,16 +37,16 @@ class ZillizV1(Zilliz):
 
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:  # noqa: ARG002
         """Return one page."""
-        page, paging = self.page(of_collection(jobs, text(fields, "collectionName")), fields)
+        page, paging = self.page(jobs, fields)
         tasks = [
             {"collectionName": job.collection, "jobId": job.id, "state": _STATES.get(status.state, status.state)}
             for job, status in page
         ]
         return {"code": 200, "data": {"tasks": tasks, **paging}}
 
-    def describe_job(self, cluster: SimulatedCluster, fields: Mapping[str, Any]) -> Any:
+    def describe_job(self, listed: JobStatus) -> Any:
         """Return one job: progress as a share from 0 to 1, and null for what is absent."""
-        job = job_fields(self.find_job(cluster, fields))
+        job = job_fields(listed)
         whole = {"jobId": job["jobId"], "collectionName": job["collectionName"], **_import_fields(job)}
         return {"code": 200, "data": {**whole, "details": [_import_fields(file) for file in job["details"]]}}
 
