@@ -4,8 +4,8 @@ from typing import Final
 
 from monitor.client.errors import ApiError, ErrorKind, JobGoneError, StoppedError
 from monitor.client.import_api import ImportApi
-from monitor.client.import_files import ImportFile
 from monitor.client.milvus23 import Milvus23Api
+from monitor.client.records import ImportFile
 from monitor.client.session import Network, Session, Usage
 from monitor.client.v1 import V1Api
 from monitor.client.v2 import V2Api

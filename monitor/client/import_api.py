@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from monitor.client.decoding import Body
 from monitor.client.errors import BadResponseError
-from monitor.client.import_files import ImportFile, files_in
 from monitor.client.pagination import ListReader, Page
+from monitor.client.records import ImportFile, files_in
 from monitor.client.session import Session
 from monitor.config import Cluster
 from monitor.jobs import JobList, JobRecord

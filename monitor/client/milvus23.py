@@ -70,7 +70,7 @@ def checked(payload: Any, job_id: str = "") -> dict[str, Any]:
 
 
 def _says_gone(code: int, reason: str, job_id: str) -> bool:
-    """Say whether an error means that a task does not exist, in the words of 2.3, of 2.2, or of a newer server."""
+    """Return whether an error means that a task does not exist, in the words of 2.3, of 2.2, or of a newer server."""
     if code == _KEY_NOT_FOUND:
         return re.search(rf"importtask(?!/)|importtask/{job_id}(?!\d)", reason) is not None
     without_task = code == _UNEXPECTED_ERROR and "import task id doesn't exist" in reason

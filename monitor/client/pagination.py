@@ -156,7 +156,7 @@ def page_of(listed: Sequence[Any], read: Callable[[Any], JobRecord], *, more: bo
 
 
 def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
-    """Say whether typed records are what they would be record by record, but for their reasons."""
+    """Return whether typed records are what they would be record by record, but for their reasons."""
     if b'"errorMessage"' in content or " " in "".join([record.job_id for record in records]):
         return False
     if content.isascii() and b"\\" not in content and b"\x7f" not in content:
@@ -166,6 +166,6 @@ def _is_clean(records: Sequence[JobRecord], content: bytes) -> bool:
 
 
 def _is_full(records: Sequence[Any], asked: int, page_size: Any, current_page: Any) -> bool:
-    """Say whether another page may follow: a server may give fewer records a page than it was asked for."""
+    """Return whether another page may follow: a server may give fewer records a page than it was asked for."""
     is_paged = page_size is not None or current_page is not None
     return is_paged and len(records) >= min(code_of(page_size) or asked, asked)

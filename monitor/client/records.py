@@ -1,17 +1,34 @@
-"""From one record of an answer to a `JobRecord`, in every spelling that servers are known to use."""
+"""From a record of an answer to a `JobRecord` or a job's files, in every spelling that servers are known to use."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from monitor.client.errors import BadRecordError
 from monitor.jobs import ID_LIMIT, NAME_LIMIT, REASON_LIMIT, JobRecord, JobState, normalize_state
+
+FILES: Final = 1000
+"""Files of one job that are shown, at most."""
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"\s*[-+]?\d{1,18}(\.\d{1,18})?\s*%?\s*", re.ASCII)
 _NUMBER_LIMIT: Final = 2**63
 _KINDS: Final = {dict: "an object", list: "an array", bool: "a boolean", float: "a fraction", int: "a number"}
+
+
+class ImportFile(msgspec.Struct, frozen=True, gc=False):
+    """One file of an import job, or several that belong together; ``progress`` is a ratio, ``size`` is in bytes."""
+
+    name: str
+    state: JobState = JobState.UNKNOWN
+    progress: float | None = None
+    size: int | None = None
+    imported_rows: int | None = None
+    total_rows: int | None = None
+    reason: str = ""
 
 
 def record_from(value: Any, database: str = "") -> JobRecord:
@@ -34,6 +51,31 @@ def record_from(value: Any, database: str = "") -> JobRecord:
     )
 
 
+def files_in(data: Mapping[str, Any]) -> tuple[ImportFile, ...]:
+    """Return the files in the data of a describe, of whichever generation; none where it has none."""
+    details = data.get("details")
+    if isinstance(details, list):
+        return tuple(_file(detail) for detail in details[:FILES] if isinstance(detail, dict))
+    paths = infos(data).get("files")  # joined by commas, as in import_manager.go of Milvus 2.3
+    names = paths.split(",")[:FILES] if isinstance(paths, str) else []
+    return tuple(ImportFile(text(name)) for name in names if name.strip())
+
+
+def _file(detail: dict[str, Any]) -> ImportFile:
+    names, percentage = detail.get("fileName"), progress(detail)
+    if isinstance(names, list):
+        names = ", ".join(part for part in names if isinstance(part, str))
+    return ImportFile(
+        name=text(names),
+        state=normalize_state(state(detail.get("state"))),
+        progress=None if percentage is None else percentage / 100,
+        size=rows(detail.get("fileSize")),
+        imported_rows=rows(detail.get("importedRows")),
+        total_rows=rows(detail.get("totalRows")),
+        reason=reason(detail),
+    )
+
+
 def checked_object(value: Any) -> dict[str, Any]:
     """Return a record that is an object; raise ``BadRecordError`` for any other."""
     if not isinstance(value, dict):
@@ -49,13 +91,13 @@ def infos(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def says_gone(message: str, job_id: str) -> bool:
-    """Say whether a text is Milvus' sentence that this job, and not another one, does not exist."""
+    """Return whether a text is Milvus' sentence that this job, and not another one, does not exist."""
     sentence = rf"import job does not exist, jobID={re.escape(job_id)}(?=[\s,:;)\]]|\.?$)"
     return "does not exist" in message and re.search(sentence, message) is not None
 
 
 def is_gone(record: JobRecord) -> bool:
-    """Say whether a record only says that its job does not exist, as during garbage collection (milvus-docs 3635)."""
+    """Return whether a record only says that its job does not exist, as in garbage collection (milvus-docs 3635)."""
     return says_gone(record.reason, record.job_id) and normalize_state(record.state) is JobState.FAILED
 
 

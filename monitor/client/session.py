@@ -218,6 +218,6 @@ class Session:
 
 
 def _is_temporary(error: ApiError) -> bool:
-    """Say whether another attempt in this poll may succeed."""
+    """Return whether another attempt in this poll may succeed."""
     may_pass = isinstance(error, TransientError | ThrottledError | ApiConnectionError)
     return may_pass and (error.retry_after or 0.0) <= RETRY_AFTER_LIMIT

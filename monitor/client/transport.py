@@ -223,23 +223,23 @@ def bound_answers(pool: HTTPConnectionPool) -> None:
 def translate_error(error: BaseException, host: str, connect: float, total: float) -> ApiError:
     """Return the ``ApiError`` for one of ``NETWORK_ERRORS``; ``connect`` and ``total`` are the seconds there were."""
     cause = root(error)
-    words = text(in_words(cause)) or type(cause).__name__
+    message = text(in_words(cause)) or type(cause).__name__
     kind: type[ApiError] = BadResponseError
     match cause:
         case TimeoutError() | urllib3.exceptions.TimeoutError():
-            kind, words = ApiTimeoutError, f"no complete answer within {total:g} s"
+            kind, message = ApiTimeoutError, f"no complete answer within {total:g} s"
             if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-                words = f"no connection within {connect:g} s"
+                message = f"no connection within {connect:g} s"
         case ssl.SSLError() | urllib3.exceptions.SSLError():
             kind = TlsError
         case urllib3.exceptions.DecodeError() | zlib.error():
-            words = f"the answer cannot be decompressed: {words}"
+            message = f"the answer cannot be decompressed: {message}"
         case AnswerTooLargeError():
             pass
         case HTTPException() if not isinstance(cause, IncompleteRead | ConnectionError):
-            words = f"the answer is not HTTP: {words}"
+            message = f"the answer is not HTTP: {message}"
         case _:
             kind = ApiConnectionError
             if isinstance(error, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError):
                 host = f"{host} through the proxy"
-    return kind(f"{host}: {words}")
+    return kind(f"{host}: {message}")

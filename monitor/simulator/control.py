@@ -96,8 +96,8 @@ def make(what: str, factories: Mapping[str, Callable[..., Made]], kind: str, arg
         signature(factories[kind]).bind(**arguments)
         return factories[kind](**arguments)
     except TypeError as error:
-        known = ", ".join(_parameters(factories[kind])) or "nothing"
-        raise ValueError(f"{what} {kind!r}: {error}; it takes {known}") from error
+        parameters = ", ".join(_parameters(factories[kind])) or "none"
+        raise ValueError(f"{what} {kind!r}: {error}; parameters: {parameters}") from error
 
 
 def _overview(world: World, base_url: str) -> dict[str, Any]:

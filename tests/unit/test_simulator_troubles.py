@@ -210,8 +210,8 @@ def test_every_trouble_can_be_made_by_name(kind: str) -> None:
     ("kind", "arguments", "message"),
     [
         ("rain", {}, "^no trouble named 'rain'; there are http, code"),
-        ("http", {}, "^trouble 'http': missing a required argument: 'status'; it takes status, retry_after=null"),
-        ("hang", {"for": 3}, "^trouble 'hang': got an unexpected keyword argument 'for'; it takes nothing$"),
+        ("http", {}, "^trouble 'http': missing a required argument: 'status'; parameters: status, retry_after=null"),
+        ("hang", {"for": 3}, "^trouble 'hang': got an unexpected keyword argument 'for'; parameters: none$"),
     ],
 )
 def test_a_wrong_trouble_is_refused_with_what_there_is(kind: str, arguments: dict[str, Any], message: str) -> None:
