@@ -18,7 +18,7 @@ _KEEP_ALIVE = 75
 """Seconds; nginx' default, which real servers stand behind."""
 
 
-class SimulatorServer:
+class SimulatorServer(uvicorn.Server):
     """Serves a `World` over HTTP; it handles no signals: whoever runs it calls `stop`.
 
     Attributes:
@@ -32,42 +32,59 @@ class SimulatorServer:
         self.port = int(self._socket.getsockname()[1])
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
         self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-        config = uvicorn.Config(
-            self.app(),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",  # troubles end in ways that uvicorn would log as errors
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE,
+        super().__init__(
+            uvicorn.Config(
+                self.app(),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",  # troubles end in ways that uvicorn would log as errors
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+            )
         )
-        self._server = _Server(config)
 
     def app(self) -> ASGIApp:
         """Return the application that it serves."""
         return SimulatorApp(self.world, self.url)
 
-    async def serve(self) -> None:
+    async def serve(self, _sockets: list[socket.socket] | None = None) -> None:
         """Serve until `stop` is called."""
         try:
-            await self._server.serve(sockets=[self._socket])
+            await super().serve([self._socket])
         except asyncio.CancelledError:
-            if self._server.started:
-                await self._server.shutdown()
+            if self.started:
+                await self.shutdown()
             raise
         finally:
             self.close()
 
     def stop(self) -> None:
         """Stop serving and close all connections, from any thread."""
-        self._server.should_exit = True
+        self.should_exit = True
 
     def close(self) -> None:
         """Stop listening; for a server that never served."""
         self._socket.close()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop without waiting for clients."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=_STOP_TIMEOUT)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -82,21 +99,3 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals alone, and does not wait for clients when it stops."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listener in sockets or []:
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        if self.server_state.tasks:
-            await asyncio.wait(list(self.server_state.tasks), timeout=_STOP_TIMEOUT)
