@@ -5,10 +5,9 @@ It imports nothing of the monitor. `World` contains the clusters, `SimulatorServ
 
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import snippet
-from monitor.simulator.dialects import Generation
 from monitor.simulator.lifecycles import Lifecycle, State
 from monitor.simulator.server import SimulatorServer
 from monitor.simulator.troubles import Trouble
 from monitor.simulator.world import World
 
-__all__ = ["Generation", "Lifecycle", "SimulatedCluster", "SimulatorServer", "State", "Trouble", "World", "snippet"]
+__all__ = ["Lifecycle", "SimulatedCluster", "SimulatorServer", "State", "Trouble", "World", "snippet"]

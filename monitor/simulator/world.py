@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import cycle
 
 from monitor.simulator.cluster import SimulatedCluster
-from monitor.simulator.dialects import DIALECTS, Generation
+from monitor.simulator.dialects import DIALECTS
 from monitor.simulator.lifecycles import FOREVER
 
-_MIX: tuple[Generation, ...] = ("zilliz", "milvus", "zilliz", "milvus-2.3", "v1")
+_MIX = ("zilliz", "milvus", "zilliz", "milvus-2.3", "v1")
 """The generations of the clusters that a world starts with, in turn."""
 _JOBS, _ARRIVAL_INTERVAL = 12, 20.0
 """How many jobs each of them starts with, and how many seconds later another one is created."""
@@ -40,7 +40,7 @@ class World:
         self,
         cluster_id: str,
         *,
-        generation: Generation = "zilliz",
+        generation: str = "zilliz",
         api_key: str | None = None,
         retention: float = FOREVER,
     ) -> SimulatedCluster:

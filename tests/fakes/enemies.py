@@ -227,7 +227,7 @@ def _simulated(world: World, url: str) -> Iterator[tuple[Enemy, SimulatedCluster
     troubles = [*((trouble, False) for trouble in _TROUBLES), *((trouble, True) for trouble in _IN_DESCRIBE)]
     for number, (trouble, later) in enumerate(troubles):
         generation = next(generations)
-        cluster = world.add_cluster(f"enemy-{number}", generation=generation)  # type: ignore[arg-type]
+        cluster = world.add_cluster(f"enemy-{number}", generation=generation)
         cluster.populate(3, every=5.0)
         hosted = cluster.dialect.hosted
         enemy = Enemy(

@@ -39,7 +39,7 @@ class Api:
         return requests.get(self.server.url + path, headers=KEY if headers is None else headers, timeout=5, **given)
 
     def add(self, cluster_id: str, generation: str) -> SimulatedCluster:
-        return self.world.add_cluster(cluster_id, generation=generation, api_key="key")  # type: ignore[arg-type]
+        return self.world.add_cluster(cluster_id, generation=generation, api_key="key")
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def served() -> Iterator[Api]:
 def api(served: Api) -> Api:
     served.world.clusters.clear()
     for generation in GENERATIONS:
-        cluster = served.world.add_cluster(generation, generation=generation)  # type: ignore[arg-type]
+        cluster = served.world.add_cluster(generation, generation=generation)
         cluster.add_job(Lifecycle.frozen("importing", 50), collection="events")
     return served
 
