@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, text, timestamp
-from monitor.simulator.dialects.zilliz import STATES, job_fields
+from monitor.simulator.dialects.zilliz import job_fields, list_record
 
 _FIRST_JOB_ID = 449_000_000_000_000_000
 
@@ -41,7 +41,7 @@ class Milvus(Dialect):
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
         """Return the jobs of all databases, whatever `dbName` is, in the random order of a Go map."""
         collection = text(fields, self.collection_field)
-        records = [_record(listed) for listed in jobs]
+        records = [list_record(listed, with_progress=True) for listed in jobs]
         if collection and not records:
             database = text(fields, "dbName") or "default"
             raise ApiError(100, f"can't find collection[database={database}][collection={collection}]")
@@ -54,13 +54,6 @@ class Milvus(Dialect):
         del data["fileName"]
         data["details"] = [_file(file) for file in data["details"]]
         return {"code": 0, "data": data}
-
-
-def _record(listed: JobStatus) -> dict[str, Any]:
-    job, status = listed
-    state = STATES.get(status.state, status.state)
-    record = {"jobId": job.id, "collectionName": job.collection, "state": state, "progress": status.progress}
-    return {**record, "reason": status.reason} if status.reason else record
 
 
 def _file(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from monitor.simulator.cluster import JobStatus, SimulatedCluster
 from monitor.simulator.dialects.base import ApiError, Dialect, text, timestamp
 from monitor.simulator.lifecycles import READ_AT, TERMINAL, State
 
-STATES: Mapping[str, str] = {state: state.capitalize() for state in State}
+_STATES: Mapping[str, str] = {state: state.capitalize() for state in State}
 _ROW_BYTES = 540
 _MAXIMUM_INT = 2**31 - 1
 _DEFAULT_PAGE_SIZE, _MAXIMUM_PAGE_SIZE = 10, 100
@@ -39,7 +39,8 @@ class Zilliz(Dialect):
         database = text(fields, "dbName")
         jobs = [listed for listed in jobs if database in ("", listed.job.database)]
         page, paging = self.page(jobs, fields)
-        return {"code": 0, "data": {**paging, "records": [_record(listed) for listed in page]}}
+        records = [list_record(listed, with_progress=listed.status.state in TERMINAL) for listed in page]
+        return {"code": 0, "data": {**paging, "records": records}}
 
     def describe_job(self, listed: JobStatus) -> Any:
         """Return one job with its files."""
@@ -57,7 +58,7 @@ def job_fields(listed: JobStatus) -> dict[str, Any]:
     """Return what describe has of a job and of its files, which all progress alike, in both dialects of v2."""
     job, status = listed
     common = {
-        "state": STATES.get(status.state, status.state),
+        "state": _STATES.get(status.state, status.state),
         "progress": status.progress,
         "completeTime": timestamp(status.since) if status.state in TERMINAL else "",
         "reason": status.reason,
@@ -83,13 +84,12 @@ def job_fields(listed: JobStatus) -> dict[str, Any]:
     }
 
 
-def _record(listed: JobStatus) -> dict[str, Any]:
+def list_record(listed: JobStatus, *, with_progress: bool) -> dict[str, Any]:
+    """Return what a list has of a job, in both dialects of v2."""
     job, status = listed
-    record: dict[str, Any] = {"collectionName": job.collection, "jobId": job.id}
-    if status.state in TERMINAL:
-        record["progress"] = status.progress
-    record["state"] = STATES.get(status.state, status.state)
-    return {**record, "reason": status.reason} if status.reason else record
+    record = {"jobId": job.id, "collectionName": job.collection, "state": _STATES.get(status.state, status.state)}
+    optional = {"progress": status.progress if with_progress else None, "reason": status.reason or None}
+    return record | {name: value for name, value in optional.items() if value is not None}
 
 
 def _integer(fields: Mapping[str, Any], name: str, default: int, maximum: int, error: tuple[int, str]) -> int:
