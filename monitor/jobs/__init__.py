@@ -23,8 +23,8 @@ from monitor.jobs.model import (
     Transition,
     normalize_state,
 )
-from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
-from monitor.jobs.tracking import first_seen, follow, parse_time
+from monitor.jobs.snapshot import JobList, PollResult, Snapshot, SnapshotDiff
+from monitor.jobs.tracking import first_seen, follow
 
 __all__ = [
     "ID_LIMIT",
@@ -39,7 +39,6 @@ __all__ = [
     "JobList",
     "JobRecord",
     "JobState",
-    "ListedCounts",
     "Pace",
     "Policy",
     "PollResult",
@@ -55,6 +54,5 @@ __all__ = [
     "first_seen",
     "follow",
     "normalize_state",
-    "parse_time",
     "recent_pace",
 ]

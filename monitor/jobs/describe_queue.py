@@ -1,6 +1,5 @@
 """Which jobs a poll asks the server to describe, because the list leaves something open."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from monitor.jobs.model import TERMINAL, Job, JobRecord, JobState, normalize_state
@@ -15,23 +14,15 @@ FIRST_PAUSE: Final = 60.0
 LONGEST_PAUSE: Final = 3600.0
 """Seconds until a job is described again, at most."""
 
-_NO_JOBS: Final[Mapping[str, Job]] = {}
-
 
 def describe_queue(previous: Snapshot | None, result: PollResult, now: float, limit: int) -> list[str]:
-    """Return the ids of the jobs to describe in this poll, most urgent first.
+    """Return the ids of at most `limit` jobs to describe in this poll, most urgent first.
 
     These are jobs that have failed without a reason, unfinished jobs whose list gives no progress (Zilliz Cloud), and
-    unfinished jobs that are missing from the list. Jobs that have just failed come first; of the others, the one that
-    has waited longest.
-
-    Args:
-        previous: The previous snapshot, None at a baseline.
-        result: What the poll has brought so far: the list, and what the store has of its jobs.
-        now: The time of this poll.
-        limit: How many may be described; the others wait for the next poll.
+    unfinished jobs that are missing from the list. Jobs that have just failed come first; then those that have waited
+    longest. ``previous`` is None at a baseline.
     """
-    tracked = _NO_JOBS if previous is None else previous.tracked
+    tracked = (previous or Snapshot()).tracked
     waiting: list[tuple[bool, float, bool, str]] = []
     for job_id in {*result.new_ids, *tracked}:
         record = result.listing.records.get(job_id)

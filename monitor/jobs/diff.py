@@ -5,7 +5,7 @@ no look, so the cost depends on the length of the list and on the tracked jobs, 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from monitor.jobs.describe_queue import HARMFUL_DESCRIBES
 from monitor.jobs.model import (
     STATE_ORDER,
     TERMINAL,
+    UNSUCCESSFUL,
     Job,
     JobRecord,
     JobState,
@@ -22,10 +23,9 @@ from monitor.jobs.model import (
     normalize_state,
 )
 from monitor.jobs.outcomes import update_outcomes
-from monitor.jobs.retention import is_tracked, surplus
 from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.stalls import is_stalled_in_silence, is_stalled_while_missing
-from monitor.jobs.tracking import first_seen, follow, merge, note_describe, vanish
+from monitor.jobs.tracking import first_seen, follow, merge, vanish
 
 CLOCK_SKEW: Final = 60.0
 """Seconds by which the server's clock may be behind ours before what has just happened looks old."""
@@ -34,15 +34,15 @@ CLOCK_SKEW: Final = 60.0
 def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Policy) -> SnapshotDiff:
     """Compare what a poll brought with the previous snapshot.
 
+    The poll has to be complete: one that failed half-way is not compared at all. A job that the list is without becomes
+    ``vanished`` only where ``confirmed_absent`` names it.
+
     Args:
         previous: The snapshot of the last complete poll; None at a cluster's first poll ever: the baseline is
             remembered, and is no news.
-        result: What the poll brought. It has to be complete: a poll that failed half-way is not compared at all.
+        result: What the poll brought.
         now: When the poll was made.
         policy: When a job counts as stalled, and how long it stays tracked.
-
-    Returns:
-        The difference. A job that the list is without becomes ``vanished`` only where ``confirmed_absent`` names it.
     """
     before = previous or Snapshot()
     listing = result.listing
@@ -50,10 +50,10 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     changes = [(old, job) for old, job in pairs if job != old]
 
     tracked = {**before.tracked, **{job.job_id: job for _, job in changes}}
-    expired = [job for job in tracked.values() if job.finished_at is not None and not is_tracked(job, now, policy)]
+    expired = [job for job in tracked.values() if job.finished_at is not None and not _is_retained(job, now, policy)]
     for job in expired:
         del tracked[job.job_id]
-    dropped = surplus(tracked.values(), policy.missing_limit)
+    dropped = _surplus(tracked.values(), policy.missing_limit)
     for job in dropped:
         del tracked[job.job_id]
 
@@ -63,7 +63,9 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     transitions = tuple(
         _transition(old, job, now)
         for old, job in changes
-        if previous is not None and _is_step(old, job) and _is_news(old, job, previous.baseline_at)
+        if previous is not None
+        and (old is None or old.state is not job.state)
+        and _is_news(old, job, previous.baseline_at)
     )
     outcomes = update_outcomes(previous, changed, transitions, now)
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
@@ -96,19 +98,12 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
 
 
 def compare_lists(previous: Snapshot | None, listing: JobList) -> tuple[JobList, frozenset[str]]:
-    """Compare a list with the previous one.
+    """Return a list as it is remembered, and the ids whose records are new or differ from those of the previous one.
 
     Unchanged records stay the objects that they are, and names are shared: a decoder makes new strings for every
-    record, and a list of 100 jobs would take 12 kB more.
-
-    Args:
-        previous: The previous snapshot; None at a baseline.
-        listing: The list as it was decoded.
-
-    Returns:
-        The list as it is remembered, and the ids whose records are new or have changed.
+    record, and a list of 100 jobs would take 12 kB more. ``previous`` is None at a baseline.
     """
-    before = {} if previous is None else previous.listing.records
+    before = (previous or Snapshot()).listing.records
     if listing.records == before:
         return replace(listing, records=before), frozenset()
     records: dict[str, JobRecord] = {}
@@ -142,12 +137,11 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
         if job_id not in ids:
             continue
         job = tracked.get(job_id) or result.finished.get(job_id)
-        sent = job_id in result.describes_sent
         answer = result.described.get(job_id)
         if answer is not None:
             record = merge(record, answer)  # noqa: PLW2901 - from here on the record is what both say together
         current = first_seen(record, now) if job is None else follow(job, record, now, policy)
-        if sent:
+        if job_id in result.describes_sent:
             current = _note_describe(current, result, now)
             if job is not None and is_stalled_in_silence(job, current, now, policy):
                 current = replace(current, stalled=True)
@@ -176,12 +170,29 @@ def _missing(before: Snapshot, result: PollResult, now: float, policy: Policy) -
 
 
 def _note_describe(job: Job, result: PollResult, now: float) -> Job:
+    """Return a job with the time of the describe that was sent for it, of its answer, and of the harm that it did."""
     answered = job.job_id in result.described or job.job_id in result.confirmed_absent
-    return note_describe(job, now, answered=answered, harmful=job.job_id in result.harmful_describes)
+    return replace(
+        job,
+        describe_sent_at=now,
+        described_at=now if answered else job.described_at,
+        harmful_describes=0 if answered else job.harmful_describes + (job.job_id in result.harmful_describes),
+    )
 
 
-def _is_step(old: Job | None, job: Job) -> bool:
-    return old is None or old.state is not job.state
+def _is_retained(job: Job, now: float, policy: Policy) -> bool:
+    """Say whether a finished job stays in memory: one that failed or vanished within ``failed_retention``."""
+    return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) + policy.failed_retention > now
+
+
+def _surplus(jobs: Iterable[Job], limit: int) -> list[Job]:
+    """Return the missing jobs that are too many, so that a server cannot fill the memory with jobs that come and go.
+
+    Finished jobs go first, for they are in the store whole, then those that have been missing longest.
+    """
+    missing = [(not job.finished, job.missing_since, job.job_id, job) for job in jobs if job.missing_since is not None]
+    missing.sort()
+    return [job for *_, job in missing[: max(0, len(missing) - limit)]]
 
 
 def _is_news(old: Job | None, job: Job, baseline_at: float | None) -> bool:

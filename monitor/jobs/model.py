@@ -90,19 +90,14 @@ _Rows = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # exact as a float, in whi
 class JobRecord(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One job as one answer of the server describes it, in the server's own words; as JSON, a record of the v2 API.
 
-    Records of the same job are compared with ``==`` to see whether anything has changed.
+    Text that the answer does not have is empty, numbers are None. Records of the same job are compared with ``==`` to
+    see whether anything has changed.
 
     Attributes:
         job_id: The server's id, as text; with the cluster's name it is the job's identity.
-        state: The server's word for the state; empty where the answer has none (v1's describe).
-        collection: Name of the collection; empty where the API does not report it.
-        progress: Percent from 0 to 100, or None where this answer has none.
-        reason: The server's text on a failure; empty when there is none.
-        database: Name of the database; empty where the API does not report it.
-        imported_rows: Rows imported so far, or None.
-        total_rows: Rows in all, or None.
-        create_time: When the job was created, as the server writes it; empty when absent.
-        complete_time: When the job ended, as the server writes it; empty when absent.
+        state: The server's word for the state (v1's describe has none).
+        progress: Percent from 0 to 100.
+        reason: The server's text on a failure.
     """
 
     job_id: Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LIMIT)]
@@ -118,24 +113,16 @@ class JobRecord(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One job, followed from poll to poll.
+    """One job, followed from poll to poll; text that the server has not reported is empty, everything else is None.
 
     Attributes:
-        job_id: The server's id, as text; with the cluster's name it is the job's identity.
-        collection: Name of the collection; empty where the API does not report it.
-        state: Normalised state.
         first_seen: When a poll first saw the job.
         state_since: When a poll first saw it in its current state.
         last_change: When its state changed or it last made net progress.
-        database: Name of the database; empty where the API does not report it.
-        progress: 0 to 1, or None where the server has not reported any.
-        reason: The server's text on a failure; empty when there is none.
         failure: The class of the failure, decided at the transition; None for jobs that have not failed.
         raw_state: The server's own word, only where ``state`` is unknown.
-        imported_rows: Rows imported so far, or None.
-        total_rows: Rows in all, or None.
-        created_at: When the server says the job was created, or None.
-        completed_at: When the server says the job ended, or None.
+        created_at: When the job was created, as the server says.
+        completed_at: When it ended, as the server says.
         peak_progress: The most progress seen in the current state; going back and forth below it is no progress.
         peak_rows: The same for imported rows.
         retried: Whether progress has fallen in the current state and risen steadily since: the server began anew.

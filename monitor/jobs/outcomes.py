@@ -14,23 +14,13 @@ _ENDED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
 def update_outcomes(
-    previous: Snapshot | None,
-    jobs: Iterable[Job],
-    transitions: Iterable[Transition],
-    now: float,
+    previous: Snapshot | None, jobs: Iterable[Job], transitions: Iterable[Transition], now: float
 ) -> Mapping[CollectionKey, CollectionOutcome]:
-    """Return the outcomes by collection after a poll.
+    """Return the outcomes by collection after a poll that changed these jobs, all of them at a baseline.
 
-    Args:
-        previous: The previous snapshot, None for a baseline.
-        jobs: The jobs that are new or not what they were: all, for a baseline.
-        transitions: What happened in this poll.
-        now: When the poll was made.
-
-    Returns:
-        For a baseline, what the list shows, as far as the order of its finished jobs can be known; afterwards the
-        previous outcomes with every job that has just ended. The same mapping where none has. Where several end in
-        one poll and their order cannot be known, a failure counts as the latest: a failed import must not hide.
+    A baseline (``previous`` is None) shows them as far as the order of its finished jobs can be known; each later poll
+    adds the jobs that have just ended. Where several end in one poll and their order cannot be known, a failure counts
+    as the latest: a failed import must not hide.
     """
     if previous is None:
         ended = [job for job in jobs if job.state in _ENDED]
@@ -40,31 +30,26 @@ def update_outcomes(
     if not ended and previous is not None:
         return previous.outcomes
     outcomes = {} if previous is None else dict(previous.outcomes)
-    for key, group in _by_collection(ended).items():
-        was = outcomes.pop(key, CollectionOutcome())
-        outcomes[key] = _updated(was, group, now, live=previous is not None)
-    surplus = list(outcomes)[: max(0, len(outcomes) - OUTCOMES_LIMIT)]
-    for key in surplus:
+    by_collection: dict[CollectionKey, list[Job]] = defaultdict(list)
+    for job in ended:
+        by_collection[job.database, job.collection].append(job)
+    for key, group in by_collection.items():
+        outcome = outcomes.pop(key, CollectionOutcome())  # to the end: the order is that of the latest change
+        outcomes[key] = _updated(outcome, group, now, live=previous is not None)
+    for key in list(outcomes)[:-OUTCOMES_LIMIT]:
         del outcomes[key]
     return outcomes
 
 
-def _by_collection(jobs: Iterable[Job]) -> Mapping[CollectionKey, list[Job]]:
-    groups: dict[CollectionKey, list[Job]] = defaultdict(list)
-    for job in jobs:
-        groups[job.database, job.collection].append(job)
-    return groups
-
-
-def _updated(was: CollectionOutcome, jobs: list[Job], now: float, *, live: bool) -> CollectionOutcome:
+def _updated(previous: CollectionOutcome, jobs: list[Job], now: float, *, live: bool) -> CollectionOutcome:
     """Return a collection's outcome once these jobs have ended; one that ended before the latest changes nothing."""
     ended = {job.job_id: _ended_at(job, now, live=live) for job in jobs}
     completed = [ended[job.job_id] for job in jobs if job.state is JobState.COMPLETED]
-    last_completed_at = max((at for at in (*completed, was.last_completed_at) if at is not None), default=None)
-    last = was.last_finished_at
+    last_completed_at = max((at for at in (*completed, previous.last_completed_at) if at is not None), default=None)
+    last = previous.last_finished_at
     newer = [job for job in jobs if last is None or (ended[job.job_id] or now) >= last]
     if not newer:
-        return CollectionOutcome(was.last_failed, last_completed_at, last)
+        return CollectionOutcome(previous.last_failed, last_completed_at, last)
     failed = _latest_failed(newer, now)
     return CollectionOutcome(
         last_failed=failed if failed is not None or not live else True,
@@ -74,7 +59,7 @@ def _updated(was: CollectionOutcome, jobs: list[Job], now: float, *, live: bool)
 
 
 def _ended_at(job: Job, now: float, *, live: bool) -> float | None:
-    """When a job ended: the server's word where it gives one, else now if we saw it happen."""
+    """Return when a job ended: the server's word where it gives one, else now if we saw it happen."""
     if job.completed_at is not None and 0 < job.completed_at <= now:
         return job.completed_at
     return now if live else None

@@ -64,18 +64,17 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
     further = changed or (progress or 0.0) > job.peak_progress or retried is not job.retried
     more_rows = changed or (rows or 0) > job.peak_rows
     moved = further or more_rows
-    return Job(
-        job_id=job.job_id,
+    return replace(
+        job,
         collection=record.collection or job.collection,
         state=state,
-        first_seen=job.first_seen,
         state_since=now if changed else job.state_since,
         last_change=now if moved else job.last_change,
         database=record.database or job.database,
         progress=progress,
         reason=reason,
         failure=_failure(job, state, reason),
-        raw_state=job.raw_state if state is JobState.UNKNOWN and not record.state else _raw_state(record, state),
+        raw_state=(record.state or job.raw_state) if state is JobState.UNKNOWN else "",
         imported_rows=rows,
         total_rows=job.total_rows if record.total_rows is None else record.total_rows,
         created_at=parse_time(record.create_time) or job.created_at,
@@ -86,9 +85,6 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
         finished_at=_finished_at(job, completed_at, now, changed=changed) if state in TERMINAL else None,
         stalled=False if moved else _stalled(job, record, now, policy),
         missing_since=missing_since,
-        describe_sent_at=job.describe_sent_at,
-        described_at=job.described_at,
-        harmful_describes=job.harmful_describes,
         samples=samples,
     )
 
@@ -107,16 +103,6 @@ def vanish(job: Job, now: float, missing_since: float) -> Job:
     )
 
 
-def note_describe(job: Job, now: float, *, answered: bool, harmful: bool) -> Job:
-    """Return a job with the time of a describe that was sent for it, of its answer, and of the harm that it did."""
-    return replace(
-        job,
-        describe_sent_at=now,
-        described_at=now if answered else job.described_at,
-        harmful_describes=0 if answered else job.harmful_describes + harmful,
-    )
-
-
 def merge(listed: JobRecord, described: JobRecord) -> JobRecord:
     """Return a listed record completed by a describe's answer.
 
@@ -126,8 +112,8 @@ def merge(listed: JobRecord, described: JobRecord) -> JobRecord:
     use_described = (
         normalize_state(listed.state) is JobState.UNKNOWN and normalize_state(described.state) is not JobState.UNKNOWN
     )
-    return JobRecord(
-        job_id=listed.job_id,
+    return replace(
+        listed,
         state=described.state if use_described else listed.state,
         collection=listed.collection or described.collection,
         progress=listed.progress if described.progress is None else described.progress,
@@ -168,10 +154,6 @@ def _rises_after_a_fall(job: Job, samples: Samples) -> bool:
 
 def _ratio(percent: float | None) -> float | None:
     return None if percent is None else percent / 100.0
-
-
-def _raw_state(record: JobRecord, state: JobState) -> str:
-    return record.state if state is JobState.UNKNOWN else ""
 
 
 def _failure(job: Job, state: JobState, reason: str) -> Failure | None:
