@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC
-from threading import Condition, Lock
-from typing import Final, Protocol
+from threading import Lock, Semaphore
+from typing import Final
 from uuid import uuid4
 
+import msgspec
 import structlog
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import ThreadPoolExecutor as BackgroundExecutor
@@ -17,6 +18,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from monitor.grid import SLOT, GridTrigger, hash_fraction, slot_offset
+from monitor.poller import PollOutcome
 
 FIRST_POLL_LIMIT: Final = 5.0
 """Seconds after which a new cluster has been polled for the first time, however long its interval is."""
@@ -39,34 +41,6 @@ HEARTBEAT_TIMEOUT: Final = 15.0
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.scheduler")
 
 
-class PollOutcome(Protocol):
-    """How a poll ended."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it succeeded."""
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds for which the server asks not to be polled."""
-
-
-class _Schedule:
-    """When one cluster is polled, and how its polls went."""
-
-    def __init__(self, interval: float, poll: Callable[[], PollOutcome], count_missed: Callable[[int], None]) -> None:
-        self.interval = interval
-        self.poll = poll
-        self.count_missed = count_missed
-        self.failures = 0
-        self.not_before = 0.0
-        self.attempted = False
-        self.slot: _Slot | None = None
-        self.first_poll_at = 0.0
-        self.last_tick: int | None = None
-        self.generation = 0
-
-
 class _Slot:
     """Clusters with one interval and nearly the same ticks: one scheduled job submits the polls of all of them."""
 
@@ -75,6 +49,20 @@ class _Slot:
         self.trigger = GridTrigger(interval, offset)
         self.names: dict[str, None] = {}
         self.job_id = uuid4().hex
+
+
+class _Schedule(msgspec.Struct):
+    """When one cluster is polled, and how its polls went."""
+
+    interval: float
+    poll: Callable[[], PollOutcome]
+    count_missed: Callable[[int], None]
+    failures: int = 0
+    not_before: float = 0.0
+    attempted: bool = False
+    slot: _Slot | None = None
+    first_poll_at: float = 0.0
+    last_tick: int | None = None
 
 
 class PollScheduler:
@@ -107,12 +95,8 @@ class PollScheduler:
         self._slots: dict[tuple[float, float], _Slot] = {}
         self._pending_first_polls: dict[str, float] = {}
         self._slots_lock = Lock()
-        self._submitted: set[str] = set()
-        self._running = 0
-        self._running_failing = 0
-        self._failing_limit = max(1, concurrency // 2)
-        self._idle = Condition()
-        self._stopping = False
+        self._polls: dict[str, Future[None]] = {}
+        self._failing_polls = Semaphore(max(1, concurrency // 2))
         self._ready = False
         self._last_heartbeat = time.monotonic()
         self._clock_offset = clock() - time.monotonic()
@@ -134,19 +118,12 @@ class PollScheduler:
         self._scheduler.add_job(self.start_first_polls, GridTrigger(SLOT, 0.0), executor="inline")
 
     def stop(self, timeout: float) -> int:
-        """Start no more polls, wait for running ones, and return how many still run.
-
-        Args:
-            timeout: The longest wait, in seconds.
-        """
-        with self._idle:
-            self._stopping = True
+        """Start no more polls, wait for running ones for at most `timeout` seconds, and return how many still run."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        with self._idle:
-            self._idle.wait_for(lambda: self._running == 0, timeout)
-            return self._running
+        running = [poll for poll in self._polls.copy().values() if not poll.done()]
+        return len(wait(running, timeout).not_done)
 
     def schedule(
         self, name: str, interval: float, poll: Callable[[], PollOutcome], count_missed: Callable[[int], None]
@@ -167,7 +144,7 @@ class PollScheduler:
                 return
             changed = schedule.interval != interval
             schedule.interval, schedule.poll, schedule.count_missed = interval, poll, count_missed
-            schedule.generation, schedule.failures, schedule.not_before = schedule.generation + 1, 0, 0.0
+            schedule.failures, schedule.not_before = 0, 0.0
             if not changed or schedule.slot is None:
                 return
             emptied, created = self._leave_slot(name, schedule), self._enter_slot(name, schedule)
@@ -287,43 +264,32 @@ class PollScheduler:
 
     def _submit(self, name: str) -> bool:
         """Submit a poll to the pool; return False where the cluster's previous poll has not ended."""
-        if name in self._submitted:
+        if name in self._polls:
             return False
-        self._submitted.add(name)
         with suppress(RuntimeError):  # the pool was shut down: the monitor stops
-            self._pool.submit(self.run_poll, name)
+            poll = self._polls[name] = self._pool.submit(self.run_poll, name)
+            poll.add_done_callback(lambda _: self._polls.pop(name))
         return True
 
     def run_poll(self, name: str) -> None:
         """Poll a cluster, unless it backs off; the pool does this at each tick."""
+        schedule = self._schedules.get(name)
+        if schedule is None or time.monotonic() < schedule.not_before:
+            return
+        failing = schedule.failures > 0
+        if failing and not self._failing_polls.acquire(blocking=False):
+            return
+        poll = schedule.poll
         try:
-            schedule = self._schedules.get(name)
-            if schedule is not None and time.monotonic() >= schedule.not_before:
-                self._poll(schedule)
+            outcome = poll()
+            if schedule.poll is poll:  # an outcome under settings that have changed since delays nothing
+                _back_off(schedule, outcome)
         except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is logged, and the cluster polled again
             _log.exception("poll_crashed", milvus_cluster=name)
         finally:
-            self._submitted.discard(name)
-
-    def _poll(self, schedule: _Schedule) -> None:
-        failing = schedule.failures > 0
-        with self._idle:
-            if self._stopping or (failing and self._running_failing >= self._failing_limit):
-                return
-            self._running += 1
-            self._running_failing += failing
-        generation = schedule.generation
-        try:
-            outcome = schedule.poll()
-            if schedule.generation == generation:
-                _back_off(schedule, outcome)
-        finally:
             schedule.attempted = True
-            with self._idle:
-                self._running -= 1
-                self._running_failing -= failing
-                if not self._running:
-                    self._idle.notify_all()
+            if failing:
+                self._failing_polls.release()
 
     def _heartbeat(self) -> None:
         self._last_heartbeat = time.monotonic()

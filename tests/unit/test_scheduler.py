@@ -237,11 +237,11 @@ def test_it_is_ready_once_every_cluster_was_tried_and_stays_so(scheduler):
     assert [(line["event"], line["milvus_cluster"]) for line in logged] == [("poll_crashed", "crashes")]
 
 
-def test_no_poll_begins_once_stop_has_begun(scheduler):
+def test_no_poll_begins_once_stop_has_begun(scheduler, clock):
     polled = []
     scheduler.schedule("c", 1000.0, lambda: polled.append(1) or Outcome(ok=True), lambda _: None)
     scheduler.stop(0)
-    scheduler.run_poll("c")
+    begin(scheduler, clock)
 
     assert polled == []
 
