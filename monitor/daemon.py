@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from operator import attrgetter
-from threading import Lock
 from typing import Final
 
 import structlog
 
 from monitor.client import ErrorKind, ImportApi, ImportFile, Network, connect
-from monitor.config import Cluster, Config, ConfigError, WebConfig
+from monitor.config import Cluster, Config, ConfigError
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
 from monitor.poller import Poller, PollOutcome
@@ -36,16 +35,7 @@ FILES_TIMEOUT: Final = 2.0
 CLOCK_CHECK_INTERVAL: Final = 1.0
 """Seconds from one look at the clock to the next."""
 
-FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
-
-_NEEDS_RESTART: Final = (
-    "listen",
-    "log.format",
-    "log.level",
-    "poll.concurrency",
-    "state.url",
-    "state.retention",
-)
+_NEEDS_RESTART: Final = ("listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention")
 """The settings, by their keys in the file, that a reload cannot change."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
@@ -64,8 +54,7 @@ class Daemon:
         self.config = config
         self._load = load
         self._redactor = redactor
-        self._reload_lock = Lock()
-        self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # a reload waits for no poll
+        self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
         self.store = open_store(
@@ -78,7 +67,7 @@ class Daemon:
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency)
         self._pollers: dict[str, Poller] = {}
-        self._open: Callable[[WebConfig], Awaitable[None]] | None = None
+        self.server: Server | None = None
         self._apply_config(config)
         self._maintain_store()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain_store)
@@ -101,11 +90,13 @@ class Daemon:
         self._process_metrics.set_store(up=self.store.up, failures=self.store.failures)
         return self._exposition.scrape(accept, now)
 
-    def handle_clock_change(self) -> None:
-        """Go on polling where the clock was set back."""
-        seconds = self._scheduler.handle_clock_change()
-        if seconds:
-            _log.warning("clock_set_back", seconds=round(seconds, 1))
+    async def watch_clock(self) -> None:
+        """Go on polling whenever the clock is set back."""
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_INTERVAL)
+            seconds = self._scheduler.handle_clock_change()
+            if seconds:
+                _log.warning("clock_set_back", seconds=round(seconds, 1))
 
     def healthy(self) -> bool:
         """Say whether the scheduler is alive."""
@@ -118,17 +109,14 @@ class Daemon:
     async def reload(self) -> str | None:
         """Reload the config file in a thread; return what is wrong with it, or None where it was applied."""
         problem = await asyncio.get_running_loop().run_in_executor(self._reloader, self._reload)
-        if problem is None and self._open is not None:
+        if problem is None and self.server is not None:
             try:
-                await self._open(self.config.web)
+                await self.server.apply_web_config(self.config.web)
             except AddressError as error:
+                self._process_metrics.set_reload_failed()
                 _log.error("config_rejected", problems=[str(error)])
                 return str(error)
         return problem
-
-    def serve_with(self, server: Server) -> None:
-        """Let a server follow the web config of each config that is applied."""
-        self._open = server.apply_web_config
 
     def import_files(self, cluster: str, job_id: str) -> tuple[ImportFile, ...]:
         """Ask a cluster for the files of a job, with less patience than a poll has.
@@ -145,24 +133,22 @@ class Daemon:
         return connect(hasty, self._network, poller.usage).import_files(job_id)
 
     def _reload(self) -> str | None:
-        with self._reload_lock:
-            if self._load is None:
-                return "there is no config file to reload"
-            try:
-                config = self._load()
-            except ConfigError as error:
-                self._process_metrics.set_reload_failed()
-                _log.error("config_rejected", problems=list(error.problems))
-                return str(error)
-            try:
-                self._apply_config(config)
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the monitor: the old config stays
-                self._process_metrics.set_reload_failed()
-                problem = f"{type(error).__name__} in the monitor itself"
-                _log.exception("config_rejected", problems=[problem])
-                return problem
-            _log.info("config_reloaded", clusters=len(config.clusters))
-            return None
+        if self._load is None:
+            return "there is no config file to reload"
+        try:
+            config = self._load()
+            self._apply_config(config)
+        except ConfigError as error:
+            self._process_metrics.set_reload_failed()
+            _log.error("config_rejected", problems=list(error.problems))
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the monitor: the old config stays
+            self._process_metrics.set_reload_failed()
+            problem = f"{type(error).__name__} in the monitor itself"
+            _log.exception("config_rejected", problems=[problem])
+            return problem
+        _log.info("config_reloaded", clusters=len(config.clusters))
+        return None
 
     def _apply_config(self, config: Config) -> None:
         """Apply a config as a whole: start, reconfigure and stop pollers as needed.
@@ -172,28 +158,27 @@ class Daemon:
         previous = self.config
         self._redactor.learn(_secrets(config) | _secrets(previous))
         clusters = {cluster.name: cluster for cluster in config.clusters}
+        kept = {
+            name: poller
+            for name, poller in self._pollers.items()
+            if name in clusters and poller.cluster.identity() == clusters[name].identity()
+        }
         changed = {
             name: connect(clusters[name], self._network, poller.usage)
-            for name, poller in self._pollers.items()
-            if name in clusters
-            and poller.cluster != clusters[name]
-            and poller.cluster.identity() == clusters[name].identity()
+            for name, poller in kept.items()
+            if poller.cluster != clusters[name]
         }
-        stopped = [
-            name
-            for name, poller in self._pollers.items()
-            if name not in clusters or poller.cluster.identity() != clusters[name].identity()
-        ]
-        added = [cluster for name, cluster in clusters.items() if name not in self._pollers or name in stopped]
+        stopped = self._pollers.keys() - kept.keys()
+        added = [cluster for name, cluster in clusters.items() if name not in kept]
         apis = {cluster.name: connect(cluster, self._network) for cluster in added}
 
-        restart_needed = _changed_settings(previous, config)
+        restart_needed = [key for key in _NEEDS_RESTART if attrgetter(key)(previous) != attrgetter(key)(config)]
         if restart_needed:
             _log.warning("restart_needed", settings=restart_needed)
         for name in stopped:
             self._scheduler.unschedule(name)
             self._pollers.pop(name).retire()
-        self.store.watch(ClusterRef(one.name, one.identity(), one.cluster_id) for one in added)
+        self.store.watch(ClusterRef(cluster.name, cluster.identity(), cluster.cluster_id) for cluster in added)
         for cluster in added:
             self._pollers[cluster.name] = self._create_poller(cluster, apis[cluster.name])
         for name, api in changed.items():
@@ -207,7 +192,7 @@ class Daemon:
         self.config = config
 
     def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
-        metrics = ClusterMetrics(cluster, FAILURE_KINDS)
+        metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])
         snapshot = self.store.snapshot(cluster.name)
         if snapshot is not None:
             try:
@@ -236,17 +221,6 @@ def _secrets(config: Config) -> frozenset[str]:
     return config.secrets() | passwords_in(os.environ)
 
 
-def _changed_settings(old: Config, new: Config) -> list[str]:
-    """Name the changed settings that need a restart, by their keys in the file."""
-    return [key for key in _NEEDS_RESTART if attrgetter(key)(old) != attrgetter(key)(new)]
-
-
-async def _watch_clock(daemon: Daemon) -> None:
-    while True:
-        await asyncio.sleep(CLOCK_CHECK_INTERVAL)
-        daemon.handle_clock_change()
-
-
 async def serve(
     daemon: Daemon,
     *,
@@ -254,13 +228,9 @@ async def serve(
     stop_after: float | None = None,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> int:
-    """Run a daemon until SIGINT or SIGTERM; SIGHUP reloads its config.
+    """Run a daemon until SIGINT or SIGTERM, or for `stop_after` seconds; SIGHUP reloads its config.
 
-    Args:
-        daemon: The daemon.
-        background_tasks: What else runs in this event loop meanwhile.
-        stop_after: Seconds after which it stops by itself, or None.
-        on_ready: Is called with the URL once it is served.
+    Meanwhile `background_tasks` run in the same event loop. `on_ready` is called with the URL once it is served.
 
     Returns:
         How many threads still hang on a server that does not answer.
@@ -271,8 +241,7 @@ async def serve(
     config = daemon.config
     sock = bound_socket(config.listen.host, config.listen.port)
     app = create_app(daemon)
-    server = Server(app, config.web, end_streams=app.state.streams.end)
-    daemon.serve_with(server)
+    server = daemon.server = Server(app, config.web, end_streams=app.state.streams.end)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()
 
@@ -286,8 +255,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, reload)
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
-    tasks = [asyncio.ensure_future(run()) for run in background_tasks]
-    tasks.append(asyncio.ensure_future(_watch_clock(daemon)))
+    tasks = [asyncio.ensure_future(run()) for run in (*background_tasks, daemon.watch_clock)]
     host, port = sock.getsockname()[:2]
     scheme = "http" if config.web.context is None else "https"
     url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

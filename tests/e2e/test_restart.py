@@ -1,5 +1,6 @@
 """What a restart keeps."""
 
+import asyncio
 import signal
 import time
 from itertools import chain
@@ -82,3 +83,20 @@ def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_pat
     bad = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE="redis://h")
     assert bad.returncode == 2
     assert bad.stderr.startswith("MILVUS_IMPORT_MONITOR_STATE: must be sqlite:///state.db")
+
+
+def test_a_fault_while_reloading_is_logged_and_the_old_config_stays(tmp_path):
+    def load_badly():
+        raise RuntimeError("a fault of ours")
+
+    config = load(write_config(tmp_path, "{name: books, url: 'http://127.0.0.1:1'}"), {})
+    daemon = Daemon(config, load_badly, Redactor())
+    with capture_logs() as logged:
+        problem = asyncio.run(daemon.reload())
+    text, _ = daemon.scrape("", time.time())
+    daemon.stop()
+
+    assert problem == "RuntimeError in the monitor itself"
+    assert [line["event"] for line in logged] == ["config_rejected"]
+    assert b"milvus_import_config_last_reload_successful 0.0" in text
+    assert daemon.config is config
