@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from monitor.cli.config_options import load_config
-from monitor.cli.options import ConfigFile, flag
+from monitor.cli.options import ConfigFile, option
 from monitor.cli.output import printable
 from monitor.cli.poll_once import ClusterPoll, poll_clusters
 
 
 def check_config(
     config: ConfigFile = None,
-    probe: Annotated[bool, flag("--probe", "Poll every cluster once and report the result.")] = False,
+    probe: Annotated[bool, option("--probe", "Poll every cluster once and report the result.")] = False,
 ) -> None:
     """Check a config file.
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.options import flag
+from monitor.cli.options import option
 
 
-def completion(show: Annotated[bool, flag("--show", "Print the script instead of installing it.")] = False) -> None:
+def completion(show: Annotated[bool, option("--show", "Print the script instead of installing it.")] = False) -> None:
     """Install completion for the current shell.
 
     It takes effect in the next shell that is started.

@@ -33,7 +33,9 @@ def demo(
     Everything is embedded. Jobs run, stall, fail and vanish.
     """
     with closing(SimulatorServer(World(clusters, seed=seed))) as server:
-        text = _CONFIG.format(clusters="".join(snippet(one, server.url) for one in server.world.clusters.values()))
+        text = _CONFIG.format(
+            clusters="".join(snippet(cluster, server.url) for cluster in server.world.clusters.values())
+        )
         config = override(parse(text, source="demo", directory=Path(), environ={}), listen, log_format, log_level)
 
         def print_url(url: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from monitor.cli import monitor_client as http
-from monitor.cli.options import fail, flag
+from monitor.cli.options import fail, option
 
 
 def healthcheck(
@@ -14,7 +14,7 @@ def healthcheck(
     password_file: http.PasswordFile = None,
     ca_file: http.CaFile = None,
     insecure: http.Insecure = False,
-    alive: Annotated[bool, flag("--alive", "Check that it works, not that it is ready.")] = False,
+    alive: Annotated[bool, option("--alive", "Check that it works, not that it is ready.")] = False,
 ) -> None:
     """Exit with 0 if a monitor is ready.
 

@@ -52,12 +52,12 @@ def jobs(
     url = store or loaded.state.url.get_secret_value()
     snapshots = _recorded_snapshots(url, clusters) if with_vanished else {}
     polls = poll_clusters(loaded, clusters, snapshots)
-    found = [(poll.cluster.name, job) for poll in polls for job in (*poll.jobs, *poll.vanished)]
-    print_rows(output, [item for item in found if item[1].state in shown], _FIELDS, _COLUMNS)
+    rows = [(poll.cluster.name, job) for poll in polls for job in poll.jobs]
+    print_rows(output, [row for row in rows if row[1].state in shown], _FIELDS, _COLUMNS)
     for poll in polls:
         if poll.error is not None:
             typer.echo(printable(f"{poll.cluster.name}: {poll.error.kind}: {poll.error}"), err=True)
-    if any(poll.error for poll in polls) or any(job.state in failing for _, job in found):
+    if any(poll.error for poll in polls) or any(job.state in failing for _, job in rows):
         raise typer.Exit(1)
 
 
@@ -65,7 +65,7 @@ def _recorded_snapshots(url: str, clusters: Iterable[Cluster]) -> dict[str, Snap
     """Return the recorded snapshots by cluster name, or exit with 2 where none can be read."""
     try:
         with reading(url) as database:
-            stored = database.load(ClusterRef(one.name, one.identity()) for one in clusters)
+            stored = database.load(ClusterRef(cluster.name, cluster.identity()) for cluster in clusters)
     except StoreError as error:
         fail(f"vanished jobs are known only from the store, and {error}")
-    return {name: cluster.snapshot for name, cluster in stored.items()}
+    return {name: state.snapshot for name, state in stored.items()}

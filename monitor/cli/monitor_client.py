@@ -14,7 +14,7 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 
 from monitor.causes import in_words, root
-from monitor.cli.options import fail, flag, option, source_of
+from monitor.cli.options import fail, option, source_of
 
 TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for each part of a response."""
@@ -44,7 +44,7 @@ _file_option: Final = partial(option, metavar="FILE", exists=True, dir_okay=Fals
 Username = Annotated[str | None, option("--username", "User name for basic auth.", "NAME")]
 PasswordFile = Annotated[Path | None, _file_option("--password-file", "File with the password.")]
 CaFile = Annotated[Path | None, _file_option("--ca-file", "PEM file with the certificates to trust.")]
-Insecure = Annotated[bool, flag("--insecure", "Skip TLS certificate verification (insecure).")]
+Insecure = Annotated[bool, option("--insecure", "Skip TLS certificate verification (insecure).")]
 
 
 class MonitorError(Exception):

@@ -13,19 +13,17 @@ BAD_INPUT: Final = 2
 """Exit code for bad input: a bad config file, a bad option."""
 
 
-def option(name: str, description: str, metavar: str, *, short: str = "", variable: str = "", **extra: Any) -> Any:
-    """Return an option for a command's signature; `extra` are further arguments of `typer.Option`.
+def option(
+    name: str, description: str, metavar: str | None = None, *, short: str = "", variable: str = "", **extra: Any
+) -> Any:
+    """Return an option for a command's signature; one without a value, a flag, has no `metavar`.
 
-    Its environment variable follows from its name, unless `variable` gives another one.
+    Its environment variable follows from its name, unless `variable` gives another one. `extra` are further arguments
+    of `typer.Option`.
     """
     names = (name, short) if short else (name,)
     variable = variable_of(variable or name)
     return typer.Option(*names, metavar=metavar, envvar=variable, show_envvar=False, help=description, **extra)
-
-
-def flag(name: str, description: str) -> Any:
-    """Return an option without a value."""
-    return typer.Option(name, envvar=variable_of(name), show_envvar=False, help=description)
 
 
 def variable_of(name: str) -> str:

@@ -88,7 +88,7 @@ def _table_cell(row: Mapping[str, Value], column: str) -> Text:
     if column in _STATES:
         return coloured_state(str(value))
     if column == "progress":
-        return Text(f"{value:.0%}" if isinstance(value, float) else "")
+        return Text(percent(value) if isinstance(value, float) else "")
     if column == "at":
         return Text(str(value)[:19] + "Z")
     if column == "collection":
@@ -109,6 +109,11 @@ def qualified_name(database: object, collection: object) -> str:
 def printable(text: str) -> str:
     """Return a text on one line, with control characters replaced: a server's text must not control the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent; never 100 before it is all."""
+    return f"{int(ratio * 100 + 1e-9)}%"  # 0.29 * 100 is a little less than 29
 
 
 def rough_duration(seconds: float) -> str:

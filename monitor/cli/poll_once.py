@@ -19,16 +19,15 @@ INTERRUPTED: Final = 130
 
 
 class ClusterPoll(msgspec.Struct, frozen=True):
-    """The result of polling one cluster once: its jobs, or why the poll failed.
+    """The result of polling one cluster once: its jobs, and why the poll failed if it did.
 
-    `vanished` are jobs of its recorded snapshot that have vanished within ``failed_retention``.
+    `jobs` includes those of its recorded snapshot that have vanished within ``failed_retention``.
     """
 
     cluster: Cluster
-    jobs: tuple[Job, ...] = ()
-    vanished: tuple[Job, ...] = ()
-    bad_records: tuple[str, ...] = ()
-    error: ApiError | None = None
+    jobs: tuple[Job, ...]
+    bad_records: tuple[str, ...]
+    error: ApiError | None
 
 
 def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mapping[str, Snapshot]) -> list[ClusterPoll]:
@@ -51,15 +50,15 @@ def _poll(network: Network, snapshots: Mapping[str, Snapshot], cluster: Cluster)
     now, snapshot = time.time(), snapshots.get(cluster.name)
     jobs: tuple[Job, ...] = ()
     bad_records: tuple[str, ...] = ()
-    failure = None
+    error = None
     try:
         result = fetch(connect(cluster, network), snapshot, now, lambda _ids: {}, {"milvus_cluster": cluster.name})
-    except ApiError as error:
-        failure = error
+    except ApiError as failure:
+        error = failure
     else:
         jobs, bad_records = diff(None, result, now, policy(cluster)).changed, result.listing.bad_records
         snapshot = None if snapshot is None else diff(snapshot, result, now, policy(cluster)).snapshot
     oldest = now - cluster.failed_retention
     tracked = () if snapshot is None else snapshot.tracked.values()
     vanished = [job for job in tracked if job.state is JobState.VANISHED and (job.finished_at or 0.0) > oldest]
-    return ClusterPoll(cluster, jobs, tuple(vanished), bad_records, failure)
+    return ClusterPoll(cluster, (*jobs, *vanished), bad_records, error)

@@ -14,7 +14,7 @@ from rich.text import Text
 from monitor import client
 from monitor.cli.config_options import duration_option, load_config, select_clusters
 from monitor.cli.options import ConfigFile, fail, option
-from monitor.cli.output import printable, rough_duration
+from monitor.cli.output import percent, printable, rough_duration
 from monitor.client.errors import BadRequestError, NotFoundError, UnauthorizedError
 from monitor.config import Cluster, format_duration
 from monitor.jobs import Job, JobList, JobState, eta_seconds, first_seen, follow
@@ -122,7 +122,7 @@ class _Wait:
         job = self._job
         if job is None:
             return "not seen yet"
-        return job.state.value + ("" if job.progress is None else f" at {int(job.progress * 100)}%")
+        return job.state.value + ("" if job.progress is None else f" at {percent(job.progress)}")
 
     def _name(self) -> str:
         return f"{(self._job and self._job.collection) or 'job'} {self._job_id}"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from monitor.cli.output import OutputFormat, iso_time, print_rows, printable
+from monitor.cli.output import OutputFormat, iso_time, percent, print_rows, printable
 
 FIELDS = {"database": lambda _: "", "collection": lambda row: row, "progress": lambda _: 0.5}
 
@@ -47,3 +47,12 @@ def test_text_is_one_line_without_control_characters():
 def test_times_are_utc_to_the_millisecond():
     assert iso_time(1_750_000_000.1239) == "2025-06-15T15:06:40.123Z"
     assert iso_time(None) is None
+
+
+@pytest.mark.parametrize("whole", range(101))
+def test_the_percent_of_a_server_come_back_as_they_were(whole):
+    assert percent(whole / 100) == f"{whole}%"
+
+
+def test_progress_is_100_percent_only_at_the_end():
+    assert percent(0.999) == "99%"

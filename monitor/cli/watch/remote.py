@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from monitor.cli.monitor_client import MonitorClient, MonitorError
@@ -26,6 +27,7 @@ _RETRY: Final = 5.0
 """Seconds from a read that failed to the next."""
 
 _STATES: Final = [state.value for state in JobState if state is not JobState.COMPLETED]
+_TIMES: Final = ("first_seen", "state_since", "last_change", "missing_since", "created_at", "finished_at")
 
 
 class RemoteSource:
@@ -69,14 +71,15 @@ class RemoteSource:
             jobs, more_jobs = self._items("jobs", state=_STATES)
             completed, _ = self._items("transitions", state="completed", since=f"{COMPLETED_SHOWN:.0f}s")
             shown = {**_keyed(completed, _completed_job), **_keyed(jobs, _job)}
-            estimates = {key: now + left for key, left in _keyed(jobs, lambda job: job["eta_seconds"]).items() if left}
-            why_down = {cluster["name"]: _why_down(cluster) for cluster in clusters}
+            seconds_left = _keyed(jobs, lambda job: job["eta_seconds"])
+            done_at = {key: now + seconds for key, seconds in seconds_left.items() if seconds is not None}
+            why_down = {item["name"]: None if item["status"] == "not_polled" else item["why"] for item in clusters}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
         hint = "" if self._cluster else "; --cluster NAME shows those of one cluster"
         note = f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else ""
-        return View(shown, estimates, why_down, note)
+        return View(shown, done_at, why_down, note)
 
     def _items(self, resource: str, **parameters: Any) -> tuple[list[Any], bool]:
         """Return the items of a resource, and whether there are more than are read."""
@@ -96,28 +99,11 @@ def _keyed(items: list[Any], value: Callable[[Any], Any]) -> dict[JobKey, Any]:
     return {(item["cluster"], item["job_id"]): value(item) for item in items}
 
 
-def _why_down(cluster: Mapping[str, Any]) -> str | None:
-    if cluster["status"] == "not_polled":
-        return None
-    return cluster["why"] or "down" if cluster["status"] == "down" else ""
-
-
-def _job(job: Mapping[str, Any]) -> Job:
-    finished_at = job["finished_at"]
-    state_since = _timestamp(job["state_since"])
-    return Job(
-        job_id=job["job_id"],
-        collection=job["collection"],
-        state=JobState(job["state"]) if job["state"] in set(JobState) else JobState.UNKNOWN,
-        first_seen=_timestamp(job["first_seen"]),
-        state_since=state_since,
-        last_change=state_since,
-        database=job["database"],
-        progress=job["progress"],
-        reason=job["reason"],
-        finished_at=None if finished_at is None else _timestamp(finished_at),
-        stalled=job["stalled"],
-    )
+def _job(item: dict[str, Any]) -> Job:
+    """Return a job of the API; a state that only a newer monitor knows counts as unknown."""
+    times = {name: item[name] and _timestamp(item[name]) for name in _TIMES}
+    state = item["state"] if item["state"] in set(JobState) else JobState.UNKNOWN
+    return msgspec.convert(item | times | {"state": state, "failure": None}, Job)
 
 
 def _completed_job(step: Mapping[str, Any]) -> Job:

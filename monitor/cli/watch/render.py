@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.output import COLOURS, coloured_state, printable, qualified_name, rough_duration
+from monitor.cli.output import COLOURS, coloured_state, percent, printable, qualified_name, rough_duration
 from monitor.cli.watch.state import JobKey, View, is_problem, is_shown, sort_key
 from monitor.jobs import UNSUCCESSFUL, Job, JobState
 
@@ -96,7 +96,7 @@ def _details(job: Job, done_at: float | None, now: float) -> RenderableType:
     row.add_column(width=_ETA_WIDTH, no_wrap=True, overflow="ellipsis")
     bar = ProgressBar(total=1.0, completed=job.progress, complete_style=colour, finished_style="green")
     left = "" if done_at is None else f"~{rough_duration(max(0.0, done_at - now))}"
-    row.add_row(bar, f"{int(job.progress * 100)}%", Text(left, style="dim"))
+    row.add_row(bar, percent(job.progress), Text(left, style="dim"))
     return row
 
 
@@ -123,7 +123,7 @@ def changes(before: View, after: View) -> list[str]:
 def sentence(cluster: str, job: Job) -> str:
     """Return a job on one line: its collection, state, progress, and why it failed."""
     collection = qualified_name(job.database, job.collection)
-    progress = "" if job.progress is None else f" at {int(job.progress * 100)}%"
+    progress = "" if job.progress is None else f" at {percent(job.progress)}"
     stalled = ", stalled" if job.stalled else ""
     reason = f": {job.reason}" if job.state is JobState.FAILED and job.reason else ""
     return printable(f"{cluster}: {collection} {job.job_id} {job.state}{progress}{stalled}{reason}")
