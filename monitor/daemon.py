@@ -77,7 +77,7 @@ class Daemon:
         self._scheduler.start()
 
     def stop(self) -> int:
-        """Stop polling within a bounded time, and return how many polls hang on a server that does not answer."""
+        """Stop polling within a bounded time, and return how many polls hang on a server that does not respond."""
         self._network.stop()
         self._reloader.shutdown(wait=False, cancel_futures=True)
         hanging = self._scheduler.stop(STOP_TIMEOUT)
@@ -99,11 +99,11 @@ class Daemon:
                 _log.warning("clock_set_back", seconds=round(seconds, 1))
 
     def healthy(self) -> bool:
-        """Say whether the scheduler is alive."""
+        """Return whether the scheduler is alive."""
         return self._scheduler.healthy()
 
     def ready(self) -> bool:
-        """Say whether every cluster has been polled once."""
+        """Return whether every cluster has been polled once."""
         return self._scheduler.ready()
 
     async def reload(self) -> str | None:
@@ -125,7 +125,7 @@ class Daemon:
 
         Raises:
             KeyError: The cluster is not watched.
-            ApiError: The cluster did not answer.
+            ApiError: The request failed.
             StoppedError: The monitor is stopping.
         """
         poller = self._pollers[cluster]
@@ -233,7 +233,7 @@ async def serve(
     Meanwhile `background_tasks` run in the same event loop. `on_ready` is called with the URL once it is served.
 
     Returns:
-        How many threads still hang on a server that does not answer.
+        How many threads still hang on a server that does not respond.
 
     Raises:
         AddressError: The address cannot be listened on.

@@ -69,8 +69,8 @@ class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
 
     APScheduler fires one job for each slot, which submits the polls of its clusters: a scheduled job for each cluster
-    would cost more than the poll. Clusters that keep failing have at most half of the threads at a time: they may hang
-    until their timeout, and the others need to be polled too.
+    would cost more than the poll. Clusters that keep failing occupy at most half of the threads: they may hang until
+    their timeout.
 
     Args:
         concurrency: Polls that run at the same time, at most.
@@ -181,11 +181,11 @@ class PollScheduler:
         return -jump
 
     def healthy(self) -> bool:
-        """Say whether the scheduler is alive."""
+        """Return whether the scheduler is alive."""
         return time.monotonic() - self._last_heartbeat < self._heartbeat_timeout
 
     def ready(self) -> bool:
-        """Say whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
+        """Return whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
         self._ready = self._ready or all(schedule.attempted for schedule in list(self._schedules.values()))
         return self._ready
 

@@ -41,11 +41,11 @@ For = Annotated[float | None, duration_option("--for", "Stop after this time, su
 
 
 def config_path(path: Path | None) -> Path:
-    """Return the given config file or else the first default one, or exit with 2 where there is none."""
-    found = path or next((file for file in DEFAULT_FILES if file.is_file()), None)
-    if found is None:
+    """Return the given config file or else the first default one, or exit with 2 if there is none."""
+    path = path or next((file for file in DEFAULT_FILES if file.is_file()), None)
+    if path is None:
         fail(f"no config file: give --config FILE, or create {' or '.join(map(str, DEFAULT_FILES))}")
-    return found
+    return path
 
 
 def load_config(path: Path | None) -> Config:

@@ -20,10 +20,10 @@ def healthcheck(
 
     It is ready once it has tried to poll every cluster.
     """
-    path, answer = ("/-/healthy", "healthy") if alive else ("/-/ready", "ready")
+    path, status = ("/-/healthy", "healthy") if alive else ("/-/ready", "ready")
     try:
         with http.monitor_client(url, username, password_file, ca_file, insecure=insecure) as client:
             client.get(path)
     except http.MonitorError as error:
         fail(str(error), code=1)
-    typer.echo(answer)
+    typer.echo(status)

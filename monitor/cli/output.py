@@ -33,7 +33,7 @@ _TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO"}
 _STATES: Final = ("state", "from_state", "to_state")
 _WRAPPED: Final = ("cluster", "collection", "progress", "reason")
 _FORMULA: Final = ("=", "+", "-", "@", "\t")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters with which a formula of a spreadsheet starts."""
 
 _MINUTE: Final = 60.0
 
@@ -102,7 +102,7 @@ def coloured_state(state: str) -> Text:
 
 
 def qualified_name(database: object, collection: object) -> str:
-    """Return ``database/collection``, or the one of them that is known."""
+    """Return ``database/collection``, or the part that is not empty."""
     return "/".join(str(part) for part in (database, collection) if part)
 
 

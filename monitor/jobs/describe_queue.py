@@ -1,4 +1,4 @@
-"""Which jobs a poll asks the server to describe, because the list leaves something open."""
+"""Selects the jobs that a poll describes, because the list lacks information about them."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ def describe_queue(previous: Snapshot | None, result: PollResult, now: float, li
 
 
 def _is_paused(job: Job | None, now: float) -> bool:
-    """Say whether describing a job does harm and has to wait: it makes some servers crash (Milvus issue 33671)."""
+    """Return whether describing a job does harm and has to wait: it makes some servers crash (Milvus issue 33671)."""
     if job is None or job.harmful_describes < HARMFUL_DESCRIBES:
         return False
     pause = min(FIRST_PAUSE * 2.0 ** min(job.harmful_describes - HARMFUL_DESCRIBES, 10), LONGEST_PAUSE)
@@ -52,7 +52,7 @@ def _is_paused(job: Job | None, now: float) -> bool:
 
 
 def _lacks_reason(job: Job | None, record: JobRecord) -> bool:
-    """Say whether a failed job's reason is unknown and no describe has been answered since it failed."""
+    """Return whether a failed job's reason is unknown and no describe has succeeded since it failed."""
     if record.reason:
         return False
     if job is None or job.state is not JobState.FAILED:

@@ -1,7 +1,7 @@
-"""The diff: what happened to a cluster's jobs between the previous snapshot and what a poll brought.
+"""Compares the result of a poll with the previous snapshot: the only place that decides what has changed.
 
-It is the only place that decides what has changed, and it is pure. A record equal to the one of the previous list needs
-no look, so the cost depends on the length of the list and on the tracked jobs, never on how much has finished before.
+A record equal to that of the previous list is skipped, so the cost depends on the length of the list and on the tracked
+jobs, never on how many have finished before.
 """
 
 from collections import Counter
@@ -32,17 +32,10 @@ CLOCK_SKEW: Final = 60.0
 
 
 def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Policy) -> SnapshotDiff:
-    """Compare what a poll brought with the previous snapshot.
+    """Compare the result of a complete poll with the previous snapshot.
 
-    The poll has to be complete: one that failed half-way is not compared at all. A job that the list is without becomes
-    ``vanished`` only where ``confirmed_absent`` names it.
-
-    Args:
-        previous: The snapshot of the last complete poll; None at a cluster's first poll ever: the baseline is
-            remembered, and is no news.
-        result: What the poll brought.
-        now: When the poll was made.
-        policy: When a job counts as stalled, and how long it stays tracked.
+    ``previous`` is None at a cluster's first poll ever: the baseline has no transitions. A job that is missing from the
+    list becomes ``vanished`` only if it is in ``confirmed_absent``.
     """
     before = previous or Snapshot()
     listing = result.listing
@@ -137,9 +130,9 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
         if job_id not in ids:
             continue
         job = tracked.get(job_id) or result.finished.get(job_id)
-        answer = result.described.get(job_id)
-        if answer is not None:
-            record = merge(record, answer)  # noqa: PLW2901 - from here on the record is what both say together
+        described = result.described.get(job_id)
+        if described is not None:
+            record = merge(record, described)  # noqa: PLW2901 - from here on the record has what both report
         current = first_seen(record, now) if job is None else follow(job, record, now, policy)
         if job_id in result.describes_sent:
             current = _note_describe(current, result, now)
@@ -150,14 +143,14 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
 
 
 def _missing(before: Snapshot, result: PollResult, now: float, policy: Policy) -> list[_Pair]:
-    """Follow the tracked jobs that the list is without: a missing job is a question, not an answer."""
+    """Follow the tracked jobs that are missing from the list, which alone proves nothing."""
     pairs: list[_Pair] = []
     for job_id in before.tracked.keys() - result.listing.records.keys():
         job = before.tracked[job_id]
         since = now if job.missing_since is None else job.missing_since
-        answer = result.described.get(job_id)
-        if answer is not None:
-            current = follow(job, answer, now, policy, missing_since=since)
+        described = result.described.get(job_id)
+        if described is not None:
+            current = follow(job, described, now, policy, missing_since=since)
         elif job_id in result.confirmed_absent and not job.finished:
             current = vanish(job, now, since)
         else:
@@ -181,7 +174,7 @@ def _note_describe(job: Job, result: PollResult, now: float) -> Job:
 
 
 def _is_retained(job: Job, now: float, policy: Policy) -> bool:
-    """Say whether a finished job stays in memory: one that failed or vanished within ``failed_retention``."""
+    """Return whether a finished job stays in memory: one that failed or vanished within ``failed_retention``."""
     return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) + policy.failed_retention > now
 
 
@@ -196,7 +189,7 @@ def _surplus(jobs: Iterable[Job], limit: int) -> list[Job]:
 
 
 def _is_news(old: Job | None, job: Job, baseline_at: float | None) -> bool:
-    """Say whether a step is to be reported: not that of a job that ended before the baseline and was listed late."""
+    """Return whether a step is to be reported: not that of a job that ended before the baseline and was listed late."""
     if old is not None or not job.finished or job.completed_at is None or baseline_at is None:
         return True
     return job.completed_at >= baseline_at - CLOCK_SKEW
@@ -224,13 +217,13 @@ def _transition(old: Job | None, job: Job, now: float) -> Transition:
 
 
 def _is_unexpected(from_state: JobState, to_state: JobState) -> bool:
-    """Say whether jobs do not normally take a step: out of a terminal state, or backwards."""
+    """Return whether jobs do not normally take a step: out of a terminal state, or backwards."""
     last = len(STATE_ORDER)
     return from_state in TERMINAL or STATE_ORDER.get(to_state, last) < STATE_ORDER.get(from_state, 0)
 
 
 def _count(listing: JobList, tracked: Mapping[str, Job]) -> ListedCounts:
-    """Count the listed jobs: a tracked one by what is known of it, any other by its record."""
+    """Count the listed jobs: a tracked one by its state, any other by its record."""
     counts: Counter[tuple[str, str, JobState]] = Counter()
     for job_id, record in listing.records.items():
         job = tracked.get(job_id)

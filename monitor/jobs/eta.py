@@ -1,4 +1,4 @@
-"""How long an import still takes, from its own recent pace."""
+"""Estimates the time left of an import from its recent pace."""
 
 from math import inf
 from operator import sub

@@ -68,7 +68,7 @@ def _rule(*words: str) -> tuple[re.Pattern[str], ...]:
 
 # The order decides where a text fits several classes: what the user did first, then what the storage answered, then
 # what is wrong with the files, and the server's own trouble last. No expression may repeat a group or nest repetitions:
-# what users name is part of the text, and must not choose how long this takes.
+# what users name is part of the text, and must not decide how long matching takes.
 _RULES: Final = (
     (
         Failure.COLLECTION_DROPPED,
@@ -175,7 +175,7 @@ def classify(text: str) -> Failure:
 
 
 def _fits(rule: tuple[re.Pattern[str], ...], clause: str) -> bool:
-    """Say whether the parts of a rule stand in a clause, one after the other."""
+    """Return whether the parts of a rule stand in a clause, one after the other."""
     position = 0
     for part in rule:
         match = part.search(clause, position)

@@ -38,7 +38,7 @@ TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANIS
 """States in which a job has finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
 
 UNSUCCESSFUL: Final = frozenset({JobState.FAILED, JobState.VANISHED})
-"""Terminal states that somebody has to hear of: such jobs stay tracked for ``failed_retention``."""
+"""Terminal states that need attention: such jobs stay tracked for ``failed_retention``."""
 
 WAITING: Final = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
 """States in which a job waits for somebody and makes no progress."""
@@ -88,9 +88,9 @@ _Rows = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # exact as a float, in whi
 
 
 class JobRecord(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One job as one answer of the server describes it, in the server's own words; as JSON, a record of the v2 API.
+    """One job as one response of the server describes it, in the server's own words; as JSON, a record of the v2 API.
 
-    Text that the answer does not have is empty, numbers are None. Records of the same job are compared with ``==`` to
+    Text that the response lacks is empty, numbers are None. Records of the same job are compared with ``==`` to
     see whether anything has changed.
 
     Attributes:
@@ -125,12 +125,12 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         completed_at: When it ended, as the server says.
         peak_progress: The most progress seen in the current state; going back and forth below it is no progress.
         peak_rows: The same for imported rows.
-        retried: Whether progress has fallen in the current state and risen steadily since: the server began anew.
+        retried: Whether progress has fallen in the current state and risen steadily since: the server retried.
         finished_at: When it finished (as seen, or as the server says for a job first seen finished), or None.
         stalled: Whether it has made no progress for longer than the limit of its state.
-        missing_since: Since when the list has been without it, or None while it is listed.
+        missing_since: Since when it has been missing from the list, or None while it is listed.
         describe_sent_at: When a describe was last sent for it, or None.
-        described_at: When a describe of it was last answered, or None.
+        described_at: When a describe of it last succeeded, or None.
         harmful_describes: Describes in a row that cut the connection or timed out.
         samples: Latest distinct (time, progress) points of the current state, oldest first.
     """
@@ -211,9 +211,9 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         stall_after: Time without progress after which a job counts as stalled while it imports or commits.
         pending_after: The same while it waits to be started (Milvus issues 31227, 32195).
-        uncommitted_after: The same while it waits for somebody's commit (Milvus issue 51070).
+        uncommitted_after: The same while it waits for its commit (Milvus issue 51070).
         failed_retention: Time for which a failed or vanished job stays tracked, listed or not.
-        missing_limit: Jobs that stay tracked although the list is without them.
+        missing_limit: Jobs that stay tracked although they are missing from the list.
     """
 
     stall_after: float = 1800.0

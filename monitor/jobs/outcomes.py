@@ -66,7 +66,7 @@ def _ended_at(job: Job, now: float, *, live: bool) -> float | None:
 
 
 def _latest_failed(jobs: list[Job], now: float) -> bool | None:
-    """Say whether the latest of some ended jobs failed, or None where their order cannot be known."""
+    """Return whether the latest of some ended jobs failed, or None where their order cannot be known."""
     states = {job.state for job in jobs}
     if len(states) == 1:
         return states == {JobState.FAILED}

@@ -1,4 +1,4 @@
-"""What is in memory of a cluster after a poll, and what a poll brings."""
+"""A cluster's state in memory, the result of a poll, and what the poll changed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -29,16 +29,15 @@ class JobList(msgspec.Struct, frozen=True, gc=False):
 
 
 class PollResult(msgspec.Struct, frozen=True, gc=False):
-    """What one complete poll brought.
+    """The result of one complete poll.
 
     Attributes:
-        listing: The whole list.
         new_ids: Ids whose records are new or differ from those of the previous list.
-        described: Answers to describes by job id, of jobs in the list and of jobs that it is without.
-        confirmed_absent: Ids of which the server said that no such job exists.
-        describes_sent: Ids for which a describe was sent, answered or not.
+        described: Answers to describes by job id, whether listed or missing.
+        confirmed_absent: Ids of jobs that do not exist, as the server reported.
+        describes_sent: Ids for which a describe was sent, whether it succeeded or not.
         harmful_describes: Ids whose describe cut the connection or timed out.
-        finished: What the store has of finished jobs whose records are new or have changed, by job id.
+        finished: Finished jobs from the store whose records are new or have changed, by job id.
     """
 
     listing: JobList
@@ -77,7 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
-    """What a poll changed: store, metrics, log and pages take it from here and compare nothing themselves.
+    """What a poll changed: store, metrics, log and pages compare nothing themselves.
 
     Attributes:
         snapshot: The new snapshot.
@@ -93,7 +92,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         describe_paused: Jobs that are described more and more rarely from now on, because describing them does harm.
         progressed: Number of jobs that went forward in their state.
         regressed: Number of jobs whose progress went back in their state.
-        missing: Number of unfinished jobs that the list is without and on which there is no verdict yet.
+        missing: Number of unfinished jobs that are missing from the list and have not vanished.
         dropped: Number of missing jobs that are tracked no more because there are too many.
         outcomes_changed: Whether an outcome of a collection has changed.
     """
@@ -126,7 +125,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def must_be_recorded(self) -> bool:
-        """Whether the store has to have it before anybody hears of it; mere progress can be stored a little later."""
+        """Whether it has to be stored before it is published; mere progress can be stored a little later."""
         return bool(
             self.baseline or self.transitions or self.stalled or self.resumed or self.explained or self.outcomes_changed
         )

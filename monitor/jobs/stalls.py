@@ -1,6 +1,6 @@
-"""When a job that makes no progress counts as stalled: the limit depends on its state."""
+"""Decides when a job without progress counts as stalled; the limit depends on its state."""
 
-from monitor.jobs.model import TERMINAL, Job, JobState, Policy
+from monitor.jobs.model import TERMINAL, WAITING, Job, JobRecord, JobState, Policy
 
 
 def stall_limit(state: JobState, policy: Policy) -> float:
@@ -13,16 +13,22 @@ def stall_limit(state: JobState, policy: Policy) -> float:
 
 
 def is_stalled(job: Job, now: float, policy: Policy) -> bool:
-    """Say whether a job has made no progress for longer than the limit of its state; a finished job never is.
+    """Return whether a job has made no progress for longer than the limit of its state; a finished job never is.
 
-    Flat is not always stuck and silence is no proof: ask this only when the server has just answered something that
-    could have shown progress, or has been asked and has not answered for as long.
+    Call it only if the server has just reported what could have shown progress, or has not responded for as long: no
+    response is no proof.
     """
     return job.state not in TERMINAL and now - job.last_change > stall_limit(job.state, policy)
 
 
+def is_stalled_when_listed(job: Job, record: JobRecord, now: float, policy: Policy) -> bool:
+    """Return whether a job that has not moved is stalled; a record that cannot show progress proves nothing."""
+    can_show_progress = record.progress is not None or record.imported_rows is not None or job.state in WAITING
+    return is_stalled(job, now, policy) if can_show_progress else job.stalled and job.state not in TERMINAL
+
+
 def is_stalled_in_silence(previous: Job, job: Job, now: float, policy: Policy) -> bool:
-    """Say whether a job that only a describe can report on counts as stalled: two describes in a row had no answer."""
+    """Return whether a job that only describes report on counts as stalled: two of them failed in a row."""
     unanswered = job.describe_sent_at == now and job.described_at != now
     sent, answered = previous.describe_sent_at, previous.described_at
     unanswered_before = sent is not None and (answered is None or answered < sent)
@@ -30,5 +36,5 @@ def is_stalled_in_silence(previous: Job, job: Job, now: float, policy: Policy) -
 
 
 def is_stalled_while_missing(job: Job, missing_since: float, now: float, policy: Policy) -> bool:
-    """Say whether a job that the list is without, and of which there is no verdict, counts as stalled."""
+    """Return whether a job that is missing from the list, and has not vanished, counts as stalled."""
     return job.stalled or (is_stalled(job, now, policy) and now - missing_since > stall_limit(job.state, policy))

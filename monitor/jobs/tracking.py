@@ -1,4 +1,4 @@
-"""One job from poll to poll: what is known of it after an answer of the server, or without one."""
+"""Follows one job from poll to poll."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from monitor.jobs.eta import Samples, add_sample
 from monitor.jobs.failures import Failure, classify
-from monitor.jobs.model import TERMINAL, WAITING, Job, JobRecord, JobState, Policy, normalize_state
-from monitor.jobs.stalls import is_stalled
+from monitor.jobs.model import TERMINAL, Job, JobRecord, JobState, Policy, normalize_state
+from monitor.jobs.stalls import is_stalled_when_listed
 
 _STEADY_RISES: Final = 2
 """Rises in a row after a fall that make progress of it."""
@@ -17,7 +17,7 @@ _YEAR_10000: Final = 253_402_300_800.0
 
 
 def first_seen(record: JobRecord, now: float) -> Job:
-    """Return a job of which nothing was known."""
+    """Return a job that is seen for the first time."""
     state = normalize_state(record.state)
     progress = 1.0 if state is JobState.COMPLETED else _ratio(record.progress)
     completed_at = parse_time(record.complete_time)
@@ -45,7 +45,7 @@ def first_seen(record: JobRecord, now: float) -> Job:
 
 
 def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_since: float | None = None) -> Job:
-    """Return a job as an answer of the server describes it now; what the answer leaves out stays as it was.
+    """Return a job updated by a record; what the record lacks stays as it was.
 
     A failed job reports progress 0, which is no step back. The first reason of a failure decides its class.
     """
@@ -83,14 +83,14 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
         peak_rows=(rows or 0) if more_rows else job.peak_rows,
         retried=retried,
         finished_at=_finished_at(job, completed_at, now, changed=changed) if state in TERMINAL else None,
-        stalled=False if moved else _stalled(job, record, now, policy),
+        stalled=False if moved else is_stalled_when_listed(job, record, now, policy),
         missing_since=missing_since,
         samples=samples,
     )
 
 
 def vanish(job: Job, now: float, missing_since: float) -> Job:
-    """Return a job of which the server said that it does not exist."""
+    """Return a job that no longer exists, as the server reported."""
     return replace(
         job,
         state=JobState.VANISHED,
@@ -104,7 +104,7 @@ def vanish(job: Job, now: float, missing_since: float) -> Job:
 
 
 def merge(listed: JobRecord, described: JobRecord) -> JobRecord:
-    """Return a listed record completed by a describe's answer.
+    """Return a listed record completed by a described one.
 
     The list's state counts, because the next list is compared with it: the two can disagree for a moment, and taking
     now one and now the other would report steps that no job took.
@@ -145,7 +145,7 @@ def parse_time(text: str) -> float | None:
 
 
 def _rises_after_a_fall(job: Job, samples: Samples) -> bool:
-    """Say whether progress that had fallen has risen twice since: the server retries the import on another node.
+    """Return whether progress that had fallen has risen twice since: the server retries the import on another node.
 
     It counts once in a state, so that a crash loop is still a stall.
     """
@@ -162,12 +162,6 @@ def _failure(job: Job, state: JobState, reason: str) -> Failure | None:
     if job.state is JobState.FAILED and job.reason:
         return job.failure
     return classify(reason)
-
-
-def _stalled(job: Job, record: JobRecord, now: float, policy: Policy) -> bool:
-    """Say whether a job that has not moved is stalled; an answer that could not have shown progress proves nothing."""
-    could_show_progress = record.progress is not None or record.imported_rows is not None or job.state in WAITING
-    return is_stalled(job, now, policy) if could_show_progress else job.stalled and job.state not in TERMINAL
 
 
 def _end_by_server(completed_at: float | None, now: float) -> float:
