@@ -32,9 +32,6 @@ RETRY_AFTER_LIMIT: Final = 3600.0
 CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clock may be set back without rescheduling."""
 
-HEARTBEAT_INTERVAL: Final = 1.0
-"""Seconds."""
-
 HEARTBEAT_TIMEOUT: Final = 15.0
 """Seconds without a heartbeat after which the scheduler counts as standing still."""
 
@@ -75,7 +72,6 @@ class PollScheduler:
     Args:
         concurrency: Polls that run at the same time, at most.
         clock: Seconds since the epoch.
-        heartbeat_interval: Seconds from one heartbeat to the next.
         heartbeat_timeout: Seconds without a heartbeat after which the scheduler counts as standing still.
     """
 
@@ -84,10 +80,8 @@ class PollScheduler:
         concurrency: int,
         clock: Callable[[], float] = time.time,
         *,
-        heartbeat_interval: float = HEARTBEAT_INTERVAL,
         heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
     ) -> None:
-        self._heartbeat_interval = heartbeat_interval
         self._heartbeat_timeout = heartbeat_timeout
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
@@ -114,7 +108,6 @@ class PollScheduler:
     def start(self) -> None:
         """Start scheduling."""
         self._scheduler.start()
-        self._scheduler.add_job(self._heartbeat, GridTrigger(self._heartbeat_interval, 0.0), executor="inline")
         self._scheduler.add_job(self.start_first_polls, GridTrigger(SLOT, 0.0), executor="inline")
 
     def stop(self, timeout: float) -> int:
@@ -199,7 +192,10 @@ class PollScheduler:
         return self._pending_first_polls.get(name)
 
     def start_first_polls(self) -> None:
-        """Submit the first polls that are due, and schedule their clusters at their ticks from now on."""
+        """Submit the first polls that are due, and schedule their clusters at their ticks from now on.
+
+        Runs every ``SLOT`` seconds, so it is the scheduler's heartbeat as well.
+        """
         now = self._clock()
         with self._slots_lock:
             due = [name for name, at in self._pending_first_polls.items() if at <= now]
@@ -214,6 +210,7 @@ class PollScheduler:
             self._add_slot_job(slot)
         for name in due:
             self._submit(name)
+        self._last_heartbeat = time.monotonic()
 
     def _enter_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
         """Put a cluster into its slot; return the slot where it was created."""
@@ -290,9 +287,6 @@ class PollScheduler:
             schedule.attempted = True
             if failing:
                 self._failing_polls.release()
-
-    def _heartbeat(self) -> None:
-        self._last_heartbeat = time.monotonic()
 
 
 def _back_off(schedule: _Schedule, outcome: PollOutcome) -> None:

@@ -232,10 +232,6 @@ def test_a_name_that_is_taken_anew_while_its_old_poll_hangs_is_polled_once_that_
     polls.wait(lambda: polls.done["new"] >= 3)
 
 
-IMPATIENT = {"heartbeat_interval": 0.05, "heartbeat_timeout": 0.5}
-"""A scheduler that counts as standing still after half a second."""
-
-
 def eventually(condition):
     """Wait for what no event announces."""
     deadline = time.monotonic() + WAIT
@@ -246,7 +242,7 @@ def eventually(condition):
 
 def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterwards(started, hanging):
     let_go = threading.Event()
-    scheduler = started(2, **IMPATIENT)
+    scheduler = started(2, heartbeat_timeout=1.0)
     beating = eventually(scheduler.healthy)
     scheduler.schedule("slow", 0.1, hanging, lambda _: let_go.wait(WAIT))
     blocked = eventually(lambda: not scheduler.healthy())
@@ -258,7 +254,7 @@ def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterward
 
 
 def test_clusters_that_hang_do_not_make_it_unhealthy(started, polls, hanging):
-    scheduler = started(1, **IMPATIENT)
+    scheduler = started(1, heartbeat_timeout=1.0)
     for number in range(3):
         scheduler.schedule(f"dead-{number}", 0.1, hanging, polls.miss(f"dead-{number}"))
     polls.wait(lambda: all(polls.missed[f"dead-{number}"] >= 10 for number in range(3)))

@@ -11,7 +11,7 @@ from monitor.cli.options import exit_process
 from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
 from monitor.config import Cluster, Config
 from monitor.daemon import Daemon
-from monitor.jobs import Job, JobState, eta_seconds
+from monitor.jobs import Job, JobState, current_pace
 from monitor.log import configure
 from monitor.redaction import Redactor
 from monitor.store import TransitionFilter
@@ -24,9 +24,9 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
     Where polls hang at the end, the process exits.
     """
     state = config.state.model_copy(update={"url": SecretStr("memory://")})
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - no path; what is logged is on the screen
+    with open(os.devnull, "w") as null:  # noqa: PTH123 - no path; what is logged is on the screen
         redactor = Redactor(config.secrets())
-        configure("json", "error", redactor, nowhere)
+        configure("json", "error", redactor, null)
         daemon = Daemon(config.model_copy(update={"clusters": clusters, "state": state}), None, redactor)
         daemon.start()
         try:
@@ -47,9 +47,9 @@ def _view(daemon: Daemon, now: float) -> View:
     for status in statuses:
         if status.snapshot is not None:
             jobs.update({(status.cluster.name, job.job_id): job for job in status.snapshot.tracked.values()})
-    estimates = {key: eta_seconds(job, now) for key, job in jobs.items()}
+    paces = {key: current_pace(job, now) for key, job in jobs.items()}
     return View(
         jobs,
-        {key: now + seconds for key, seconds in estimates.items() if seconds is not None},
+        {key: pace.done_at for key, pace in paces.items() if pace is not None},
         {status.cluster.name: None if status.status == "not_polled" else status.why for status in statuses},
     )
