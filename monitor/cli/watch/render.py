@@ -100,21 +100,21 @@ def _details(job: Job, done_at: float | None, now: float) -> RenderableType:
     return row
 
 
-def changes(before: View, after: View) -> list[str]:
+def changes(previous: View, current: View) -> list[str]:
     """Return a line for each change between two views: states, stalls, and clusters down and up again."""
     lines = []
-    for name, why in sorted(after.clusters.items()):
-        why_before = before.clusters.get(name)
-        if why and why != why_before:
+    for name, why in sorted(current.clusters.items()):
+        previous_why = previous.clusters.get(name)
+        if why and why != previous_why:
             lines.append(printable(f"{name}: down: {why}"))
-        elif why == "" and why_before:
+        elif why == "" and previous_why:
             lines.append(printable(f"{name}: up again"))
-    if after.note and after.note != before.note:
-        lines.append(printable(after.note))
-    for key, job in sorted(after.jobs.items()):
-        previous = before.jobs.get(key)
-        is_news = job.state is not JobState.COMPLETED or job.first_seen < job.state_since
-        changed = is_news if previous is None else (previous.state, previous.stalled) != (job.state, job.stalled)
+    if current.note and current.note != previous.note:
+        lines.append(printable(current.note))
+    for key, job in sorted(current.jobs.items()):
+        old = previous.jobs.get(key)
+        shown_if_new = job.state is not JobState.COMPLETED or job.first_seen < job.state_since
+        changed = shown_if_new if old is None else (old.state, old.stalled) != (job.state, job.stalled)
         if changed:
             lines.append(sentence(key[0], job))
     return lines
