@@ -31,6 +31,9 @@ def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, str]) ->
         _log.info("import_job_resumed", **labels, **_job_fields(job, now))
     for job in changes.explained:
         _log.warning("import_job_explained", **labels, **_job_fields(job, now))
+    for job in changes.incomplete:
+        rows = {"imported_rows": job.imported_rows, "total_rows": job.total_rows}
+        _log.warning("import_job_incomplete", **labels, **_job_fields(job, now), **rows)
     for job in changes.describe_paused:
         _log.warning("import_job_describe_paused", **labels, **_job_fields(job, now))
     if changes.dropped:

@@ -104,6 +104,8 @@ def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord,
     if is_gone(record):
         raise JobGoneError(record.reason)
     details = data.get("details")
+    if not (details or record.imported_rows or record.total_rows):
+        record = replace(record, imported_rows=None, total_rows=None)  # some versions count no rows at all
     if not record.reason and isinstance(details, list):
         reasons = dict.fromkeys(reason(file) for file in details if isinstance(file, dict))
         record = replace(record, reason=text("; ".join([words for words in reasons if words][:_REASONS])))

@@ -18,9 +18,9 @@ LONGEST_PAUSE: Final = 3600.0
 def describe_queue(previous: Snapshot | None, result: PollResult, now: float, limit: int) -> list[str]:
     """Return the ids of at most `limit` jobs to describe in this poll, most urgent first.
 
-    These are jobs that have failed without a reason, unfinished jobs whose list gives no progress (Zilliz Cloud), and
-    unfinished jobs that are missing from the list. Jobs that have just failed come first; then those that have waited
-    longest. ``previous`` is None at a baseline.
+    These are jobs that have failed without a reason, jobs that have just completed and whose rows are unknown,
+    unfinished jobs whose list gives no progress (Zilliz Cloud), and unfinished jobs that are missing from the list.
+    Jobs that have just failed come first; then those that have waited longest. ``previous`` is None at a baseline.
     """
     tracked = (previous or Snapshot()).tracked
     waiting: list[tuple[bool, float, bool, str]] = []
@@ -36,6 +36,10 @@ def describe_queue(previous: Snapshot | None, result: PollResult, now: float, li
             if _lacks_reason(job, record):
                 just_failed = previous is not None and (job is None or job.state is not JobState.FAILED)
                 waiting.append((not just_failed, *_waiting_since(job, now), job_id))
+        elif state is JobState.COMPLETED:
+            just_completed = previous is not None and (job is None or job.state is not JobState.COMPLETED)
+            if just_completed and record.imported_rows is None:
+                waiting.append((True, *_waiting_since(job, now), job_id))
         elif record.progress is None and state not in TERMINAL:
             waiting.append((True, *_waiting_since(job, now), job_id))
     waiting = [entry for entry in waiting if not _is_paused(tracked.get(entry[-1]), now)]

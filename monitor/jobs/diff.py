@@ -14,7 +14,6 @@ from monitor.jobs.describe_queue import HARMFUL_DESCRIBES
 from monitor.jobs.model import (
     STATE_ORDER,
     TERMINAL,
-    UNSUCCESSFUL,
     Job,
     JobRecord,
     JobState,
@@ -79,6 +78,9 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         stalled=tuple(job for old, job in known_changes if job.stalled and not old.stalled),
         resumed=tuple(job for old, job in known_changes if old.stalled and not job.stalled),
         explained=tuple(job for old, job in known_changes if _is_explained(old, job)),
+        incomplete=tuple(
+            job for old, job in changes if previous is not None and job.incomplete and not (old and old.incomplete)
+        ),
         describe_paused=tuple(
             job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
         ),
@@ -174,8 +176,8 @@ def _note_describe(job: Job, result: PollResult, now: float) -> Job:
 
 
 def _is_retained(job: Job, now: float, policy: Policy) -> bool:
-    """Return whether a finished job stays in memory: one that failed or vanished within ``failed_retention``."""
-    return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) + policy.failed_retention > now
+    """Return whether a finished job stays in memory: an unsuccessful one, within ``failed_retention``."""
+    return job.unsuccessful and (job.finished_at or 0.0) + policy.failed_retention > now
 
 
 def _surplus(jobs: Iterable[Job], limit: int) -> list[Job]:

@@ -38,7 +38,7 @@ TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.VANIS
 """States in which a job has finished. Not always final: ``completed`` can become ``failed`` (Milvus issue 45766)."""
 
 UNSUCCESSFUL: Final = frozenset({JobState.FAILED, JobState.VANISHED})
-"""Terminal states that need attention: such jobs stay tracked for ``failed_retention``."""
+"""Terminal states that need attention."""
 
 WAITING: Final = frozenset({JobState.PENDING, JobState.UNCOMMITTED})
 """States in which a job waits for somebody and makes no progress."""
@@ -125,6 +125,7 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         completed_at: When it ended, as the server says.
         peak_progress: The most progress seen in the current state; going back and forth below it is no progress.
         peak_rows: The same for imported rows.
+        incomplete: Whether it completed with no rows, or with a number of rows that is far from the total.
         retried: Whether progress has fallen in the current state and risen steadily since: the server retried.
         finished_at: When it finished (as seen, or as the server says for a job first seen finished), or None.
         stalled: Whether it has made no progress for longer than the limit of its state.
@@ -152,6 +153,7 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     completed_at: float | None = None
     peak_progress: float = 0.0
     peak_rows: int = 0
+    incomplete: bool = False
     retried: bool = False
     finished_at: float | None = None
     stalled: bool = False
@@ -166,6 +168,11 @@ class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         """Whether the job is in a terminal state."""
         return self.state in TERMINAL
 
+    @property
+    def unsuccessful(self) -> bool:
+        """Whether it failed, vanished, or completed without its rows: such jobs stay tracked for a while."""
+        return self.state in UNSUCCESSFUL or self.incomplete
+
 
 class CollectionOutcome(msgspec.Struct, frozen=True, gc=False):
     """How the latest import of one collection ended.
@@ -174,11 +181,14 @@ class CollectionOutcome(msgspec.Struct, frozen=True, gc=False):
         last_failed: Whether the most recent finished job failed; None where the order of the jobs cannot be known.
         last_completed_at: When a job last completed, or None where no time is known.
         last_finished_at: When the job ended that ``last_failed`` is about, or None where no time is known.
+        last_aborted: Whether it failed because a user aborted it or dropped the collection, with no other failure
+            since an import last completed.
     """
 
     last_failed: bool | None = None
     last_completed_at: float | None = None
     last_finished_at: float | None = None
+    last_aborted: bool = False
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):
@@ -212,7 +222,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
         stall_after: Time without progress after which a job counts as stalled while it imports or commits.
         pending_after: The same while it waits to be started (Milvus issues 31227, 32195).
         uncommitted_after: The same while it waits for its commit (Milvus issue 51070).
-        failed_retention: Time for which a failed or vanished job stays tracked, listed or not.
+        failed_retention: Time for which an unsuccessful job stays tracked, listed or not.
         missing_limit: Jobs that stay tracked although they are missing from the list.
     """
 

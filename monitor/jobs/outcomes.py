@@ -4,6 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
+from monitor.jobs.failures import Failure
 from monitor.jobs.model import CollectionKey, CollectionOutcome, Job, JobState, Transition
 from monitor.jobs.snapshot import Snapshot
 
@@ -49,13 +52,26 @@ def _updated(previous: CollectionOutcome, jobs: list[Job], now: float, *, live: 
     last = previous.last_finished_at
     newer = [job for job in jobs if last is None or (ended[job.job_id] or now) >= last]
     if not newer:
-        return CollectionOutcome(previous.last_failed, last_completed_at, last)
+        return replace(previous, last_completed_at=last_completed_at)
     failed = _latest_failed(newer, now)
+    if failed is None and live:
+        failed = True
     return CollectionOutcome(
-        last_failed=failed if failed is not None or not live else True,
+        last_failed=failed,
         last_completed_at=last_completed_at,
         last_finished_at=max((at for job in newer if (at := ended[job.job_id]) is not None), default=last),
+        last_aborted=failed is True and _is_aborted(previous, newer),
     )
+
+
+def _is_aborted(previous: CollectionOutcome, newer: list[Job]) -> bool:
+    """Say whether the failure of a collection's latest import was somebody's decision and hides no other failure."""
+    failures = {job.failure for job in newer if job.state is JobState.FAILED}
+    if not failures <= {Failure.ABORTED, Failure.COLLECTION_DROPPED}:
+        return False
+    if Failure.COLLECTION_DROPPED in failures or any(job.state is JobState.COMPLETED for job in newer):
+        return True  # whatever failed before: the collection that lacks the data is gone, or has been filled since
+    return not previous.last_failed or previous.last_aborted
 
 
 def _ended_at(job: Job, now: float, *, live: bool) -> float | None:

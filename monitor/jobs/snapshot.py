@@ -54,7 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         listing: The last list. After a restart its records are unknown (empty).
-        tracked: Jobs that are unfinished, or failed or vanished within ``failed_retention``, by job id.
+        tracked: Jobs that are unfinished, or unsuccessful within ``failed_retention``, by job id.
         counts: Number of listed jobs by database, collection and state.
         outcomes: How the latest import of each collection ended.
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
@@ -89,6 +89,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         stalled: Jobs that have just become stalled.
         resumed: Jobs that have just stopped being stalled.
         explained: Failed jobs whose reason came only now, after their transition was logged.
+        incomplete: Jobs that have just completed without their rows.
         describe_paused: Jobs that are described more and more rarely from now on, because describing them does harm.
         progressed: Number of jobs that went forward in their state.
         regressed: Number of jobs whose progress went back in their state.
@@ -106,6 +107,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     stalled: tuple[Job, ...] = ()
     resumed: tuple[Job, ...] = ()
     explained: tuple[Job, ...] = ()
+    incomplete: tuple[Job, ...] = ()
     describe_paused: tuple[Job, ...] = ()
     progressed: int = 0
     regressed: int = 0

@@ -13,6 +13,9 @@ from monitor.jobs.stalls import is_stalled_when_listed
 _STEADY_RISES: Final = 2
 """Rises in a row after a fall that make progress of it."""
 
+ROWS_TOLERANCE: Final = 0.01
+"""Share of a completed job's total by which its imported rows may differ from it."""
+
 _YEAR_10000: Final = 253_402_300_800.0
 
 
@@ -35,6 +38,7 @@ def first_seen(record: JobRecord, now: float) -> Job:
         raw_state=record.state if state is JobState.UNKNOWN else "",
         imported_rows=record.imported_rows,
         total_rows=record.total_rows,
+        incomplete=_is_incomplete(state, record.imported_rows, record.total_rows),
         created_at=parse_time(record.create_time),
         completed_at=completed_at,
         peak_progress=progress or 0.0,
@@ -59,6 +63,7 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
     if completed_at is None and not changed:
         completed_at = job.completed_at
     rows = job.imported_rows if record.imported_rows is None else record.imported_rows
+    total_rows = job.total_rows if record.total_rows is None else record.total_rows
     samples = add_sample(() if changed else job.samples, state, progress, now)
     retried = not changed and (job.retried or _rises_after_a_fall(job, samples))
     further = changed or (progress or 0.0) > job.peak_progress or retried is not job.retried
@@ -76,7 +81,8 @@ def follow(job: Job, record: JobRecord, now: float, policy: Policy, missing_sinc
         failure=_failure(job, state, reason),
         raw_state=(record.state or job.raw_state) if state is JobState.UNKNOWN else "",
         imported_rows=rows,
-        total_rows=job.total_rows if record.total_rows is None else record.total_rows,
+        total_rows=total_rows,
+        incomplete=_is_incomplete(state, record.imported_rows, total_rows) or (job.incomplete and not changed),
         created_at=parse_time(record.create_time) or job.created_at,
         completed_at=completed_at,
         peak_progress=(progress or 0.0) if further else job.peak_progress,
@@ -154,6 +160,13 @@ def _rises_after_a_fall(job: Job, samples: Samples) -> bool:
 
 def _ratio(percent: float | None) -> float | None:
     return None if percent is None else percent / 100.0
+
+
+def _is_incomplete(state: JobState, rows: int | None, total_rows: int | None) -> bool:
+    """Say whether a completed job lacks rows (Milvus issues 16682, 39885, 43387); not where none are reported."""
+    if state is not JobState.COMPLETED or rows is None:
+        return False
+    return rows == 0 or (total_rows is not None and abs(rows - total_rows) > ROWS_TOLERANCE * total_rows)
 
 
 def _failure(job: Job, state: JobState, reason: str) -> Failure | None:

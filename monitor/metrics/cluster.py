@@ -27,10 +27,11 @@ COLLECTION_SERIES: Final = 10_000
 
 _UNFINISHED_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
 _JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
+_STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
 _PROGRESS: Final = [(family.full_name, family.value) for family in families.PROGRESS_FAMILIES]
 _facts: Final = attrgetter(*families.JOB_FACTS)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
-_MOST_COLLECTION_SERIES: Final = 13  # eight listed states, three finished ones, two of the outcome
+_MOST_COLLECTION_SERIES: Final = 14  # eight listed states, three finished ones, three of the outcome
 
 RenderedText = TypeVar("RenderedText", "JobText", "CollectionText")
 
@@ -43,7 +44,8 @@ class ClusterText(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         fresh: Everything.
-        stale: What stays true when the cluster cannot be polled: failures, outcomes, counters, the cluster itself.
+        stale: What stays true when the cluster cannot be polled: failures, stalled jobs, outcomes, counters, the
+            cluster itself.
         fresh_until: Until when ``fresh`` is to be shown, in seconds since the epoch.
     """
 
@@ -135,7 +137,7 @@ class ClusterMetrics:
         """
         with self._lock:
             state = self._state
-            state.up = True
+            state.up, state.failure = True, ""
             state.last_success = now
             state.last_poll_duration = self._success_duration = duration
             state.polls += 1
@@ -148,7 +150,7 @@ class ClusterMetrics:
         """Show that a poll failed; the jobs stay, but for failures whose retention has passed."""
         with self._lock:
             state = self._state
-            state.up = False
+            state.up, state.failure = False, kind
             state.last_poll_duration = duration
             state.polls += 1
             state.failures[kind] += 1
@@ -243,7 +245,9 @@ class ClusterMetrics:
             shown, dropped = _fitting([*finished, *unfinished], room)
             unfinished, finished = shown[len(finished) :], shown[: len(finished)]
         self._job_lines = _columns([*unfinished, *finished], len(_JOB_FAMILIES))
-        self._finished_lines = _columns(finished, len(_JOB_FAMILIES))
+        lasting = list(_columns(finished, len(_JOB_FAMILIES)))
+        lasting[_STALLED] = tuple([text.lines[_STALLED] for text in unfinished if text.job.stalled])
+        self._lasting_lines = tuple(lasting)
         self._shown, self._jobs_dropped, self._joined_at = unfinished, dropped, now
         self._etas = self._render_etas(now)
 
@@ -286,7 +290,7 @@ class ClusterMetrics:
         state.series_dropped = self._jobs_dropped + self._collections_dropped
         listed, *outcomes = self._collection_lines
         counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
-        facts = (state.cluster, state.up, *counted)
+        facts = (state.cluster, state.up, state.failure, *counted)
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
@@ -295,7 +299,7 @@ class ClusterMetrics:
         fresh_from = (state.last_success or 0.0) + self._success_duration
         self.text = ClusterText(
             fresh=(*self._job_lines, self._etas, listed, *lasting),
-            stale=(*self._finished_lines, (), (), *lasting),
+            stale=(*self._lasting_lines, (), (), *lasting),
             fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
 

@@ -55,13 +55,14 @@ class ClusterState:
     """What the families of a cluster are computed from.
 
     ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
-    ``up`` is None before the first poll.
+    ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed.
     """
 
     cluster: Cluster
     failures: Counter[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
     up: bool | None = None
+    failure: str = ""
     last_success: float | None = None
     last_poll_duration: float | None = None
     series_dropped: int = 0

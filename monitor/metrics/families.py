@@ -137,11 +137,14 @@ UNFINISHED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
 TRACKED_FAMILIES: Final[tuple[Family[JobValue], ...]] = (
     Family("gauge", "job_state", _JOB_STATE,
            "1 for the current state of an unfinished import job, or of one that failed or vanished lately.",
-           lambda _: 1),
+           lambda job: None if job.state is JobState.COMPLETED else 1),
     Family("gauge", "job_failed", (*_JOB, "reason"), "1 for an import job that failed lately, with its reason.",
            lambda job: 1 if job.state is JobState.FAILED else None),
+    Family("gauge", "job_incomplete", _JOB,
+           "1 for an import job that lately completed with no rows, or not with all its rows.",
+           lambda job: 1 if job.incomplete else None),
 )
-"""Of each unfinished, failed or vanished job: rendered when one of ``JOB_FACTS`` changes."""
+"""Of each unfinished or unsuccessful job: rendered when one of ``JOB_FACTS`` changes."""
 
 JOB_FACTS: Final = ("state", "stalled", "first_seen", "database", "collection", "failure")
 """What the two tables above and the labels show of a job."""
@@ -159,6 +162,9 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
     Family("gauge", "collection_last_finished_failed", _COLLECTION,
            "1 when the collection's most recent finished import job failed, 0 when it completed.",
            lambda facts: _one(None if facts[2].last_failed is None else int(facts[2].last_failed))),
+    Family("gauge", "collection_last_finished_aborted", _COLLECTION,
+           "1 when it failed because a user aborted it or dropped the collection, and no other failure is open.",
+           lambda facts: _one(None if facts[2].last_failed is None else int(facts[2].last_aborted))),
     Family("gauge", "collection_last_completed_timestamp_seconds", _COLLECTION,
            "When an import job of the collection last completed.",
            lambda facts: _one(None if (at := facts[2].last_completed_at) is None else f"{at:.3f}")),
@@ -177,6 +183,9 @@ TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
 CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("gauge", "cluster_up", (), "1 when the last poll of the cluster succeeded.",
            lambda state: _one(None if state.up is None else int(state.up))),
+    Family("gauge", "cluster_failure", ("reason",),
+           "1 for the kind of error of the last poll of the cluster, if it failed.",
+           lambda state: [((state.failure,), 1)] if state.failure else ()),
     Family("gauge", "cluster_info", ("cluster_id", "url", "api"), "1, with the cluster's id, URL and API.", _info),
     Family("gauge", "cluster_series_dropped", (), "Series left out because of series_per_cluster.",
            lambda state: _one(state.series_dropped)),

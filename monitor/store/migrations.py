@@ -11,8 +11,8 @@ from sqlalchemy.exc import DatabaseError
 
 from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database, StoreError
-from monitor.store.recording import job_row, upsert
-from monitor.store.schema import VERSION, jobs, metadata, schema
+from monitor.store.recording import job_row
+from monitor.store.schema import VERSION, metadata, schema
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -122,6 +122,36 @@ def _add_job_columns(connection: Connection) -> None:
     connection.exec_driver_sql("UPDATE transitions SET recorded_at = at")
 
 
+def _add_aborted(connection: Connection) -> None:
+    """To version 4: whether each collection's latest import was aborted, as far as its failed jobs tell.
+
+    Which jobs completed without their rows is known only of those that complete from now on.
+    """
+    flag = "INTEGER DEFAULT 0" if connection.dialect.name == "sqlite" else "BOOLEAN DEFAULT false"
+    connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN incomplete {flag} NOT NULL")
+    connection.exec_driver_sql(f"ALTER TABLE outcomes ADD COLUMN last_aborted {flag} NOT NULL")
+    connection.execute(_SET_ABORTED, {"aborted": True})
+
+
+_SET_ABORTED: Final = text("""
+    UPDATE outcomes SET last_aborted = :aborted
+    FROM (
+        SELECT cluster, "database", collection FROM jobs WHERE state = 'failed' AND finished_at IS NOT NULL
+        GROUP BY cluster, "database", collection
+        HAVING COUNT(*) = SUM(CASE WHEN facts LIKE '%"failure":"aborted"%' THEN 1
+                                   WHEN facts LIKE '%"failure":"collection_dropped"%' THEN 1 ELSE 0 END)
+    ) AS aborted
+    WHERE outcomes.last_failed AND aborted.cluster = outcomes.cluster
+      AND aborted."database" = outcomes."database" AND aborted.collection = outcomes.collection
+""")
+
+_FLATTEN: Final = text(
+    'UPDATE jobs SET facts = :facts, "database" = :database, collection = :collection, state = :state,'
+    " reason = :reason, finished_at = :finished_at, missing_since = :missing_since, stalled = :stalled"
+    " WHERE cluster = :of AND job_id = :id"
+)
+
+
 def _flatten_facts(connection: Connection) -> None:
     """Rewrite the facts of all jobs, in the order of the key; what cannot be read stays as it is."""
     page = text(
@@ -135,11 +165,11 @@ def _flatten_facts(connection: Connection) -> None:
         flat = []
         for row in rows:
             try:
-                flat.append(job_row(row.cluster, _read_job(row.facts)))
+                flat.append(job_row(row.cluster, _read_job(row.facts)) | {"of": row.cluster, "id": row.job_id})
             except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
                 unreadable += 1
         if flat:
-            connection.execute(upsert(connection.dialect.name, jobs), flat)
+            connection.execute(_FLATTEN, flat)
     if unreadable:
         _log.warning("store_rows_skipped", rows=unreadable, message="jobs that could not be migrated")
 
@@ -157,5 +187,5 @@ def _read_job(facts: str) -> Job:
     return msgspec.convert({key: value for key, value in job.items() if value is not None}, Job)
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns)
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns, _add_aborted)
 """How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

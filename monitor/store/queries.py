@@ -6,7 +6,19 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 
 from monitor.jobs import UNSUCCESSFUL, CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.database import Database
@@ -229,6 +241,7 @@ def _tracked_jobs(names: list[str], finished_since: float) -> Any:
     return union_all(
         of_clusters.where(jobs.c.finished_at.is_(None)),
         of_clusters.where(jobs.c.state.in_(unsuccessful), jobs.c.finished_at > finished_since),
+        of_clusters.where(text("incomplete"), jobs.c.finished_at > finished_since),
     )
 
 
@@ -240,6 +253,6 @@ def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) 
         yield state.in_([value.value for value in wanted.states])
 
 
-def _contains(columns: Any, text: str) -> ColumnElement[bool]:
+def _contains(columns: Any, wanted: str) -> ColumnElement[bool]:
     names = ("cluster", "database", "collection", "job_id", "reason")
-    return or_(*(columns[name].icontains(text, autoescape=True) for name in names))
+    return or_(*(columns[name].icontains(wanted, autoescape=True) for name in names))

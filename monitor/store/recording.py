@@ -178,6 +178,7 @@ def job_row(cluster: str, job: Job) -> dict[str, Any]:
         "stalled": job.stalled,
         "finished_at": (job.finished_at or job.state_since) if job.finished else None,
         "missing_since": job.missing_since,
+        "incomplete": job.incomplete,
     }
 
 

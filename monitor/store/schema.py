@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, false, text
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -49,6 +49,7 @@ jobs: Final = Table(
     Column("stalled", _Flag, nullable=False, server_default=false()),
     Column("finished_at", Float),
     Column("missing_since", Float),
+    Column("incomplete", _Flag, nullable=False, server_default=false()),
     # Partial ones: the progress of an unfinished job changes only one of them.
     _partial_index("jobs_unfinished", "cluster", where="finished_at IS NULL"),
     _partial_index("jobs_by_end", "finished_at"),
@@ -61,6 +62,7 @@ jobs: Final = Table(
         *("cluster", "missing_since", "finished_at", "job_id"),
         where="missing_since IS NULL AND finished_at IS NOT NULL",
     ),
+    _partial_index("jobs_incomplete", "cluster", where="incomplete"),
     _partial_index("jobs_by_missing", "missing_since", where="missing_since IS NOT NULL"),
 )
 """Every job: ``facts`` is the `monitor.jobs.Job` as JSON without defaults, the other columns are what queries need.
@@ -75,6 +77,7 @@ outcomes: Final = Table(
     Column("last_failed", _Flag),
     Column("last_completed_at", Float),
     Column("last_finished_at", Float),
+    Column("last_aborted", _Flag, nullable=False, server_default=false()),
 )
 """How the latest import of each collection ended."""
 

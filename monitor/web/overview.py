@@ -47,7 +47,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
         states = self.snapshot.count_states()
-        states.update(job.state for job in self.tracked.values() if job.finished and job.missing_since is not None)
+        states.update(
+            job.state for job in self.tracked.values() if job.state in UNSUCCESSFUL and job.missing_since is not None
+        )
         return states
 
 
@@ -86,7 +88,7 @@ class FleetOverview(msgspec.Struct, frozen=True):
     stalled: int
     statuses: Counter[str]
     clusters: list[ClusterStatus]  # those that need attention first
-    attention: list[ClusterJob]  # matching jobs that failed or vanished, are stalled, or wait for a commit
+    attention: list[ClusterJob]  # matching jobs that were unsuccessful, are stalled, or wait for a commit
     running: list[ClusterJob]  # other matching unfinished jobs, oldest first
 
 
@@ -118,9 +120,9 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
 
 
 def needs_attention(job: Job, oldest: float) -> bool:
-    """Return whether a job failed or vanished after a time, is stalled, or waits for a commit."""
+    """Return whether a job was unsuccessful after a time, is stalled, or waits for a commit."""
     if job.finished:
-        return job.state in UNSUCCESSFUL and (job.finished_at or 0.0) > oldest
+        return job.unsuccessful and (job.finished_at or 0.0) > oldest
     return job.stalled or job.state is JobState.UNCOMMITTED
 
 
@@ -207,7 +209,7 @@ class FleetStatus:
     def tracked_jobs(self, search: JobFilter, after: tuple[str, str]) -> Iterator[ClusterJob]:
         """Yield the matching tracked jobs by cluster and id, those after a cluster and id.
 
-        Left out are failed and vanished ones that are not listed, once ``failed_retention`` has passed.
+        Left out are unsuccessful ones that are not listed, once ``failed_retention`` has passed.
         """
         for status in self.clusters(search.cluster, first=after[0]):
             name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention

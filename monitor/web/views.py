@@ -44,6 +44,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     progress: float | None  # from 0 to 1; null where the API gives none
     imported_rows: int | None
     total_rows: int | None
+    incomplete: bool  # whether it completed with no rows, or with far fewer or more than its total
     progress_per_minute: float | None  # progress per minute at its recent pace; null where that is unknown
     rows_per_second: float | None
     eta_seconds: float | None  # estimated time left; null while it is unknown

@@ -32,6 +32,18 @@ def test_a_snapshot_outlives_a_restart_in_every_detail(url):
     assert first.reopened().snapshot == without_list(first.snapshot)
 
 
+def test_an_incomplete_job_and_an_abort_outlive_a_restart(url):
+    first = Stored(url)
+    first.poll(record("1"), record("2", collection="films"))
+    first.poll(
+        record("1", "Completed", imported_rows=0), record("2", "Failed", collection="films", reason="aborted by user")
+    )
+    snapshot = first.reopened().snapshot
+
+    assert snapshot.tracked["1"].incomplete
+    assert snapshot.outcomes["", "films"].last_aborted
+
+
 def test_progress_is_written_by_maintain_and_by_close(url):
     first = Stored(url)
     first.poll(record(progress=10))

@@ -102,6 +102,22 @@ def test_version_2_is_brought_up_and_nothing_of_it_is_lost(write):
     assert [(entry.id, entry.transition.job_id) for entry in steps][:2] == [(str(count(url)), "16"), ("7", "15")]
 
 
+def test_version_3_is_brought_up_and_an_aborted_import_wakes_nobody(write):
+    first = Stored(write(3), BOOKS, now=1795539100.0)
+    outcomes = first.store.snapshot("books").outcomes
+
+    assert {key: (outcome.last_failed, outcome.last_aborted) for key, outcome in outcomes.items()} == {
+        ("", "films"): (True, True),
+        ("", "songs"): (True, False),
+        ("", "novels"): (False, False),
+    }
+    assert set(first.store.snapshot("books").tracked) == {"1", "2", "3", "4"}
+    assert first.poll(record("1", "Completed", collection="poems", imported_rows=0), cluster="books") == [
+        ("1", IMPORTING, COMPLETED)
+    ]
+    assert first.reopened().store.snapshot("books").tracked["1"].incomplete
+
+
 def test_jobs_that_finished_in_an_older_store_are_no_news_when_they_are_listed_again(write):
     first = Stored(write(2), BOOKS, now=1795539000.0)
 

@@ -62,6 +62,15 @@ def test_a_failed_job_whose_retention_has_passed_is_not_described():
     assert queue(cluster, failed, now=100_000) == []
 
 
+def test_a_job_that_has_just_completed_is_described_once_for_its_rows():
+    cluster = polled(listed("1", progress=0.5), listed("2", progress=0.5))
+    completed = listed("1", COMPLETED), listed("2", COMPLETED, imported_rows=9), listed("3", COMPLETED)
+    first = queue(cluster, *completed)
+    cluster.poll(answers(*completed), 30)
+
+    assert (sorted(first), queue(cluster, *completed)) == (["1", "3"], [])
+
+
 def test_jobs_beyond_the_limit_wait_their_turn_longest_first():
     cluster = FollowedCluster()
     records = [listed(str(number)) for number in range(6)]

@@ -395,6 +395,53 @@ def test_a_time_to_come_orders_nothing():
     assert outcome(baseline(*jobs, at=10)).last_failed is True
 
 
+@pytest.mark.parametrize(
+    ("reasons", "aborted"),
+    [
+        (["aborted by user"], True),
+        (["collection 4633 dropped"], True),
+        (["no such file"], False),
+        (["no such file", "aborted by user"], False),  # the failure is open: an abort fills no collection
+        (["no such file", "collection 4633 dropped"], True),  # there is no collection any more that lacks the data
+        (["no such file", "", "aborted by user"], True),  # an empty one completes
+        (["aborted by user", "no such file"], False),
+    ],
+)
+def test_an_abort_or_a_drop_is_a_decision_unless_another_failure_is_open(reasons, aborted):
+    running = [listed(str(number)) for number in range(len(reasons))]
+    ended = [
+        listed(str(number), FAILED if reason else COMPLETED, reason=reason) for number, reason in enumerate(reasons)
+    ]
+    polls = lives(*[answers(*ended[:number], *running[number:]) for number in range(len(reasons) + 1)])
+
+    assert (outcome(polls[-1]).last_failed, outcome(polls[-1]).last_aborted) == (True, aborted)
+
+
+@pytest.mark.parametrize(
+    ("rows", "total", "incomplete"),
+    [(0, 0, True), (0, None, True), (0, 500, True), (400, 500, True), (499, 500, False), (7, None, False)],
+)
+def test_a_job_that_completed_without_its_rows_is_reported_once_and_stays_tracked(rows, total, incomplete):
+    described = (listed("1", COMPLETED, imported_rows=rows, total_rows=total),)
+    _, completed, later = lives(
+        answers(listed("1")), answers(listed("1", COMPLETED), described=described), answers(listed("1", COMPLETED))
+    )
+
+    assert [job.job_id for job in completed.incomplete] == ["1"] * incomplete
+    assert later.incomplete == ()
+    assert ("1" in later.snapshot.tracked) is incomplete
+
+
+def test_rows_of_a_job_that_was_still_running_say_nothing_about_its_end():
+    _, completed = lives(answers(listed("1", imported_rows=3, total_rows=500)), answers(listed("1", COMPLETED)))
+
+    assert completed.incomplete == ()
+
+
+def test_a_baseline_reports_no_incomplete_job():
+    assert baseline(listed("1", COMPLETED, imported_rows=0)).incomplete == ()
+
+
 def test_a_collections_outcome_outlives_its_jobs():
     polls = lives(answers(listed(state=FAILED)), answers(), answers())
 

@@ -123,6 +123,14 @@ def test_a_job_that_stops_moving_is_marked_stalled_and_unmarked_when_it_moves():
     assert (moving, stalled, resumed) == (0, 1, 0)
 
 
+def test_a_stalled_job_stays_shown_as_stalled_while_its_cluster_cannot_be_polled():
+    watched = Watched(stall_after=60).poll(0, job(progress=0.1), job("2", progress=0.1))
+    watched.poll(90, job(progress=0.1), job("2", progress=0.2)).fail(120)
+
+    assert watched.ids("job_stalled", at=100_000) == ["1"]
+    assert watched.ids("job_state", at=100_000) == []
+
+
 def test_a_failed_job_is_shown_with_the_class_of_its_reason_and_not_with_its_text():
     watched = Watched().poll(0, job()).poll(30, job(state=FAILED, reason="disk quota exceeded, file=s3://secret"))
 
@@ -391,7 +399,7 @@ def test_collections_have_a_bound_of_their_own():
 
 
 def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first():
-    watched = Watched(series_per_cluster=17, bounds={"collection_series": 0})
+    watched = Watched(series_per_cluster=20, bounds={"collection_series": 0})
     watched.poll(
         0, *(job(str(number), FAILED if number == 4 else COMPLETED, collection=f"c{number}") for number in range(5))
     )

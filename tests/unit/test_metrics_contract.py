@@ -25,6 +25,7 @@ CONTRACT = {
     "jobs": ("gauge", {*COLLECTION, "state"}),
     "job_progress_ratio": ("gauge", JOB),
     "job_state": ("gauge", {*JOB, "state"}),
+    "job_incomplete": ("gauge", JOB),
     "job_failed": ("gauge", {*JOB, "reason"}),
     "job_stalled": ("gauge", {*JOB, "state"}),
     "job_first_seen_timestamp_seconds": ("gauge", JOB),
@@ -36,7 +37,9 @@ CONTRACT = {
     "job_transitions_total": ("counter", {*CLUSTER, "from_state", "to_state"}),
     "job_duration_seconds": ("histogram", {*CLUSTER, "state"}),
     "collection_last_finished_failed": ("gauge", COLLECTION),
+    "collection_last_finished_aborted": ("gauge", COLLECTION),
     "collection_last_completed_timestamp_seconds": ("gauge", COLLECTION),
+    "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
     "cluster_up": ("gauge", CLUSTER),
     "cluster_info": ("gauge", {*CLUSTER, "cluster_id", "url", "api"}),
     "cluster_last_success_timestamp_seconds": ("gauge", CLUSTER),
@@ -65,13 +68,14 @@ def busy_cluster(name: str) -> ClusterMetrics:
     for number in range(5):
         records = [
             record("1", "Importing", 10.0 * (number + 1), database="default", imported_rows=number, total_rows=9),
-            record("2", "Completed" if number > 2 else "Pending", database="default"),
+            record("2", "Completed" if number > 2 else "Pending", database="default", imported_rows=0),
             record("3", "Failed" if number > 3 else "Importing", collection='od"d\\ \nname é', reason="no disk"),
         ]
         diff = poll(snapshot, *records, now=NOW + number * 30)
         snapshot = diff.snapshot
         metrics.set_usage({"list": number, "describe": 1}, {"list": 0.5})
         metrics.poll_succeeded(diff, now=NOW + number * 30, duration=0.25, bad_records=1)
+    metrics.poll_failed("timeout", now=NOW + 125, duration=0.25)
     metrics.poll_missed(2)
     return metrics
 

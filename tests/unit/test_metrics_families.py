@@ -45,6 +45,8 @@ def used(metrics: ClusterMetrics, requests: dict[str, int], throttled: dict[str,
 RUNNING = record(progress=25, imported_rows=250, total_rows=1000)
 FAILED = record(state="Failed", reason="disk quota exceeded")
 COMPLETED = record(state="Completed", progress=100)
+EMPTY = record(state="Completed", progress=100, imported_rows=0, total_rows=0)
+ABORTED = record(state="Failed", reason="aborted by user")
 FORWARD = tuple((record(progress=10 * number),) for number in range(1, 5))
 
 
@@ -104,6 +106,9 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
     ("job_state", polled((COMPLETED,)), []),
     ("job_failed", polled((FAILED,)), [f'milvus_import_job_failed{{{JOB},reason="quota_exceeded"}} 1']),
     ("job_failed", polled((RUNNING,)), []),
+    ("job_incomplete", polled((RUNNING,), (EMPTY,)), [f"milvus_import_job_incomplete{{{JOB}}} 1"]),
+    ("job_incomplete", polled((RUNNING,), (COMPLETED,)), []),
+    ("job_state", polled((RUNNING,), (EMPTY,)), []),
     ("job_eta_seconds", polled(*FORWARD), [f"milvus_import_job_eta_seconds{{{JOB}}} 180"]),
     ("job_eta_seconds", polled(*FORWARD[:2]), []),
     (
@@ -142,6 +147,16 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         [f"milvus_import_collection_last_finished_failed{{{BOOKS}}} 1"],
     ),
     (
+        "collection_last_finished_aborted",
+        polled((RUNNING,), (FAILED,)),
+        [f"milvus_import_collection_last_finished_aborted{{{BOOKS}}} 0"],
+    ),
+    (
+        "collection_last_finished_aborted",
+        polled((RUNNING,), (ABORTED,)),
+        [f"milvus_import_collection_last_finished_aborted{{{BOOKS}}} 1"],
+    ),
+    (
         "collection_last_completed_timestamp_seconds",
         polled((RUNNING,), (COMPLETED,)),
         [f"milvus_import_collection_last_completed_timestamp_seconds{{{BOOKS}}} 1750000030.000"],
@@ -152,6 +167,12 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         "cluster_up",
         polled((), then=lambda metrics: metrics.poll_failed("tls", now=T + 30, duration=1.0)),
         ['milvus_import_cluster_up{milvus_cluster="prod"} 0'],
+    ),
+    ("cluster_failure", polled(()), []),
+    (
+        "cluster_failure",
+        polled((), then=lambda metrics: metrics.poll_failed("tls", now=T + 30, duration=1.0)),
+        ['milvus_import_cluster_failure{milvus_cluster="prod",reason="tls"} 1'],
     ),
     (
         "cluster_info",
