@@ -9,10 +9,11 @@ from monitor.config.addresses import Address, parse_listen, parse_state_url
 from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
-from monitor.config.setting_types import format_duration, parse_duration
+from monitor.config.setting_types import DURATION_PATTERN, format_duration, parse_duration
 from monitor.config.web_config import WebConfig
 
 __all__ = [
+    "DURATION_PATTERN",
     "Address",
     "Api",
     "Cluster",

@@ -22,7 +22,7 @@ TEXT: Final = WithJsonSchema({"type": "string"})
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 """Milliseconds of each unit of a duration, in the order in which the units are written."""
 
-_DURATION: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,12}ms)?$"
+DURATION_PATTERN: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,12}ms)?$"
 """A regular expression that Python and JSON Schema (ECMA 262) read alike."""
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|[dhms])")
@@ -35,7 +35,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: With one sentence that says what is expected.
     """
-    if re.fullmatch(_DURATION, text):
+    if re.fullmatch(DURATION_PATTERN, text):
         return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text)) / 1000
     if re.fullmatch(r"[0-9]{1,9}", text):
         raise ValueError(f"missing unit: write {text}s")
@@ -123,7 +123,7 @@ def resolve_state(url: str, info: ValidationInfo) -> SecretStr:
 
 
 Seconds: TypeAlias = Annotated[
-    float, parsed_by(parse_duration), WithJsonSchema({"type": "string", "pattern": _DURATION})
+    float, parsed_by(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
 ]
 Name: TypeAlias = Annotated[
     str,

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 from starlette.datastructures import QueryParams
 
-from monitor.config.duration import PATTERN, parse_duration
+from monitor.config import DURATION_PATTERN, parse_duration
 from monitor.jobs import JobState
 from monitor.web.errors import RequestError
 
@@ -22,7 +22,7 @@ TEXT_LIMIT: Final = 512  # characters of a parameter; no name is longer
 EventName = Literal["cluster", "job", "gone", "transition", "pulse"]
 """The events of the stream that a client can select."""
 
-_TIME_SCHEMA: Final = {"anyOf": [{"format": "date-time"}, {"pattern": PATTERN}]}
+_TIME_SCHEMA: Final = {"anyOf": [{"format": "date-time"}, {"pattern": DURATION_PATTERN}]}
 
 _Boolean = Literal["true", "false"]
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
