@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from monitor.client import ApiError, ErrorKind, ImportApi, JobGoneError, StoppedError, Usage
+from monitor.client import SHARED_FAILURES, ApiError, ErrorKind, ImportApi, JobGoneError, StoppedError, Usage
 from monitor.config import Cluster
+from monitor.database_lookup import look_up_databases
 from monitor.jobs import (
     Job,
     JobList,
@@ -34,15 +35,6 @@ RECORD_WARNINGS: Final = 100
 
 _HARMFUL_FAILURES: Final = (ErrorKind.TIMEOUT, ErrorKind.CONNECTION)
 """Kinds of a describe's failure after which the job is described with growing pauses: it may crash the server."""
-
-_SHARED_FAILURES: Final = (
-    ErrorKind.TIMEOUT,
-    ErrorKind.CONNECTION,
-    ErrorKind.TLS,
-    ErrorKind.THROTTLED,
-    ErrorKind.TRANSIENT,
-)
-"""Kinds of a describe's failure that the next describe would share: the others wait for the next poll."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
@@ -231,7 +223,13 @@ class Poller:
 
 def policy(cluster: Cluster) -> Policy:
     """Return the policy by which the jobs of a cluster are followed."""
-    return Policy(cluster.stall_after, cluster.pending_after, cluster.uncommitted_after, cluster.failed_retention)
+    return Policy(
+        cluster.stall_after,
+        cluster.pending_after,
+        cluster.uncommitted_after,
+        cluster.failed_retention,
+        several_databases=len(cluster.databases) > 1,
+    )
 
 
 def fetch(
@@ -241,7 +239,7 @@ def fetch(
     finished_jobs: Callable[[frozenset[str]], Mapping[str, Job]],
     labels: Mapping[str, str],
 ) -> PollResult:
-    """Fetch the whole list of a cluster, and describe the jobs of which the list leaves something open.
+    """Fetch the whole list of a cluster, describe the jobs of which it leaves something open, and look up databases.
 
     Args:
         api: The cluster's API.
@@ -251,7 +249,7 @@ def fetch(
         labels: The cluster's names, for the log.
 
     Raises:
-        ApiError: The list is not complete. A describe that fails costs nothing but its own answer.
+        ApiError: The list is not complete. A describe or lookup that fails costs nothing but its own answer.
         StoppedError: The monitor is stopping.
     """
     api.session.begin_poll()
@@ -274,12 +272,13 @@ def fetch(
             _log.debug("describe_failed", **labels, job_id=job_id, kind=error.kind.value, message=str(error))
             if error.kind in _HARMFUL_FAILURES:
                 harmful.add(job_id)
-            if error.kind in _SHARED_FAILURES:
+            if error.kind in SHARED_FAILURES:
                 break
-    return msgspec.structs.replace(
+    result = msgspec.structs.replace(
         result,
         described=described,
         confirmed_absent=frozenset(absent),
         describes_sent=frozenset(sent),
         harmful_describes=frozenset(harmful),
     )
+    return look_up_databases(api, previous, result, now, finished_jobs, labels) if api.lookup_databases else result

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from monitor.client.errors import ApiError, ErrorKind, JobGoneError, StoppedError
+from monitor.client.errors import SHARED_FAILURES, ApiError, ErrorKind, JobGoneError, StoppedError
 from monitor.client.import_api import ImportApi
 from monitor.client.milvus23 import Milvus23Api
 from monitor.client.records import ImportFile
@@ -12,6 +12,7 @@ from monitor.client.v2 import V2Api
 from monitor.config import Cluster
 
 __all__ = [
+    "SHARED_FAILURES",
     "ApiError",
     "ErrorKind",
     "ImportApi",

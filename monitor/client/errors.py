@@ -103,6 +103,15 @@ class StoppedError(Exception):
     """The monitor is stopping: a wait was cut short, nothing is wrong with the server."""
 
 
+SHARED_FAILURES: Final = (
+    ErrorKind.TIMEOUT,
+    ErrorKind.CONNECTION,
+    ErrorKind.TLS,
+    ErrorKind.THROTTLED,
+    ErrorKind.TRANSIENT,
+)
+"""Kinds of failure that the next request to the same server would share: the others wait for the next poll."""
+
 BY_CODE: Final[dict[int, type[ApiError]]] = {
     **dict.fromkeys((1, 2, 4, 5, 10000, 10001), TransientError),
     **dict.fromkeys((8, 9, 1807), ThrottledError),

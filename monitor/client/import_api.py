@@ -1,7 +1,7 @@
 """What every generation of the import API offers, and in what they differ."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ PAGE_LIMIT: Final = 1000
 
 class ImportApi(ABC):
     """The import jobs of one cluster, for one thread at a time. Methods raise ``ApiError`` or ``StoppedError``."""
+
+    lookup_databases: tuple[str, ...] = ()
+    """Databases to ask for each collection by `list_collection`, where the list does not say which job is in which."""
 
     _databases: tuple[str, ...] = ("",)
     _hint = "check `api` and `url`"
@@ -42,6 +45,10 @@ class ImportApi(ABC):
                 if number > PAGE_LIMIT:
                     raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
         return reader.result(self._hint)
+
+    def list_collection(self, database: str, collection: str) -> Mapping[str, JobRecord]:
+        """Return the jobs of one collection by id; none where the database has no such collection."""
+        raise NotImplementedError
 
     def describe(self, job_id: str) -> JobRecord:
         """Return one job; raise ``JobGoneError`` where the server says that this job does not exist."""

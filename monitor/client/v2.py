@@ -1,22 +1,31 @@
 """The v2 API: Zilliz Cloud, and self-hosted Milvus since 2.4."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from monitor.client.decoding import Body, envelope
-from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, JobGoneError, UnauthorizedError
+from monitor.client.errors import (
+    ApiError,
+    ApiMissingError,
+    BadResponseError,
+    JobGoneError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from monitor.client.import_api import ImportApi
-from monitor.client.pagination import Page, decode_page
+from monitor.client.pagination import ListReader, Page, decode_page
 from monitor.client.records import is_gone, progress, raw_id, reason, record_from, says_gone, text
 from monitor.client.session import Session
 from monitor.config import Cluster
-from monitor.jobs import JobRecord
+from monitor.jobs import JobList, JobRecord
 
 _IMPORT: Final = "/v2/vectordb/jobs/import"
 _DESCRIBE: Final = ["describe", "getProgress", "get_progress"]
 _ZILLIZ_GONE: Final = 96026
+_NO_COLLECTION: Final = (100, 800)  # no such collection in the database, no such database
 _REASONS: Final = 5
 """Reasons of files that make the reason of a job without one."""
 
@@ -25,7 +34,8 @@ class V2Api(ImportApi):
     """The import jobs of one cluster behind the v2 API.
 
     Zilliz Cloud lists one database. Self-hosted Milvus lists all, whatever is asked for, and no record says its
-    database; there only the right to read depends on the ``DB-Name`` header.
+    database; there only the right to read depends on the ``DB-Name`` header. With ``collectionName``, it lists the jobs
+    of that collection in that database.
     """
 
     def __init__(self, cluster: Cluster, session: Session) -> None:
@@ -34,11 +44,26 @@ class V2Api(ImportApi):
         ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
         self._ids = {field: value for field, value in ids.items() if value}
         self._spellings = _DESCRIBE
+        if len(self._databases) > 1 and not self._ids:
+            self.lookup_databases = self._databases
 
-    def _fetch(self, database: str, number: int, parse: Callable[[Body], bool]) -> bool:
+    def list_collection(self, database: str, collection: str) -> Mapping[str, JobRecord]:
+        """Return the jobs of one collection, which self-hosted Milvus lists all at once."""
+        reader = ListReader(self._decode, JobList())
+        try:
+            if self._fetch(database, 1, partial(reader.add, database, 1), collection):
+                raise BadResponseError("the list of one collection has several pages")
+        except NotFoundError as error:
+            if error.code not in _NO_COLLECTION:
+                raise
+        return reader.result(self._hint).records
+
+    def _fetch(self, database: str, number: int, parse: Callable[[Body], bool], collection: str = "") -> bool:
         body = self._ids | {"pageSize": self._cluster.page_size, "currentPage": number}
         if database:
             body["dbName"] = database
+        if collection:
+            body["collectionName"] = collection
         return self.session.call("list", "POST", f"{_IMPORT}/list", parse, body=body, database=database)
 
     def _decode(self, body: Body, database: str) -> Page:

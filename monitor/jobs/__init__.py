@@ -4,6 +4,7 @@ Pure: no I/O and no clock. Times are seconds since the epoch (UTC) and come in a
 to 1, except in a `JobRecord`, which has the server's percent.
 """
 
+from monitor.jobs.databases import collections_to_look_up, match_databases, note_lookups, update_databases
 from monitor.jobs.describe_queue import describe_queue
 from monitor.jobs.diff import compare_lists, diff
 from monitor.jobs.eta import Pace, current_pace, eta_seconds, recent_pace
@@ -46,6 +47,7 @@ __all__ = [
     "SnapshotDiff",
     "Transition",
     "classify",
+    "collections_to_look_up",
     "compare_lists",
     "current_pace",
     "describe_queue",
@@ -53,6 +55,9 @@ __all__ = [
     "eta_seconds",
     "first_seen",
     "follow",
+    "match_databases",
     "normalize_state",
+    "note_lookups",
     "recent_pace",
+    "update_databases",
 ]

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from monitor.jobs.databases import drop_unknown_outcomes
 from monitor.jobs.describe_queue import HARMFUL_DESCRIBES
 from monitor.jobs.model import (
     STATE_ORDER,
@@ -21,7 +22,7 @@ from monitor.jobs.model import (
     Transition,
     normalize_state,
 )
-from monitor.jobs.outcomes import update_outcomes
+from monitor.jobs.outcomes import drop_unknown_outcomes, update_outcomes, with_databases
 from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.stalls import is_stalled_in_silence, is_stalled_while_missing
 from monitor.jobs.tracking import first_seen, follow, merge, vanish
@@ -59,16 +60,23 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         and (old is None or old.state is not job.state)
         and _is_news(old, job, previous.baseline_at)
     )
-    outcomes = update_outcomes(previous, changed, transitions, now)
+    if policy.several_databases:
+        found = [job for old, job in changes if old is not None and job.database and not old.database]
+        outcomes = update_outcomes(previous, with_databases(changed), transitions, now, found)
+        if changes or expired or dropped:
+            outcomes = drop_unknown_outcomes(outcomes, tracked.values())
+    else:
+        outcomes = update_outcomes(previous, changed, transitions, now)
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
     known_changes = [(old, job) for old, job in changes if old is not None]
     return SnapshotDiff(
         snapshot=Snapshot(
             listing=listing,
             tracked=tracked,
-            counts=_count(listing, tracked) if result.new_ids or left_ids or changes else before.counts,
+            counts=_count(result, tracked) if result.new_ids or left_ids or changes else before.counts,
             outcomes=outcomes,
             baseline_at=now if previous is None else previous.baseline_at,
+            databases=result.databases,
         ),
         previous=previous,
         changed=changed,
@@ -126,7 +134,9 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
     tracked = before.tracked
     shortest = min(policy.stall_after, policy.pending_after, policy.uncommitted_after)
     may_stall = [job.job_id for job in tracked.values() if job.stalled or now - job.last_change > shortest]
-    ids = {*result.new_ids, *result.describes_sent, *may_stall}
+    databases = result.databases.known
+    found = databases.keys() - before.databases.known.keys() if result.databases is not before.databases else ()
+    ids = {*result.new_ids, *result.describes_sent, *may_stall, *found}
     pairs: list[_Pair] = []
     for job_id, record in result.listing.records.items() if ids else ():
         if job_id not in ids:
@@ -136,6 +146,8 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
         if described is not None:
             record = merge(record, described)  # noqa: PLW2901 - from here on the record has what both report
         current = first_seen(record, now) if job is None else follow(job, record, now, policy)
+        if not current.database and job_id in databases:
+            current = replace(current, database=databases[job_id])
         if job_id in result.describes_sent:
             current = _note_describe(current, result, now)
             if job is not None and is_stalled_in_silence(job, current, now, policy):
@@ -224,13 +236,14 @@ def _is_unexpected(from_state: JobState, to_state: JobState) -> bool:
     return from_state in TERMINAL or STATE_ORDER.get(to_state, last) < STATE_ORDER.get(from_state, 0)
 
 
-def _count(listing: JobList, tracked: Mapping[str, Job]) -> ListedCounts:
+def _count(result: PollResult, tracked: Mapping[str, Job]) -> ListedCounts:
     """Count the listed jobs: a tracked one by its state, any other by its record."""
     counts: Counter[tuple[str, str, JobState]] = Counter()
-    for job_id, record in listing.records.items():
+    databases = result.databases.known
+    for job_id, record in result.listing.records.items():
         job = tracked.get(job_id)
         if job is None:
-            counts[record.database, record.collection, normalize_state(record.state)] += 1
+            counts[record.database or databases.get(job_id, ""), record.collection, normalize_state(record.state)] += 1
         else:
             counts[job.database, job.collection, job.state] += 1
     return counts

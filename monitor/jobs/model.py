@@ -224,6 +224,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
         uncommitted_after: The same while it waits for its commit (Milvus issue 51070).
         failed_retention: Time for which an unsuccessful job stays tracked, listed or not.
         missing_limit: Jobs that stay tracked although they are missing from the list.
+        several_databases: Whether the cluster has several: jobs of unknown databases can be of different collections.
     """
 
     stall_after: float = 1800.0
@@ -231,3 +232,4 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     uncommitted_after: float = 3600.0
     failed_retention: float = 86_400.0
     missing_limit: int = 100_000
+    several_databases: bool = False

@@ -17,31 +17,63 @@ _ENDED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
 def update_outcomes(
-    previous: Snapshot | None, jobs: Iterable[Job], transitions: Iterable[Transition], now: float
+    previous: Snapshot | None,
+    jobs: Iterable[Job],
+    transitions: Iterable[Transition],
+    now: float,
+    found: Iterable[Job] = (),
 ) -> Mapping[CollectionKey, CollectionOutcome]:
     """Return the outcomes by collection after a poll that changed these jobs, all of them at a baseline.
 
     A baseline (``previous`` is None) shows them as far as the order of its finished jobs can be known; each later poll
     adds the jobs that have just ended. Where several end in one poll and their order cannot be known, a failure counts
-    as the latest: a failed import must not hide.
+    as the latest: a failed import must not hide. The databases of the jobs in ``found`` were found in this poll: those
+    that ended before count as if they had been known then.
     """
     if previous is None:
         ended = [job for job in jobs if job.state in _ENDED]
     else:
         ids = {step.job_id for step in transitions if step.to_state in _ENDED}
         ended = [job for job in jobs if job.job_id in ids] if ids else []
-    if not ended and previous is not None:
+        found = [job for job in found if job.state in _ENDED and job.job_id not in ids]
+        ended += [_with_end(job) for job in found if not _ended_before(job, previous)]
+    if not ended and previous is not None and not found:
         return previous.outcomes
     outcomes = {} if previous is None else dict(previous.outcomes)
-    by_collection: dict[CollectionKey, list[Job]] = defaultdict(list)
-    for job in ended:
-        by_collection[job.database, job.collection].append(job)
-    for key, group in by_collection.items():
+    if previous is not None:
+        for key, group in _by_collection(job for job in found if _ended_before(job, previous)).items():
+            if key not in outcomes:  # whatever has ended since is later
+                outcomes[key] = _updated(CollectionOutcome(), group, now, live=False)
+    for key, group in _by_collection(ended).items():
         outcome = outcomes.pop(key, CollectionOutcome())  # to the end: the order is that of the latest change
         outcomes[key] = _updated(outcome, group, now, live=previous is not None)
     for key in list(outcomes)[:-OUTCOMES_LIMIT]:
         del outcomes[key]
     return outcomes
+
+
+def with_databases(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs that may decide an outcome where jobs of unknown databases can be of different collections.
+
+    A completed one of an unknown database may not: it proves nothing about the import that failed before it.
+    """
+    return [job for job in jobs if job.database or job.state is not JobState.COMPLETED]
+
+
+def _ended_before(job: Job, previous: Snapshot) -> bool:
+    """Return whether a job had ended before the baseline, at a time that is not known."""
+    return job.completed_at is None and job.finished_at is not None and job.finished_at == previous.baseline_at
+
+
+def _with_end(job: Job) -> Job:
+    return job if job.completed_at is not None else replace(job, completed_at=job.finished_at)
+
+
+def _by_collection(jobs: Iterable[Job]) -> Mapping[CollectionKey, list[Job]]:
+    groups: dict[CollectionKey, list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.database, job.collection].append(job)
+    return groups
 
 
 def _updated(previous: CollectionOutcome, jobs: list[Job], now: float, *, live: bool) -> CollectionOutcome:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -28,6 +29,28 @@ class JobList(msgspec.Struct, frozen=True, gc=False):
     repeated_ids: tuple[str, ...] = ()
 
 
+class DatabaseLookup(msgspec.Struct, frozen=True, gc=False):
+    """Lookups of a job's database that did not find it: how many in a row, and when the last one was."""
+
+    attempts: int = 0
+    at: float = 0.0
+
+
+class JobDatabases(msgspec.Struct, frozen=True, gc=False):
+    """The databases of listed jobs, where the list does not filter by database.
+
+    Attributes:
+        known: The database by job id.
+        unknown: The lookups so far of each other job, by its id.
+    """
+
+    known: Mapping[str, str] = msgspec.field(default_factory=dict)
+    unknown: Mapping[str, DatabaseLookup] = msgspec.field(default_factory=dict)
+
+
+_NO_DATABASES: Final = JobDatabases()
+
+
 class PollResult(msgspec.Struct, frozen=True, gc=False):
     """The result of one complete poll.
 
@@ -38,6 +61,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
         describes_sent: Ids for which a describe was sent, whether it succeeded or not.
         harmful_describes: Ids whose describe cut the connection or timed out.
         finished: Finished jobs from the store whose records are new or have changed, by job id.
+        databases: The databases of the listed jobs; empty where the list names or filters them.
     """
 
     listing: JobList
@@ -47,6 +71,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
     describes_sent: frozenset[str] = frozenset()
     harmful_describes: frozenset[str] = frozenset()
     finished: Mapping[str, Job] = msgspec.field(default_factory=dict)
+    databases: JobDatabases = _NO_DATABASES
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +83,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         counts: Number of listed jobs by database, collection and state.
         outcomes: How the latest import of each collection ended.
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
+        databases: The databases of the listed jobs; empty where the list names or filters them.
     """
 
     listing: JobList = msgspec.field(default_factory=JobList)
@@ -65,6 +91,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     counts: ListedCounts = msgspec.field(default_factory=dict)
     outcomes: Mapping[CollectionKey, CollectionOutcome] = msgspec.field(default_factory=dict)
     baseline_at: float | None = None
+    databases: JobDatabases = _NO_DATABASES
 
     def count_states(self) -> Counter[JobState]:
         """Count the listed jobs, and the unfinished ones that the list is without, by state."""

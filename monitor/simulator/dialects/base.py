@@ -48,6 +48,10 @@ class Dialect(ABC):
     def job_id(self, seed: int, number: int) -> str:
         """Return the id of job `number` of a cluster."""
 
+    def list_fields(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return the fields of a list, which headers may complete."""
+        return fields
+
     @abstractmethod
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
         """Return the requested page of these jobs, which are those of the requested collection, newest first."""
@@ -85,9 +89,10 @@ class RequestContext(msgspec.Struct, frozen=True):
             dialect.check_access(cluster, self.headers)
             if self.endpoint == "list":
                 jobs = cluster.jobs() if jobs is None else jobs
-                collection = text(self.fields, dialect.collection_field)
+                fields = dialect.list_fields(self.fields, self.headers)
+                collection = text(fields, dialect.collection_field)
                 jobs = [listed for listed in jobs if collection in ("", listed.job.collection)]
-                return json_response(dialect.list_jobs(cluster, self.fields, jobs))
+                return json_response(dialect.list_jobs(cluster, fields, jobs))
             if self.endpoint == "describe":
                 return json_response(dialect.describe_job(self._requested_job()))
             return json_response(dialect.list_databases(cluster))

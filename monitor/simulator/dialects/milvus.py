@@ -38,12 +38,18 @@ class Milvus(Dialect):
         if database and database not in cluster.databases:
             raise ApiError(800, f"database not found[database={database}]")
 
+    def list_fields(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        """Take the database from the header `DB-Name` where the body names none."""
+        return {**fields, "dbName": text(fields, "dbName") or headers.get("db-name", "")}
+
     def list_jobs(self, cluster: SimulatedCluster, fields: Mapping[str, Any], jobs: Sequence[JobStatus]) -> Any:
-        """Return the jobs of all databases, whatever `dbName` is, in the random order of a Go map."""
+        """Return the jobs of all databases, or those of one collection in one, in the random order of a Go map."""
         collection = text(fields, self.collection_field)
+        if collection:
+            database = text(fields, "dbName") or "default"
+            jobs = [listed for listed in jobs if listed.job.database == database]
         records = [list_record(listed, with_progress=True) for listed in jobs]
         if collection and not records:
-            database = text(fields, "dbName") or "default"
             raise ApiError(100, f"can't find collection[database={database}][collection={collection}]")
         random.Random(cluster.seed + cluster.requests["list"]).shuffle(records)
         return {"code": 0, "data": {"records": records}}
