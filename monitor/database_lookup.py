@@ -58,7 +58,7 @@ def look_up_databases(
     for collection in collections:
         looked_up.add(collection)
         try:
-            listed = {name: api.list_collection(name, collection).keys() for name in api.lookup_databases}
+            listed = {name: _job_ids(api, name, collection) for name in api.lookup_databases}
         except ApiError as error:
             fields = {"collection": collection, "kind": error.kind.value, "message": str(error)}
             _log.debug("database_lookup_failed", **labels, **fields)
@@ -71,3 +71,9 @@ def look_up_databases(
     finished = {**result.finished, **finished_jobs(ids)} if ids else result.finished
     found = {job_id: name for job_id, name in found.items() if job_id in known or job_id in finished}
     return replace(result, finished=finished, databases=note_lookups(databases, result, looked_up, found, now))
+
+
+def _job_ids(api: ImportApi, database: str, collection: str) -> list[str]:
+    """Return the ids of the jobs of a collection in a database; a server that does not filter lists others, too."""
+    records = api.list_collection(database, collection)
+    return [job_id for job_id, record in records.items() if record.collection == collection]

@@ -21,7 +21,8 @@ def update_databases(previous: Snapshot | None, result: PollResult) -> JobDataba
     """
     before = JobDatabases() if previous is None else previous.databases
     records = result.listing.records
-    new_ids = result.new_ids - before.known.keys()
+    is_empty = not before.known and not before.unknown  # also where `databases` has just been configured
+    new_ids = (records.keys() if is_empty else result.new_ids) - before.known.keys()
     if not new_ids and before.known.keys() <= records.keys() and before.unknown.keys() <= records.keys():
         return before
     tracked = {} if previous is None else previous.tracked

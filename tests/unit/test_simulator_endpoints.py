@@ -275,6 +275,23 @@ def test_milvus_says_why_a_job_failed(api: Api) -> None:
     assert (data["reason"], data["details"][0]["reason"], data["importedRows"]) == ("import timeout",) * 2 + (0,)
 
 
+def test_milvus_filters_by_database_only_with_a_collection(api: Api) -> None:
+    cluster = api.add("own", "milvus")
+    one = cluster.add_job(database="default", collection="docs")
+    two = cluster.add_job(database="other", collection="docs")
+    base = "/clusters/own" + V2 + "list"
+
+    def ids(database: str = "", **fields: str) -> set[str]:
+        answer = api.post(base, fields, headers={**KEY, "DB-Name": database} if database else KEY)
+        return {record["jobId"] for record in answer.json()["data"]["records"]}
+
+    assert ids(dbName="other") == ids("other") == ids() == {one.id, two.id}
+    assert ids(collectionName="docs") == {one.id}
+    assert ids(collectionName="docs", dbName="other") == ids("other", collectionName="docs") == {two.id}
+    assert ids("default", collectionName="docs", dbName="other") == {two.id}
+    assert api.post(base, {"collectionName": "docs", "dbName": "third"}).json()["code"] == 100
+
+
 def test_milvus_refusals(api: Api) -> None:
     api.add("own", "milvus")
     base = "/clusters/own" + V2
