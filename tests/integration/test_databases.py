@@ -10,11 +10,14 @@ from monitor.client import ErrorKind, Network, connect
 from monitor.database_lookup import LOOKUPS_PER_POLL
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poller import Poller
+from monitor.simulator import Lifecycle, World
 from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
 from tests.daemon import Metrics
 from tests.fakes.databases import DatabaseServer
+from tests.fakes.simulator import SimulatorServer, set_status
 
+IMPORTING = Lifecycle.frozen("Importing", 40)
 LAST_FAILED = "milvus_import_collection_last_finished_failed"
 LAST_COMPLETED = "milvus_import_collection_last_completed_timestamp_seconds"
 
@@ -22,12 +25,12 @@ LAST_COMPLETED = "milvus_import_collection_last_completed_timestamp_seconds"
 class Monitored:
     """A cluster, the poller that watches it, and a clock of its own."""
 
-    def __init__(self, url, network, databases, state, now=1_000_000.0):
+    def __init__(self, url, network, databases, state, now=1_000_000.0, **settings):
         self.now = now
         self.store = open_store(state, retention=86_400.0, connections=2)
         self.store.watch([ClusterRef("prod", "")])
         process = ProcessMetrics()
-        settings = cluster(url, name="prod", databases=databases)
+        settings = cluster(url, name="prod", databases=databases, **settings)
         self.metrics = ClusterMetrics(settings, [kind.value for kind in ErrorKind])
         self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, process, lambda: self.now)
         self._exposition = Exposition(process.registry)
@@ -230,6 +233,22 @@ def test_databases_that_are_configured_by_a_reload_are_found(server, monitor):
 
     assert monitored.by_database(LAST_FAILED) == {"tenant_a": 1, "tenant_b": 0}
     assert monitored.by_database("milvus_import_jobs", state="completed") == {"tenant_b": 1}
+
+
+def test_zilliz_cloud_filters_by_database_and_needs_no_lookup():
+    world = World()
+    simulated = world.add_cluster("prod", generation="zilliz")
+    running = [simulated.add_job(database=name, collection="docs", lifecycle=IMPORTING) for name in ("a", "b")]
+    with SimulatorServer(world) as cloud, closing(Network()) as network:
+        monitored = Monitored(cloud.url, network, ("a", "b"), "memory://", cluster_id="prod")
+        monitored.poll()
+        set_status(running[0], state="Failed", reason="file does not exist")
+        set_status(running[1], state="Completed")
+        steps = monitored.poll()
+
+    assert {(name, state) for name, _, state in steps} == {("a", "failed"), ("b", "completed")}
+    assert monitored.by_database(LAST_FAILED) == {"a": 1, "b": 0}
+    assert simulated.requests["list"] == 4
 
 
 def test_a_restart_keeps_the_databases_also_of_jobs_that_have_finished(server, monitor, tmp_path):
