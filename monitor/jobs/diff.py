@@ -22,7 +22,7 @@ from monitor.jobs.model import (
     Transition,
     normalize_state,
 )
-from monitor.jobs.outcomes import drop_unknown_outcomes, update_outcomes, with_databases
+from monitor.jobs.outcomes import update_outcomes, with_databases
 from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.stalls import is_stalled_in_silence, is_stalled_while_missing
 from monitor.jobs.tracking import first_seen, follow, merge, vanish
