@@ -67,13 +67,14 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     else:
         outcomes = update_outcomes(previous, changed, transitions, now)
+    counts = _count(result, tracked) if result.new_ids or left_ids or changes else before.counts
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
     known_changes = [(old, job) for old, job in changes if old is not None]
     return SnapshotDiff(
         snapshot=Snapshot(
             listing=listing,
             tracked=tracked,
-            counts=_count(result, tracked) if result.new_ids or left_ids or changes else before.counts,
+            counts=counts,
             outcomes=outcomes,
             baseline_at=now if previous is None else previous.baseline_at,
             databases=result.databases,
@@ -97,6 +98,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         missing=sum(job.missing_since is not None and not job.finished for job in tracked.values()),
         dropped=len(dropped),
         outcomes_changed=previous is None or outcomes != previous.outcomes,
+        counts_changed=counts != before.counts,
     )
 
 

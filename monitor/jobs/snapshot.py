@@ -123,6 +123,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         missing: Number of unfinished jobs that are missing from the list and have not vanished.
         dropped: Number of missing jobs that are tracked no more because there are too many.
         outcomes_changed: Whether an outcome of a collection has changed.
+        counts_changed: Whether the numbers of listed jobs have changed; after a restart, that is so without any job.
     """
 
     snapshot: Snapshot
@@ -141,6 +142,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     missing: int = 0
     dropped: int = 0
     outcomes_changed: bool = False
+    counts_changed: bool = False
 
     @property
     def baseline(self) -> bool:
@@ -150,7 +152,14 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     @property
     def changes_something(self) -> bool:
         """Whether there is anything to store or to show."""
-        return bool(self.baseline or self.changed or self.removed_ids or self.delisted_ids or self.outcomes_changed)
+        return bool(
+            self.baseline
+            or self.changed
+            or self.removed_ids
+            or self.delisted_ids
+            or self.outcomes_changed
+            or self.counts_changed
+        )
 
     @property
     def must_be_recorded(self) -> bool:

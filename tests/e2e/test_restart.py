@@ -41,6 +41,24 @@ def test_a_restart_reports_what_happened_meanwhile_and_shows_failures_at_the_fir
     assert {line["job_id"] for line in second.lines("import_job_transition", to_state="vanished")} == set()
 
 
+def test_the_jobs_in_the_list_are_counted_from_the_first_poll_after_a_restart(tmp_path):
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Completed", 100))
+    with SimulatorServer(world) as server:
+        entry = f"{{name: milvus, url: '{server.url}/clusters/milvus', interval: 200ms}}"
+        config = write_config(tmp_path, entry, state="{url: 'sqlite:///state.db'}")
+        with started("run", "-c", config) as first:
+            first.wait_for("cluster_baseline")
+        with started("run", "-c", config) as second:
+            second.wait_for("poll_finished")
+            polled = second.metrics()
+            clusters = second.get("/api/v1/clusters").json()["clusters"]
+
+    assert polled.value("milvus_import_jobs", collection="books", state="completed") == 1
+    assert clusters[0]["jobs"]["completed"] == 1
+
+
 def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch):
     world = World()
     with SimulatorServer(world) as server:
