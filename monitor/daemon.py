@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import structlog
 
 from monitor.client import ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.config import Cluster, Config, ConfigError
+from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
 from monitor.poller import Poller, PollOutcome
@@ -27,7 +27,7 @@ STOP_TIMEOUT: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
 
 MAINTENANCE_INTERVAL: Final = 1.0
-"""Seconds from one maintenance of the store to the next."""
+"""Seconds from one maintenance of the store, and one look for dropped log lines, to the next."""
 
 FILES_TIMEOUT: Final = 2.0
 """Seconds that a cluster has to name the files of a job."""
@@ -48,12 +48,21 @@ class Daemon:
         config: What to watch.
         load: Loads the config file again, for a reload; raises ``ConfigError``. None where there is no file.
         redactor: Masks secrets in the log; gets those of each config that is applied.
+        log_writer: Where the log is written; None where nothing is dropped.
     """
 
-    def __init__(self, config: Config, load: Callable[[], Config] | None, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config] | None,
+        redactor: Redactor,
+        log_writer: LogWriter | None = None,
+    ) -> None:
         self.config = config
         self._load = load
         self._redactor = redactor
+        self._log_writer = log_writer
+        self._lines_dropped = 0
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
@@ -69,8 +78,8 @@ class Daemon:
         self._pollers: dict[str, Poller] = {}
         self.server: Server | None = None
         self._apply_config(config)
-        self._maintain_store()
-        self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain_store)
+        self._maintain()
+        self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
 
     def start(self) -> None:
         """Start polling."""
@@ -212,8 +221,12 @@ class Daemon:
 
         self._scheduler.schedule(poller.cluster.name, poller.cluster.interval, poll, poller.metrics.poll_missed)
 
-    def _maintain_store(self) -> None:
+    def _maintain(self) -> None:
         self.store.maintain(lambda name, cluster_id, transition: log_transition(transition, name, cluster_id))
+        if self._log_writer is not None and (lines := self._log_writer.dropped - self._lines_dropped):
+            self._lines_dropped += lines
+            self._process_metrics.add_dropped_lines(lines)
+            _log.warning("log_lines_dropped", lines=lines)
 
 
 def _secrets(config: Config) -> frozenset[str]:
@@ -272,6 +285,5 @@ async def serve(
         await asyncio.gather(*tasks, return_exceptions=True)
         hanging = daemon.stop()
         _log.info("monitor_stopped", hanging_polls=hanging)
-        sys.stderr.flush()
     busy: int = sum(pool.pending for pool in app.state.pools)
     return hanging + busy

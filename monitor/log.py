@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from monitor.log_writer import LogWriter
 from monitor.redaction import Redactor
 
 LINE_LIMIT: Final = 64 * 1024
@@ -33,7 +34,7 @@ _stamp: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _render_stack: Final = structlog.processors.StackInfoRenderer()
 
 
-def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
+def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | LogWriter | None = None) -> None:
     """Write every log line and warning of the process, ours and the libraries', to a stream.
 
     Args:
@@ -63,7 +64,7 @@ class _Output:
     A line that cannot be made or written is replaced by a line that reports it, without values that may hold secrets.
     """
 
-    def __init__(self, stream: TextIO, log_format: str, redactor: Redactor) -> None:
+    def __init__(self, stream: TextIO | LogWriter, log_format: str, redactor: Redactor) -> None:
         self._stream = stream
         self._encoding = stream.encoding or "utf-8"
         self._redactor = redactor

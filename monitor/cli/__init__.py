@@ -1,5 +1,6 @@
 """The command line."""
 
+import os
 import sys
 import traceback
 from importlib.metadata import version
@@ -32,6 +33,9 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed when the process started
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end of the process
     try:
         app()
     except BrokenPipeError:  # the reader of our output has closed it, such as head

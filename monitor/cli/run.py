@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -13,6 +14,7 @@ from monitor.cli.options import ConfigFile, exit_process, fail
 from monitor.config import Config, load
 from monitor.daemon import Daemon, serve
 from monitor.log import configure
+from monitor.log_writer import LogWriter
 from monitor.redaction import Redactor
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
@@ -49,9 +51,10 @@ def run_daemon(
 ) -> None:
     """Run the daemon until it stops, see `monitor.daemon.serve`; where it cannot start or crashes, exit with 1."""
     redactor = Redactor(config.secrets())
-    configure(config.log.format, config.log.level, redactor)
+    log_writer = LogWriter(sys.stderr)
+    configure(config.log.format, config.log.level, redactor, log_writer)
     try:
-        daemon = Daemon(config, reload, redactor)
+        daemon = Daemon(config, reload, redactor, log_writer)
         # Garbage collection stops every thread for 27 ms while it goes through the 66,000 objects of the libraries.
         gc.freeze()
         running = serve(daemon, background_tasks=background_tasks, stop_after=stop_after, on_ready=on_ready)
@@ -61,5 +64,7 @@ def run_daemon(
     except Exception:  # noqa: BLE001 - Python's own traceback would not mask the secrets that may be in it
         _log.exception("monitor_crashed")
         raise SystemExit(1) from None
+    finally:
+        log_writer.close()
     if hanging:
         exit_process()

@@ -48,6 +48,11 @@ class ProcessMetrics:
             "Reads and writes of the store that failed.",
             registry=self.registry,
         )
+        self._lines_dropped = Counter(
+            "milvus_import_log_lines_dropped_total",
+            "Log lines that were dropped because standard error was blocked or closed.",
+            registry=self.registry,
+        )
         self._store_failures = 0
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -58,6 +63,10 @@ class ProcessMetrics:
         self._store_up.set(int(up))
         self._store_write_failures.inc(failures - self._store_failures)
         self._store_failures = failures
+
+    def add_dropped_lines(self, lines: int) -> None:
+        """Count log lines that were dropped."""
+        self._lines_dropped.inc(lines)
 
     def observe_poll(self, seconds: float) -> None:
         """Observe how long a poll took."""

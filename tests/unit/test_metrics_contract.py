@@ -55,6 +55,7 @@ CONTRACT = {
     "config_last_reload_successful": ("gauge", set()),
     "config_last_reload_success_timestamp_seconds": ("gauge", set()),
     "store_up": ("gauge", set()),
+    "log_lines_dropped_total": ("counter", set()),
     "store_write_failures_total": ("counter", set()),
     "build_info": ("gauge", {"version", "python"}),
 }
