@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from monitor.client import ErrorKind, ImportApi, ImportFile, Network, connect
+from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.config import Cluster, Config, ConfigError
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
@@ -28,6 +28,9 @@ STOP_TIMEOUT: Final = 0.7
 
 MAINTENANCE_INTERVAL: Final = 1.0
 """Seconds from one maintenance of the store, and one look for dropped log lines, to the next."""
+
+STORE_LIMIT: Final = 15.0
+"""Seconds that a poll may wait for the store: three transactions that are given up."""
 
 FILES_TIMEOUT: Final = 2.0
 """Seconds that a cluster has to name the files of a job."""
@@ -219,7 +222,9 @@ class Daemon:
                 self.fleet.poll_finished(name, error=outcome.error, diff=changes, transitions=transitions)
             return outcome
 
-        self._scheduler.schedule(poller.cluster.name, poller.cluster.interval, poll, poller.metrics.poll_missed)
+        cluster = poller.cluster
+        longest_poll = (POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT
+        self._scheduler.schedule(cluster.name, cluster.interval, poll, poller.metrics.poll_missed, longest_poll)
 
     def _maintain(self) -> None:
         self.store.maintain(lambda name, cluster_id, transition: log_transition(transition, name, cluster_id))

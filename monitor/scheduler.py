@@ -32,6 +32,15 @@ RETRY_AFTER_LIMIT: Final = 3600.0
 CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clock may be set back without rescheduling."""
 
+SLOW_POLL: Final = 1.0
+"""Seconds after which a poll counts as slow, also if it succeeds; others take milliseconds."""
+
+LONGEST_POLL: Final = 600.0
+"""Seconds that a poll may take where nobody says otherwise."""
+
+HUNG_INTERVALS: Final = 9
+"""Intervals after which a poll that still runs counts as hung, unless it may take longer."""
+
 HEARTBEAT_TIMEOUT: Final = 15.0
 """Seconds without a heartbeat after which the scheduler counts as standing still."""
 
@@ -54,7 +63,10 @@ class _Schedule(msgspec.Struct):
     interval: float
     poll: Callable[[], PollOutcome]
     count_missed: Callable[[int], None]
+    longest_poll: float
     failures: int = 0
+    slow: bool = False
+    running_since: float | None = None
     not_before: float = 0.0
     attempted: bool = False
     slot: _Slot | None = None
@@ -66,13 +78,14 @@ class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
 
     APScheduler fires one job for each slot, which submits the polls of its clusters: a scheduled job for each cluster
-    would cost more than the poll. Clusters that keep failing occupy at most half of the threads: they may hang until
-    their timeout.
+    would cost more than the poll. Clusters that keep failing, or whose polls are slow, occupy at most half of the
+    threads, so that they cannot delay the others.
 
     Args:
         concurrency: Polls that run at the same time, at most.
         clock: Seconds since the epoch.
         heartbeat_timeout: Seconds without a heartbeat after which the scheduler counts as standing still.
+        slow_poll: Seconds after which a poll counts as slow.
     """
 
     def __init__(
@@ -81,8 +94,10 @@ class PollScheduler:
         clock: Callable[[], float] = time.time,
         *,
         heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+        slow_poll: float = SLOW_POLL,
     ) -> None:
         self._heartbeat_timeout = heartbeat_timeout
+        self._slow_poll = slow_poll
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._schedules: dict[str, _Schedule] = {}
@@ -90,7 +105,7 @@ class PollScheduler:
         self._pending_first_polls: dict[str, float] = {}
         self._slots_lock = Lock()
         self._polls: dict[str, Future[None]] = {}
-        self._failing_polls = Semaphore(max(1, concurrency // 2))
+        self._slow_polls = Semaphore(max(1, concurrency // 2))
         self._ready = False
         self._last_heartbeat = time.monotonic()
         self._clock_offset = clock() - time.monotonic()
@@ -119,7 +134,12 @@ class PollScheduler:
         return len(wait(running, timeout).not_done)
 
     def schedule(
-        self, name: str, interval: float, poll: Callable[[], PollOutcome], count_missed: Callable[[int], None]
+        self,
+        name: str,
+        interval: float,
+        poll: Callable[[], PollOutcome],
+        count_missed: Callable[[int], None],
+        longest_poll: float = LONGEST_POLL,
     ) -> None:
         """Poll a cluster from now on; one that is scheduled already gets the new interval and keeps its ticks.
 
@@ -127,16 +147,19 @@ class PollScheduler:
             name: The cluster's name; its hash spreads the polls of many clusters over the interval.
             interval: Seconds from one poll to the next.
             poll: Polls once, raises nothing.
-            count_missed: Takes the number of polls that did not run because the previous one was still running.
+            count_missed: Takes the number of polls that did not run because the previous one was still running, or
+                because too many slow ones were.
+            longest_poll: Seconds that a poll may take before it counts as hung, if that is longer than 9 intervals.
         """
         with self._slots_lock:
             schedule = self._schedules.get(name)
             if schedule is None:
-                self._schedules[name] = _Schedule(interval, poll, count_missed)
+                self._schedules[name] = _Schedule(interval, poll, count_missed, longest_poll)
                 self._pending_first_polls[name] = self._clock() + hash_fraction(name) * min(interval, FIRST_POLL_LIMIT)
                 return
             changed = schedule.interval != interval
             schedule.interval, schedule.poll, schedule.count_missed = interval, poll, count_missed
+            schedule.longest_poll = longest_poll
             schedule.failures, schedule.not_before = 0, 0.0
             if not changed or schedule.slot is None:
                 return
@@ -174,8 +197,15 @@ class PollScheduler:
         return -jump
 
     def healthy(self) -> bool:
-        """Return whether the scheduler is alive."""
-        return time.monotonic() - self._last_heartbeat < self._heartbeat_timeout
+        """Return whether the scheduler is alive, and no poll hangs: each has an end of its own, whatever servers do."""
+        now = time.monotonic()
+        if now - self._last_heartbeat >= self._heartbeat_timeout:
+            return False
+        return not any(
+            since is not None and now - since > max(HUNG_INTERVALS * schedule.interval, schedule.longest_poll)
+            for schedule in list(self._schedules.values())
+            for since in [schedule.running_since]
+        )
 
     def ready(self) -> bool:
         """Return whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
@@ -273,10 +303,13 @@ class PollScheduler:
         schedule = self._schedules.get(name)
         if schedule is None or time.monotonic() < schedule.not_before:
             return
-        failing = schedule.failures > 0
-        if failing and not self._failing_polls.acquire(blocking=False):
+        limited = schedule.failures > 0 or schedule.slow
+        if limited and not self._slow_polls.acquire(blocking=False):
+            if not schedule.failures:
+                schedule.count_missed(1)
             return
         poll = schedule.poll
+        started = schedule.running_since = time.monotonic()
         try:
             outcome = poll()
             if schedule.poll is poll:  # an outcome under settings that have changed since delays nothing
@@ -285,8 +318,10 @@ class PollScheduler:
             _log.exception("poll_crashed", milvus_cluster=name)
         finally:
             schedule.attempted = True
-            if failing:
-                self._failing_polls.release()
+            schedule.running_since = None
+            schedule.slow = time.monotonic() - started > self._slow_poll
+            if limited:
+                self._slow_polls.release()
 
 
 def _back_off(schedule: _Schedule, outcome: PollOutcome) -> None:

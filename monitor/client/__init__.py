@@ -6,12 +6,13 @@ from monitor.client.errors import SHARED_FAILURES, ApiError, ErrorKind, JobGoneE
 from monitor.client.import_api import ImportApi
 from monitor.client.milvus23 import Milvus23Api
 from monitor.client.records import ImportFile
-from monitor.client.session import Network, Session, Usage
+from monitor.client.session import POLL_LIMIT, Network, Session, Usage
 from monitor.client.v1 import V1Api
 from monitor.client.v2 import V2Api
 from monitor.config import Cluster
 
 __all__ = [
+    "POLL_LIMIT",
     "SHARED_FAILURES",
     "ApiError",
     "ErrorKind",

@@ -190,7 +190,7 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("gauge", "cluster_series_dropped", (), "Series left out because of series_per_cluster.",
            lambda state: _one(state.series_dropped)),
     Family("counter", "polls_missed_total", (),
-           "Polls that did not run because the previous one was still running.",
+           "Polls that did not run because the previous one, or too many slow ones, were still running.",
            lambda state: _one(state.polls_missed)),
     Family("counter", "poll_failures_total", ("reason",), "Polls that failed, by the kind of error.",
            lambda state: _by_label(state.failures)),

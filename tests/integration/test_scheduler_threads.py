@@ -310,6 +310,47 @@ def test_clusters_that_keep_failing_take_at_most_half_of_the_threads(started, po
     assert hanging.begins == 2
 
 
+class SlowThenHangs:
+    """A poll that succeeds slowly at first and hangs ever after."""
+
+    def __init__(self, hanging):
+        self._hanging = hanging
+        self._slow = True
+
+    def __call__(self):
+        if not self._slow:
+            self._hanging()
+        self._slow = False
+        time.sleep(0.1)  # is what is tried
+        return Outcome()
+
+
+def test_clusters_whose_polls_are_slow_take_at_most_half_of_the_threads_and_their_skipped_polls_count(
+    started, polls, hanging
+):
+    scheduler = started(4, slow_poll=0.05)
+    for number in range(4):
+        name = f"slow-{number}"
+        scheduler.schedule(name, 0.1, SlowThenHangs(hanging), polls.miss(name))
+    for _ in range(2):
+        assert hanging.begun.acquire(timeout=WAIT)
+    scheduler.schedule("good", 0.1, polls.poll("good"), polls.miss("good"))
+    polls.wait(lambda: polls.done["good"] >= 20)
+
+    assert hanging.begins == 2
+    assert all(polls.missed[f"slow-{number}"] for number in range(4))
+
+
+def test_a_poll_that_never_ends_is_an_illness_of_the_monitor(started, polls, hanging):
+    scheduler = started(2)
+    scheduler.schedule("prod", 0.1, hanging, polls.miss("prod"), longest_poll=0.5)
+    assert hanging.begun.acquire(timeout=WAIT)
+    healthy_at_first = scheduler.healthy()
+
+    assert eventually(lambda: not scheduler.healthy())
+    assert healthy_at_first
+
+
 def test_a_poll_that_began_before_its_settings_changed_plans_nothing(started, polls):
     began, go_on = threading.Event(), threading.Event()
 
