@@ -1,6 +1,26 @@
-"""``python -m monitor``."""
+"""``milvus-import-monitor`` and ``python -m monitor``."""
 
-from monitor.cli import main
+import signal
+import sys
+from typing import Final
+
+_DAEMONS: Final = ("run", "demo")
+
+
+def main() -> None:
+    """Run the command line.
+
+    The daemon can be told to stop or to reload from the first moment on, also as process 1 of a container, for which
+    the kernel has no default action: while it starts it just ends, and a reload waits until it is ready.
+    """
+    if sys.argv[1:2] and sys.argv[1] in _DAEMONS:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # `daemon.serve` unblocks it
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit(0))
+    from monitor.cli import main as run_command  # noqa: PLC0415 - takes most of the start
+
+    run_command()
+
 
 if __name__ == "__main__":
     main()

@@ -271,6 +271,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came during the start reloads now
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
     tasks = [asyncio.ensure_future(run()) for run in (*background_tasks, daemon.watch_clock)]
