@@ -107,10 +107,16 @@ class ClusterMetrics:
         self._unfinished: dict[str, JobText] = {}
         self._finished: dict[str, JobText] = {}
         self._is_complete = False
+        self._was_scraped = False
         self._cluster_facts: object = None
         self._collections: dict[CollectionKey, CollectionText] = {}
         self._transitions: list[dict[tuple[str, ...], bytes]] = []
         self._render(_everything(Snapshot()), 0.0)
+
+    def scrape(self, now: float) -> Text:
+        """Return what is to be shown at a time."""
+        self._was_scraped = True
+        return self.text.at(now)
 
     def reconfigure(self, cluster: Cluster) -> None:
         """Apply changed settings; what was counted and seen stays."""
@@ -143,6 +149,7 @@ class ClusterMetrics:
             state.polls += 1
             state.bad_records += bad_records
             state.snapshot = diff.snapshot
+            self._begin_poll()
             state.add_collections([(job.database, job.collection) for job in diff.changed], self._collections_limit)
             self._render(diff, now, state.count_transitions(diff.transitions))
 
@@ -154,6 +161,7 @@ class ClusterMetrics:
             state.last_poll_duration = duration
             state.polls += 1
             state.failures[kind] += 1
+            self._begin_poll()
             if self._is_complete:
                 self._join_jobs(now)
             self._publish()
@@ -201,6 +209,10 @@ class ClusterMetrics:
             self._render_transitions(counted)
         self._is_complete = True
         self._publish()
+
+    def _begin_poll(self) -> None:
+        if self._state.begin_poll(scraped=self._was_scraped):
+            self._render_collections()
 
     def _render_transitions(self, counted: AbstractSet[tuple[str, ...]]) -> None:
         for family, lines in zip(families.TRANSITION_FAMILIES, self._transitions, strict=True):
@@ -302,6 +314,7 @@ class ClusterMetrics:
             stale=(*self._lasting_lines, (), (), *lasting),
             fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
+        self._was_scraped = False
 
 
 def _everything(snapshot: Snapshot) -> SnapshotDiff:

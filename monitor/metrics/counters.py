@@ -55,6 +55,8 @@ class ClusterState:
     """What the families of a cluster are computed from.
 
     ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
+    ``waiting`` are finished jobs of ``new_collections``, those first seen in the latest poll, whose 0 has to be
+    scraped before `increase()` can see them;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed.
     """
 
@@ -74,12 +76,31 @@ class ClusterState:
     transitions: Counter[tuple[str, str]] = field(default_factory=lambda: Counter(dict.fromkeys(USUAL_TRANSITIONS, 0)))
     durations: Mapping[str, Histogram] = field(default_factory=lambda: {state: Histogram() for state in _FINISHED})
     finished: dict[CollectionKey, Mapping[str, int]] = field(default_factory=dict)
+    new_collections: set[CollectionKey] = field(default_factory=set)
+    waiting: Counter[tuple[CollectionKey, str]] = field(default_factory=Counter)
 
     def add_collections(self, keys: Iterable[CollectionKey], limit: int) -> None:
         """Begin to count the finished jobs of collections, from 0."""
         for key in keys:
             if key not in self.finished and len(self.finished) < limit:
                 self.finished[key] = dict.fromkeys(_FINISHED, 0)
+                self.new_collections.add(key)
+
+    def begin_poll(self, *, scraped: bool) -> bool:
+        """Count what has waited, if its 0 was scraped meanwhile; return whether anything was counted."""
+        if not scraped:
+            self.new_collections = {key for key, _ in self.waiting}
+            return False
+        for (key, state), count in self.waiting.items():
+            self._count_finished(key, state, count)
+        was_waiting = bool(self.waiting)
+        self.waiting.clear()
+        self.new_collections.clear()
+        return was_waiting
+
+    def _count_finished(self, key: CollectionKey, state: str, count: int) -> None:
+        finished = self.finished[key]
+        self.finished[key] = {**finished, state: finished[state] + count}
 
     def count_transitions(self, transitions: Iterable[Transition]) -> set[tuple[str, ...]]:
         """Count what happened in a poll, and return the labels of the transitions and durations that it changed.
@@ -94,9 +115,11 @@ class ClusterState:
             changed.update((labels, (to_state,)))
             if step.to_state not in TERMINAL:
                 continue
-            finished = self.finished.get((step.database, step.collection))
-            if finished is not None:
-                self.finished[step.database, step.collection] = {**finished, to_state: finished[to_state] + 1}
+            key = step.database, step.collection
+            if key in self.new_collections:
+                self.waiting[key, to_state] += 1
+            elif key in self.finished:
+                self._count_finished(key, to_state, 1)
             if from_state is not None and from_state not in TERMINAL:
                 self.durations[to_state].observe(step.duration)
         return changed

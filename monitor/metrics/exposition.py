@@ -46,7 +46,7 @@ class Exposition:
             now: Seconds since the epoch: jobs of a cluster that has been out of reach for long are left out.
         """
         content_type = choose_format(accept)
-        texts = [cluster.text.at(now) for cluster in self._clusters]
+        texts = [cluster.scrape(now) for cluster in self._clusters]
         parts: list[bytes] = []
         for index, header in enumerate(_HEADERS[content_type]):
             parts.append(header)

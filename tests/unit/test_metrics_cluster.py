@@ -416,6 +416,32 @@ def test_where_the_order_of_finished_jobs_is_unknown_no_outcome_is_claimed():
     assert watched.value("collection_last_completed_timestamp_seconds") == T - 60
 
 
+def test_a_collection_that_is_first_seen_with_a_failed_job_is_scraped_with_0_before_it_counts():
+    watched = Watched().poll(0)
+    seen = watched.poll(30, job(state=FAILED)).value("jobs_finished_total", collection="books", state="failed")
+    unchanged = watched.poll(60, job(state=FAILED)).value("jobs_finished_total", collection="books", state="failed")
+    next_one = watched.poll(90, job(state=FAILED), job("2", FAILED))
+
+    assert (seen, unchanged) == (0, 1)
+    assert next_one.value("jobs_finished_total", collection="books", state="failed") == 2
+
+
+def test_a_collection_that_nobody_has_scraped_waits_with_all_its_jobs_until_somebody_has():
+    watched = Watched().poll(0).poll(30, job(state=FAILED)).poll(60, job(state=FAILED), job("2", FAILED))
+    first = watched.value("jobs_finished_total", collection="books", state="failed")
+
+    assert first == 0
+    assert watched.poll(90).value("jobs_finished_total", collection="books", state="failed") == 2
+
+
+def test_a_failure_counts_also_where_the_cluster_cannot_be_polled_afterwards():
+    watched = Watched().poll(0).poll(30, job(state=FAILED))
+    watched.scrape()
+    watched.fail(60)
+
+    assert watched.value("jobs_finished_total", collection="books", state="failed") == 1
+
+
 def test_the_counters_of_collections_are_bounded():
     watched = Watched(bounds={"collections_limit": 2}).poll(
         0, *(job(str(number), collection=f"c{number}") for number in range(3))
