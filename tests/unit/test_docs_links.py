@@ -25,3 +25,14 @@ def test_links_lead_somewhere(page):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def test_the_modules_that_contributing_names_exist():
+    named = re.findall(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text())
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for part in ("monitor", "tests", "deploy")
+        for path in (ROOT / part).rglob("*.py")
+    }
+
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in modules)] == []
