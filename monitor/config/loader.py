@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from inspect import cleandoc
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.config import schema
 from monitor.config.document import REFERENCE, as_mapping, read_document
 from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
@@ -13,7 +18,6 @@ from monitor.config.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from monitor.config.document import Document
     from monitor.config.errors import Problem
@@ -88,23 +92,44 @@ def json_schema() -> dict[str, Any]:
 
     It checks each setting by itself; conflicts between settings are reported when the file is loaded.
     """
-    schema = Config.model_json_schema()
-    for model in (schema, *schema["$defs"].values()):
-        for setting in model["properties"].values():
+    document = Config.model_json_schema()
+    descriptions = _descriptions()
+    for model in (document, *document["$defs"].values()):
+        for name, setting in model["properties"].items():
+            setting["description"] = descriptions[model["title"], name]
             if "$ref" in setting or setting.get("default") in (None, [], "", {}):
                 setting.pop("default", None)
             _allow_reference(setting)
-    schema["required"] = ["clusters"]
+    document["required"] = ["clusters"]
     for section, shared in (("poll", PollSettings), ("jobs", JobSettings)):
         for name in shared.model_fields:
-            setting = schema["$defs"]["Cluster"]["properties"][name]
+            setting = document["$defs"]["Cluster"]["properties"][name]
             setting["description"] += f" Overrides {section}.{name}."
             del setting["default"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
+        **document,
         "title": "milvus-import-monitor config file",
     }
+
+
+def _descriptions() -> dict[tuple[str, str], str]:
+    """Return the text below each setting in the source, by model and name.
+
+    Pydantic can read it, too, but does so at every import of the models, which takes 0.1 s.
+    """
+    texts: dict[tuple[str, str], str] = {}
+    for definition in ast.parse(Path(schema.__file__).read_text(encoding="utf-8")).body:
+        if not isinstance(definition, ast.ClassDef):
+            continue
+        model = getattr(schema, definition.name)
+        for base in model.__bases__:
+            texts |= {(model.__name__, name): text for (other, name), text in texts.items() if other == base.__name__}
+        for setting, below in pairwise(definition.body):
+            match setting, below:
+                case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[model.__name__, model.model_fields[field].alias or field] = cleandoc(text)
+    return texts
 
 
 def _allow_reference(setting: dict[str, Any]) -> None:

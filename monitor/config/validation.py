@@ -44,7 +44,7 @@ SectionT = TypeVar("SectionT", bound="Section")
 class Section(BaseModel):
     """A mapping of the file. Unknown keys are errors; without any key, every setting has its default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     unsupported: ClassVar[Mapping[str, str]] = {}
     """Keys of this format that the monitor does not support, each with a sentence about it."""
