@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row
-from monitor.store.schema import VERSION, metadata, schema
+from monitor.store.schema import INDEXES, VERSION, metadata, schema
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -60,12 +60,10 @@ def migrate(connection: Connection) -> None:
     if version is None:
         metadata.create_all(connection)
         connection.execute(schema.insert().values(version=VERSION))
-        return
-    for step in STEPS[version - 1 :]:
+    for step in () if version is None else STEPS[version - 1 :]:
         step(connection)
-    for table in metadata.sorted_tables:
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+    for name, columns in INDEXES.items():
+        connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {name} ON {columns}")
     connection.execute(schema.update().values(version=VERSION))
 
 
