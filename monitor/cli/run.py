@@ -57,6 +57,7 @@ def run_daemon(
         daemon = Daemon(config, reload, redactor, log_writer)
         # Garbage collection stops every thread for 27 ms while it goes through the 66,000 objects of the libraries.
         gc.freeze()
+        gc.enable()
         running = serve(daemon, background_tasks=background_tasks, stop_after=stop_after, on_ready=on_ready)
         hanging = asyncio.run(running)
     except (AddressError, StoreError, NewerSchemaError) as error:
