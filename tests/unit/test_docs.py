@@ -73,7 +73,9 @@ def test_the_log_events_are_documented():
 
 
 def test_the_endpoints_are_documented():
-    app_ = create_app(WatchedClusters())
+    clusters = WatchedClusters()
+    app_ = create_app(clusters)
+    clusters.store.close()
     served = {f"{min(route.methods - {'HEAD'})} {route.path}" for route in app_.routes}
 
     assert set(first_cells("http.md", "Endpoints")) == served
