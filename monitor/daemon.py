@@ -84,6 +84,11 @@ class Daemon:
         self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
 
+    @property
+    def external_url(self) -> str:
+        """Where a reverse proxy serves the pages, without a slash at the end; empty where it is not known."""
+        return self.config.external_url
+
     def start(self) -> None:
         """Start polling."""
         self._scheduler.start()

@@ -5,7 +5,7 @@ whose lines name each mistake's file, line and key, and what is expected instead
 a setting that may be a secret.
 """
 
-from monitor.config.addresses import Address, parse_listen, parse_state_url
+from monitor.config.addresses import Address, parse_listen, parse_path_prefix, parse_state_url
 from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
@@ -29,5 +29,6 @@ __all__ = [
     "parse",
     "parse_duration",
     "parse_listen",
+    "parse_path_prefix",
     "parse_state_url",
 ]

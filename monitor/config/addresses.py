@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 LAST_PORT: Final = 65_535
 MAX_URL: Final = 2048
+MAX_PREFIX: Final = 256
 ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # only if the config leaves the host out
 
 _NO_URL: Final = "must be a URL that begins with http:// or https://, such as https://api.cloud.zilliz.com"
@@ -25,6 +26,11 @@ _POSTGRESQL: Final = re.compile(
     r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"/[^\s/?#@]+(?:\?[^\s#]*)?"
 )
+_EXTERNAL_URL: Final = re.compile(
+    r"(?P<origin>[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)(?P<path>/.*)?"
+)
+# Nothing that means anything in HTML or in a URL; no segment begins with a dot, as "." and ".." do.
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:]*)):(?P<port>[0-9]{1,6})")
 
 
@@ -58,6 +64,25 @@ def parse_url(written: str) -> str:
     if api_path := _API_PATH.search(parts.path):
         raise ValueError(f"must end before {api_path[0]}; the monitor adds the path of the API itself")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def parse_path_prefix(written: str) -> str:
+    """Return the path of a base URL without a slash at its end, empty for the root; raises `ValueError`."""
+    if len(written) > MAX_PREFIX or not _PREFIX.fullmatch(written):
+        raise ValueError("the path must be made of letters, digits and . _ ~ - between single slashes")
+    return written.rstrip("/")
+
+
+def parse_external_url(written: str) -> str:
+    """Return the URL of the pages without a slash at its end; raises `ValueError`."""
+    match = _EXTERNAL_URL.fullmatch(written) if len(written) <= MAX_URL else None
+    try:
+        is_usable = match is not None and urlsplit(match["origin"]).port != 0
+    except ValueError:
+        is_usable = False
+    if match is None or not is_usable:
+        raise ValueError("must be a URL such as https://ops.example/imports/, without credentials")
+    return match["origin"] + parse_path_prefix(match["path"] or "")
 
 
 def parse_listen(written: str) -> Address:

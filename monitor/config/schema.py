@@ -214,6 +214,8 @@ class Config(Section):
         default_factory=WebConfig, alias="web_config"
     )
     """A file with TLS, basic auth and headers for these pages, in the format of Prometheus' exporter-toolkit."""
+    external_url: types.ExternalUrl = ""
+    """Where a reverse proxy serves these pages, such as https://ops.example/imports/: for their links."""
     log: LogSection = LogSection()
     """Format and level of the log."""
     state: StateSection = Field(default={}, validate_default=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, WithJsonSchema
 
 from monitor.config import files
-from monitor.config.addresses import Address, parse_listen, parse_state_url, parse_url
+from monitor.config.addresses import Address, parse_external_url, parse_listen, parse_state_url, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -142,6 +142,11 @@ Url: TypeAlias = Annotated[
     str,
     Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"}),
     AfterValidator(parse_url),
+]
+ExternalUrl: TypeAlias = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[A-Za-z0-9._~/-]*)?$"}),
+    AfterValidator(parse_external_url),
 ]
 Listen: TypeAlias = Annotated[
     InstanceOf[Address],

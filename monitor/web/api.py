@@ -158,8 +158,8 @@ ENDPOINTS: Final = (
 """Every endpoint of the API but its own description."""
 
 
-def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document."""
+def openapi_document(base: str = "/") -> dict[str, Any]:
+    """Return the OpenAPI document of an API that is served below a base path."""
     structs = [Problem, *(kind for endpoint in ENDPOINTS for kind in (endpoint.query, endpoint.response) if kind)]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS)
     paths = {
@@ -169,6 +169,7 @@ def openapi_document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "milvus-import-monitor", "version": version("milvus-import-monitor"), "summary": summary},
+        "servers": [{"url": base.rstrip("/") or "/"}],  # paths begin with a slash of their own
         "paths": paths,
         "components": {"schemas": schemas},
     }

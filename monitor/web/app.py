@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.web.api import ENDPOINTS, OPENAPI_PATH, PREFIX, json_response, openapi_document
+from monitor.web.base_path import BasePath
 from monitor.web.context import Context, MonitoredDaemon
 from monitor.web.errors import HANDLED, request_error
 from monitor.web.limits import WebLimits
@@ -36,7 +37,7 @@ def create_app(
         if request.url.path.startswith(PREFIX):
             response = json_response(Problem(error=str(problem), hint=problem.hint), problem.status)
         else:
-            response = pages.problem(problem)
+            response = pages.problem(request, problem)
         response.headers.update(problem.headers)
         return response
 
@@ -52,7 +53,10 @@ def create_app(
             Route(path, handler, methods=["POST" if path == "/-/reload" else "GET"])
             for path, handler in handlers.items()
         ],
-        middleware=[Middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM, compresslevel=GZIP_LEVEL)],
+        middleware=[
+            Middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM, compresslevel=GZIP_LEVEL),
+            Middleware(BasePath, external_url=lambda: monitor.external_url),
+        ],
         exception_handlers=dict.fromkeys(HANDLED, refuse),
     )
     app.router.redirect_slashes = False  # it would redirect to whatever host the Host header names
@@ -85,5 +89,5 @@ def _answer(ok: bool, yes: str, no: str) -> Response:
     return PlainTextResponse(f"{yes if ok else no}\n", 200 if ok else 503)
 
 
-async def _openapi(_: Request) -> Response:
-    return Response(msgspec.json.encode(openapi_document()), media_type="application/json")
+async def _openapi(request: Request) -> Response:
+    return Response(msgspec.json.encode(openapi_document(request.state.base)), media_type="application/json")

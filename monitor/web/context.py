@@ -24,6 +24,10 @@ class MonitoredDaemon(Protocol):
     fleet: FleetStatus  # the clusters and their tracked jobs
     store: Store  # finished jobs and transitions
 
+    @property
+    def external_url(self) -> str:
+        """Where a reverse proxy serves the pages, without a slash at the end; empty where it is not known."""
+
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
         """Return the body and the content type of a scrape, without waiting."""
 

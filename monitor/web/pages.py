@@ -69,9 +69,10 @@ class Pages:
         """Return the handlers by path."""
         return {"/": self._overview, "/job": self._job, "/collection": self._collection}
 
-    def problem(self, error: RequestError) -> Response:
+    def problem(self, request: Request, error: RequestError) -> Response:
         """Return a page about an error, with a link to a cluster, or to all of them."""
-        page = self._templates.get_template("problem.html").render(error=error, fragment=False, fleet_version=0)
+        values = {"error": error, "base": request.state.base, "fragment": False, "fleet_version": 0}
+        page = self._templates.get_template("problem.html").render(values)
         return HTMLResponse(page, error.status, HEADERS)
 
     async def _overview(self, request: Request) -> Response:
@@ -152,7 +153,8 @@ class Pages:
 
         def render() -> Response:
             context = {"fleet_version": self._fleet.version, "now": self._clock(), "fragment": fragment, **values()}
-            return HTMLResponse(self._templates.get_template(template).render(context), headers=HEADERS)
+            page = self._templates.get_template(template).render(context, base=request.state.base)
+            return HTMLResponse(page, headers=HEADERS)
 
         return await self._context.memory_pool.run(render)
 

@@ -96,6 +96,8 @@ class Crowd:
             self.poll(names[turn % len(names)])
             time.sleep(max(0.0, begun + (turn + 1) * interval / len(names) - time.monotonic()))
 
+    external_url = ""
+
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
         """See `MonitoredDaemon`."""
         return self.exposition.scrape(accept, now)

@@ -118,6 +118,21 @@ clusters:
 
 
 @pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("https://ops.example/imports/", "https://ops.example/imports"),
+        ("https://ops.example/imports", "https://ops.example/imports"),
+        ("https://ops.example/", "https://ops.example"),
+        ("HTTP://ops.example:8080/a-b/c.d_~/", "HTTP://ops.example:8080/a-b/c.d_~"),
+        ("http://[2001:db8::1]:8080/imports/", "http://[2001:db8::1]:8080/imports"),
+    ],
+)
+def test_the_url_of_the_pages_behind_a_proxy_has_no_slash_at_its_end(written: str, url: str) -> None:
+    assert read(f"external_url: {written}\n{SMALLEST}").external_url == url
+    assert read(SMALLEST).external_url == ""
+
+
+@pytest.mark.parametrize(
     ("listen", "host", "port"),
     [
         ("127.0.0.1:19595", "127.0.0.1", 19595),

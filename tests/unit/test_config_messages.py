@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENVIRON = {"KEY": "a-key", "EMPTY": "", "PORT": "99999"}
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
-KNOWN_AT_THE_TOP = "listen, web_config, log, state, poll, jobs, clusters"
+KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, poll, jobs, clusters"
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, tls, interval, timeout, "
@@ -268,6 +268,8 @@ def test_a_line_that_is_indented_wrongly_says_so(text: str, expected: str, tmp_p
 
 PORT = "the port must be 1-65535, or 0 for any free port"
 ADDRESS = "must be host:port, such as 127.0.0.1:19595, [::1]:19595 or :19595 for all interfaces"
+EXTERNAL = "must be a URL such as https://ops.example/imports/, without credentials"
+PREFIX = "the path must be made of letters, digits and . _ ~ - between single slashes"
 DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
 
 
@@ -295,6 +297,19 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
             "listen: ${1KEY}",
             "listen: ${ must be followed by the name of an environment variable and }; write $${ to mean ${",
         ),
+        ("external_url: ops.example/imports", f"external_url: {EXTERNAL}"),
+        ("external_url: ftp://ops.example", f"external_url: {EXTERNAL}"),
+        ("external_url: https://me:secret@ops.example", f"external_url: {EXTERNAL}"),
+        ("external_url: https://ops.example:0/", f"external_url: {EXTERNAL}"),
+        ("external_url: https://ops.example:99999/", f"external_url: {EXTERNAL}"),
+        ("external_url: 'https://[::/'", f"external_url: {EXTERNAL}"),
+        ("external_url: https://ops.example?a=b", f"external_url: {EXTERNAL}"),
+        ("external_url: https://ops.example/a?b", f"external_url: {PREFIX}"),
+        ("external_url: https://ops.example//a", f"external_url: {PREFIX}"),
+        ("external_url: https://ops.example/a/../b", f"external_url: {PREFIX}"),
+        ("external_url: https://ops.example/%61", f"external_url: {PREFIX}"),
+        ("external_url: 'https://ops.example/\">'", f"external_url: {PREFIX}"),
+        ("external_url:", "external_url: is empty; write a value or remove the key"),
         ("log: [json]", "log: must be a mapping of settings (key: value)"),
         ("log: ${NOPE}", "log: environment variable NOPE is not set"),
         ("log: {format: xml}", "log.format: must be one of auto, json, console"),

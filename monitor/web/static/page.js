@@ -5,6 +5,7 @@
 (() => {
   const main = document.getElementById("main");
   const live = document.getElementById("live");
+  const streamUrl = new URL("../api/v1/stream", document.currentScript.src); // also behind a proxy
   const MIN_INTERVAL = 900; // milliseconds between two fetches, shorter than the pause between two pulses
   const MAX_INTERVAL = 15000; // so that relative times stay true
   if (!main || main.dataset.version === "0" || !window.EventSource) return;
@@ -122,7 +123,7 @@
     const cluster = new URLSearchParams(location.search).get("cluster");
     const query = new URLSearchParams({ event: "pulse" });
     if (cluster) query.set("cluster", cluster);
-    stream = new EventSource("/api/v1/stream?" + query);
+    stream = new EventSource(streamUrl + "?" + query);
     const onEvent = (event) => {
       latest = JSON.parse(event.data).version;
       showLive(live.textContent.startsWith("Live") ? live.textContent : "Live", "on");
