@@ -38,6 +38,9 @@ FILES_TIMEOUT: Final = 2.0
 CLOCK_CHECK_INTERVAL: Final = 1.0
 """Seconds from one look at the clock to the next."""
 
+RESERVED_FILES: Final = 128
+"""Open files reserved for other than HTTP connections, besides two for each poll: its connection and the store's."""
+
 _NEEDS_RESTART: Final = ("listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention")
 """The settings, by their keys in the file, that a reload cannot change."""
 
@@ -264,7 +267,12 @@ async def serve(
     config = daemon.config
     sock = bound_socket(config.listen.host, config.listen.port)
     app = create_app(daemon)
-    server = daemon.server = Server(app, config.web, end_streams=app.state.streams.end)
+    server = daemon.server = Server(
+        app,
+        config.web,
+        end_streams=app.state.streams.end,
+        reserved_files=RESERVED_FILES + 2 * config.poll.concurrency,
+    )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()
 

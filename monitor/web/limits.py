@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from monitor.web.errors import BusyError
 
@@ -15,8 +16,9 @@ _Result = TypeVar("_Result")
 class WebLimits(msgspec.Struct, frozen=True):
     """Limits on what clients can use; times in seconds. A reverse proxy is one address."""
 
-    connections: int = 2048  # at a time; one more is answered 503 as it arrives
+    connections: int = 2048  # at a time; one more replaces the one that has waited longest without a request
     connections_per_address: int = 1024  # so that one client cannot use up all
+    handshakes: int = 256  # of TLS at a time; one more replaces the oldest
     keep_alive: int = 75  # for an idle connection, and for a request to arrive: above usual scrape intervals
     handshake: int = 10  # for a TLS handshake
     head_bytes: int = 32 * 1024  # of a request's line and headers
@@ -35,6 +37,16 @@ class WebLimits(msgspec.Struct, frozen=True):
     files_timeout: float = 2.0  # that a page waits for a cluster's list of files
     files_max_age: float = 10.0  # for which such a list is reused
     files_cached: int = 100  # such lists in memory
+
+
+def limited_by_files(limits: WebLimits, files: int) -> WebLimits:
+    """Return limits under which connections and handshakes use no more than this number of files."""
+    handshakes = min(limits.handshakes, files // 4)
+    connections = files - handshakes
+    if connections >= limits.connections:
+        return limits
+    per_address = min(limits.connections_per_address, connections // 2)
+    return replace(limits, connections=connections, connections_per_address=per_address, handshakes=handshakes)
 
 
 class WorkerPool:

@@ -6,10 +6,11 @@ pyproject.toml, and tests/integration/test_web_auth.py and test_web.py fail when
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,6 +18,8 @@ from uvicorn.server import ServerState
 
 from monitor.config import WebConfig
 from monitor.web.limits import WebLimits
+
+REFUSALS: Final = 32  # connections beyond the limit that are answered 503 at a time; further ones are only closed
 
 
 class _TooLargeError(Exception):
@@ -29,10 +32,20 @@ class LimitedProtocol(HttpToolsProtocol):
     Without the first, idle connections would use up the connection limit; without the second, clients that never read.
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, web: WebConfig, limits: WebLimits) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        web: WebConfig,
+        limits: WebLimits,
+        handshakes: MutableMapping[int, socket.socket],
+    ) -> None:
         super().__init__(config, state, {})
         self._web = web
         self._limits = limits
+        self._handshakes = handshakes
+        self.connected_at = 0.0
+        self.has_requested = False  # whether a complete request has arrived
         self._read_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._status = HTTPStatus.BAD_REQUEST
@@ -43,11 +56,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a client unless there are too many, or its certificate has none of the allowed names."""
         super().connection_made(transport)
+        self._handshakes.pop(transport.get_extra_info("socket").fileno(), None)
+        self.connected_at = self.loop.time()
         transport.set_write_buffer_limits(self._limits.write_buffer)
         allowed = self._web.client_names
-        if allowed and not allowed & certificate_names(transport.get_extra_info("peercert")):
+        foreign = allowed and not allowed & certificate_names(transport.get_extra_info("peercert"))
+        if foreign or len(self.connections) > self._limits.connections + REFUSALS:
             transport.abort()
-        elif self._too_many():
+        elif not self._make_room():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
         else:
             self._start_read_timer()
@@ -94,7 +110,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop the read timer while the response is made."""
-        self._parsed = self._in_head = True
+        self._parsed = self._in_head = self.has_requested = True
         self._head_bytes = 0
         _cancel(self._read_timer)
         super().on_message_complete()
@@ -137,10 +153,26 @@ class LimitedProtocol(HttpToolsProtocol):
         """Refuse what the parser rejected."""
         self._refuse(self._status, msg if self._status is HTTPStatus.BAD_REQUEST else "")
 
-    def _too_many(self) -> bool:
-        clients = [connection.client for connection in self.connections if isinstance(connection, LimitedProtocol)]
-        same = sum(client is not None and self.client is not None and client[0] == self.client[0] for client in clients)
-        return len(self.connections) > self._limits.connections or same > self._limits.connections_per_address
+    def _make_room(self) -> bool:
+        """If there are too many connections, close the one that has waited longest without a request.
+
+        Returns:
+            Whether there is room. Connections that have been used are never closed for another one.
+        """
+        connections = [other for other in self.connections if isinstance(other, LimitedProtocol) and other.is_open()]
+        same = [other for other in connections if other.client and self.client and other.client[0] == self.client[0]]
+        if len(same) > self._limits.connections_per_address:
+            connections = same
+        elif len(connections) <= self._limits.connections:
+            return True
+        unused = [other for other in connections if not other.has_requested and other is not self]
+        if unused:
+            min(unused, key=lambda other: other.connected_at).transport.abort()
+        return bool(unused)
+
+    def is_open(self) -> bool:
+        """Return whether the connection stays, or still has to send something before it closes."""
+        return not self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
 
     def _stop(self, status: HTTPStatus) -> None:
         """Stop the parser, which then calls ``send_400_response``."""

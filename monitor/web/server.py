@@ -6,21 +6,27 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
+import structlog
 import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.config import WebConfig
 from monitor.web.auth import BasicAuth
-from monitor.web.limits import WebLimits
+from monitor.web.limits import WebLimits, limited_by_files
 from monitor.web.protocol import LimitedProtocol
 
 TLS_SHUTDOWN: Final = 5  # seconds that the end of TLS may take before the connection is aborted
 BACKLOG: Final = 512  # connections that the system accepts before we do
+ACCEPTED_AT_ONCE: Final = 16  # connections that asyncio accepts before those that they replace are closed
+ACCEPT_LOG_INTERVAL: Final = 60.0  # seconds from one log event about connections that cannot be accepted to the next
 GRACEFUL_SHUTDOWN: Final = 1  # seconds that running responses have when the monitor stops
+
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.web")
 
 
 class AddressError(Exception):
@@ -36,11 +42,15 @@ class Server(uvicorn.Server):
         web: WebConfig | None = None,
         end_streams: Callable[[], None] = lambda: None,
         limits: WebLimits | None = None,
+        reserved_files: int = 192,
     ) -> None:
         self._end_streams = end_streams
         self._web = web or WebConfig()
         self._limits = limits or WebLimits()
         self._auth = BasicAuth(app, self._web, self._limits)
+        self._reserved_files = reserved_files
+        self._handshakes: dict[int, socket.socket] = {}
+        self._next_accept_log = 0.0
         self._sockets: list[socket.socket] = []
         self._reloading = asyncio.Lock()
         super().__init__(
@@ -84,7 +94,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets."""
-        _raise_file_limit(2 * self._limits.connections)
+        files = _raise_file_limit(self._limits.connections + self._limits.handshakes + self._reserved_files)
+        self._limits = limited_by_files(self._limits, max(files - self._reserved_files, files // 4))
+        asyncio.get_running_loop().set_exception_handler(self._handle_loop_error)
         self._sockets = sockets or []
         for sock in self._sockets:
             sock.setblocking(False)  # as every duplicate will be, so that accept never blocks
@@ -101,11 +113,13 @@ class Server(uvicorn.Server):
         servers: list[asyncio.base_events.Server] = []
         for own in self._sockets:
             sock = own.dup()  # so that one can be closed while the next one already listens
+            if web.context:
+                sock = _TlsListener(sock, self._handshakes, self._limits.handshakes)
             try:
                 server = await asyncio.get_running_loop().create_server(
-                    lambda: LimitedProtocol(self.config, self.server_state, web, self._limits),
+                    lambda: LimitedProtocol(self.config, self.server_state, web, self._limits, self._handshakes),
                     sock=sock,
-                    backlog=BACKLOG,
+                    backlog=ACCEPTED_AT_ONCE,
                     ssl=web.context,
                     ssl_handshake_timeout=self._limits.handshake if web.context else None,
                     ssl_shutdown_timeout=TLS_SHUTDOWN if web.context else None,
@@ -113,8 +127,17 @@ class Server(uvicorn.Server):
             except OSError:
                 sock.close()
                 raise
+            sock.listen(BACKLOG)
             servers.append(server)
         return servers
+
+    def _handle_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log once a minute that the system is out of files, which asyncio would log for each attempt to accept."""
+        if not context["message"].startswith("socket.accept()"):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._next_accept_log:
+            self._next_accept_log = loop.time() + ACCEPT_LOG_INTERVAL
+            _log.error("accept_failed", error=str(context.get("exception", "")))
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._web.headers
@@ -155,11 +178,37 @@ async def _stop_listening(servers: list[asyncio.base_events.Server]) -> None:
         server.close()
 
 
-def _raise_file_limit(files: int) -> None:
+class _TlsListener(socket.socket):
+    """A listening socket that bounds the handshakes under way: asyncio has no limit, and counts only their results."""
+
+    def __init__(self, sock: socket.socket, handshakes: dict[int, socket.socket], limit: int) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self.setblocking(False)
+        self._handshakes = handshakes
+        self._limit = limit
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, and close the one whose handshake has taken longest if there are too many."""
+        accepted = super().accept()
+        for number, sock in list(self._handshakes.items()):
+            if sock.fileno() < 0:
+                del self._handshakes[number]
+        self._handshakes.pop(accepted[0].fileno(), None)  # of a closed one: at the end again
+        self._handshakes[accepted[0].fileno()] = accepted[0]
+        if len(self._handshakes) > self._limit:
+            with suppress(OSError):
+                self._handshakes.pop(next(iter(self._handshakes))).shutdown(socket.SHUT_RDWR)  # asyncio then closes it
+        return accepted
+
+
+def _raise_file_limit(files: int) -> int:
+    """Raise the limit of open files to this number if it is lower, as far as allowed; return how many are allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < files:
-        allowed = files if hard == resource.RLIM_INFINITY else min(files, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if soft == resource.RLIM_INFINITY or soft >= files:
+        return files
+    allowed = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

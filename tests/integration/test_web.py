@@ -161,11 +161,22 @@ def test_a_thousand_idle_connections_stop_no_scrape(served):
             assert served.get("/metrics").status_code == 200
 
 
+def answered(connection):
+    """Requests something over a connection, which stays open."""
+    connection.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+    response = b""
+    while not response.endswith(b"healthy\n") and (part := connection.recv(65536)):
+        response += part
+    return response.startswith(b"HTTP/1.1 200 ")
+
+
 def test_one_connection_too_many_is_refused_as_it_arrives_and_open_ones_are_answered(monitor):
     with ServedApp(monitor, connections=5) as served, ExitStack() as stack:
         scraper = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)))
-        scraper.connect()
+        scraper.request("GET", "/metrics")
+        scraper.getresponse().read()
         idle = [stack.enter_context(connect(served)) for _ in range(4)]
+        assert all(answered(connection) for connection in idle)
         refused = stack.enter_context(connect(served)).makefile("rb").read()  # without sending anything
         scraper.request("GET", "/metrics")
         scraped = scraper.getresponse().status
@@ -189,8 +200,7 @@ def status_of(served):
 
 def test_one_address_cannot_use_up_all_connections(monitor):
     with ServedApp(monitor, host="0.0.0.0", connections=10, connections_per_address=3) as served, ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(connect(served))
+        assert all(answered(stack.enter_context(connect(served))) for _ in range(3))
         refused = stack.enter_context(connect(served)).makefile("rb").read()
         elsewhere = ("127.0.0.2", 0)
         with socket.create_connection(("127.0.0.1", served.port), 10, source_address=elsewhere) as connection:
@@ -199,6 +209,50 @@ def test_one_address_cannot_use_up_all_connections(monitor):
 
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert other.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_new_connection_replaces_the_one_that_has_waited_longest_without_a_request(monitor):
+    with ServedApp(monitor, connections=5) as served, ExitStack() as stack:
+        used = stack.enter_context(connect(served))
+        assert answered(used)
+        silent, half, *idle = [stack.enter_context(connect(served)) for _ in range(4)]
+        half.sendall(b"GET /metrics HTTP/1.1\r\nHos")
+        new = stack.enter_context(connect(served))
+
+        assert answered(new)
+        assert silent.recv(1) == b""
+        assert served.get("/-/healthy").status_code == 200  # in the place of the one that sent half a request
+        assert half.recv(1) == b""
+        assert answered(used)
+        assert all(answered(connection) for connection in idle)
+
+
+def test_idle_connections_of_one_address_replace_each_other_and_nobody_else(monitor):
+    with ServedApp(monitor, host="0.0.0.0", connections=6, connections_per_address=3) as served, ExitStack() as stack:
+
+        def connect_from(address):
+            source = (address, 0)
+            return stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 10, source_address=source))
+
+        other = connect_from("127.0.0.2")
+        flood = [connect_from("127.0.0.3") for _ in range(20)]
+
+        assert answered(other)
+        assert all(connection.recv(1) == b"" for connection in flood[:-3])
+        assert all(answered(connection) for connection in flood[-3:])
+        assert answered(connect_from("127.0.0.4"))
+
+
+@pytest.mark.parametrize("path", ["/-/healthy", "/metrics", "/"])
+def test_thousands_of_idle_connections_stop_no_new_connection(monitor, path):
+    with ServedApp(monitor) as served, ExitStack() as stack:
+        used = stack.enter_context(connect(served))
+        assert answered(used)
+        for _ in range(2100):
+            stack.enter_context(connect(served))
+
+        assert served.get(path).status_code == 200
+        assert answered(used)
 
 
 def test_connections_that_send_no_request_are_closed(monitor):

@@ -325,7 +325,9 @@ def test_the_headers_are_on_every_answer(folder):
         broken = served.sent(b"\x00\r\n\r\n")
         with ExitStack() as stack:
             for _ in range(20):
-                stack.enter_context(served.connect())
+                used = stack.enter_context(served.connect())
+                used.sendall(GET + b"\r\n")
+                assert used.recv(1)
             full = served.sent()
 
     assert [answer.status_code for answer in answers] == [401, 200, 404]

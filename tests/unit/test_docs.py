@@ -97,7 +97,8 @@ def test_the_limits_of_the_http_server_are_documented():
     limits = WebLimits()
     kib = 1024
     expected = [
-        *(limits.connections, limits.connections_per_address, limits.keep_alive, limits.handshake),
+        *(limits.connections, limits.connections_per_address, limits.handshakes),
+        *(limits.keep_alive, limits.handshake),
         *(limits.head_bytes // kib, limits.body_bytes // kib, limits.streams, limits.streams_per_address),
         *(limits.stream_queue, limits.waiting_requests, limits.write_timeout),
         *(limits.waiting_passwords, limits.waiting_passwords_per_address),
