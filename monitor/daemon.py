@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from operator import attrgetter
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -272,6 +273,7 @@ async def serve(
         config.web,
         end_streams=app.state.streams.end,
         reserved_files=RESERVED_FILES + 2 * config.poll.concurrency,
+        host_names=lambda: (config.listen.host, urlsplit(daemon.external_url).hostname or ""),
     )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[str | None]] = set()

@@ -16,13 +16,15 @@ PATIENCE = 60_000
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*arguments: str) -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("chromium is not installed")
     with sync_playwright() as playwright:
         # Its own sandbox needs rights that a container seldom has; it sees only pages of this project.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=PATIENCE)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", *arguments], timeout=PATIENCE
+        )
         try:
             yield browser
         finally:

@@ -91,7 +91,7 @@ class WatchedClusters:
 class ServedApp:
     """A server of the app in a thread of its own."""
 
-    def __init__(self, monitor, web=None, *, app=None, host="127.0.0.1", **limits):
+    def __init__(self, monitor, web=None, *, app=None, host="127.0.0.1", host_names=tuple, **limits):
         limits = WebLimits(**limits)
         app = app or create_app(monitor, clock=lambda: monitor.now, limits=limits)
         self.app = app
@@ -100,7 +100,7 @@ class ServedApp:
         self._scheme = "https" if web and web.context else "http"
         self._host = f"[{host}]" if ":" in host else "localhost" if web else host
         end_streams = app.state.streams.end if hasattr(app, "state") else lambda: None
-        self.server = Server(app, web, end_streams, limits)
+        self.server = Server(app, web, end_streams, limits, host_names=host_names)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve)
 

@@ -1,4 +1,4 @@
-"""Basic auth against bcrypt hashes, whose cost is paid once for each credential and bounded in all."""
+"""Who may request anything: basic auth against bcrypt hashes, with a bounded cost, and no page of another site."""
 
 import asyncio
 import base64
@@ -7,7 +7,6 @@ import hmac
 import secrets
 import time
 from typing import Final
-from urllib.parse import urlsplit
 
 import bcrypt
 from starlette.datastructures import Headers
@@ -15,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.config import WebConfig
+from monitor.web.browsers import SAFE_METHODS, HostNames, is_cross_site, may_be_browser
 from monitor.web.errors import BusyError
 from monitor.web.limits import WebLimits, WorkerPool
 
@@ -23,6 +23,11 @@ BCRYPT_BYTES: Final = 72
 
 NO_DIGEST: Final = b"." * 31
 """The end of the hashes for unknown users: nobody knows a password that has one, and it would be refused as well."""
+
+UNKNOWN_HOST: Final = (
+    "the monitor does not know this host name: set external_url in its config to the address of these pages, "
+    "or use its IP address\n"
+)
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="milvus-import-monitor", charset="UTF-8"'}
 
@@ -34,8 +39,9 @@ class BasicAuth:
     sleeps for as long as the check took: guessing costs at most half a core, and no scrape waits for it.
     """
 
-    def __init__(self, app: ASGIApp, web: WebConfig, limits: WebLimits) -> None:
+    def __init__(self, app: ASGIApp, web: WebConfig, limits: WebLimits, host_names: HostNames) -> None:
         self._app = app
+        self._host_names = host_names
         self._limits = limits
         self._secret = secrets.token_bytes(32)
         self._thread = WorkerPool(1, limits.waiting_passwords)
@@ -45,6 +51,7 @@ class BasicAuth:
 
     def apply_web_config(self, web: WebConfig) -> None:
         """Apply other users; a verified password need not be checked again while its hash is unchanged."""
+        self._has_auth = web.has_auth()
         self._users = {name: text.replace("$2y$", "$2b$", 1).encode() for name, text in web.users}
         self._decoys = [bcrypt.gensalt(int(hashed[4:6])) + NO_DIGEST for hashed in self._users.values()]
         self._verified = {name: digest for name, digest in self._verified.items() if name in self._users}
@@ -53,9 +60,22 @@ class BasicAuth:
         """Handle one request."""
         headers = Headers(scope=scope)
         refusal = await self._authenticate(scope, headers) if self._users else None
-        if refusal is None and scope["method"] not in {"GET", "HEAD", "OPTIONS"} and _is_cross_site(headers):
-            refusal = PlainTextResponse("a page of another site may not request this\n", 403)
+        if refusal is None:
+            refusal = self._refuse_foreign_page(scope, headers)
         await (refusal or self._app)(scope, receive, send)
+
+    def _refuse_foreign_page(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the response to a request on behalf of a page that is not the monitor's, None for any other."""
+        changes = scope["method"] not in SAFE_METHODS
+        if changes and is_cross_site(headers):
+            return PlainTextResponse("a page of another site may not request this\n", 403)
+        if (
+            self._has_auth
+            or not (changes or may_be_browser(headers))
+            or self._host_names.includes(headers.get("host", ""))
+        ):
+            return None
+        return PlainTextResponse(UNKNOWN_HOST, 403)
 
     async def _authenticate(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the response to a request without a valid password, None for any other."""
@@ -118,13 +138,3 @@ def _credential(authorization: str) -> tuple[str, bytes] | None:
         return (name.decode(), password[:BCRYPT_BYTES]) if colon and scheme.lower() == "basic" else None
     except ValueError:
         return None
-
-
-def _is_cross_site(headers: Headers) -> bool:
-    """Return whether a browser sends a request on behalf of another site; other programs send no such headers."""
-    if site := headers.get("sec-fetch-site"):
-        return site not in {"same-origin", "none"}
-    try:
-        return "origin" in headers and urlsplit(headers["origin"]).netloc != headers.get("host", "")
-    except ValueError:  # not an origin of ours in any case
-        return True

@@ -5,7 +5,7 @@ import ipaddress
 import os
 import resource
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.config import WebConfig
 from monitor.web.auth import BasicAuth
+from monitor.web.browsers import HostNames
 from monitor.web.limits import WebLimits, limited_by_files
 from monitor.web.protocol import LimitedProtocol
 
@@ -43,11 +44,12 @@ class Server(uvicorn.Server):
         end_streams: Callable[[], None] = lambda: None,
         limits: WebLimits | None = None,
         reserved_files: int = 192,
+        host_names: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._end_streams = end_streams
         self._web = web or WebConfig()
         self._limits = limits or WebLimits()
-        self._auth = BasicAuth(app, self._web, self._limits)
+        self._auth = BasicAuth(app, self._web, self._limits, HostNames(host_names))
         self._reserved_files = reserved_files
         self._handshakes: dict[int, socket.socket] = {}
         self._next_accept_log = 0.0
