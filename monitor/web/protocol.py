@@ -159,6 +159,8 @@ class LimitedProtocol(HttpToolsProtocol):
         Returns:
             Whether there is room. Connections that have been used are never closed for another one.
         """
+        if len(self.connections) <= min(self._limits.connections, self._limits.connections_per_address):
+            return True
         connections = [other for other in self.connections if isinstance(other, LimitedProtocol) and other.is_open()]
         same = [other for other in connections if other.client and self.client and other.client[0] == self.client[0]]
         if len(same) > self._limits.connections_per_address:

@@ -21,7 +21,7 @@ from monitor.web.limits import WebLimits, limited_by_files
 from monitor.web.protocol import LimitedProtocol
 
 TLS_SHUTDOWN: Final = 5  # seconds that the end of TLS may take before the connection is aborted
-BACKLOG: Final = 512  # connections that the system accepts before we do
+BACKLOG: Final = 2048  # connections that the system accepts before we do; a full queue costs a client a second
 ACCEPTED_AT_ONCE: Final = 16  # connections that asyncio accepts before those that they replace are closed
 ACCEPT_LOG_INTERVAL: Final = 60.0  # seconds from one log event about connections that cannot be accepted to the next
 GRACEFUL_SHUTDOWN: Final = 1  # seconds that running responses have when the monitor stops
