@@ -1,11 +1,15 @@
 """``milvus-import-monitor`` and ``python -m monitor``."""
 
 import gc
+import os
 import signal
 import sys
 from typing import Final
 
 _DAEMONS: Final = ("run", "demo")
+
+_FOREIGN_VARIABLES: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir", "SSLKEYLOGFILE", "WEB_CONCURRENCY")
+"""Variables that are meant for other programs, and that libraries of ours would follow to our harm."""
 
 
 def main() -> None:
@@ -15,6 +19,8 @@ def main() -> None:
     the kernel has no default action: while it starts it just ends, and a reload waits until it is ready. Its garbage
     collector waits as well: among the objects of the libraries it finds nothing, and takes 0.1 s to do so.
     """
+    for name in _FOREIGN_VARIABLES:
+        os.environ.pop(name, None)  # before the libraries are imported
     if sys.argv[1:2] and sys.argv[1] in _DAEMONS:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # `daemon.serve` unblocks it
         for number in (signal.SIGINT, signal.SIGTERM):

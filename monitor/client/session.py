@@ -194,6 +194,8 @@ class Session:
         with requests.Session() as session:
             settings: Any = session.merge_environment_settings(url, {}, True, verify, cert)
         proxies, verify = settings["proxies"], settings["verify"]
+        if verify is True:
+            verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
         request = requests.Request("GET", url).prepare()
         pool: Any = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         bound_answers(pool)

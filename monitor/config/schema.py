@@ -110,7 +110,7 @@ class Tls(Section):
     """TLS for the connection to one cluster."""
 
     ca_file: types.CertificateFile = None
-    """PEM file with the certificates to trust instead of the system's."""
+    """PEM file with the certificates to trust instead of the default ones."""
     cert_file: types.CertificateFile = None
     """PEM file with the client certificate, and possibly its key."""
     key_file: types.PrivateKeyFile = None

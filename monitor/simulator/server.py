@@ -43,6 +43,8 @@ class SimulatorServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                forwarded_allow_ips="",  # not that of the environment
+                workers=1,
                 timeout_keep_alive=_KEEP_ALIVE,
             )
         )

@@ -67,6 +67,8 @@ class Server(uvicorn.Server):
                 ws="none",
                 server_header=False,
                 proxy_headers=False,
+                forwarded_allow_ips="",  # not that of the environment
+                workers=1,
                 timeout_keep_alive=self._limits.keep_alive,
                 timeout_graceful_shutdown=GRACEFUL_SHUTDOWN,
             )

@@ -27,6 +27,8 @@ EMPTY = {"code": 0, "data": {"records": []}}
 VARIABLES = [
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
     *(f"{name}_{end}" for name in ("http", "https", "all", "no") for end in ("proxy",)),
 ]
 
@@ -146,12 +148,39 @@ def test_a_ca_file_counts_more_than_the_environment(
         assert api.list_jobs(JobList()).records == {}
 
 
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_a_bundle_of_the_environment_is_trusted(
-    server: Recorder, own: Certificate, monkeypatch: pytest.MonkeyPatch
+    server: Recorder, own: Certificate, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    monkeypatch.setenv(name, str(own.file))
+    with connected(server.url) as api:
+        assert api.list_jobs(JobList()).records == {}
+
+
+def test_a_folder_of_the_environment_is_trusted(
+    server: Recorder, own: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.pem").write_bytes(own.file.read_bytes())
+    subprocess.run(["openssl", "rehash", tmp_path], check=True)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    with connected(server.url) as api:
+        assert api.list_jobs(JobList()).records == {}
+
+
+def test_a_bundle_of_requests_counts_more_than_a_file_of_openssl(
+    server: Recorder, own: Certificate, client: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(client.file))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own.file))
     with connected(server.url) as api:
         assert api.list_jobs(JobList()).records == {}
+
+
+def test_a_file_of_the_environment_that_is_missing_is_named(
+    server: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    assert "missing.pem" in str(refused(server.url))
 
 
 @pytest.mark.parametrize("bundle", [False, True])
