@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.options import option
+from monitor.cli.options import fail, option
 
 
 def completion(show: Annotated[bool, option("--show", "Print the script instead of installing it.")] = False) -> None:
@@ -15,4 +15,7 @@ def completion(show: Annotated[bool, option("--show", "Print the script instead 
     action = "--show-completion" if show else "--install-completion"
     helper = typer.Typer(rich_markup_mode=None)
     helper.command()(lambda: None)
-    typer.main.get_command(helper).main([action], prog_name="milvus-import-monitor")
+    try:
+        typer.main.get_command(helper).main([action], prog_name="milvus-import-monitor")
+    except OSError as error:
+        fail(f"{error.filename} cannot be written: {error.strerror}; --show prints the script instead", code=1)

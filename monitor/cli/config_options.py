@@ -1,6 +1,7 @@
 """The config of a command: its file, and the options that override it."""
 
 import os
+import stat
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -42,10 +43,18 @@ For = Annotated[float | None, duration_option("--for", "Stop after this time, su
 
 def config_path(path: Path | None) -> Path:
     """Return the given config file or else the first default one, or exit with 2 if there is none."""
-    path = path or next((file for file in DEFAULT_FILES if file.is_file()), None)
+    path = path or next((file for file in DEFAULT_FILES if _may_exist(file)), None)
     if path is None:
         fail(f"no config file: give --config FILE, or create {' or '.join(map(str, DEFAULT_FILES))}")
     return path
+
+
+def _may_exist(file: Path) -> bool:
+    """Return whether there is a file, or a folder that may have it and cannot be searched."""
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def load_config(path: Path | None) -> Config:
@@ -58,7 +67,7 @@ def load_config(path: Path | None) -> Config:
         config = load(path, os.environ)
     except ConfigError as error:
         source = source_of("--config", path)
-        from_environment = source != "--config" and not path.is_file()
+        from_environment = source != "--config" and not (os.access(path, os.R_OK) and path.is_file())
         fail(f"{source}: {error}" if from_environment else str(error))
     configure(config.log.format, "error", Redactor(config.secrets()))
     return config

@@ -1,6 +1,8 @@
 """HTTP client for a running monitor, for the commands with ``--url``."""
 
+import os
 import ssl
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -38,8 +40,26 @@ def _parse_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _parse_file(path: str) -> Path:
+    """Return the path of a file; a pipe is left for the one who reads it."""
+    file = Path(path)
+    try:
+        if stat.S_ISDIR(file.stat().st_mode):
+            raise ValueError(f"{path!r} is a directory, not a file")
+    except OSError as error:
+        raise ValueError(f"file {path!r} {_file_problem(error)}") from None
+    if not os.access(file, os.R_OK):
+        raise ValueError(f"file {path!r} cannot be read: permission denied")
+    return file
+
+
+def _file_problem(error: OSError) -> str:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return "does not exist" if missing else f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
+
+
 url_option: Final = partial(option, "--url", metavar="URL", parser=_parse_url)
-_file_option: Final = partial(option, metavar="FILE", exists=True, dir_okay=False, readable=True)
+_file_option: Final = partial(option, metavar="FILE", parser=_parse_file)
 
 Username = Annotated[str | None, option("--username", "User name for basic auth.", "NAME")]
 PasswordFile = Annotated[Path | None, _file_option("--password-file", "File with the password.")]

@@ -49,7 +49,10 @@ def run_daemon(
     stop_after: float | None = None,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Run the daemon until it stops, see `monitor.daemon.serve`; where it cannot start or crashes, exit with 1."""
+    """Run the daemon until it stops, see `monitor.daemon.serve`.
+
+    Exit with 2 where the store of the config cannot be used, with 1 where it cannot start otherwise, or crashes.
+    """
     redactor = Redactor(config.secrets())
     log_writer = LogWriter(sys.stderr)
     configure(config.log.format, config.log.level, redactor, log_writer)
@@ -60,7 +63,9 @@ def run_daemon(
         gc.enable()
         running = serve(daemon, background_tasks=background_tasks, stop_after=stop_after, on_ready=on_ready)
         hanging = asyncio.run(running)
-    except (AddressError, StoreError, NewerSchemaError) as error:
+    except StoreError as error:
+        fail(str(error))
+    except (AddressError, NewerSchemaError) as error:
         fail(str(error), code=1)
     except Exception:  # noqa: BLE001 - Python's own traceback would not mask the secrets that may be in it
         _log.exception("monitor_crashed")

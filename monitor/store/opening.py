@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -93,8 +94,8 @@ def reading(url: str) -> Iterator[StoreReader]:
     if url.startswith("memory:"):
         raise StoreError("the state is kept in memory (memory://), so that nothing is recorded; see state.url")
     file = sqlite_file(url)
-    if file is not None and not file.is_file():
-        raise StoreError(f"{file} does not exist: no monitor has recorded anything there")
+    if file is not None:
+        _check_readable(file)
     where = file or "the database"
     database = Database(create_reading_engine(url))
     try:
@@ -112,6 +113,18 @@ def reading(url: str) -> Iterator[StoreReader]:
         raise StoreError(f"{where} cannot be read: {describe_error(error)}{hint}") from None
     finally:
         database.close()
+
+
+def _check_readable(file: Path) -> None:
+    """Raise ``StoreError`` where there is no file, or none that can be read."""
+    try:
+        exists = stat.S_ISREG(file.stat().st_mode)
+    except OSError as error:
+        exists = error.errno in _NOT_ALLOWED
+    if not exists:
+        raise StoreError(f"{file} does not exist: no monitor has recorded anything there")
+    if not os.access(file, os.R_OK):
+        raise StoreError(f"{file} cannot be read (permission denied): run this as the user of the monitor")
 
 
 def _check_file(file: Path) -> None:

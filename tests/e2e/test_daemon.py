@@ -278,13 +278,13 @@ def test_an_address_in_use_is_one_clear_sentence_that_names_the_setting(server, 
     )
 
 
-def test_a_place_where_no_state_can_be_kept_is_1_and_one_clear_sentence_and_no_fault_of_the_config(tmp_path):
+def test_a_place_where_no_state_can_be_kept_is_2_and_one_clear_sentence_and_check_config_opens_no_store(tmp_path):
     config = write_config(
         tmp_path, "{name: a, url: 'http://127.0.0.1:1'}", state=f"{{url: 'sqlite:///{tmp_path}/nodir/state.db'}}"
     )
     ended = finished("run", "-c", config)
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr == (
         f"the folder of the store, {tmp_path}/nodir, does not exist: make it, "
         "or name another place with state.url or --state\n"

@@ -93,7 +93,7 @@ def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_pat
     config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
     ended = finished("run", "-c", config, "--state", f"sqlite:///{tmp_path}/nowhere/state.db")
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr == (
         f"the folder of the store, {tmp_path}/nowhere, does not exist: "
         "make it, or name another place with state.url or --state\n"

@@ -342,7 +342,7 @@ def test_the_state_urls_password_is_nowhere_when_the_url_cannot_be_understood(tm
 
     ended = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE=url)
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "the URL of PostgreSQL cannot be understood" in ended.stderr
     clean(ended.stdout, ended.stderr)
 
