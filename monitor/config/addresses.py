@@ -22,9 +22,10 @@ _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash, which clients disagree about
 _API_PATH: Final = re.compile(r"/(v2/vectordb|v1/vector|api/v1/import)\b")
 # No character that two parsers of URLs could read as the end of different parts: a password must not become a host.
+_POSTGRESQL_HOST: Final = r"(?:[A-Za-z0-9_.%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _POSTGRESQL: Final = re.compile(
-    r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-    r"/[^\s/?#@]+(?:\?[^\s#]*)?"
+    r"postgres(ql)?://(?:[^\s/?#\[\]@:]+(?::[^\s/?#\[\]@:]*)?@)?"
+    rf"(?:{_POSTGRESQL_HOST}(?:,{_POSTGRESQL_HOST})*)?/[^\s/?#@]+(?:\?[^\s#]*)?"
 )
 _EXTERNAL_URL: Final = re.compile(
     r"(?P<origin>[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)(?P<path>/.*)?"
@@ -114,7 +115,26 @@ def parse_state_url(written: str) -> str:
         if not _POSTGRESQL.fullmatch(url):
             expected = "must be postgresql://user:password@host/database"
             raise ValueError(f"{expected}, with special characters of the password as %XX")
-        return "postgresql://" + url.partition("://")[2]
+        url = "postgresql://" + url.partition("://")[2]
+        _check_parameters(url)
+        return url
     if url != "memory://":
         raise ValueError(_NO_STATE)
     return url
+
+
+def _check_parameters(url: str) -> None:
+    """Raise `ValueError` if libpq, PostgreSQL's own client, does not understand a URL: it knows all parameters."""
+    import psycopg  # noqa: PLC0415 - 40 ms that a state in SQLite does not need
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:  # its message can hold the password
+        understood = False
+    else:
+        understood = True
+    if not understood:
+        raise ValueError(
+            "the URL of PostgreSQL cannot be understood: write special characters as %XX, and only parameters of libpq"
+        )

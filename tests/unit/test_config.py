@@ -225,6 +225,22 @@ def test_the_state_url_may_come_from_a_file_or_a_variable_with_a_line_break(sche
         assert ("secret" in config.secrets()) == ("secret" in expected)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secret@h1:1,[::1]:2,h3/db?target_session_attrs=read-write",
+        "postgresql://u:secret@/db?host=/run/postgresql",
+        "postgresql:///db?host=/run/postgresql&user=u&password=secret",
+        "postgresql://u:secret@%2Frun%2Fpostgresql/db",
+    ],
+)
+def test_several_hosts_and_sockets_of_postgresql_are_accepted(url: str, tmp_path: Path) -> None:
+    config = read(f"state: {{url: '{url}'}}\n{SMALLEST}", tmp_path)
+    assert config.state.url.get_secret_value() == url
+    assert "secret" in config.secrets()
+    assert "secret" not in repr(config)
+
+
 def test_a_state_url_file_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("redis://secret")
     for state, problem in (

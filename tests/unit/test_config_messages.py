@@ -318,10 +318,17 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("state: {url: 'sqlite:///'}", STATE_URL),
         ("state: {url: 'sqlite:///a?mode=ro'}", "state.url: must be sqlite:/// and a path, without parameters"),
         (
-            "state: {url: 'postgresql:///d'}",
+            "state: {url: 'postgresql:///'}",
             (
                 "state.url: must be postgresql://user:password@host/database, "
                 "with special characters of the password as %XX"
+            ),
+        ),
+        (
+            "state: {url: 'postgresql://u:secret@h1,h2/d?secret=1'}",
+            (
+                "state.url: the URL of PostgreSQL cannot be understood: write special characters as %XX, "
+                "and only parameters of libpq"
             ),
         ),
         ("state: {url: redis://}", STATE_URL),
