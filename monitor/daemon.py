@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
+from monitor.clock import ClockSteps
 from monitor.config import Cluster, Config, ConfigError
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
@@ -82,6 +83,7 @@ class Daemon:
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency)
+        self._clock_steps = ClockSteps()
         self._pollers: dict[str, Poller] = {}
         self.server: Server | None = None
         self._apply_config(config)
@@ -115,6 +117,7 @@ class Daemon:
         """Go on polling whenever the clock is set back."""
         while True:
             await asyncio.sleep(CLOCK_CHECK_INTERVAL)
+            self._clock_steps.latest()
             seconds = self._scheduler.handle_clock_change()
             if seconds:
                 _log.warning("clock_set_back", seconds=round(seconds, 1))
@@ -220,7 +223,7 @@ class Daemon:
                 metrics.restore(snapshot, time.time())
             except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being watched
                 _log.exception("snapshot_not_shown", milvus_cluster=cluster.name)
-        return Poller(cluster, api, self.store, metrics, self._process_metrics)
+        return Poller(cluster, api, self.store, metrics, self._process_metrics, clock_steps=self._clock_steps.latest)
 
     def _schedule(self, poller: Poller) -> None:
         def poll() -> PollOutcome:

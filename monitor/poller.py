@@ -12,6 +12,7 @@ from monitor.client import SHARED_FAILURES, ApiError, ErrorKind, ImportApi, JobG
 from monitor.config import Cluster
 from monitor.database_lookup import look_up_databases
 from monitor.jobs import (
+    ClockStep,
     Job,
     JobList,
     JobRecord,
@@ -65,6 +66,7 @@ class Poller:
         metrics: Its series.
         process_metrics: Where the duration of polls is observed.
         clock: Seconds since the epoch.
+        clock_steps: Returns the latest steps of that clock.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Poller:
         metrics: ClusterMetrics,
         process_metrics: ProcessMetrics,
         clock: Callable[[], float] = time.time,
+        clock_steps: Callable[[], tuple[ClockStep, ...]] = tuple,
     ) -> None:
         self.cluster = cluster
         self.metrics = metrics
@@ -82,6 +85,7 @@ class Poller:
         self._store = store
         self._process_metrics = process_metrics
         self._clock = clock
+        self._clock_steps = clock_steps
         self._error = ""
         self._record_warnings: set[str] = set()
         self._recording = Lock()
@@ -110,12 +114,13 @@ class Poller:
 
     def poll(self) -> PollOutcome:
         """Poll once. Nothing is raised: a failure is counted, logged, and part of the outcome."""
+        steps = self._clock_steps()  # first: what this poll sees change, changes after them
         now, started = self._clock(), time.monotonic()
         requests_before = self.usage.requests.total()
         try:
             previous = self._store.snapshot(self.cluster.name)
             result = self._fetch(previous, now)
-            recorded = self._record(diff(previous, result, now, policy(self.cluster)))
+            recorded = self._record(diff(previous, result, now, policy(self.cluster, steps)))
             if recorded is None:
                 return PollOutcome(ok=False)
             changes, transition_ids = recorded
@@ -221,7 +226,7 @@ class Poller:
         return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}
 
 
-def policy(cluster: Cluster) -> Policy:
+def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = ()) -> Policy:
     """Return the policy by which the jobs of a cluster are followed."""
     return Policy(
         cluster.stall_after,
@@ -229,6 +234,7 @@ def policy(cluster: Cluster) -> Policy:
         cluster.uncommitted_after,
         cluster.failed_retention,
         several_databases=len(cluster.databases) > 1,
+        clock_steps=clock_steps,
     )
 
 

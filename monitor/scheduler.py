@@ -72,6 +72,7 @@ class _Schedule(msgspec.Struct):
     slot: _Slot | None = None
     first_poll_at: float = 0.0
     last_tick: int | None = None
+    last_fired: float = 0.0
 
 
 class PollScheduler:
@@ -234,7 +235,7 @@ class PollScheduler:
                 del self._pending_first_polls[name]
                 schedule = self._schedules[name]
                 created.append(self._enter_slot(name, schedule))
-                schedule.first_poll_at = now
+                schedule.first_poll_at, schedule.last_fired = now, time.monotonic()
                 schedule.last_tick = None if schedule.slot is None else schedule.slot.trigger.tick(now)
         for slot in created:
             self._add_slot_job(slot)
@@ -270,18 +271,24 @@ class PollScheduler:
                 self._scheduler.remove_job(slot.job_id)
 
     def _fire(self, slot: _Slot) -> None:
-        """Submit the polls of a slot, and count the ticks at which a cluster should have been polled and was not."""
-        now = self._clock()
+        """Submit the polls of a slot, and count the ticks at which a cluster should have been polled and was not.
+
+        Ticks that a clock which was set forward has skipped are no such ticks: only as many count as fit into the time
+        that has passed.
+        """
+        now, monotonic = self._clock(), time.monotonic()
         tick = slot.trigger.tick(now)
         for name in list(slot.names):
             schedule = self._schedules.get(name)
             if schedule is None:
                 continue
+            previous_tick, previously_fired = schedule.last_tick, schedule.last_fired
+            schedule.last_tick, schedule.last_fired = tick, monotonic
             if 0 <= now - schedule.first_poll_at < schedule.interval / 2:
-                schedule.last_tick = tick  # the first poll has only just been submitted, and counts for this tick
-                continue
-            missed = 0 if schedule.last_tick is None else max(0, tick - schedule.last_tick - 1)
-            schedule.last_tick = tick
+                continue  # the first poll has only just been submitted, and counts for this tick
+            missed = 0
+            if previous_tick is not None and tick - previous_tick > 1:
+                missed = min(tick - previous_tick - 1, int((monotonic - previously_fired) / schedule.interval))
             missed += not self._submit(name)
             if missed:
                 try:

@@ -215,6 +215,13 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     unexpected: bool = False
 
 
+class ClockStep(msgspec.Struct, frozen=True, gc=False):
+    """A step of the clock: it went forward by so many seconds, back where they are negative, up to a new time."""
+
+    at: float
+    seconds: float
+
+
 class Policy(msgspec.Struct, frozen=True, gc=False):
     """The settings of a cluster by which its jobs are followed, in seconds.
 
@@ -225,6 +232,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
         failed_retention: Time for which an unsuccessful job stays tracked, listed or not.
         missing_limit: Jobs that stay tracked although they are missing from the list.
         several_databases: Whether the cluster has several: jobs of unknown databases can be of different collections.
+        clock_steps: Steps of the clock, whose time does not count as time without progress.
     """
 
     stall_after: float = 1800.0
@@ -233,3 +241,4 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     failed_retention: float = 86_400.0
     missing_limit: int = 100_000
     several_databases: bool = False
+    clock_steps: tuple[ClockStep, ...] = ()

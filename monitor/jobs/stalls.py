@@ -18,7 +18,11 @@ def is_stalled(job: Job, now: float, policy: Policy) -> bool:
     Call it only if the server has just reported what could have shown progress, or has not responded for as long: no
     response is no proof.
     """
-    return job.state not in TERMINAL and now - job.last_change > stall_limit(job.state, policy)
+    limit = stall_limit(job.state, policy)
+    if job.state in TERMINAL or now - job.last_change <= limit:
+        return False
+    stepped = sum(step.seconds for step in policy.clock_steps if step.at > job.last_change)
+    return now - job.last_change - stepped > limit
 
 
 def is_stalled_when_listed(job: Job, record: JobRecord, now: float, policy: Policy) -> bool:

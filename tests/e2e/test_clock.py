@@ -1,6 +1,7 @@
 """The machine's clock jumps, the machine sleeps: nothing is lost."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,33 @@ def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp
     assert [line["to_state"] for line in daemon.lines("import_job_transition")] == ["completed"]
     assert bool(daemon.lines("clock_set_back"))
     assert healthy == 200
+
+
+@pytest.mark.parametrize("jump", ["+1h", "+30d"])
+def test_a_clock_that_jumps_forward_counts_no_polls_as_missed_and_no_time_as_a_stall(clock, tmp_path, jump):
+    file, environment = clock
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with SimulatorServer(world) as server:
+        config = write_config(
+            tmp_path,
+            f"{{name: milvus, url: '{server.url}/clusters/milvus'}}",
+            jobs="{stall_after: 4s, pending_after: 20m}",
+        )
+        importing = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
+        cluster.add_job(collection="films", lifecycle=Lifecycle.frozen("Pending"))
+        with started("run", "-c", config, **environment) as daemon:
+            began = time.monotonic()
+            daemon.wait_for("cluster_baseline")
+            file.write_text(jump)
+            daemon.wait_for("import_job_stalled", job_id=importing.id)
+            stalled_after = time.monotonic() - began
+            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 5)
+            missed = daemon.metrics().value("milvus_import_polls_missed_total", milvus_cluster="milvus")
+
+    assert stalled_after > 3.5
+    assert [line["job_id"] for line in daemon.lines("import_job_stalled")] == [importing.id]
+    assert missed < 100
 
 
 def test_a_machine_that_was_suspended_goes_on_where_it_was(tmp_path):
