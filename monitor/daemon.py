@@ -5,17 +5,20 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from operator import attrgetter
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
+from pydantic import SecretStr
 
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Cluster, Config, ConfigError
+from monitor.config import Cluster, Config, ConfigError, read_api_key
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
@@ -42,6 +45,12 @@ CLOCK_CHECK_INTERVAL: Final = 1.0
 
 RESERVED_FILES: Final = 128
 """Open files reserved for other than HTTP connections, besides two for each poll: its connection and the store's."""
+
+KEY_CHECK_INTERVAL: Final = 15.0
+"""Seconds from one look at the files with API keys to the next."""
+
+KEY_CHECK_TIMEOUT: Final = 5.0
+"""Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
 
 _NEEDS_RESTART: Final = ("listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention")
 """The settings, by their keys in the file, that a reload cannot change."""
@@ -71,6 +80,8 @@ class Daemon:
         self._redactor = redactor
         self._log_writer = log_writer
         self._lines_dropped = 0
+        self._key_checks: dict[Path | None, Future[None]] = {}
+        self._unreadable_key_files: set[Path] = set()
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
@@ -87,8 +98,10 @@ class Daemon:
         self._pollers: dict[str, Poller] = {}
         self.server: Server | None = None
         self._apply_config(config)
+        self._process_metrics.set_reload_succeeded(time.time())
         self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
+        self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
 
     @property
     def external_url(self) -> str:
@@ -162,6 +175,7 @@ class Daemon:
         try:
             config = self._load()
             self._apply_config(config)
+            self._process_metrics.set_reload_succeeded(time.time())
         except ConfigError as error:
             self._process_metrics.set_reload_failed()
             _log.error("config_rejected", problems=list(error.problems))
@@ -173,6 +187,45 @@ class Daemon:
             return problem
         _log.info("config_reloaded", clusters=len(config.clusters))
         return None
+
+    def _check_keys(self, timeout: float = 0.0, file: Path | None = None) -> None:
+        """Read files with API keys again, one or all, in the thread of reloads; wait for it a bounded time."""
+        check = self._key_checks.get(file)
+        with suppress(RuntimeError, CancelledError, TimeoutError):  # the monitor stops, or a reload takes long
+            if check is None or check.done():
+                check = self._key_checks[file] = self._reloader.submit(self._reload_keys, file)
+            check.result(timeout)
+
+    def _reload_keys(self, only: Path | None) -> None:
+        """Use the keys that have changed in their files; a file that cannot be read leaves its key in use."""
+        try:
+            files = {cluster.api_key_file for cluster in self.config.clusters} - {None}
+            keys: dict[Path | None, SecretStr | None] = {
+                file: self._read_key(file) for file in files if file is not None and only in (None, file)
+            }
+            clusters = tuple(
+                cluster
+                if (key := keys.get(cluster.api_key_file)) in (None, cluster.api_key)
+                else cluster.model_copy(update={"api_key": key})
+                for cluster in self.config.clusters
+            )
+            changed = sum(new is not old for new, old in zip(clusters, self.config.clusters, strict=True))
+            if changed:
+                self._apply_config(self.config.model_copy(update={"clusters": clusters}))
+                _log.info("keys_reloaded", clusters=changed)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
+            _log.exception("keys_not_reloaded")
+
+    def _read_key(self, file: Path) -> SecretStr | None:
+        try:
+            key = read_api_key(file)
+        except ValueError as error:
+            if file not in self._unreadable_key_files:
+                self._unreadable_key_files.add(file)
+                _log.warning("key_file_unreadable", file=str(file), message=str(error))
+            return None
+        self._unreadable_key_files.discard(file)
+        return key
 
     def _apply_config(self, config: Config) -> None:
         """Apply a config as a whole: start, reconfigure and stop pollers as needed.
@@ -212,7 +265,6 @@ class Daemon:
         self.fleet.apply_config(config.clusters)
         for name in (*apis, *changed):
             self._schedule(self._pollers[name])
-        self._process_metrics.set_reload_succeeded(time.time())
         self.config = config
 
     def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
@@ -226,8 +278,15 @@ class Daemon:
         return Poller(cluster, api, self.store, metrics, self._process_metrics, clock_steps=self._clock_steps.latest)
 
     def _schedule(self, poller: Poller) -> None:
+        key_rejected = False
+
         def poll() -> PollOutcome:
+            nonlocal key_rejected
+            file = poller.cluster.api_key_file
+            if key_rejected and file is not None:
+                self._check_keys(KEY_CHECK_TIMEOUT, file)
             outcome = poller.poll()
+            key_rejected = outcome.unauthorized
             name, changes = poller.cluster.name, outcome.diff
             if self._pollers.get(name) is poller and (outcome.ok or outcome.error):  # else it was stopped
                 transitions = self.store.recent_transitions(name) if changes and changes.transitions else ()

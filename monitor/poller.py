@@ -48,12 +48,14 @@ class PollOutcome(msgspec.Struct, frozen=True, gc=False):
         retry_after: Seconds for which the server asks not to be polled, or None.
         error: What went wrong; empty where it succeeded.
         diff: What it changed; None where it failed.
+        unauthorized: Whether the server has rejected the key.
     """
 
     ok: bool
     retry_after: float | None = None
     error: str = ""
     diff: SnapshotDiff | None = None
+    unauthorized: bool = False
 
 
 class Poller:
@@ -189,7 +191,9 @@ class Poller:
     def _fail(
         self, kind: ErrorKind, message: str, now: float, started: float, retry_after: float | None = None
     ) -> PollOutcome:
-        outcome = PollOutcome(ok=False, retry_after=retry_after, error=message)
+        outcome = PollOutcome(
+            ok=False, retry_after=retry_after, error=message, unauthorized=kind is ErrorKind.UNAUTHORIZED
+        )
         if self._retired:
             return outcome
         duration = time.monotonic() - started

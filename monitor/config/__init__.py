@@ -9,7 +9,7 @@ from monitor.config.addresses import Address, parse_listen, parse_path_prefix, p
 from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
-from monitor.config.setting_types import DURATION_PATTERN, format_duration, parse_duration
+from monitor.config.setting_types import DURATION_PATTERN, format_duration, parse_duration, read_api_key
 from monitor.config.web_config import WebConfig
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "parse_listen",
     "parse_path_prefix",
     "parse_state_url",
+    "read_api_key",
 ]

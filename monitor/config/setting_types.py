@@ -97,6 +97,11 @@ def secret_of(content: bytes) -> SecretStr:
     return _check_secret(SecretStr(files.text_of(content)))
 
 
+def read_api_key(file: Path) -> SecretStr:
+    """Return the API key in a file as it is now; raises `ValueError` without the file's name."""
+    return secret_of(files.read_bytes(file, files.MAX_SECRET_BYTES))
+
+
 def _check_secret(secret: SecretStr) -> SecretStr:
     """Require what fits into an HTTP header."""
     text = secret.get_secret_value()

@@ -220,6 +220,21 @@ def test_a_client_certificate_is_shown(own: Certificate, client: Certificate, fo
                 assert api.list_jobs(JobList()).records == {}
 
 
+def test_files_that_were_replaced_are_read_for_the_next_connection(
+    own: Certificate, client: Certificate, tmp_path: Path
+) -> None:
+    files = {name: tmp_path / name for name in ("ca_file", "cert_file", "key_file")}
+    with Recorder(EMPTY, tls=own.server(trusts=client)) as server, connected(server.url, tls=Tls(**files)) as api:
+        for trusted, shown in ((client, client), (own, own), (own, client)):
+            for name, source in (("ca_file", trusted.file), ("cert_file", shown.file), ("key_file", shown.key)):
+                files[name].write_bytes(source.read_bytes())
+            if (trusted, shown) == (own, client):
+                assert api.list_jobs(JobList()).records == {}
+            else:
+                with pytest.raises(TlsError):
+                    api.list_jobs(JobList())
+
+
 def test_a_server_that_wants_a_client_certificate_gets_none(own: Certificate, client: Certificate) -> None:
     with Recorder(EMPTY, tls=own.server(trusts=client)) as server:
         assert refused(server.url, Tls(ca_file=own.file)).kind is ErrorKind.TLS
