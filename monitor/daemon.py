@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Cluster, Config, ConfigError, read_api_key
+from monitor.config import Cluster, Config, ConfigError, load_web, read_api_key
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
@@ -47,7 +47,7 @@ RESERVED_FILES: Final = 128
 """Open files reserved for other than HTTP connections, besides two for each poll: its connection and the store's."""
 
 KEY_CHECK_INTERVAL: Final = 15.0
-"""Seconds from one look at the files with API keys to the next."""
+"""Seconds from one look at the files with keys and certificates to the next."""
 
 KEY_CHECK_TIMEOUT: Final = 5.0
 """Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
@@ -134,6 +134,27 @@ class Daemon:
             seconds = self._scheduler.handle_clock_change()
             if seconds:
                 _log.warning("clock_set_back", seconds=round(seconds, 1))
+
+    async def watch_certificates(self) -> None:
+        """Use certificates and keys of the pages that have changed in their files; settings wait for a reload."""
+        problem = None
+        while self.server is not None:
+            await asyncio.sleep(KEY_CHECK_INTERVAL)
+            current, previous_problem, problem = self.server.web_config, problem, None
+            if current.path is None or current.context is None:
+                continue
+            loop = asyncio.get_running_loop()
+            try:
+                web = await loop.run_in_executor(self._reloader, load_web, current.path, os.environ)
+                if web.settings == current.settings and web.fingerprint != current.fingerprint:
+                    await self.server.apply_web_config(web)
+                    _log.info("certificates_reloaded", file=str(current.path))
+            except (ValueError, AddressError) as error:
+                problem = str(error)
+                if problem != previous_problem:
+                    _log.warning("certificates_unreadable", file=str(current.path), message=problem)
+            except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old ones stay
+                _log.exception("keys_not_reloaded")
 
     def healthy(self) -> bool:
         """Return whether the scheduler is alive."""
@@ -351,7 +372,7 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came during the start reloads now
     if stop_after is not None:
         loop.call_later(stop_after, server.stop)
-    tasks = [asyncio.ensure_future(run()) for run in (*background_tasks, daemon.watch_clock)]
+    tasks = [asyncio.ensure_future(run()) for run in (*background_tasks, daemon.watch_clock, daemon.watch_certificates)]
     host, port = sock.getsockname()[:2]
     scheme = "http" if config.web.context is None else "https"
     url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -10,7 +10,7 @@ from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
 from monitor.config.setting_types import DURATION_PATTERN, format_duration, parse_duration, read_api_key
-from monitor.config.web_config import WebConfig
+from monitor.config.web_config import WebConfig, load_web
 
 __all__ = [
     "DURATION_PATTERN",
@@ -26,6 +26,7 @@ __all__ = [
     "format_duration",
     "json_schema",
     "load",
+    "load_web",
     "parse",
     "parse_duration",
     "parse_listen",

@@ -67,6 +67,8 @@ class WebConfig:
         users: Name and bcrypt hash; empty for no basic auth.
         headers: Added to every answer.
         fingerprint: Differs where the contents of the file, or of a file that it names, differ.
+        path: The file; None where it was not read from one.
+        settings: A fingerprint of that file alone.
     """
 
     context: ssl.SSLContext | None = field(default=None, compare=False)
@@ -74,6 +76,8 @@ class WebConfig:
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
+    path: Path | None = None
+    settings: str = ""
 
     def has_auth(self) -> bool:
         """Return whether clients have to authenticate."""
@@ -181,6 +185,7 @@ def load_web(path: Path, environ: Mapping[str, str]) -> WebConfig:
     """
     loading = files.LoadContext(path.parent, environ)
     text = loading.read(path, files.decode)
+    settings = loading.fingerprint()
     document = read_document(text, str(path), environ, needs="tls_server_config or basic_auth_users")
     web = validate(document, WebFile, loading, _find_conflicts)
     tls = web.tls_server_config
@@ -191,6 +196,8 @@ def load_web(path: Path, environ: Mapping[str, str]) -> WebConfig:
         users=tuple(web.basic_auth_users.items()),
         headers=tuple((name, value) for name, value in headers.items() if value),
         fingerprint=loading.fingerprint(),
+        path=path,
+        settings=settings,
     )
 
 

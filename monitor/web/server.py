@@ -74,6 +74,11 @@ class Server(uvicorn.Server):
             )
         )
 
+    @property
+    def web_config(self) -> WebConfig:
+        """The web config in effect."""
+        return self._web
+
     async def apply_web_config(self, web: WebConfig) -> None:
         """Apply another web config without refusing anybody who connects meanwhile; raises ``AddressError``.
 

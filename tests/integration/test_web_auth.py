@@ -571,6 +571,30 @@ def test_the_daemon_rereads_its_web_config_and_says_what_is_wrong_with_it(folder
     assert f'{folder}/web.yml:1: basic_auth_user: unknown key; did you mean "basic_auth_users"?' in rejected.text
 
 
+def test_renewed_certificates_are_used_without_a_reload(folder, tmp_path):
+    def renew(name):
+        for end in ("crt", "key"):
+            (tmp_path / f"own.{end}.new").write_bytes((folder / f"{name}.{end}").read_bytes())
+            (tmp_path / f"own.{end}.new").rename(tmp_path / f"own.{end}")
+
+    renew("tls")
+    web = (tls() + users()).replace("tls.crt", "own.crt").replace("tls.key", "own.key")
+    (tmp_path / "web.yml").write_text(web)
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:9'}", web_config="web.yml")
+    with started("run", "-c", config) as daemon:
+        assert daemon.get("/metrics", verify=folder / "tls.crt", auth=RIGHT).status_code == 200
+        (tmp_path / "own.key").rename(tmp_path / "gone.key")
+        unreadable = daemon.wait_for("certificates_unreadable")
+        assert daemon.get("/metrics", verify=folder / "tls.crt", auth=RIGHT).status_code == 200
+        renew("renewed")
+        daemon.wait_for("certificates_reloaded")
+        assert daemon.get("/metrics", verify=folder / "renewed.crt", auth=RIGHT).status_code == 200
+        reloads = daemon.lines("config_reloaded")
+
+    assert "own.key does not exist" in unreadable["message"]
+    assert reloads == []
+
+
 @pytest.mark.parametrize(("listen", "web", "times"), [("0.0.0.0:0", "", 1), ("0.0.0.0:0", users(), 0)])
 def test_listening_for_everyone_without_a_password_is_said_once(tmp_path, listen, web, times):
     (tmp_path / "web.yml").write_text(web or "http_server_config: {}")
