@@ -82,6 +82,24 @@ def test_pace_and_time_left_are_told_once_they_mean_something(served, watched):
     assert "900 of 9 000 rows" in running
 
 
+def test_a_search_without_hits_says_so_and_nothing_about_the_other_imports(served, watched):
+    watched.poll("eu", record("1", "books", "Importing"), record("2", "books", "Failed", reason="no such file"))
+    text = page(served, q="films")
+
+    assert "No import matches the search" in text
+    for name in ("attention", "running", "finished"):
+        assert "No matching import." in section(text, name)
+
+
+def test_an_import_that_completed_without_its_rows_needs_attention(served, watched):
+    watched.poll("eu", record("1", "books", "Importing"))
+    watched.poll("eu", record("1", "books", "Completed", imported_rows=3, total_rows=900))
+    attention = section(page(served), "attention")
+
+    assert "Completed with 3 of 900 rows." in attention
+    assert "incomplete" in attention
+
+
 def test_a_stalled_import_needs_attention(served, watched):
     watched.poll("eu", record("1", "books", IMPORTING, progress=0.8))
     watched.poll("eu", record("1", "books", IMPORTING, progress=0.8), after=7200)
