@@ -32,7 +32,7 @@ def look_up_databases(
     previous: Snapshot | None,
     result: PollResult,
     now: float,
-    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job]],
+    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
     labels: Mapping[str, str],
 ) -> PollResult:
     """Return a poll's result with the databases of its jobs, as far as they are known or found by a lookup.
@@ -42,7 +42,7 @@ def look_up_databases(
         previous: Its previous snapshot.
         result: What the poll has brought so far.
         now: The time of this poll.
-        finished_jobs: Returns what the store has of finished jobs, by their ids.
+        finished_jobs: Returns what the store has of finished jobs, by their ids; None where it cannot say.
         labels: The cluster's names, for the log.
 
     Raises:

@@ -147,7 +147,7 @@ class Poller:
         finally:
             self.metrics.set_usage(self.usage.requests, self.usage.throttled)
 
-    def _finished_jobs(self, ids: frozenset[str]) -> Mapping[str, Job]:
+    def _finished_jobs(self, ids: frozenset[str]) -> Mapping[str, Job | None]:
         return self._store.finished_jobs(self.cluster.name, ids)
 
     def _record(self, changes: SnapshotDiff) -> tuple[SnapshotDiff, list[int]] | None:
@@ -246,7 +246,7 @@ def fetch(
     api: ImportApi,
     previous: Snapshot | None,
     now: float,
-    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job]],
+    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
     labels: Mapping[str, str],
 ) -> PollResult:
     """Fetch the whole list of a cluster, describe the jobs of which it leaves something open, and look up databases.
@@ -255,7 +255,7 @@ def fetch(
         api: The cluster's API.
         previous: Its previous snapshot.
         now: The time of this poll.
-        finished_jobs: Returns what the store has of finished jobs, by their ids.
+        finished_jobs: Returns what the store has of finished jobs, by their ids; None where it cannot say.
         labels: The cluster's names, for the log.
 
     Raises:

@@ -25,7 +25,7 @@ from monitor.jobs.model import (
     Transition,
     normalize_state,
 )
-from monitor.jobs.snapshot import JobList, PollResult, Snapshot, SnapshotDiff
+from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.tracking import first_seen, follow
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "CollectionOutcome",
     "Failure",
     "Job",
+    "JobDatabases",
     "JobList",
     "JobRecord",
     "JobState",

@@ -53,11 +53,13 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     changed = tuple(job for _, job in changes)
     changed_ids = {job.job_id for job in changed}
     left_ids = before.listing.records.keys() - listing.records.keys()
+    unconfirmed = {job_id for job_id, job in result.finished.items() if job is None}
     transitions = tuple(
         _transition(old, job, now)
         for old, job in changes
         if previous is not None
         and (old is None or old.state is not job.state)
+        and not (old is None and job.finished and job.job_id in unconfirmed)
         and _is_news(old, job, previous.baseline_at)
     )
     if policy.several_databases:
@@ -67,7 +69,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     else:
         outcomes = update_outcomes(previous, changed, transitions, now)
-    counts = _count(result, tracked) if result.new_ids or left_ids or changes else before.counts
+    counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
     known_changes = [(old, job) for old, job in changes if old is not None]
     return SnapshotDiff(
@@ -88,7 +90,12 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         resumed=tuple(job for old, job in known_changes if old.stalled and not job.stalled),
         explained=tuple(job for old, job in known_changes if _is_explained(old, job)),
         incomplete=tuple(
-            job for old, job in changes if previous is not None and job.incomplete and not (old and old.incomplete)
+            job
+            for old, job in changes
+            if previous is not None
+            and job.incomplete
+            and not (old and old.incomplete)
+            and not (old is None and job.job_id in unconfirmed)
         ),
         describe_paused=tuple(
             job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
@@ -144,6 +151,8 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
         if job_id not in ids:
             continue
         job = tracked.get(job_id) or result.finished.get(job_id)
+        if job is None and job_id in result.finished:
+            job = _finished_in_list(before.listing.records.get(job_id), now)
         described = result.described.get(job_id)
         if described is not None:
             record = merge(record, described)  # noqa: PLW2901 - from here on the record has what both report
@@ -156,6 +165,11 @@ def _listed(before: Snapshot, result: PollResult, now: float, policy: Policy) ->
                 current = replace(current, stalled=True)
         pairs.append((job, current))
     return pairs
+
+
+def _finished_in_list(record: JobRecord | None, now: float) -> Job | None:
+    """Return a job that had finished by the previous list, which is all that is known of it."""
+    return None if record is None or normalize_state(record.state) not in TERMINAL else first_seen(record, now)
 
 
 def _missing(before: Snapshot, result: PollResult, now: float, policy: Policy) -> list[_Pair]:

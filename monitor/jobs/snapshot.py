@@ -60,7 +60,8 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
         confirmed_absent: Ids of jobs that do not exist, as the server reported.
         describes_sent: Ids for which a describe was sent, whether it succeeded or not.
         harmful_describes: Ids whose describe cut the connection or timed out.
-        finished: Finished jobs from the store whose records are new or have changed, by job id.
+        finished: Finished jobs from the store whose records are new or have changed, by job id; None where a job may
+            have finished before, and the store cannot say.
         databases: The databases of the listed jobs; empty where the list names or filters them.
     """
 
@@ -70,7 +71,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
     confirmed_absent: frozenset[str] = frozenset()
     describes_sent: frozenset[str] = frozenset()
     harmful_describes: frozenset[str] = frozenset()
-    finished: Mapping[str, Job] = msgspec.field(default_factory=dict)
+    finished: Mapping[str, Job | None] = msgspec.field(default_factory=dict)
     databases: JobDatabases = _NO_DATABASES
 
 

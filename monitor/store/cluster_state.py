@@ -6,7 +6,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition, first_seen
+from monitor.jobs import (
+    Job,
+    JobDatabases,
+    JobList,
+    Snapshot,
+    SnapshotDiff,
+    Transition,
+    first_seen,
+    normalize_state,
+)
 from monitor.store.pages import ClusterRef, RecordedTransition
 from monitor.store.queries import StoredCluster
 from monitor.store.recording import ClusterChanges
@@ -27,19 +36,24 @@ class ClusterState:
         self.recent: tuple[RecordedTransition, ...] = ()
         self._stored = Snapshot()
         self._highest_revision = 0
+        self.unconfirmed = False
         self._list_known = self._compare_list = False
-        self.discard()
+        self._last_delisted: frozenset[str] = frozenset()
+        self._discard()
 
-    def discard(self) -> None:
+    def _discard(self) -> None:
         """Drop what waits to be stored."""
         self._finished: dict[str, Job] = {}
         self._delisted: set[str] = set()
         self._logged: list[Transition] = []
+        self._before_add = self._finished, self._delisted
 
     def add(self, diff: SnapshotDiff) -> None:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
+        self._before_add = self._finished, self._delisted
         self._compare_list |= not self._list_known
         self._list_known = True
+        self._last_delisted = frozenset(diff.delisted_ids) or self._last_delisted
         self._delisted = (self._delisted - diff.snapshot.listing.records.keys()) | set(diff.delisted_ids)
         self.dirty |= diff.changes_something or self._compare_list
         tracked = diff.snapshot.tracked
@@ -50,6 +64,10 @@ class ClusterState:
         waiting = {job_id: job for job_id, job in self._finished.items() if job_id not in tracked} | ended
         surplus = len(waiting) - max(WAITING_LIMIT, len(diff.snapshot.listing.records))
         self._finished = dict([*waiting.items()][max(0, surplus) :])
+
+    def take_back(self) -> None:
+        """Drop what the latest poll has added; what was logged before it still waits to be stored."""
+        self._finished, self._delisted = self._before_add
 
     def show(self, snapshot: Snapshot) -> None:
         """Put a new snapshot in place of the previous one."""
@@ -66,6 +84,19 @@ class ClusterState:
         """Return those of some finished jobs that wait to be stored."""
         with self.lock:
             return {job_id: job for job_id in ids if (job := self._finished.get(job_id)) is not None}
+
+    def note_unconfirmed(self, ids: Iterable[str]) -> set[str]:
+        """Return those of some ids whose jobs may be stored as finished, which the database could not be asked.
+
+        These are all ids where the previous list is not known, else those that it has or that have left it. What is
+        seen of their jobs counts until `synchronize` replaces it; then the next poll sees them anew.
+        """
+        with self.lock:
+            listed = {} if self.snapshot is None else self.snapshot.listing.records
+            places = (listed, self._delisted, self._last_delisted)
+            unconfirmed = {job_id for job_id in ids if not self._list_known or any(job_id in place for place in places)}
+            self.unconfirmed |= bool(unconfirmed)
+        return unconfirmed
 
     def changes(self, now: float, diff: SnapshotDiff | None = None) -> ClusterChanges:
         """Return what is to be stored: with a poll's transitions as the next revision, else often in the same one."""
@@ -107,8 +138,9 @@ class ClusterState:
     def synchronize(self, stored: StoredCluster | None, stored_jobs: Mapping[str, Job], now: float) -> list[Transition]:
         """Get back in step with the database, whatever has happened to it; the next write stores the difference.
 
-        What is stored counts, with what was logged meanwhile, and is newer, on top of it. What is in memory counts
-        where the database has less: it is new, or was emptied or restored.
+        What is stored counts, with what was logged meanwhile, and is newer, on top of it. Of the list in memory those
+        finished jobs stay that are stored alike; the next poll sees all others anew. What is in memory counts where the
+        database has less: it is new, or was emptied or restored.
 
         Args:
             stored: The cluster as it is stored; None where it is not.
@@ -122,6 +154,7 @@ class ClusterState:
         revision = 0 if stored is None else stored.revision
         memory_counts = stored is None or (self.loaded and revision < self.revision)
         self.loaded, self.dirty, self.revision = True, self.snapshot is not None, revision
+        self.unconfirmed = False
         self._highest_revision = max(self._highest_revision, revision)
         self._stored = Snapshot() if stored is None else stored.snapshot
         if memory_counts:
@@ -132,27 +165,53 @@ class ClusterState:
             self._finished = unstored | self._finished
             self._compare_list = self._list_known
             return []
-        first_steps = {step.job_id: step.at for step in reversed(logged)}
+        steps: dict[str, list[Transition]] = {}
+        for step in logged:
+            steps.setdefault(step.job_id, []).append(step)
         in_memory = {**self._finished, **memory.tracked}
-        newer = {
-            job_id: job
-            for job_id, at in first_steps.items()
-            if (job := in_memory.get(job_id)) is not None and _is_newer(job, stored_jobs.get(job_id), at)
-        }
-        self.discard()
+        newer = dict[str, Job]()
+        newer_steps = set[int]()
+        for job_id, of_job in steps.items():
+            job, stored_job = in_memory.get(job_id), stored_jobs.get(job_id)
+            missing = _newer_steps(of_job, stored_job)
+            if job is not None and missing:
+                newer[job_id] = job if stored_job is None else replace(job, first_seen=stored_job.first_seen)
+                newer_steps |= set(map(id, missing))
+        self._discard()
         self._finished = {job_id: job for job_id, job in newer.items() if job_id not in memory.tracked}
-        self._logged = [step for step in logged if step.job_id in newer]
+        self._logged = [step for step in logged if id(step) in newer_steps]
         tracked = {**self._stored.tracked, **newer}
         for job_id in self._finished:
             del tracked[job_id]
         collections = {(job.database, job.collection) for job in newer.values() if job.finished}
         outcomes = {key: outcome for key in collections if (outcome := memory.outcomes.get(key)) is not None}
-        self.snapshot = replace(self._stored, tracked=tracked, outcomes={**self._stored.outcomes, **outcomes})
+        records = {
+            job_id: record
+            for job_id, record in memory.listing.records.items()
+            if job_id not in tracked
+            and job_id not in memory.databases.unknown
+            and (job := stored_jobs.get(job_id)) is not None
+            and job.finished
+            and job.missing_since is None
+            and job.state is normalize_state(record.state)
+        }
+        databases = {job_id: name for job_id, name in memory.databases.known.items() if job_id in records}
+        self.snapshot = replace(
+            self._stored,
+            listing=JobList(records),
+            tracked=tracked,
+            outcomes={**self._stored.outcomes, **outcomes},
+            databases=JobDatabases(databases),
+        )
         self._list_known = self._compare_list = False
         self.dirty = bool(newer)
-        return [step for step in logged if step.job_id not in newer]
+        return [step for step in logged if id(step) not in newer_steps]
 
 
-def _is_newer(job: Job, stored: Job | None, at: float) -> bool:
-    """Say whether a job that took a step at a time has not been stored since."""
-    return stored is None or (stored.state is not job.state and stored.state_since < at)
+def _newer_steps(steps: list[Transition], stored: Job | None) -> list[Transition]:
+    """Return those of a job's steps that it took after what is stored of it."""
+    if stored is None:
+        return steps
+    reached = [number for number, step in enumerate(steps, 1) if step.to_state is stored.state]
+    later = steps[reached[-1] :] if reached else steps
+    return later if later and stored.state_since < later[0].at else []

@@ -87,20 +87,27 @@ class Store(StoreReader):
         state = self._states.get(cluster)
         return None if state is None else state.snapshot
 
-    def finished_jobs(self, cluster: str, ids: Iterable[str]) -> Mapping[str, Job]:
-        """Return what is stored of finished jobs of a cluster that are not tracked; none while the database is away."""
+    def finished_jobs(self, cluster: str, ids: Iterable[str]) -> Mapping[str, Job | None]:
+        """Return what is stored of finished jobs of a cluster that are not tracked, by id.
+
+        None stands for a job that may be stored as finished, while the database is away and cannot say.
+        """
         wanted, state = list(ids), self._states.get(cluster)
         if not wanted or state is None:
             return {}
         stored: dict[str, Job] = {}
+        answered = False
         try:
             if self.up:
                 revision, stored = self._database.read_in_poll(partial(self._jobs_by_id, ref=state.ref, ids=wanted))
+                answered = True
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
                     self._synchronize([state])
         except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
             self.mark_unavailable(error)
-        return {key: job for key, job in (stored | state.waiting_jobs(wanted)).items() if job.finished}
+        known = stored | state.waiting_jobs(wanted)
+        finished: dict[str, Job | None] = {job_id: job for job_id, job in known.items() if job.finished}
+        return finished if answered else dict.fromkeys(state.note_unconfirmed(wanted)) | finished
 
     def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
         """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
@@ -116,6 +123,8 @@ class Store(StoreReader):
         state = self._states[cluster]
         with state.lock:
             if state.snapshot is not diff.previous:
+                return None
+            if state.unconfirmed and self.up and self._synchronized(state):
                 return None
             state.add(diff)
             ids: list[int] = []
@@ -233,15 +242,22 @@ class Store(StoreReader):
 
     def _drop_poll(self, state: ClusterState) -> None:
         """Drop what a poll has seen, for another monitor has recorded one since."""
-        state.discard()
+        state.take_back()
+        if not self._synchronized(state):
+            state.loaded = False  # loaded when the store has recovered
+
+    def _synchronized(self, state: ClusterState) -> bool:
+        """Get a cluster back in step with the database, and say whether that was possible."""
         try:
             self._synchronize([state])
-        except Exception as error:  # noqa: BLE001 - logged and counted; loaded when the store has recovered
-            state.loaded = False
+        except Exception as error:  # noqa: BLE001 - logged and counted; tried again when the store has recovered
             self.mark_unavailable(error)
+            return False
+        return True
 
     def _flush(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
         """Write what waits, of many clusters in one transaction; what another monitor has recorded since counts."""
+        self._synchronize(state for state in [*self._states.values()] if state.unconfirmed)
         for some in chunks([*self._states.values()], ROWS_AT_ONCE):
             batch = {}
             for state in some:

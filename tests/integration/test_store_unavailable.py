@@ -273,6 +273,119 @@ def test_a_database_that_went_back_in_time_is_brought_up_to_date(server):
     assert second.poll(record("1", "Completed"), record("2", "Failed")) == []
 
 
+# Two monitors on one database
+
+
+@contextmanager
+def stopped(server):
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+def recorded(server, job_id):
+    rows = run(server.url, f"SELECT from_state, to_state FROM transitions WHERE job_id = '{job_id}' ORDER BY id")
+    return [(before and JobState(before), JobState(after)) for before, after in rows]
+
+
+def test_what_another_monitor_has_recorded_as_finished_is_no_news_during_an_outage(server):
+    one, two = Stored(server.url), Stored(server.url)
+    one.poll(record("1"), record("2", "Completed"))
+    two.poll(record("1"), record("2", "Completed"))
+    one.poll(record("1", "Completed"), record("2", "Completed"))
+    two.now += 60
+    missed = two.poll(record("1", "Completed"), record("2", "Completed"))
+    with stopped(server):
+        during = [two.poll(record("1", "Completed"), record("2", "Completed")) for _ in range(3)]
+        shown = two.snapshot.count_states()
+    two.maintain()
+
+    assert (missed, during) == (None, [[], [], []])
+    assert shown == {COMPLETED: 2}
+    assert two.poll(record("1", "Completed"), record("2", "Completed")) == []
+    assert recorded(server, "1") == [(IMPORTING, COMPLETED)]
+    assert recorded(server, "2") == []
+
+
+def test_a_failure_first_seen_while_nothing_is_known_is_shown_at_once_and_reported_afterwards(server):
+    first = Stored(server.url)
+    first.poll(record("1", "Completed"))
+    first = first.reopened()
+    with stopped(server):
+        during = first.poll(record("1", "Completed"), record("2", "Failed"))
+        tracked = set(first.snapshot.tracked)
+    first.maintain()
+
+    assert (during, tracked) == ([], {"2"})
+    assert first.poll(record("1", "Completed"), record("2", "Failed")) == [("2", None, FAILED)]
+    assert recorded(server, "1") == []
+    assert recorded(server, "2") == [(None, FAILED)]
+
+
+def test_a_finished_job_that_takes_a_step_during_an_outage_keeps_its_past(server):
+    first = Stored(server.url)
+    first.poll(record("1"))
+    first.poll(record("1", "Completed"))
+    with stopped(server):
+        during = first.poll(record("1", "Failed")), first.poll()
+        returned = first.poll(record("1", "Failed"))
+    first.maintain()
+    first = first.reopened()
+
+    assert during == ([("1", COMPLETED, FAILED)], [])
+    assert returned == []
+    assert first.poll(record("1", "Failed")) == []
+    assert recorded(server, "1") == [(IMPORTING, COMPLETED), (COMPLETED, FAILED)]
+    assert first.snapshot.tracked["1"].first_seen == 1030
+
+
+def test_finished_jobs_that_a_list_lacks_for_once_are_no_news_during_an_outage(server):
+    first = Stored(server.url)
+    first.poll(record("1"), record("2"))
+    first.poll(record("1", "Completed"), record("2"))
+    first.poll(record("2"))
+    with stopped(server):
+        during = first.poll(record("1", "Completed"), record("2"))
+    first.maintain()
+
+    assert during == []
+    assert recorded(server, "1") == [(IMPORTING, COMPLETED)]
+
+
+def test_what_two_log_during_one_outage_is_recorded_once(server):
+    one, two = Stored(server.url), Stored(server.url)
+    one.poll(), two.poll()
+    with stopped(server):
+        both = [
+            (one.poll(record("1")), two.poll(record("1"))),
+            (two.poll(record("1", "Completed")),),
+        ]
+        one.now = two.now = two.now + 1
+    one.maintain()
+    two.maintain()
+    one.poll(record("1", "Completed")), two.poll(record("1", "Completed"))
+
+    assert both == [([("1", None, IMPORTING)],) * 2, ([("1", IMPORTING, COMPLETED)],)]
+    assert recorded(server, "1") == [(None, IMPORTING), (IMPORTING, COMPLETED)]
+    assert [one.maintain(), two.maintain()] == [[], []]
+
+
+def test_what_was_logged_is_recorded_also_where_the_next_poll_is_outdated(server):
+    one, two = Stored(server.url), Stored(server.url)
+    one.poll(record("1"), record("2")), two.poll(record("1"), record("2"))
+    with stopped(server):
+        two.poll(record("1"), record("2", "Failed"))
+    two.store.up = True  # as if it had recovered in the middle of the poll
+    one.poll(record("1", "Completed"), record("2"))
+    outdated = two.poll(record("1", "Completed"), record("2", "Failed"))
+    two.maintain()
+
+    assert outdated is None
+    assert recorded(server, "2") == [(IMPORTING, FAILED)]
+
+
 # PostgreSQL
 
 
