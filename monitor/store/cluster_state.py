@@ -32,6 +32,7 @@ class ClusterState:
         self.lock = RLock()
         self.snapshot: Snapshot | None = None
         self.revision = 0
+        self.outdated_revision: int | None = None
         self.loaded = self.dirty = False
         self.recent: tuple[RecordedTransition, ...] = ()
         self._stored = Snapshot()
@@ -122,6 +123,7 @@ class ClusterState:
         if self.revision != changes.revision:
             return
         self.revision = self._highest_revision = changes.next_revision
+        self.outdated_revision = None
         self._stored = changes.snapshot
         self._finished = {key: job for key, job in self._finished.items() if changes.finished.get(key) is not job}
         stored = set(map(id, changes.transitions))

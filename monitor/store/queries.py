@@ -65,7 +65,7 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 class StoredCluster(msgspec.Struct, frozen=True):
-    """A cluster as it is stored: its revision, and its snapshot at that revision."""
+    """A cluster as it is stored: its revision, 0 where that cannot be read, and its snapshot at that revision."""
 
     revision: int
     snapshot: Snapshot
@@ -144,7 +144,8 @@ class StoreReader:
     def cluster_revisions(self) -> dict[str, tuple[str, int]]:
         """Return identity and revision of every cluster by its name."""
         query = select(clusters.c.name, clusters.c.identity, clusters.c.revision)
-        return self._database.read(lambda connection: {row[0]: (row[1], row[2]) for row in connection.execute(query)})
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {row.name: (row.identity, readable_revision(row.revision)) for row in rows}
 
     def read_transition(self, row: RowMapping) -> Transition | None:
         """Return the transition of a row, None where it cannot be read."""
@@ -168,14 +169,14 @@ class StoreReader:
         for some in chunks([*ids], ROWS_AT_ONCE):
             rows = connection.execute(_JOBS_BY_ID, {"of": ref.name, "ids": some}).mappings()
             stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
-        return revision or 0, stored
+        return readable_revision(revision), stored
 
     def _load(self, connection: Connection, refs: list[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
         # Revisions first: what another monitor records meanwhile makes them outdated, which is noticed.
         identities = {ref.name: ref.identity for ref in refs}
         query = select(clusters).where(clusters.c.name.in_(identities))
-        rows = [row for row in connection.execute(query) if row.identity == identities[row.name]]
-        stored = {row.name: row for row in rows if isinstance(row.revision, int)}
+        rows = connection.execute(query).mappings()
+        stored = {row["name"]: row for row in rows if row["identity"] == identities[row["name"]]}
         tracked: dict[str, dict[str, Job]] = {name: {} for name in stored}
         for entry in self._stored_jobs(connection.execute(_tracked_jobs([*stored], finished_since)).mappings()):
             tracked[entry.cluster][entry.job.job_id] = entry.job
@@ -185,9 +186,14 @@ class StoreReader:
                 ended[row["cluster"]][row["database"], row["collection"]] = outcome
         loaded = {}
         for name, cluster in stored.items():
-            at = cluster.baseline_at if isinstance(cluster.baseline_at, float) else None
+            revision, at = readable_revision(cluster["revision"]), cluster["baseline_at"]
+            if not revision:
+                self._skip("clusters", cluster, "its revision cannot be read, and is counted anew")
+            if not isinstance(at, float | None):
+                self._skip("clusters", cluster, "the time of its baseline cannot be read")
+                at = None
             snapshot = Snapshot(tracked=tracked[name], outcomes=ended[name], baseline_at=at)
-            loaded[name] = StoredCluster(cluster.revision, snapshot)
+            loaded[name] = StoredCluster(revision, snapshot)
         return loaded
 
     def _wanted_jobs(self, query: Select[Any], wanted: JobFilter) -> Select[Any]:
@@ -223,10 +229,15 @@ class StoreReader:
             self._skip(table, row, error)
         return None
 
-    def _skip(self, table: str, row: RowMapping, error: Exception) -> None:
+    def _skip(self, table: str, row: RowMapping, error: Exception | str) -> None:
         if len(self._skipped) < UNREADABLE_LIMIT:
-            names = ("cluster", "id", "database", "collection", "job_id")
+            names = ("name", "cluster", "id", "database", "collection", "job_id")
             self._skipped[table, *(str(row[name]) for name in names if name in row)] = str(error)
+
+
+def readable_revision(value: object) -> int:
+    """Return a stored revision, 0 where there is none or it cannot be read: then the row is to be replaced."""
+    return value if isinstance(value, int) else 0
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:

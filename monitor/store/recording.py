@@ -104,9 +104,12 @@ def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges])
 
 
 def _begin(connection: Connection, change: ClusterChanges) -> None:
-    """Make the row of a cluster, with revision 0, in place of another cluster of that name."""
+    """Make the row of a cluster, with revision 0, in place of another cluster of that name or an unreadable one."""
     ref = change.ref
-    if connection.execute(select(clusters.c.identity).where(clusters.c.name == ref.name)).scalar() == ref.identity:
+    stored = connection.execute(_STORED, {"of": ref.name}).first()
+    if stored is not None and stored.identity == ref.identity:
+        if not isinstance(stored.revision, int):
+            connection.execute(_RESET_REVISION, {"of": ref.name})
         return
     delete_cluster(connection, ref.name)
     connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
@@ -134,6 +137,8 @@ _ADD_CLUSTER: Final = text(
     " ON CONFLICT DO NOTHING"
 )
 _OF_CLUSTER: Final = clusters.c.name == bindparam("of")
+_STORED: Final = select(clusters.c.identity, clusters.c.revision).where(_OF_CLUSTER)
+_RESET_REVISION: Final = update(clusters).where(_OF_CLUSTER).values(revision=0)
 _ADVANCE: Final = (
     update(clusters)
     .where(_OF_CLUSTER, clusters.c.identity == bindparam("whose"), clusters.c.revision == bindparam("seen"))

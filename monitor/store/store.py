@@ -137,9 +137,13 @@ class Store(StoreReader):
                     self.mark_unavailable(error)
                     changes = None
                 else:
-                    if stale:
+                    if stale and state.revision != state.outdated_revision:
+                        state.outdated_revision = state.revision
                         self._drop_poll(state)
                         return None
+                    if stale:  # nobody has recorded anything: to drop polls for ever would hide the cluster
+                        self.mark_unavailable(RuntimeError(f"the row of the cluster {cluster} cannot be updated"))
+                        changes = None
             state.show(diff.snapshot)
             if changes is None:
                 state.keep_logged(diff.transitions)

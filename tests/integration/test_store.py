@@ -510,3 +510,42 @@ def test_a_damaged_row_costs_itself(url):
     assert second.maintain() == []
     steps = second.poll(record("1"), record("2"), record("5"))
     assert ("5", None, IMPORTING) not in steps
+
+
+@pytest.mark.parametrize("revision", ["'many'", "x'00ff'", "2.5"])
+@pytest.mark.parametrize("restart", [True, False])
+def test_an_unreadable_row_of_a_cluster_is_logged_and_replaced(tmp_path, revision, restart):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(record("1"), record("2"))
+    if restart:
+        first.store.close()
+    run(first.url, f"UPDATE clusters SET revision = {revision}, baseline_at = 'then'")
+    with capture_logs() as logged:
+        first = Stored(first.url, now=2000) if restart else first
+        story = [first.poll(record("1", "Failed"), record("2")), first.poll(record("1", "Failed"), record("2"))]
+        story.append(first.poll(record("1", "Failed"), record("2", "Completed")))
+        first.maintain()
+
+    assert [step for steps in story for step in steps or ()] == [("1", IMPORTING, FAILED), ("2", IMPORTING, COMPLETED)]
+    assert [line["event"] for line in logged] == ["store_rows_skipped"]
+    assert logged[0]["row"] == "clusters prod"
+    assert run(first.url, "SELECT typeof(revision) FROM clusters") == [("integer",)]
+    assert count(first.url) == 2
+
+
+def test_a_row_that_cannot_be_updated_hides_no_poll(tmp_path):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(record("1"))
+    run(
+        first.url,
+        "CREATE TRIGGER held BEFORE UPDATE OF revision ON clusters BEGIN SELECT RAISE(IGNORE); END",
+    )
+    with capture_logs() as logged:
+        story = [first.poll(record("1", "Failed")) for _ in range(3)]
+
+    assert ("1", IMPORTING, FAILED) in (story[1] or [])
+    assert set(first.snapshot.tracked) == {"1"}
+    assert [line["event"] for line in logged] == ["store_unavailable"]
+    run(first.url, "DROP TRIGGER held")
+    first.maintain()
+    assert run(first.url, "SELECT to_state FROM transitions") == [("failed",)]
