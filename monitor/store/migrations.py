@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, Inspector, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from monitor.jobs import TERMINAL, Job, JobState, classify
@@ -74,6 +74,7 @@ def check_version(connection: Connection) -> int | None:
         NewerSchemaError: They are of a newer version.
         UnusableDatabaseError: They are another program's, which PostgreSQL can hold too, but under other names; or the
             database has an encoding that lacks characters.
+        DatabaseError: They are ours, in a file of SQLite, and damaged.
     """
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
@@ -82,6 +83,8 @@ def check_version(connection: Connection) -> int | None:
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
     ours = tables & set(metadata.tables)
+    if connection.dialect.name == "sqlite" and _are_ours(inspector, tables):
+        _check_damage(connection, inspector, ours)
     if schema.name not in tables:
         foreign = tables if connection.dialect.name == "sqlite" else ours
         if foreign:
@@ -98,6 +101,40 @@ def check_version(connection: Connection) -> int | None:
             f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
         )
     return version
+
+
+def _are_ours(inspector: Inspector, tables: set[str]) -> bool:
+    """Say whether the monitor has made the tables of a file: none has a name or lacks a column that ours have."""
+    present = _OUR_COLUMNS.keys() & tables
+    if len(present) < len(_OUR_COLUMNS) // 2 or not tables <= metadata.tables.keys():
+        return False
+    return all(_OUR_COLUMNS[name] <= _columns(inspector, name) for name in present)
+
+
+def _check_damage(connection: Connection, inspector: Inspector, ours: set[str]) -> None:
+    """Raise ``DatabaseError`` where of our tables one, a column of it, or the version is missing."""
+    lacking = sorted(metadata.tables.keys() - ours)
+    version = None if lacking else connection.execute(select(schema.c.version)).scalar()
+    if version == VERSION:
+        expected = {table.name: {column.name for column in table.c} for table in metadata.sorted_tables}
+        lacking = sorted(name for name, columns in expected.items() if not columns <= _columns(inspector, name))
+    if lacking:
+        raise DatabaseError(None, None, sqlite3.DatabaseError(f"tables or columns are missing ({', '.join(lacking)})"))
+    if not isinstance(version, int) or version < 1:
+        raise DatabaseError(None, None, sqlite3.DatabaseError("the table named schema gives no version"))
+
+
+def _columns(inspector: Inspector, table: str) -> set[str]:
+    return {column["name"] for column in inspector.get_columns(table)}
+
+
+_OUR_COLUMNS: Final = {
+    "clusters": {"name", "identity", "revision"},
+    "jobs": {"cluster", "job_id", "facts"},
+    "outcomes": {"cluster", "database", "collection", "last_failed"},
+    "transitions": {"cluster", "cluster_id", "job_id", "from_state", "to_state", "at"},
+}
+"""Columns that our tables have in every version, and that tell them from those of another program."""
 
 
 def _add_baselines(connection: Connection) -> None:

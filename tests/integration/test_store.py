@@ -478,6 +478,47 @@ def test_a_corrupt_file_is_set_aside_and_a_fresh_one_begun(tmp_path, damage):
     assert set(second.reopened().snapshot.tracked) == {"1"}
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE jobs",
+        "DROP TABLE schema",
+        "DELETE FROM schema",
+        "UPDATE schema SET version = 'x'",
+        "UPDATE schema SET version = -1",
+        "ALTER TABLE transitions DROP COLUMN progress",
+    ],
+)
+def test_a_file_of_ours_with_damaged_tables_is_set_aside_and_a_fresh_one_begun(tmp_path, damage):
+    first = Stored(f"sqlite:///{tmp_path}/state.db")
+    first.poll(record("1"))
+    first.store.close()
+    run(first.url, damage)
+    with capture_logs() as logged:
+        second = Stored(first.url)
+
+    assert [line["event"] for line in logged] == ["store_set_aside"]
+    assert run(f"sqlite:///{logged[0]['kept_as']}", "SELECT identity FROM clusters") == [("in01-1",)]
+    assert second.poll(record("1")) == []
+    assert second.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+    assert second.store.up
+
+
+@pytest.mark.parametrize("tables", [["schema"], ["schema", "jobs"], ["jobs", "transitions"], ["ours", "and another"]])
+def test_a_file_with_some_names_of_ours_is_refused_and_left_as_it_is(tmp_path, tables):
+    url = f"sqlite:///{tmp_path}/state.db"
+    if tables[0] == "ours":
+        Stored(url).store.close()
+        run(url, "DROP TABLE schema", "CREATE TABLE another (name TEXT)")
+    else:
+        run(url, *(f"CREATE TABLE {name} (version INTEGER)" for name in tables))
+    before = run(url, "SELECT name, sql FROM sqlite_master")
+    with pytest.raises(StoreError, match="is left as it is"):
+        Stored(url)
+
+    assert run(url, "SELECT name, sql FROM sqlite_master") == before
+
+
 def test_a_damaged_row_costs_itself(url):
     first = Stored(url)
     first.poll(record("1"), record("2"), record("3", "Failed"), record("4", "Completed", collection="films"))
