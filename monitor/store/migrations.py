@@ -91,15 +91,17 @@ def check_version(connection: Connection) -> int | None:
             raise UnusableDatabaseError(f"it holds tables of another program ({', '.join(sorted(foreign)[:3])})")
         return None
     columns = [column["name"] for column in inspector.get_columns(schema.name)]
-    if columns != ["version"] or ours != set(metadata.tables):
+    if columns != ["version"]:
         raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
     version = connection.execute(select(schema.c.version)).scalar()
-    if not isinstance(version, int) or version < 1:
-        raise UnusableDatabaseError("its table named schema gives no version")
-    if version > VERSION:
+    if isinstance(version, int) and version > VERSION and "clusters" in ours:
         raise NewerSchemaError(
             f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
         )
+    if ours != set(metadata.tables):
+        raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
+    if not isinstance(version, int) or version < 1:
+        raise UnusableDatabaseError("its table named schema gives no version")
     return version
 
 
@@ -113,9 +115,12 @@ def _are_ours(inspector: Inspector, tables: set[str]) -> bool:
 
 def _check_damage(connection: Connection, inspector: Inspector, ours: set[str]) -> None:
     """Raise ``DatabaseError`` where of our tables one, a column of it, or the version is missing."""
+    readable = schema.name in ours and "version" in _columns(inspector, schema.name)
+    version = connection.execute(select(schema.c.version)).scalar() if readable else None
+    if isinstance(version, int) and version > VERSION:
+        return  # nobody knows which tables it has
     lacking = sorted(metadata.tables.keys() - ours)
-    version = None if lacking else connection.execute(select(schema.c.version)).scalar()
-    if version == VERSION:
+    if version == VERSION and not lacking:
         expected = {table.name: {column.name for column in table.c} for table in metadata.sorted_tables}
         lacking = sorted(name for name, columns in expected.items() if not columns <= _columns(inspector, name))
     if lacking:

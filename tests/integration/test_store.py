@@ -422,6 +422,14 @@ def test_a_store_of_a_newer_monitor_is_refused_and_left_alone(url):
     assert count(url, "schema") == 1
 
 
+def test_a_store_of_a_newer_monitor_without_a_table_of_ours_is_left_alone(url):
+    Stored(url).store.close()
+    run(url, "UPDATE schema SET version = 99", "DROP TABLE outcomes")
+
+    with pytest.raises(NewerSchemaError, match="has version 99"):
+        Stored(url)
+
+
 def test_a_folder_that_does_not_exist_is_one_clear_sentence(tmp_path):
     with pytest.raises(StoreError, match=r"the folder of the store, .*nowhere, does not exist"):
         open_store(f"sqlite:///{tmp_path}/nowhere/state.db", retention=1, connections=1)
