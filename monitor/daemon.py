@@ -99,7 +99,8 @@ class Daemon:
         self.server: Server | None = None
         self._apply_config(config)
         self._process_metrics.set_reload_succeeded(time.time())
-        self._maintain()
+        if self.store.up:  # else it has just been tried
+            self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
         self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
 

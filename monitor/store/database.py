@@ -24,6 +24,13 @@ STATEMENT_TIMEOUT: Final = 4.0
 TRANSACTION_TIMEOUT: Final = 5.0
 """Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
 
+POLL_TRANSACTION_TIMEOUT: Final = 2.5
+"""The same for a transaction of a poll: what the poll has seen is shown and logged only afterwards. It is more than
+`BUSY_TIMEOUT`, so that the message of a lock is that of PostgreSQL."""
+
+QUICK_ROWS: Final = 1000
+"""Rows that a transaction of a poll can read or write in that time with ease; with more it has the longer one."""
+
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
 
@@ -62,18 +69,22 @@ class Database:
         self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="")
         self._inode = self._current_inode()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Return what is read in one transaction."""
         if self.is_postgres:
-            return self._run_in_postgres(work, TRANSACTION_TIMEOUT)
+            return self._run_in_postgres(work, timeout)
         if self._in_memory:
             return self._writer.run(work)
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
 
-    def read_in_poll(self, work: Callable[[Connection], T]) -> T:
+    def read_in_poll(self, work: Callable[[Connection], T], rows: int) -> T:
         """Return what a few quick statements read; of SQLite on a connection of its own, a third of the cost."""
-        return self.read(work) if self.is_postgres else self._poll_reader.run(work)
+        return self.read(work, _poll_timeout(rows)) if self.is_postgres else self._poll_reader.run(work)
+
+    def write_in_poll(self, work: Callable[[Connection], T], rows: int) -> T:
+        """Do something in one transaction that writes so many rows, for a poll that waits for it."""
+        return self.write(work, _poll_timeout(rows))
 
     def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Do something in one transaction; those of SQLite queue, with a bound in time."""
@@ -121,6 +132,10 @@ class Database:
                 if is_last or not (conflict or closed_meanwhile):
                     raise
         raise AssertionError  # not reached
+
+
+def _poll_timeout(rows: int) -> float:
+    return POLL_TRANSACTION_TIMEOUT if rows <= QUICK_ROWS else TRANSACTION_TIMEOUT
 
 
 class _KeptConnection:

@@ -99,7 +99,8 @@ class Store(StoreReader):
         answered = False
         try:
             if self.up:
-                revision, stored = self._database.read_in_poll(partial(self._jobs_by_id, ref=state.ref, ids=wanted))
+                read = partial(self._jobs_by_id, ref=state.ref, ids=wanted)
+                revision, stored = self._database.read_in_poll(read, len(wanted))
                 answered = True
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
                     self._synchronize([state])
@@ -129,10 +130,14 @@ class Store(StoreReader):
             state.add(diff)
             ids: list[int] = []
             changes = None
+            if diff.transitions and self.up:
+                self._check_file()
             if diff.must_be_recorded and self.up and state.loaded:
                 changes = state.changes(self._clock(), diff)
                 try:
-                    stale, ids = self._database.write(partial(write_changes, changes=[changes]))
+                    write = partial(write_changes, changes=[changes])
+                    rows = len(diff.changed) + len(changes.finished) + len(changes.transitions)
+                    stale, ids = self._database.write_in_poll(write, rows)
                 except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
                     self.mark_unavailable(error)
                     changes = None
@@ -181,8 +186,8 @@ class Store(StoreReader):
     def maintain(self, log_transition: LogTransition) -> None:
         """Do what is due: write progress and what was missed, log what was recorded and nobody logged, prune."""
         try:
-            if self.up and self._database.is_replaced():
-                self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
+            if self.up:
+                self._check_file()
             if not self.up:
                 self._recover()
             if not self.up or time.monotonic() >= self._flush_at:
@@ -234,6 +239,11 @@ class Store(StoreReader):
         if was_up:
             file = {} if self._database.file is None else {"file": str(self._database.file)}
             _log.error("store_unavailable", message=describe_error(error), **file)
+
+    def _check_file(self) -> None:
+        """Notice that the file of SQLite was deleted or replaced: what is written into it would be lost."""
+        if self._database.is_replaced():
+            self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
 
     def _ask(self, work: Callable[[Connection], T]) -> T:
         if not self.up:

@@ -1,6 +1,9 @@
 """Two daemons on one PostgreSQL: what one does, the other need not, and either can die."""
 
 import signal
+import socket
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 
@@ -91,3 +94,31 @@ def test_a_postgres_that_goes_and_comes_back_stops_nothing(postgres, tmp_path):
     assert well.value("milvus_import_store_up") == 1
     assert restarted.value("milvus_import_job_failed", job_id=job.id, reason="file_not_found") == 1
     assert steps(daemon, again) == [(job.id, "new", "failed")]
+
+
+def test_a_store_that_does_not_answer_is_tried_once_before_polling_starts(tmp_path):
+    world = World()
+    world.add_cluster("other", generation="milvus")
+    connected = []
+    with SimulatorServer(world) as server, socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def accept():
+            with suppress(OSError):
+                while True:
+                    connected.append(silent.accept())
+
+        Thread(target=accept, daemon=True).start()
+        config = write_config(
+            tmp_path,
+            f"{{name: other, url: '{server.url}/clusters/other'}}",
+            state=f"{{url: 'postgresql://me@127.0.0.1:{silent.getsockname()[1]}/state'}}",
+        )
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("monitor_started")
+            tried = len(connected)
+            daemon.wait_for("cluster_baseline")
+        silent.shutdown(socket.SHUT_RDWR)
+    for connection, _ in connected:
+        connection.close()
+
+    assert tried == 1
