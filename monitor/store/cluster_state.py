@@ -33,17 +33,20 @@ class ClusterState:
         self.snapshot: Snapshot | None = None
         self.revision = 0
         self.outdated_revision: int | None = None
-        self.loaded = self.dirty = False
+        self.replaced_by: tuple[str, int] | None = None
+        self.replaced_at = 0.0
+        self.loaded = False
         self.recent: tuple[RecordedTransition, ...] = ()
         self._stored = Snapshot()
         self._highest_revision = 0
         self.unconfirmed = False
         self._list_known = self._compare_list = False
         self._last_delisted: frozenset[str] = frozenset()
-        self._discard()
+        self.discard()
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
         """Drop what waits to be stored."""
+        self.dirty = False
         self._finished: dict[str, Job] = {}
         self._delisted: set[str] = set()
         self._logged: list[Transition] = []
@@ -69,6 +72,12 @@ class ClusterState:
     def take_back(self) -> None:
         """Drop what the latest poll has added; what was logged before it still waits to be stored."""
         self._finished, self._delisted = self._before_add
+
+    def leave_to(self, identity: str, revision: int, now: float) -> None:
+        """Let another identity have the row, which is at a revision: it is stored by whoever has it."""
+        if self.replaced_by != (identity, revision):
+            self.replaced_by, self.replaced_at = (identity, revision), now
+        self.discard()
 
     def show(self, snapshot: Snapshot) -> None:
         """Put a new snapshot in place of the previous one."""
@@ -179,7 +188,7 @@ class ClusterState:
             if job is not None and missing:
                 newer[job_id] = job if stored_job is None else replace(job, first_seen=stored_job.first_seen)
                 newer_steps |= set(map(id, missing))
-        self._discard()
+        self.discard()
         self._finished = {job_id: job for job_id, job in newer.items() if job_id not in memory.tracked}
         self._logged = [step for step in logged if id(step) in newer_steps]
         tracked = {**self._stored.tracked, **newer}

@@ -20,7 +20,7 @@ from monitor.store.maintenance import LogTransition, describe_error, log_pending
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks
-from monitor.store.recording import delete_cluster, write_changes
+from monitor.store.recording import ClusterChanges, delete_cluster, write_changes
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 
 FLUSH_INTERVAL: Final = 5.0
@@ -31,6 +31,9 @@ PRUNE_INTERVAL: Final = 600.0
 
 LOG_AFTER: Final = 10.0
 """Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
+
+ABANDONED_AFTER: Final = 600.0
+"""Seconds after which a row that another identity has taken from us, and not written since, is ours again."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
@@ -70,6 +73,7 @@ class Store(StoreReader):
         self._lock = Lock()
         self._logged: list[int] = []
         self._started_at = clock()
+        self._conflicts: set[ClusterRef] = set()
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
@@ -128,32 +132,18 @@ class Store(StoreReader):
             if state.unconfirmed and self.up and self._synchronized(state):
                 return None
             state.add(diff)
-            ids: list[int] = []
-            changes = None
-            if diff.transitions and self.up:
-                self._check_file()
-            if diff.must_be_recorded and self.up and state.loaded:
-                changes = state.changes(self._clock(), diff)
-                try:
-                    write = partial(write_changes, changes=[changes])
-                    rows = len(diff.changed) + len(changes.finished) + len(changes.transitions)
-                    stale, ids = self._database.write_in_poll(write, rows)
-                except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
-                    self.mark_unavailable(error)
-                    changes = None
-                else:
-                    if stale and state.revision != state.outdated_revision:
-                        state.outdated_revision = state.revision
-                        self._drop_poll(state)
-                        return None
-                    if stale:  # nobody has recorded anything: to drop polls for ever would hide the cluster
-                        self.mark_unavailable(RuntimeError(f"the row of the cluster {cluster} cannot be updated"))
-                        changes = None
+            written = self._write_poll(state, diff)
+            if written is None:
+                self._drop_poll(state)
+                return None
+            changes, ids = written
             state.show(diff.snapshot)
             if changes is None:
                 state.keep_logged(diff.transitions)
             else:
                 state.confirm(changes)
+            if state.replaced_by is not None:
+                state.discard()
             ids = ids[len(ids) - len(diff.transitions) :]
             numbers = [*map(str, ids)] or [""] * len(diff.transitions)
             steps = zip(numbers, diff.transitions, strict=True)
@@ -173,7 +163,7 @@ class Store(StoreReader):
     def forget(self, cluster: str) -> None:
         """Forget a cluster that is no longer watched; its transitions stay until they are pruned, its jobs a little."""
         state = self._states.pop(cluster, None)
-        if state is None or not self.up:
+        if state is None or not self.up or state.replaced_by is not None:
             return
         with state.lock:
             try:
@@ -198,6 +188,7 @@ class Store(StoreReader):
             log_pending(self._database, self, before, log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
+                self._take_over_rows()
                 self._hide_unwatched()
                 prune(self._database, self._clock(), self._retention)
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
@@ -254,6 +245,33 @@ class Store(StoreReader):
             _log.warning("history_unavailable", message=describe_error(error))
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
 
+    def _write_poll(self, state: ClusterState, diff: SnapshotDiff) -> tuple[ClusterChanges | None, list[int]] | None:
+        """Write what a poll has changed.
+
+        Returns:
+            What was written, with the ids of the transitions; no changes where the poll is kept only in memory. None
+            where nothing was written because another monitor has recorded a poll.
+        """
+        if diff.transitions and self.up:
+            self._check_file()
+        if not (diff.must_be_recorded and self.up and state.loaded) or state.replaced_by is not None:
+            return None, []
+        changes = state.changes(self._clock(), diff)
+        rows = len(diff.changed) + len(changes.finished) + len(changes.transitions)
+        try:
+            stale, ids = self._database.write_in_poll(partial(write_changes, changes=[changes]), rows)
+        except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
+            self.mark_unavailable(error)
+            return None, []
+        if not stale:
+            return changes, ids
+        if state.revision != state.outdated_revision:
+            state.outdated_revision = state.revision
+            return None
+        # Nobody has recorded anything since the last time: to drop polls for ever would hide the cluster.
+        self.mark_unavailable(RuntimeError(f"the row of the cluster {state.ref.name} cannot be updated"))
+        return None, []
+
     def _drop_poll(self, state: ClusterState) -> None:
         """Drop what a poll has seen, for another monitor has recorded one since."""
         state.take_back()
@@ -275,7 +293,9 @@ class Store(StoreReader):
         for some in chunks([*self._states.values()], ROWS_AT_ONCE):
             batch = {}
             for state in some:
-                if state.dirty and state.lock.acquire(blocking=False):  # else a poll of it is being recorded
+                if (
+                    state.dirty and state.replaced_by is None and state.lock.acquire(blocking=False)
+                ):  # else a poll of it is being recorded
                     if state.loaded:
                         batch[state] = state.changes(self._clock())
                     state.lock.release()
@@ -310,8 +330,44 @@ class Store(StoreReader):
             with state.lock:
                 if stored is not None and (ids := state.ids()):
                     jobs = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=ids))[1]
+                was_ours = state.revision > 0
                 if recorded := state.synchronize(stored, jobs, now):
                     self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
+                if stored is not None:
+                    state.replaced_by = None
+                elif was_ours or state.replaced_by is not None:
+                    self._check_identity(state)
+
+    def _check_identity(self, state: ClusterState) -> None:
+        """Leave the row of a cluster to another identity that has replaced ours, instead of replacing it in turn.
+
+        Another monitor spells the URL of the cluster differently, or means another cluster by that name.
+        """
+        ref = state.ref
+        identity, revision = self.cluster_revisions().get(ref.name, (ref.identity, 0))
+        if identity == ref.identity:
+            state.replaced_by = None
+            return
+        if ref not in self._conflicts:
+            self._conflicts.add(ref)
+            labels = {"milvus_cluster": ref.name, "cluster_id": ref.cluster_id}
+            _log.warning("store_identity_conflict", **labels, identity=ref.identity, other_identity=identity)
+        state.leave_to(identity, revision, self._clock())
+
+    def _take_over_rows(self) -> None:
+        """Write those clusters again whose rows another identity has replaced, and nobody has written for long."""
+        replaced = [state for state in [*self._states.values()] if state.replaced_by is not None]
+        stored, now = self.cluster_revisions() if replaced else {}, self._clock()
+        for state in replaced:
+            with state.lock:
+                identity, revision = stored.get(state.ref.name, (state.ref.identity, 0))
+                if identity == state.ref.identity:
+                    self._synchronize([state])
+                    continue
+                state.leave_to(identity, revision, now)
+                if now >= state.replaced_at + ABANDONED_AFTER:
+                    state.replaced_by = None
+                    state.synchronize(None, {}, now)
 
     def _hide_unwatched(self) -> None:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""

@@ -259,6 +259,61 @@ def test_a_name_that_stands_for_another_cluster_begins_anew(url):
     assert run(url, "SELECT job_id FROM jobs") == [("9",)]
 
 
+def two_spellings(url):
+    """Return the stores of two monitors, the one that came last and has the row second."""
+    one = Stored(url, ClusterRef("prod", "http://127.0.0.1:19530"), flush_interval=0.0)
+    one.poll(record("1"))
+    two = Stored(url, ClusterRef("prod", "http://localhost:19530"), now=one.now)
+    two.poll(record("1"))
+    return one, two
+
+
+def test_two_spellings_of_a_url_are_warned_about_and_nothing_is_recorded_twice(url):
+    with capture_logs() as logged:
+        one, two = two_spellings(url)
+        story = []
+        for records in ([record("1"), record("2")], [record("1", "Failed"), record("2")], [record("2", "Completed")]):
+            story += [store.poll(*records) for store in (one, one, two)]
+            one.maintain(), two.maintain()
+    warnings = [line for line in logged if line["event"] == "store_identity_conflict"]
+    expected = [("2", None, IMPORTING), ("1", IMPORTING, FAILED), ("2", IMPORTING, COMPLETED)]
+
+    assert [(line["milvus_cluster"], line["identity"], line["other_identity"]) for line in warnings] == [
+        ("prod", "http://127.0.0.1:19530", "http://localhost:19530")
+    ]
+    assert {line["event"] for line in logged} == {"store_identity_conflict"}
+    assert [step for steps in story for step in steps or ()] == [step for step in expected for _ in range(2)]
+    rows = run(url, "SELECT job_id, from_state, to_state FROM transitions ORDER BY id")
+    assert [(job_id, before and JobState(before), JobState(after)) for job_id, before, after in rows] == expected
+
+
+def test_a_row_that_another_spelling_has_abandoned_is_written_again(url):
+    one, two = two_spellings(url)
+    one.poll(record("1"), record("2", "Completed")), one.poll(record("1"), record("2", "Completed"))
+    two.store.close()
+    one.store.mark_unavailable(ConnectionError("so that maintenance is due"))
+    one.maintain()
+    kept = run(url, "SELECT identity FROM clusters")
+    one.now += 700
+    one.store.mark_unavailable(ConnectionError("so that maintenance is due"))
+    one.maintain(), one.maintain()
+    taken = run(url, "SELECT identity FROM clusters")
+    one.poll(record("1", "Failed"), record("2", "Completed"))
+
+    assert (kept, taken) == ([("http://localhost:19530",)], [("http://127.0.0.1:19530",)])
+    assert run(url, "SELECT job_id, to_state FROM transitions") == [("1", "failed")]
+    assert run(url, "SELECT job_id, state FROM jobs ORDER BY job_id") == [("1", "failed"), ("2", "completed")]
+
+
+def test_a_cluster_of_another_spelling_is_not_forgotten_with_ours(url):
+    one, two = two_spellings(url)
+    one.poll(record("1"), record("2"))
+    one.store.forget("prod")
+
+    assert two.poll(record("1"), record("2")) == [("2", None, IMPORTING)]
+    assert run(url, "SELECT identity FROM clusters") == [("http://localhost:19530",)]
+
+
 def test_a_forgotten_cluster_leaves_its_transitions(url):
     first = Stored(url)
     first.poll()
