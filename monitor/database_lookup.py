@@ -68,7 +68,8 @@ def look_up_databases(
             found |= match_databases(listed)
     known = result.new_ids | result.finished.keys() | (set() if previous is None else previous.tracked.keys())
     ids = frozenset(found.keys() & databases.unknown.keys() - known)
-    finished = {**result.finished, **finished_jobs(ids)} if ids else result.finished
+    stored = finished_jobs(ids) if ids else {}
+    finished = {**result.finished, **{job_id: job for job_id, job in stored.items() if job is not None}}
     found = {job_id: name for job_id, name in found.items() if job_id in known or job_id in finished}
     return replace(result, finished=finished, databases=note_lookups(databases, result, looked_up, found, now))
 

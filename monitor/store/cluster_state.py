@@ -221,7 +221,7 @@ class ClusterState:
 
 def _newer_steps(steps: list[Transition], stored: Job | None) -> list[Transition]:
     """Return those of a job's steps that it took after what is stored of it."""
-    if stored is None:
+    if stored is None or (stored.state is steps[0].from_state and stored.state_since < steps[0].at):
         return steps
     reached = [number for number, step in enumerate(steps, 1) if step.to_state is stored.state]
     later = steps[reached[-1] :] if reached else steps

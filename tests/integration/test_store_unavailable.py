@@ -386,6 +386,20 @@ def test_what_two_log_during_one_outage_is_recorded_once(server):
     assert [one.maintain(), two.maintain()] == [[], []]
 
 
+def test_a_job_that_ends_where_it_began_has_all_its_steps_recorded(server):
+    one, two = Stored(server.url), Stored(server.url)
+    one.poll(record("1")), two.poll(record("1"))
+    with stopped(server):
+        two.now += 30
+        two.poll(record("1", "Failed")), two.poll(record("1"))
+    one.now += 10
+    one.poll(record("1"), record("2"))
+    two.maintain()
+    two.maintain()
+
+    assert recorded(server, "1") == [(IMPORTING, FAILED), (FAILED, IMPORTING)]
+
+
 def test_what_was_logged_is_recorded_also_where_the_next_poll_is_outdated(server):
     one, two = Stored(server.url), Stored(server.url)
     one.poll(record("1"), record("2")), two.poll(record("1"), record("2"))
