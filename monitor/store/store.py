@@ -293,9 +293,8 @@ class Store(StoreReader):
         for some in chunks([*self._states.values()], ROWS_AT_ONCE):
             batch = {}
             for state in some:
-                if (
-                    state.dirty and state.replaced_by is None and state.lock.acquire(blocking=False)
-                ):  # else a poll of it is being recorded
+                waits = state.dirty and state.replaced_by is None
+                if waits and state.lock.acquire(blocking=False):  # else a poll of it is being recorded
                     if state.loaded:
                         batch[state] = state.changes(self._clock())
                     state.lock.release()
