@@ -161,7 +161,7 @@ def test_it_works_without_a_script(browser, fleet):
         expect(bar(page, job)).to_have_attribute("value", "0.35")
         page.get_by_label("Collection").fill("nothing like it")
         page.get_by_role("button", name="Show").click()
-        expect(page.locator("#running")).to_contain_text("No running imports.")
+        expect(page.locator("#running")).to_contain_text("No matching import.")
         page.get_by_role("link", name="Clear").click()
         page.locator(f"#running a[href$='id={job.id}']").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(job.id)
