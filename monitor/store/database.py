@@ -57,6 +57,10 @@ class StoreError(Exception):
     """The store cannot be used at all; the message says why."""
 
 
+class StoreBusyError(Exception):
+    """Another thread is writing something large; the store is well, and can be asked again."""
+
+
 class Database:
     """A database in SQLite or PostgreSQL; ``file`` is SQLite's, None for another one."""
 
@@ -150,12 +154,21 @@ class _KeptConnection:
         self._engine = engine
         self._begin = begin
         self._lock = Lock()
+        self._begun = 0.0
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do something in one transaction; wait for other threads a bounded time."""
+        """Do something in one transaction; wait for other threads a bounded time.
+
+        Raises:
+            StoreBusyError: Another thread has been at it for less than ``TRANSACTION_TIMEOUT``.
+            TimeoutError: For longer.
+        """
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
+            if monotonic() - self._begun < TRANSACTION_TIMEOUT:
+                raise StoreBusyError("another thread is using the store")
             raise TimeoutError("another thread has been using the store for too long")
+        self._begun = monotonic()
         try:
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(begin=self._begin)

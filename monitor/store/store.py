@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import TRANSACTION_TIMEOUT, Database
+from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
@@ -191,6 +191,8 @@ class Store(StoreReader):
                 self._take_over_rows()
                 self._hide_unwatched()
                 prune(self._database, self._clock(), self._retention)
+        except StoreBusyError:  # tried again at the next call
+            return
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
             self.mark_unavailable(error)
             return
@@ -260,6 +262,8 @@ class Store(StoreReader):
         rows = len(diff.changed) + len(changes.finished) + len(changes.transitions)
         try:
             stale, ids = self._database.write_in_poll(partial(write_changes, changes=[changes]), rows)
+        except StoreBusyError:  # `maintain` writes it
+            return None, []
         except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
             self.mark_unavailable(error)
             return None, []

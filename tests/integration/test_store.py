@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from monitor.jobs import Failure, JobState, Snapshot
 from monitor.store import ClusterRef, NewerSchemaError, StoreError, open_store
 from tests.rights import without_rights
-from tests.stored import Stored, count, record, run
+from tests.stored import PROD, Stored, count, record, run
 
 IMPORTING, COMPLETED, FAILED, VANISHED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED, JobState.VANISHED
 
@@ -30,6 +30,26 @@ def test_a_snapshot_outlives_a_restart_in_every_detail(url):
     first.poll(record("1", progress=60), record("3", "Completed"))
 
     assert first.reopened().snapshot == without_list(first.snapshot)
+
+
+def test_a_very_large_list_that_is_written_keeps_no_other_cluster_from_being_recorded(tmp_path):
+    other = ClusterRef("other", "in01-2", "in01-2")
+    store = Stored(f"sqlite:///{tmp_path}/state.db", PROD, other)
+    store.poll(cluster="other")
+    jobs = [record(str(number), "Completed") for number in range(60_000)]
+    large = Thread(target=lambda: store.poll(*jobs))
+    large.start()
+    steps = [store.poll(record("1"), cluster="other")]
+    while large.is_alive():
+        steps.append(store.poll(record("1", progress=len(steps)), cluster="other"))
+        store.maintain()
+    large.join()
+    store.maintain()
+    store.store.close()
+
+    assert store.store.failures == 0
+    assert steps[0] == [("1", None, IMPORTING)]
+    assert count(store.url) == 1
 
 
 def test_an_incomplete_job_and_an_abort_outlive_a_restart(url):
