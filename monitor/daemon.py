@@ -14,11 +14,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
-from pydantic import SecretStr
 
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Cluster, Config, ConfigError, load_web, read_api_key
+from monitor.config import Cluster, Config, ConfigError, load_web
+from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import log_transition
@@ -80,8 +80,8 @@ class Daemon:
         self._redactor = redactor
         self._log_writer = log_writer
         self._lines_dropped = 0
+        self._key_files = KeyFiles()
         self._key_checks: dict[Path | None, Future[None]] = {}
-        self._unreadable_key_files: set[Path] = set()
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
@@ -221,33 +221,12 @@ class Daemon:
     def _reload_keys(self, only: Path | None) -> None:
         """Use the keys that have changed in their files; a file that cannot be read leaves its key in use."""
         try:
-            files = {cluster.api_key_file for cluster in self.config.clusters} - {None}
-            keys: dict[Path | None, SecretStr | None] = {
-                file: self._read_key(file) for file in files if file is not None and only in (None, file)
-            }
-            clusters = tuple(
-                cluster
-                if (key := keys.get(cluster.api_key_file)) in (None, cluster.api_key)
-                else cluster.model_copy(update={"api_key": key})
-                for cluster in self.config.clusters
-            )
-            changed = sum(new is not old for new, old in zip(clusters, self.config.clusters, strict=True))
+            config, changed = self._key_files.renew(self.config, only)
             if changed:
-                self._apply_config(self.config.model_copy(update={"clusters": clusters}))
+                self._apply_config(config)
                 _log.info("keys_reloaded", clusters=changed)
         except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
             _log.exception("keys_not_reloaded")
-
-    def _read_key(self, file: Path) -> SecretStr | None:
-        try:
-            key = read_api_key(file)
-        except ValueError as error:
-            if file not in self._unreadable_key_files:
-                self._unreadable_key_files.add(file)
-                _log.warning("key_file_unreadable", file=str(file), message=str(error))
-            return None
-        self._unreadable_key_files.discard(file)
-        return key
 
     def _apply_config(self, config: Config) -> None:
         """Apply a config as a whole: start, reconfigure and stop pollers as needed.
