@@ -75,6 +75,8 @@ def test_a_monitor_out_of_files_says_so_once_and_recovers(tmp_path):
     config = write_config(tmp_path, "{name: prod, url: 'http://127.0.0.1:9'}")
     with started("run", "-c", config) as daemon, ExitStack() as stack:
         address = ("127.0.0.1", urlsplit(daemon.url).port)
+        daemon.wait_for("cluster_unreachable")  # it has started: all modules are imported
+        assert daemon.get("/-/healthy").status_code == 200
         limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         for _ in range(20):
