@@ -28,7 +28,6 @@ COLLECTION_SERIES: Final = 10_000
 _UNFINISHED_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
 _JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
 _STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
-_PROGRESS: Final = [(family.full_name, family.value) for family in families.PROGRESS_FAMILIES]
 _facts: Final = attrgetter(*families.JOB_FACTS)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
 _MOST_COLLECTION_SERIES: Final = 14  # eight listed states, three finished ones, three of the outcome
@@ -223,7 +222,7 @@ class ClusterMetrics:
     def _render_job(self, job: Job) -> JobText:
         previous = self._unfinished.get(job.job_id)
         if previous is not None and _facts(previous.job) == _facts(job):
-            labels, lasting = previous.labels, previous.lines[len(_PROGRESS) :]
+            labels, lasting = previous.labels, previous.lines[len(families.PROGRESS_FAMILIES) :]
         else:
             labels = f'{self._collection_labels(job.database, job.collection)},job_id="{escape(job.job_id)}"'
             by_last_label = {
@@ -236,9 +235,7 @@ class ClusterMetrics:
         if job.finished:
             lines = (*[b""] * (len(_JOB_FAMILIES) - len(lasting)), *lasting)
         else:
-            values = [(name, value(job)) for name, value in _PROGRESS]
-            progress = [b"" if value is None else f"{name}{{{labels}}} {value}\n".encode() for name, value in values]
-            lines = (*progress, *lasting)
+            lines = (*[_line(family, job, labels) for family in families.PROGRESS_FAMILIES], *lasting)
         pace = recent_pace(job)
         series = len(lines) - lines.count(b"") + (pace is not None)
         return JobText(job, lines, labels, pace, series)
