@@ -283,25 +283,28 @@ def test_skipped_polls_write_no_line(started, polls, hanging):
     assert logged == []
 
 
-class FailsThenHangs:
-    """A poll that fails at first and hangs ever after."""
+class ThenHangs:
+    """A poll that ends at first, with an outcome after a time, and hangs ever after."""
 
-    def __init__(self, hanging):
+    def __init__(self, hanging, outcome, seconds=0.0):
         self._hanging = hanging
-        self._failed = False
+        self._outcome = outcome
+        self._seconds = seconds
+        self._first = True
 
     def __call__(self):
-        if self._failed:
+        if not self._first:
             self._hanging()
-        self._failed = True
-        return Outcome(ok=False)
+        self._first = False
+        time.sleep(self._seconds)  # is what is tried
+        return self._outcome
 
 
 def test_clusters_that_keep_failing_take_at_most_half_of_the_threads(started, polls, hanging):
     scheduler = started(4)
     for number in range(8):
         name = f"bad-{number}"
-        scheduler.schedule(name, 0.1, FailsThenHangs(hanging), polls.miss(name))
+        scheduler.schedule(name, 0.1, ThenHangs(hanging, Outcome(ok=False)), polls.miss(name))
     for _ in range(2):
         assert hanging.begun.acquire(timeout=WAIT)
     scheduler.schedule("good", 0.1, polls.poll("good"), polls.miss("good"))
@@ -310,28 +313,13 @@ def test_clusters_that_keep_failing_take_at_most_half_of_the_threads(started, po
     assert hanging.begins == 2
 
 
-class SlowThenHangs:
-    """A poll that succeeds slowly at first and hangs ever after."""
-
-    def __init__(self, hanging):
-        self._hanging = hanging
-        self._slow = True
-
-    def __call__(self):
-        if not self._slow:
-            self._hanging()
-        self._slow = False
-        time.sleep(0.1)  # is what is tried
-        return Outcome()
-
-
 def test_clusters_whose_polls_are_slow_take_at_most_half_of_the_threads_and_their_skipped_polls_count(
     started, polls, hanging
 ):
     scheduler = started(4, slow_poll=0.05)
     for number in range(4):
         name = f"slow-{number}"
-        scheduler.schedule(name, 0.1, SlowThenHangs(hanging), polls.miss(name))
+        scheduler.schedule(name, 0.1, ThenHangs(hanging, Outcome(), 0.1), polls.miss(name))
     for _ in range(2):
         assert hanging.begun.acquire(timeout=WAIT)
     scheduler.schedule("good", 0.1, polls.poll("good"), polls.miss("good"))
