@@ -16,7 +16,7 @@ from rich.text import Text
 
 from monitor.cli.options import option
 from monitor.config import format_duration
-from monitor.jobs import JobState
+from monitor.jobs import JobState, whole_percent
 
 COLOURS: Final = {
     JobState.FAILED: "red",
@@ -112,8 +112,8 @@ def printable(text: str) -> str:
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in percent; never 100 before it is all."""
-    return f"{int(ratio * 100 + 1e-9)}%"  # 0.29 * 100 is a little less than 29
+    """Return a ratio in percent; less than 100 % until it is 1."""
+    return f"{whole_percent(ratio)}%"
 
 
 def rough_duration(seconds: float) -> str:

@@ -24,6 +24,7 @@ from monitor.jobs.model import (
     Policy,
     Transition,
     normalize_state,
+    whole_percent,
 )
 from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.tracking import first_seen, follow
@@ -63,4 +64,5 @@ __all__ = [
     "note_lookups",
     "recent_pace",
     "update_databases",
+    "whole_percent",
 ]

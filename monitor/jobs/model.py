@@ -79,6 +79,11 @@ def normalize_state(raw: str) -> JobState:
     return _AS_WRITTEN.get(raw) or RAW_STATES.get(raw.strip().lower(), JobState.UNKNOWN)
 
 
+def whole_percent(ratio: float) -> int:
+    """Return a ratio in whole percent; less than 100 until it is 1."""
+    return int(ratio * 100 + 1e-9)  # 0.29 * 100 is a little less than 29
+
+
 CollectionKey = tuple[str, str]
 """A database and a collection in it."""
 

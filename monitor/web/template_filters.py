@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from monitor.jobs import whole_percent
+
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -26,7 +28,7 @@ def ago(moment: datetime, now: float) -> str:
 
 def percent(ratio: float) -> str:
     """Return a ratio in percent; less than 100 % until it is 1."""
-    return f"{int(ratio * 100 + 1e-9)} %"
+    return f"{whole_percent(ratio)} %"
 
 
 def number(value: float) -> str:
