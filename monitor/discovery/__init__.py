@@ -1,0 +1,1 @@
+"""Which clusters there are, besides those that the config file lists: a Zilliz Cloud key's, files, and an inventory."""
