@@ -1,4 +1,4 @@
-"""A simulated import API of all generations, with realistic job lifecycles and scripted troubles.
+"""A simulated import API of all generations and the account API, with job lifecycles and scripted troubles.
 
 It imports nothing of the monitor. `World` contains the clusters, `SimulatorServer` serves them over HTTP.
 """

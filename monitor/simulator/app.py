@@ -1,4 +1,4 @@
-"""The HTTP application: the import API of all clusters, and the control endpoint."""
+"""The HTTP application: the import API of all clusters, the account API, and the control endpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.simulator import account
 from monitor.simulator.cluster import SimulatedCluster
 from monitor.simulator.control import control_app
 from monitor.simulator.dialects import DIALECTS
@@ -16,9 +17,11 @@ from monitor.simulator.world import World
 _LARGEST_REQUEST = 1 << 20
 """Bytes; import requests are a few hundred."""
 _CLUSTER_PREFIX = "/clusters/"
-_HOSTED_ENDPOINTS = frozenset(
-    endpoint for dialect in DIALECTS.values() if dialect.hosted for endpoint in dialect.endpoints
-)
+_HOSTED_ENDPOINTS: Mapping[str, str] = {
+    route: endpoint
+    for endpoints in (account.ENDPOINTS, *(dialect.endpoints for dialect in DIALECTS.values() if dialect.hosted))
+    for route, endpoint in endpoints.items()
+}
 
 
 class SimulatorApp:
@@ -26,6 +29,7 @@ class SimulatorApp:
 
     def __init__(self, world: World, base_url: str) -> None:
         self._world = world
+        self._base_url = base_url
         self._control = control_app(world, base_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +54,13 @@ class SimulatorApp:
         route = f"{request.method} {path}"
         if cluster is None and route not in _HOSTED_ENDPOINTS:
             return not_found()
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if (cluster is None or cluster.dialect.hosted) and self._world.quota.is_used_up(
+            key, _HOSTED_ENDPOINTS.get(route)
+        ):
+            raise ApiError(429, "Too many requests", 429)
+        if cluster is None and route in account.ENDPOINTS:
+            return self._respond_for_account(account.ENDPOINTS[route], request, key)
         try:
             fields = {**request.query_params, **msgspec.json.decode(body or b"{}", type=dict[str, Any])}
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -61,6 +72,12 @@ class SimulatorApp:
         trouble = cluster.record_request(context.endpoint)
         return trouble.respond(context) if trouble else context.respond()
 
+    def _respond_for_account(self, endpoint: str, request: Request, key: str) -> ASGIApp:
+        clusters = [cluster for cluster in list(self._world.clusters.values()) if cluster.generation == "zilliz"]
+        context = account.AccountRequest(clusters, endpoint, request.query_params, key, self._base_url)
+        trouble = self._world.account.record_request(context.endpoint)
+        return trouble.respond(context) if trouble else context.respond()
+
     def _hosted_cluster(self, fields: Mapping[str, Any]) -> SimulatedCluster:
         """Return the Zilliz Cloud cluster that the fields name: by its id, or by project and region."""
         cluster_id, region = fields.get("clusterId"), (fields.get("projectId"), fields.get("regionId"))
@@ -68,7 +85,7 @@ class SimulatorApp:
             raise ApiError(80000, "Incorrect parameter: clusterId")
         cluster = self._world.clusters.get(str(cluster_id))
         if not cluster_id:
-            clusters = list(self._world.clusters.values())
+            clusters = sorted(self._world.clusters.values(), key=lambda each: not each.cloud.on_demand)
             cluster = next((each for each in clusters if region == (each.project_id, each.region_id)), None)
         if cluster is None or not cluster.dialect.hosted:
             raise ApiError(96025, f"The cluster does not exist. clusterId: {cluster_id}")

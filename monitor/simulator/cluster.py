@@ -1,9 +1,8 @@
-"""A simulated cluster: its jobs, its troubles, and how many requests it received."""
+"""A simulated cluster: its jobs, its troubles, and what its account says about it."""
 
+import hashlib
 import random
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from itertools import count as numbers
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from monitor.simulator.lifecycles import FIRST_LIFECYCLES, LATER_LIFECYCLES, TERMINAL, Lifecycle, State, Status
+from monitor.simulator.scripted import Scripted
 
 if TYPE_CHECKING:
     from monitor.simulator.dialects.base import Dialect
-    from monitor.simulator.troubles import Trouble
 
 _COLLECTIONS = ("events", "books", "products", "medium_articles", "reviews", "images", "quick_setup", "support_tickets")
 _FILE_COUNTS = (1, 1, 2, 4, 8)
@@ -57,27 +56,37 @@ class JobStatus(NamedTuple):
     status: Status
 
 
-@dataclass
-class _ScheduledTrouble:
-    trouble: "Trouble"
-    endpoint: str | None
-    times: int | None
-    until: float | None
+class CloudFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the account API of Zilliz Cloud says about a cluster.
 
-    def lasts(self, now: float) -> bool:
-        return self.times != 0 and (self.until is None or now < self.until)
+    Attributes:
+        name: Its name, which may change.
+        project: The name of its project; clusters with the same one are in the same project.
+        status: `RUNNING`, or any other text; jobs are listed in each of them.
+        role: `PRIMARY` or `SECONDARY` for the members of a global cluster, else empty.
+        on_demand: Whether it is an on-demand cluster, whose jobs are listed by project and region.
+    """
+
+    name: str
+    project: str
+    region_id: str = "aws-us-west-2"
+    plan: str = "Standard"
+    status: str = "RUNNING"
+    role: str = ""
+    on_demand: bool = False
 
 
-@dataclass(eq=False)
-class SimulatedCluster:
+@dataclass(eq=False, kw_only=True)
+class SimulatedCluster(Scripted):
     """A cluster of a `World`, made by `World.add_cluster`. All methods are thread-safe.
+
+    Its endpoints are `list`, `describe` and `databases`.
 
     Attributes:
         api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
         seed: Decides everything about it that looks random.
         retention: How many seconds it remembers a finished job.
-        lock: Notified of every request.
-        requests: How many requests each endpoint (`list`, `describe`, `databases`) has received.
+        cloud: What the account API says about it, if it is on Zilliz Cloud; replaced as a whole.
     """
 
     id: str
@@ -85,21 +94,22 @@ class SimulatedCluster:
     dialect: "Dialect"
     api_key: str | None
     seed: int
-    clock: Callable[[], float]
     retention: float
+    cloud: CloudFields
     databases: tuple[str, ...] = ("default",)
-    region_id: str = "aws-us-west-2"
-    lock: threading.Condition = field(default_factory=threading.Condition)
-    requests: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))
     _added: Iterator[int] = field(default_factory=lambda: numbers(_FIRST_ADDED))
-    _troubles: list[_ScheduledTrouble] = field(default_factory=list)
 
     @property
     def project_id(self) -> str:
-        """Its project on Zilliz Cloud."""
-        return f"proj-{self.seed:016x}"
+        """The id of its project on Zilliz Cloud."""
+        return f"proj-{hashlib.sha256(self.cloud.project.encode()).hexdigest()[:22]}"
+
+    @property
+    def region_id(self) -> str:
+        """Its region on Zilliz Cloud."""
+        return self.cloud.region_id
 
     def add_job(
         self,
@@ -154,36 +164,6 @@ class SimulatedCluster:
         with self.lock:
             self.jobs()  # the generated ones, too
             del self._jobs[job_id]
-
-    def trouble(
-        self, trouble: "Trouble", *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
-    ) -> None:
-        """Queue a trouble, which starts when those before it have ended.
-
-        It lasts for a number of requests or seconds, by default without end, and concerns one endpoint (`list`,
-        `describe`, `databases`), by default that of the trouble, or all.
-        """
-        with self.lock:
-            until = None if seconds is None else self.clock() + seconds
-            self._troubles.append(_ScheduledTrouble(trouble, endpoint or trouble.endpoint, times, until))
-
-    def recover(self) -> None:
-        """End all troubles."""
-        with self.lock:
-            self._troubles.clear()
-
-    def record_request(self, endpoint: str) -> "Trouble | None":
-        """Count a request, and return what goes wrong with it."""
-        with self.lock:
-            self.requests[endpoint] += 1
-            self.lock.notify_all()
-            self._troubles = [scheduled for scheduled in self._troubles if scheduled.lasts(self.clock())]
-            for scheduled in self._troubles:
-                if scheduled.endpoint in (None, endpoint):
-                    if scheduled.times is not None:
-                        scheduled.times -= 1
-                    return scheduled.trouble
-            return None
 
     def _remembers(self, status: Status, now: float) -> bool:
         if status.state in TERMINAL:

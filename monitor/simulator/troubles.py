@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator.dialects.base import RequestContext, not_found
+from monitor.simulator.dialects.base import Dialect, not_found, text
 
 _STATUSES = range(200, 600)
 _ERRORS = {
@@ -26,13 +26,13 @@ class Trouble(msgspec.Struct, frozen=True):
     """One way for a request to go wrong.
 
     Attributes:
-        kind: Its key in `TROUBLES`.
-        respond: Returns what is sent to a request.
+        kind: Its key in `TROUBLES` or `ACCOUNT_TROUBLES`.
+        respond: Returns what is sent to a request: a `RequestContext`, or an `AccountRequest`.
         endpoint: The only endpoint that it concerns; None for all.
     """
 
     kind: str
-    respond: Callable[[RequestContext], ASGIApp]
+    respond: Callable[[Any], ASGIApp]
     endpoint: str | None = None
 
     @classmethod
@@ -41,8 +41,8 @@ class Trouble(msgspec.Struct, frozen=True):
         if status not in _STATUSES:
             raise ValueError(f"status must be from 200 to 599, not {status}")
 
-        def respond(context: RequestContext) -> Response:
-            dialect = context.cluster.dialect
+        def respond(context: Any) -> Response:
+            dialect: Dialect = context.dialect
             errors = {**_ERRORS, 401: dialect.unauthorized[:2]}
             if status in errors:
                 response = dialect.error(*errors[status], status)
@@ -59,7 +59,7 @@ class Trouble(msgspec.Struct, frozen=True):
     @classmethod
     def code(cls, code: int = 1, message: str = "service unavailable", *, status: int = 200) -> Self:
         """Respond with an error in the body, as Milvus sends most errors with HTTP status 200."""
-        return cls("code", lambda context: context.cluster.dialect.error(code, message, status))
+        return cls("code", lambda context: context.dialect.error(code, message, status))
 
     @classmethod
     def hang(cls) -> Self:
@@ -71,7 +71,7 @@ class Trouble(msgspec.Struct, frozen=True):
         """Respond correctly after `seconds`."""
         delay = float(seconds)
 
-        def respond(context: RequestContext) -> ASGIApp:
+        def respond(context: Any) -> ASGIApp:
             async def wait_and_respond(scope: Scope, receive: Receive, send: Send) -> None:
                 try:
                     await asyncio.wait_for(_wait_for_disconnect(scope, receive, send), delay)
@@ -88,6 +88,23 @@ class Trouble(msgspec.Struct, frozen=True):
         return cls("false_empty", lambda context: context.respond([]), endpoint="list")
 
     @classmethod
+    def empty(cls) -> Self:
+        """Respond with an empty list of clusters although the account has some."""
+        return cls("empty", lambda context: context.respond([]), endpoint="clusters")
+
+    @classmethod
+    def partial(cls, page: int = 2, status: int = 503) -> Self:
+        """Respond with an HTTP status to a page of the list of clusters, and to all pages after it."""
+        failure = cls.http(status)
+
+        def respond(context: Any) -> ASGIApp:
+            is_before = int(text(context.fields, "currentPage") or 1) < page
+            response: ASGIApp = context.respond() if is_before else failure.respond(context)
+            return response
+
+        return cls("partial", respond, endpoint="clusters")
+
+    @classmethod
     def body(cls, body: str | bytes, *, status: int = 200, content_type: str = "application/json") -> Self:
         """Respond with this body."""
         return cls("body", lambda _context: Response(body, status, {"content-type": content_type}))
@@ -95,6 +112,11 @@ class Trouble(msgspec.Struct, frozen=True):
 
 TROUBLES: Mapping[str, Callable[..., Trouble]] = {
     kind: getattr(Trouble, kind) for kind in ("http", "code", "hang", "slow", "false_empty", "body")
+}
+
+
+ACCOUNT_TROUBLES: Mapping[str, Callable[..., Trouble]] = {
+    kind: getattr(Trouble, kind) for kind in ("http", "code", "hang", "slow", "empty", "partial", "body")
 }
 
 

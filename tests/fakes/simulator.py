@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from monitor import simulator
 from monitor.simulator import Lifecycle, SimulatedCluster, State
-from tests.fakes.account import account_api
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
     from monitor.simulator.cluster import SimulatedJob
 
 _STATES = {str(state): state for state in State}
@@ -22,22 +19,7 @@ _STOP_TIMEOUT = 10.0
 
 
 class SimulatorServer(simulator.SimulatorServer):
-    """Serves a world and its account API in a thread of its own: `with SimulatorServer(world) as server:`.
-
-    Attributes:
-        statuses: The status of each cluster in the account API, where it is not RUNNING.
-    """
-
-    def app(self) -> ASGIApp:
-        """Return the simulator's application with the account API in front."""
-        self.statuses: dict[str, str] = {}
-        simulated, account = super().app(), account_api(self.world, self.url, self.statuses)
-
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            asked = account if scope["path"] in ("/v2/clusters", "/v2/projects") else simulated
-            await asked(scope, receive, send)
-
-        return respond
+    """Serves a world in a thread of its own: `with SimulatorServer(world) as server:`."""
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self.serve()), name="simulator", daemon=True)

@@ -131,6 +131,15 @@ def test_the_zilliz_cli_reads_the_clusters_and_the_projects(world: World, zilliz
     assert [project["projectId"] for project in zilliz("project", "list")] == [world.clusters["in01-cloud"].project_id]
 
 
+def test_the_zilliz_cli_reads_all_pages_of_clusters_and_the_regions(world: World, zilliz: Callable[..., Any]) -> None:
+    for number in range(249):
+        world.add_cluster(f"in01-{number}", api_key=KEY)
+
+    clusters = zilliz("cluster", "list", "--all")
+    assert {cluster["clusterId"] for cluster in clusters} == world.clusters.keys() - {"own"}
+    assert "aws-us-west-2" in [region["regionId"] for region in zilliz("cluster", "regions", "--cloud-id", "aws")]
+
+
 def test_the_zilliz_cli_is_told_when_its_key_is_wrong(world: World, zilliz: Callable[..., Any]) -> None:
     world.clusters["in01-cloud"].api_key = "another"
 

@@ -196,7 +196,7 @@ def test_the_clusters_and_projects_of_a_key(api: Api) -> None:
     mine, suspended = api.add("in01-a", "zilliz"), api.add("in01-b", "zilliz")
     api.world.add_cluster("in01-c", api_key="another")
     api.add("own", "milvus")
-    api.server.statuses[suspended.id] = "SUSPENDED"
+    api.world.change_cluster(suspended.id, status="SUSPENDED")
 
     answer = api.get("/v2/clusters?pageSize=10&currentPage=1").json()
     assert answer["code"] == 0

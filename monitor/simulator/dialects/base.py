@@ -82,9 +82,14 @@ class RequestContext(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
     headers: Mapping[str, str]
 
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the cluster."""
+        return self.cluster.dialect
+
     def respond(self, jobs: Sequence[JobStatus] | None = None) -> Response:
         """Return the correct response; a list is one of these jobs, if given, instead of those of the cluster."""
-        cluster, dialect = self.cluster, self.cluster.dialect
+        cluster, dialect = self.cluster, self.dialect
         try:
             dialect.check_access(cluster, self.headers)
             if self.endpoint == "list":
@@ -100,7 +105,7 @@ class RequestContext(msgspec.Struct, frozen=True):
             return dialect.error(error.code, error.message, error.status)
 
     def _requested_job(self) -> JobStatus:
-        dialect = self.cluster.dialect
+        dialect = self.dialect
         job_id = text(self.fields, dialect.job_id_field)
         if not job_id:
             raise ApiError(*dialect.missing_job_id)
