@@ -27,6 +27,9 @@ _CODE: Final = re.compile(r"-?\d{1,10}", re.ASCII)
 _WRONG_V2: Final = (
     "a server older than Milvus 2.4 needs `api: milvus-2.3` with the URL of its management port, http://HOST:9091"
 )
+_WRONG_ACCOUNT: Final = (
+    "Zilliz Cloud has it at https://api.cloud.zilliz.com, in China at https://api.cloud.zilliz.com.cn"
+)
 _WRONG_OTHER: Final = "Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 _INTEGER_DIGITS: Final = 1000
 """Digits of an integer that are read, more than any limit: Python refuses 4,300, and then the whole answer."""
@@ -102,13 +105,13 @@ def decompress(body: bytes, coding: str) -> bytes:
     return content
 
 
-def envelope(payload: Any) -> Any:
-    """Return the ``data`` of a v1 or v2 answer; raise the ``ApiError`` of its code, or that it has none."""
+def envelope(payload: Any, server: str = "an import API") -> Any:
+    """Return the ``data`` of a v1 or v2 answer; raise the ``ApiError`` of its code, or that it is not from a server."""
     if not isinstance(payload, dict):
-        raise BadResponseError("the answer is JSON but no object: is this the address of an import API?")
+        raise BadResponseError(f"the answer is JSON but no object: is this the address of {server}?")
     code = code_of(payload.get("code"))
     if code is None:
-        raise BadResponseError("the answer has no code: is this the address of an import API?")
+        raise BadResponseError(f"the answer has no code: is this the address of {server}?")
     if code in _SUCCESS:
         return payload.get("data")
     message = text(payload.get("message")) or "the server gives no message"
@@ -134,8 +137,10 @@ def refusal(status: int, headers: Mapping[str, str], body: Body, api: str) -> Ap
     fields = payload if isinstance(payload, dict) else {}
     code = code_of(fields.get("code"))
     if status == HTTPStatus.NOT_FOUND and code is None:
-        missing = f"there is no {api} import API at this address (HTTP 404): check host and path of `url`"
-        return ApiMissingError(f"{host}: {missing}; {_WRONG_V2 if api == 'v2' else _WRONG_OTHER}")
+        name = f"{api} API" if api == "account" else f"{api} import API"
+        hint = {"v2": _WRONG_V2, "account": _WRONG_ACCOUNT}.get(api, _WRONG_OTHER)
+        missing = f"there is no {name} at this address (HTTP 404): check host and path of `url`"
+        return ApiMissingError(f"{host}: {missing}; {hint}")
     kind = BY_CODE.get(code or 0) or BY_STATUS.get(status, ApiError)
     answer = text(fields.get("message")) or body.beginning(200) or "nothing"
     with_code = f", code {code}" if code is not None else ""

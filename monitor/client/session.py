@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import version
 from threading import Event, Lock
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,8 +28,11 @@ from monitor.client.errors import (
 )
 from monitor.client.rate_limit import RateLimiter
 from monitor.client.transport import BODY_LIMIT, NETWORK_ERRORS, bound_answers, translate_error
-from monitor.config import Cluster
 from monitor.redaction import SecretMask, passwords_in
+
+if TYPE_CHECKING:
+    from monitor.client.account import Account
+    from monitor.config import Cluster
 
 ATTEMPTS: Final = 3
 """How often one request is sent while its error is temporary."""
@@ -95,9 +98,9 @@ class Usage:
 
 
 class Session:
-    """Sends requests to one cluster. For one thread at a time."""
+    """Sends requests to one cluster, or to the account API of a key. For one thread at a time."""
 
-    def __init__(self, cluster: Cluster, network: Network, usage: Usage) -> None:
+    def __init__(self, cluster: "Cluster | Account", network: Network, usage: Usage) -> None:
         self.usage = usage
         self._cluster = cluster
         self._network = network
@@ -135,7 +138,7 @@ class Session:
     ) -> Result:
         """Send a request until it is answered or its error is not temporary; a POST only reads, and may be sent again.
 
-        ``endpoint`` (``list`` or ``describe``) is the name under which its rate is limited and counted, ``database`` is
+        ``endpoint`` (``list``, for example) is the name under which its rate is limited and counted, ``database`` is
         sent as ``DB-Name``, and ``parse`` returns the result of an answer or raises an ``ApiError``.
         """
         content = None if body is None else msgspec.json.encode(body)
