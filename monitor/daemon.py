@@ -189,7 +189,7 @@ class Daemon:
         """
         poller = self._pollers[cluster]
         hasty = poller.cluster.model_copy(update={"timeout": min(poller.cluster.timeout, FILES_TIMEOUT)})
-        return connect(hasty, self._network, poller.usage).import_files(job_id)
+        return connect(hasty, self._network, poller.usage, poller.known_databases).import_files(job_id)
 
     def _reload(self) -> str | None:
         if self._load is None:
@@ -242,7 +242,7 @@ class Daemon:
             if name in clusters and poller.cluster.identity() == clusters[name].identity()
         }
         changed = {
-            name: connect(clusters[name], self._network, poller.usage)
+            name: connect(clusters[name], self._network, poller.usage, poller.known_databases)
             for name, poller in kept.items()
             if poller.cluster != clusters[name]
         }

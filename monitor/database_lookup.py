@@ -66,6 +66,10 @@ def look_up_databases(
                 break
         else:
             found |= match_databases(listed)
+    for job_id, lookup in databases.unknown.items():
+        if job_id not in found and not lookup.attempts and result.listing.records[job_id].collection in looked_up:
+            api.note_job_elsewhere()
+            break
     known = result.new_ids | result.finished.keys() | (set() if previous is None else previous.tracked.keys())
     ids = frozenset(found.keys() & databases.unknown.keys() - known)
     stored = finished_jobs(ids) if ids else {}

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from monitor.client import KnownDatabases
 from monitor.jobs import Job, JobState, SnapshotDiff, Transition
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
@@ -38,6 +39,21 @@ def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, str]) ->
         _log.warning("import_job_describe_paused", **labels, **_job_fields(job, now))
     if changes.dropped:
         _log.warning("missing_jobs_dropped", **labels, jobs=changes.dropped)
+
+
+def log_databases(before: KnownDatabases | None, after: KnownDatabases | None, labels: Mapping[str, str]) -> None:
+    """Log what a poll changed in the databases that are followed; the first list of them is no news."""
+    if before is None or after is None or before is after:
+        return
+    if after.error and not before.error:
+        kind = None if after.error_kind is None else after.error_kind.value
+        _log.warning("databases_unavailable", **labels, kind=kind, message=after.error)
+    elif before.error and not after.error:
+        _log.info("databases_recovered", **labels)
+    added = [name for name in after.names if name not in before.names]
+    dropped = [name for name in before.names if name not in after.names]
+    if before.names and (added or dropped):
+        _log.info("databases_changed", **labels, added=added, dropped=dropped)
 
 
 def log_transition(transition: Transition, milvus_cluster: str, cluster_id: str) -> None:

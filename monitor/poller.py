@@ -8,7 +8,16 @@ from typing import Final
 import msgspec
 import structlog
 
-from monitor.client import SHARED_FAILURES, ApiError, ErrorKind, ImportApi, JobGoneError, StoppedError, Usage
+from monitor.client import (
+    SHARED_FAILURES,
+    ApiError,
+    ErrorKind,
+    ImportApi,
+    JobGoneError,
+    KnownDatabases,
+    StoppedError,
+    Usage,
+)
 from monitor.config import Cluster
 from monitor.database_lookup import look_up_databases
 from monitor.jobs import (
@@ -25,7 +34,7 @@ from monitor.jobs import (
     diff,
 )
 from monitor.metrics import ClusterMetrics, ProcessMetrics
-from monitor.poll_log import log_changes
+from monitor.poll_log import log_changes, log_databases
 from monitor.store import Store
 
 DESCRIBES_PER_POLL: Final = 20
@@ -108,6 +117,11 @@ class Poller:
     def usage(self) -> Usage:
         """The requests sent to the cluster's API so far."""
         return self._api.session.usage
+
+    @property
+    def known_databases(self) -> KnownDatabases | None:
+        """What is known of the cluster's databases, where `databases` is `all`."""
+        return self._api.known_databases
 
     @property
     def error(self) -> str:
@@ -237,7 +251,7 @@ def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = ()) -> Policy:
         cluster.pending_after,
         cluster.uncommitted_after,
         cluster.failed_retention,
-        several_databases=len(cluster.databases) > 1,
+        several_databases=cluster.follows_databases or len(cluster.databases) > 1,
         clock_steps=clock_steps,
     )
 
@@ -265,7 +279,12 @@ def fetch(
     api.session.begin_poll()
     tracked = {} if previous is None else previous.tracked
     listed_before = JobList() if previous is None else previous.listing
-    listing, new_ids = compare_lists(previous, api.list_jobs(listed_before))
+    known_databases = api.known_databases
+    try:
+        current = api.list_jobs(listed_before)
+    finally:
+        log_databases(known_databases, api.known_databases, labels)
+    listing, new_ids = compare_lists(previous, current)
     untracked = new_ids - tracked.keys()
     result = PollResult(listing, new_ids, finished=finished_jobs(untracked) if previous and untracked else {})
     described: dict[str, JobRecord] = {}

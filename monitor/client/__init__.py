@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from monitor.client.databases import KnownDatabases
 from monitor.client.errors import SHARED_FAILURES, ApiError, ErrorKind, JobGoneError, StoppedError
 from monitor.client.import_api import ImportApi
 from monitor.client.milvus23 import Milvus23Api
@@ -19,6 +20,7 @@ __all__ = [
     "ImportApi",
     "ImportFile",
     "JobGoneError",
+    "KnownDatabases",
     "Network",
     "StoppedError",
     "Usage",
@@ -28,6 +30,12 @@ __all__ = [
 _GENERATIONS: Final[dict[str, type[ImportApi]]] = {"v2": V2Api, "v1": V1Api, "milvus-2.3": Milvus23Api}
 
 
-def connect(cluster: Cluster, network: Network, usage: Usage | None = None) -> ImportApi:
-    """Return the client of a cluster; nothing is sent yet. ``usage`` are counts of earlier requests to continue."""
-    return _GENERATIONS[cluster.api](cluster, Session(cluster, network, usage or Usage()))
+def connect(
+    cluster: Cluster, network: Network, usage: Usage | None = None, known_databases: KnownDatabases | None = None
+) -> ImportApi:
+    """Return the client of a cluster; nothing is sent yet.
+
+    ``usage`` are counts of earlier requests to continue, ``known_databases`` what they have shown of its databases.
+    """
+    session = Session(cluster, network, usage or Usage())
+    return _GENERATIONS[cluster.api](cluster, session, known_databases)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from monitor.client.databases import FollowedDatabases, KnownDatabases
 from monitor.client.decoding import Body
 from monitor.client.errors import BadResponseError
 from monitor.client.pagination import ListReader, Page
@@ -26,9 +27,22 @@ class ImportApi(ABC):
     _databases: tuple[str, ...] = ("",)
     _hint = "check `api` and `url`"
 
-    def __init__(self, cluster: Cluster, session: Session) -> None:
+    def __init__(self, cluster: Cluster, session: Session, known_databases: KnownDatabases | None = None) -> None:
         self.session = session
         self._cluster = cluster
+        self._followed: FollowedDatabases | None = None
+        if cluster.follows_databases:
+            self._followed = FollowedDatabases(cluster, session, known_databases or KnownDatabases())
+
+    @property
+    def known_databases(self) -> KnownDatabases | None:
+        """The databases of the cluster, where `databases` is `all`; None elsewhere."""
+        return None if self._followed is None else self._followed.known
+
+    def note_job_elsewhere(self) -> None:
+        """Ask for the databases again at the next poll, where they are followed: a new job is in none of them."""
+        if self._followed is not None:
+            self._followed.note_job_elsewhere()
 
     def list_jobs(self, previous: JobList) -> JobList:
         """Return the complete list, ``previous`` itself where every page is unchanged; there is no partial list.
@@ -39,12 +53,15 @@ class ImportApi(ABC):
         """
         reader = ListReader(self._decode, previous)
         for database in self._databases:
-            number = 1
-            while self._fetch(database, number, partial(reader.add, database, number)):
-                number += 1
-                if number > PAGE_LIMIT:
-                    raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
+            self._list_database(database, reader)
         return reader.result(self._hint)
+
+    def _list_database(self, database: str, reader: ListReader) -> None:
+        number = 1
+        while self._fetch(database, number, partial(reader.add, database, number)):
+            number += 1
+            if number > PAGE_LIMIT:
+                raise BadResponseError(f"the list has no end: more than {PAGE_LIMIT} pages")
 
     def list_collection(self, database: str, collection: str) -> Mapping[str, JobRecord]:
         """Return the jobs of one collection by id; none where the database has no such collection."""

@@ -127,6 +127,16 @@ class Session:
         self._until = self._network.clock() + POLL_LIMIT * self._cluster.timeout
         self._bytes_left = POLL_BYTES
 
+    def now(self) -> float:
+        """Return the time in monotonic seconds."""
+        return self._network.clock()
+
+    def at(self, url: str) -> "Session":
+        """Return a session with the same cluster at another address, counted with this one, in what time is left."""
+        session = Session(self._cluster.model_copy(update={"url": url}), self._network, self.usage)
+        session._until = self._until
+        return session
+
     def call(
         self,
         endpoint: str,
@@ -138,7 +148,7 @@ class Session:
     ) -> Result:
         """Send a request until it is answered or its error is not temporary; a POST only reads, and may be sent again.
 
-        ``endpoint`` (``list``, for example) is the name under which its rate is limited and counted, ``database`` is
+        ``endpoint``, such as ``list``, is the name under which its rate is limited and counted, ``database`` is
         sent as ``DB-Name``, and ``parse`` returns the result of an answer or raises an ``ApiError``.
         """
         content = None if body is None else msgspec.json.encode(body)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from monitor.client.databases import KnownDatabases
 from monitor.client.decoding import Body, envelope
 from monitor.client.errors import (
     ApiError,
@@ -38,14 +39,39 @@ class V2Api(ImportApi):
     of that collection in that database.
     """
 
-    def __init__(self, cluster: Cluster, session: Session) -> None:
-        super().__init__(cluster, session)
+    def __init__(self, cluster: Cluster, session: Session, known_databases: KnownDatabases | None = None) -> None:
+        super().__init__(cluster, session, known_databases)
         self._databases = cluster.databases or ("",)
         ids = {"clusterId": cluster.cluster_id, "projectId": cluster.project_id, "regionId": cluster.region_id}
         self._ids = {field: value for field, value in ids.items() if value}
         self._spellings = _DESCRIBE
-        if len(self._databases) > 1 and not self._ids:
+        if self._followed is not None:
+            self._use(self._followed.known)
+        elif len(self._databases) > 1 and not self._ids:
             self.lookup_databases = self._databases
+
+    def list_jobs(self, previous: JobList) -> JobList:
+        """Return the complete list, of the databases that the cluster has now where `databases` is `all`."""
+        if self._followed is not None:
+            self._followed.refresh()
+            self._use(self._followed.known)
+        return super().list_jobs(previous)
+
+    def _use(self, known: KnownDatabases) -> None:
+        """List the databases that are known; a job is looked up also in a single one, for there may soon be another."""
+        self._databases = known.names
+        self.lookup_databases = () if self._ids else known.names
+
+    def _list_database(self, database: str, reader: ListReader) -> None:
+        """List the jobs of a database; one that has been dropped meanwhile has none."""
+        try:
+            super()._list_database(database, reader)
+        except NotFoundError as error:
+            if self._followed is None or isinstance(error, ApiMissingError):
+                raise
+            if not self._followed.confirm_dropped(database):
+                raise
+            self._use(self._followed.known)
 
     def list_collection(self, database: str, collection: str) -> Mapping[str, JobRecord]:
         """Return the jobs of one collection, which self-hosted Milvus lists all at once."""
@@ -71,6 +97,9 @@ class V2Api(ImportApi):
 
     def _describe(self, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
         """Describe a job in the first database that has it: it is gone where none has."""
+        if self._followed is not None and not self._databases:
+            self._followed.refresh()
+            self._use(self._followed.known)
         refusals: list[ApiError] = []
         for database in self._databases:
             try:

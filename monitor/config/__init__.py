@@ -9,11 +9,12 @@ from monitor.config.addresses import Address, parse_listen, parse_path_prefix, p
 from monitor.config.errors import ConfigError
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
-from monitor.config.setting_types import DURATION_PATTERN, format_duration, parse_duration, read_api_key
+from monitor.config.setting_types import DURATION_PATTERN, MAX_ITEMS, format_duration, parse_duration, read_api_key
 from monitor.config.web_config import WebConfig, load_web
 
 __all__ = [
     "DURATION_PATTERN",
+    "MAX_ITEMS",
     "Address",
     "Api",
     "Cluster",

@@ -80,6 +80,8 @@ def _cluster_conflicts(cluster: Mapping[str, Any]) -> Iterator[Problem]:
     reason = {"v1": "api is v1", "v2": identity and f"{identity} is given"}.get(api)
     if reason and not {"api_key", "api_key_file"} & cluster.keys():
         yield (), f"needs api_key or api_key_file, because {reason}"
+    if cluster.get("databases") == "all" and api in {"v1", "milvus-2.3"}:
+        yield ("databases",), f"cannot be all, because api is {api}; only the API v2 lists the databases of a cluster"
     if {"api_key", "api_key_file"} <= cluster.keys():
         yield ("api_key_file",), "cannot be combined with api_key; remove one of them"
     tls = as_mapping(cluster.get("tls"))

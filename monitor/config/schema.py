@@ -145,10 +145,8 @@ class ClusterSettings(Section):
     """An API key or user:password; best taken from the environment: ${ZILLIZ_API_KEY}."""
     api_key_file: types.SecretFile = None
     """A file that contains the key, instead of api_key; white space around it is ignored."""
-    databases: Annotated[
-        tuple[types.Name, ...], types.require(lambda names: len(set(names)) == len(names), "lists a database twice")
-    ] = Field(default=(), min_length=1, max_length=types.MAX_ITEMS)
-    """The databases to list; without it, whatever the server lists by default."""
+    databases: types.Databases = ()
+    """The databases to list, or `all` to ask the cluster for them; without it, whatever the server lists by default."""
     tls: Tls = Tls()
     """TLS for the connection to this cluster, for an https url."""
 
@@ -173,6 +171,11 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         """Return what identifies the cluster, independent of its name: its ids, or its URL if it has none."""
         ids = (self.cluster_id, self.project_id, self.region_id)
         return "/".join(ids) if any(ids) else self.url
+
+    @property
+    def follows_databases(self) -> bool:
+        """Whether the cluster is asked for its databases."""
+        return self.databases == types.ALL_DATABASES
 
     def secrets(self) -> tuple[str, ...]:
         """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""

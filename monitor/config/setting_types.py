@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from monitor.config import files
 from monitor.config.addresses import Address, parse_external_url, parse_listen, parse_state_url, parse_url
@@ -15,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MAX_NAME: Final = 128
+ALL_DATABASES: Final = ("*",)
+"""What `databases: all` is in a `Cluster`; no database can have this name."""
+
 MAX_ITEMS: Final = 1000
 
 TEXT: Final = WithJsonSchema({"type": "string"})
@@ -92,6 +104,19 @@ def empty_as(default: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
 
+def _read_databases(value: Any, read_list: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:
+    if value == "all":
+        return ALL_DATABASES
+    if isinstance(value, str) and value:
+        raise ValueError("must be a list, such as [a, b], or all")
+    names = read_list(value)
+    if ALL_DATABASES[0] in names:
+        raise ValueError(f"cannot contain {ALL_DATABASES[0]}; write databases: all")
+    if len(set(names)) < len(names):
+        raise ValueError("lists a database twice")
+    return names
+
+
 def secret_of(content: bytes) -> SecretStr:
     """Return the API key in a file; raises `ValueError`."""
     return _check_secret(SecretStr(files.text_of(content)))
@@ -137,6 +162,10 @@ Name: TypeAlias = Annotated[
         lambda name: len(name) <= MAX_NAME and name.isprintable() and name == name.strip(),
         f"must be 1 to {MAX_NAME} printable characters without a space at either end",
     ),
+]
+_DatabaseNames: TypeAlias = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+Databases: TypeAlias = Annotated[
+    _DatabaseNames, WrapValidator(_read_databases, json_schema_input_type=_DatabaseNames | Literal["all"])
 ]
 Id: TypeAlias = Annotated[
     str,

@@ -120,7 +120,7 @@ class ClusterMetrics:
     def reconfigure(self, cluster: Cluster) -> None:
         """Apply changed settings; what was counted and seen stays."""
         with self._lock:
-            self._state.cluster = cluster
+            self._state.use(cluster)
             self._render(_everything(self._state.snapshot), self._joined_at)
 
     def restore(self, snapshot: Snapshot, now: float) -> None:

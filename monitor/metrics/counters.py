@@ -14,6 +14,8 @@ DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0
 """Seconds: an import runs for minutes or hours."""
 
 ENDPOINTS: Final = ("list", "describe")
+DATABASES_ENDPOINT: Final = "databases"
+"""The endpoint that is requested only where `databases` is `all`."""
 
 _UNFINISHED: Final = ("pending", "importing", "uncommitted", "committing")
 _FINISHED: Final = ("completed", "failed", "vanished")
@@ -78,6 +80,16 @@ class ClusterState:
     finished: dict[CollectionKey, Mapping[str, int]] = field(default_factory=dict)
     new_collections: set[CollectionKey] = field(default_factory=set)
     waiting: Counter[tuple[CollectionKey, str]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.use(self.cluster)
+
+    def use(self, cluster: Cluster) -> None:
+        """Apply changed settings; what they make the monitor request is counted from 0."""
+        self.cluster = cluster
+        if cluster.follows_databases:
+            self.requests = {DATABASES_ENDPOINT: 0, **self.requests}
+            self.throttled = {DATABASES_ENDPOINT: 0.0, **self.throttled}
 
     def add_collections(self, keys: Iterable[CollectionKey], limit: int) -> None:
         """Begin to count the finished jobs of collections, from 0."""

@@ -84,6 +84,7 @@ clusters:
     assert (prod.url, prod.api, prod.cluster_id) == ("https://milvus.example:443/prefix", "v1", "in01")
     assert prod.api_key.get_secret_value() == "root:Milvus"
     assert prod.databases == ("default", "other")
+    assert not prod.follows_databases
     assert prod.tls == Tls(ca_file=tmp_path / "ca.pem", cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
     assert lab.tls == Tls(insecure_skip_verify=True)
     assert (on_demand.cluster_id, on_demand.project_id, on_demand.region_id) == ("", "p", "r")
@@ -355,3 +356,14 @@ clusters:
     for secret in ("root:Milvus", "other", "root:other", "plain-key", "root:abc"):
         assert redactor.text(secret) == MASK
     assert redactor.text("Milvus abc") == "Milvus abc"
+
+
+@pytest.mark.parametrize("written", ["all", "'all'", "'${NAMES}'"])
+def test_all_databases_are_asked_of_the_cluster(written: str) -> None:
+    config = read(f"clusters: [{{name: a, url: 'http://a', databases: {written}}}]", NAMES="all")
+    assert config.clusters[0].follows_databases
+
+
+def test_a_database_may_be_called_all() -> None:
+    (cluster,) = read("clusters: [{name: a, url: 'http://a', databases: [all]}]").clusters
+    assert (cluster.databases, cluster.follows_databases) == (("all",), False)

@@ -409,7 +409,12 @@ def test_a_url_that_cannot_be_asked(url: str, expected: str, tmp_path: Path) -> 
             "api: milvus-2.3\n    cluster_id: a b",
             ".cluster_id: must be 1 to 128 visible ASCII characters without spaces",
         ),
-        ("databases: default", ".databases: must be a list, such as [a, b]"),
+        ("databases: default", ".databases: must be a list, such as [a, b], or all"),
+        ("databases: ['*']", ".databases: cannot contain *; write databases: all"),
+        (
+            "api: milvus-2.3\n    databases: all",
+            ".databases: cannot be all, because api is milvus-2.3; only the API v2 lists the databases of a cluster",
+        ),
         ("databases:", ".databases: is empty; write a value or remove the key"),
         (
             "databases: []",
