@@ -1,6 +1,8 @@
 """The pages in a real browser, of the real program, on simulated servers."""
 
 import re
+from datetime import datetime
+from statistics import median
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -86,6 +88,50 @@ def test_a_bar_moves_and_a_failure_appears_without_reloading(browser, fleet):
         assert page.get_by_label("Search").input_value() == "half typed"
         assert page.evaluate("window.scrollY") == 40
         assert page.title() == "Imports · milvus-import-monitor"
+
+
+REMEMBER_WHEN = """selector => {
+  window.first = {};
+  const look = () => {
+    for (const found of document.querySelectorAll(selector)) {
+      const what = found.search ? new URLSearchParams(found.search).get("id") : found.textContent.trim();
+      window.first[what] ??= Date.now() / 1000;
+    }
+  };
+  new MutationObserver(look).observe(document.body, {childList: true, subtree: true, characterData: true});
+}"""
+"""Keeps when each link to a job, or text, that a selector finds was first on the page, in seconds since the epoch."""
+
+
+def test_what_a_poll_has_seen_is_on_the_page_within_two_seconds(browser, fleet):
+    moving = frozen(fleet.world.clusters["us"], "films")  # so that the page has something to fetch all the time
+    jobs, stepping = [frozen(fleet.cluster, progress=10) for _ in range(6)], frozen(fleet.cluster, "songs")
+    fleet.daemon.wait_for("import_job_transition", job_id=stepping.id)
+    steps = ["uncommitted", "committing", "failed"]
+    with opened(browser, fleet.url) as page, opened(browser, fleet.url) as job_page:
+        page.goto("/")
+        job_page.goto(f"/job?cluster=eu&id={stepping.id}")
+        for each, selector in ((page, "#attention a[href*='id=']"), (job_page, ".head .state")):
+            expect(each.locator("#live")).to_contain_text("Live")
+            each.evaluate(REMEMBER_WHEN, selector)
+        for number, job in enumerate(jobs):
+            set_status(job, state="Failed", reason="quota exceeded[limit=1]")
+            if number % 2:
+                set_status(stepping, state=steps[number // 2])
+            for progress in range(7):  # 0.7 s, so that the changes meet the pauses of the page at different moments
+                set_status(moving, progress=number * 10 + progress)
+                page.wait_for_timeout(100)
+            expect(card(page, job)).to_have_count(1)
+        expect(job_page.locator(".head .state")).to_have_text("failed")
+        seen, seen_steps = page.evaluate("window.first"), job_page.evaluate("window.first")
+
+    def logged(job, state):
+        line = fleet.daemon.wait_for("import_job_transition", job_id=job.id, to_state=state)
+        return datetime.fromisoformat(line["timestamp"]).timestamp()
+
+    delays = [seen[job.id] - logged(job, "failed") for job in jobs]
+    delays += [seen_steps[step] - logged(stepping, step) for step in steps]
+    assert median(delays) < 2, delays  # a busy machine may hold up one or two
 
 
 def test_a_cluster_that_stops_answering_appears_and_goes(browser, fleet):
