@@ -67,15 +67,17 @@ def test_no_alert_comes_back_through_failed_polls_or_a_restart(tmp_path):
             prometheus.wait_for('milvus_import_cluster_up{milvus_cluster="shop"} == 1')
             get_into_trouble(cluster, prometheus)
             resolved = time.time()
-            cluster.trouble(Trouble.http(503), seconds=4)
-            prometheus.wait_for("milvus_import_cluster_up == 0")
+            cluster.trouble(Trouble.http(503))
+            prometheus.wait_for("max_over_time(milvus_import_cluster_up[4s]) == 0")  # longer than five intervals
+            cluster.recover()
             prometheus.wait_for("milvus_import_cluster_up == 1")
-            cluster.trouble(Trouble.http(503), seconds=12)
+            cluster.trouble(Trouble.http(503))
             prometheus.wait_for("milvus_import_cluster_up == 0")
             daemon.stop()
             prometheus.wait_for('up{job="milvus-import-monitor"} == 0')
         with started("run", "-c", file):
-            prometheus.wait_for("milvus_import_cluster_up == 0")
+            prometheus.wait_for("max_over_time(milvus_import_cluster_up[4s]) == 0")
+            cluster.recover()
             prometheus.wait_for("milvus_import_cluster_up == 1")
             back = prometheus.query(f"count_over_time({FIRING}[{int(time.time() - resolved)}s])")
 
