@@ -134,7 +134,7 @@ class FollowedDatabases:
         try:
             if urlsplit(self._cluster.url).hostname in _PROJECT_DOMAINS:
                 self._address = self._address or self._find_address()
-                session = session.at(self._address)
+                session = session.at(self._cluster.model_copy(update={"url": self._address}))
             elif self._cluster.cluster_id:
                 body = {"clusterId": self._cluster.cluster_id}
             elif self._cluster.project_id:

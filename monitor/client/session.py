@@ -131,9 +131,9 @@ class Session:
         """Return the time in monotonic seconds."""
         return self._network.clock()
 
-    def at(self, url: str) -> "Session":
-        """Return a session with the same cluster at another address, counted with this one, in what time is left."""
-        session = Session(self._cluster.model_copy(update={"url": url}), self._network, self.usage)
+    def at(self, cluster: "Cluster") -> "Session":
+        """Return a session with the cluster at another address, counted with this one, in what time is left."""
+        session = Session(cluster, self._network, self.usage)
         session._until = self._until
         return session
 
