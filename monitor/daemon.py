@@ -18,10 +18,11 @@ import structlog
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
 from monitor.config import Cluster, Config, ConfigError, load_web
+from monitor.jobs import Transition
 from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
-from monitor.poll_log import log_transition
+from monitor.poll_log import cluster_fields, log_transition
 from monitor.poller import Poller, PollOutcome
 from monitor.redaction import Redactor, passwords_in
 from monitor.scheduler import PollScheduler
@@ -275,7 +276,7 @@ class Daemon:
             try:
                 metrics.restore(snapshot, time.time())
             except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being watched
-                _log.exception("snapshot_not_shown", milvus_cluster=cluster.name)
+                _log.exception("snapshot_not_shown", **cluster_fields(cluster))
         return Poller(cluster, api, self.store, metrics, self._process_metrics, clock_steps=self._clock_steps.latest)
 
     def _schedule(self, poller: Poller) -> None:
@@ -298,8 +299,14 @@ class Daemon:
         longest_poll = (POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT
         self._scheduler.schedule(cluster.name, cluster.interval, poll, poller.metrics.poll_missed, longest_poll)
 
+    def _log_pending(self, name: str, cluster_id: str, transition: Transition) -> None:
+        """Log a transition that was recorded earlier, possibly of a cluster that has left the config."""
+        labels: dict[str, object] = {"milvus_cluster": name, "cluster_id": cluster_id}
+        poller = self._pollers.get(name)
+        log_transition(transition, labels if poller is None else cluster_fields(poller.cluster) | labels)
+
     def _maintain(self) -> None:
-        self.store.maintain(lambda name, cluster_id, transition: log_transition(transition, name, cluster_id))
+        self.store.maintain(self._log_pending)
         if self._log_writer is not None and (lines := self._log_writer.dropped - self._lines_dropped):
             self._lines_dropped += lines
             self._process_metrics.add_dropped_lines(lines)

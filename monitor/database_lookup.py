@@ -33,7 +33,7 @@ def look_up_databases(
     result: PollResult,
     now: float,
     finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
-    labels: Mapping[str, str],
+    labels: Mapping[str, object],
 ) -> PollResult:
     """Return a poll's result with the databases of its jobs, as far as they are known or found by a lookup.
 
@@ -43,7 +43,7 @@ def look_up_databases(
         result: What the poll has brought so far.
         now: The time of this poll.
         finished_jobs: Returns what the store has of finished jobs, by their ids; None where it cannot say.
-        labels: The cluster's names, for the log.
+        labels: The cluster's names and own labels, for the log.
 
     Raises:
         StoppedError: The monitor is stopping. A lookup that fails costs nothing but its own answer.

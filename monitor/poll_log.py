@@ -7,25 +7,34 @@ from typing import Final
 import structlog
 
 from monitor.client import KnownDatabases
+from monitor.config import Cluster
 from monitor.jobs import Job, JobState, SnapshotDiff, Transition
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
 
-def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, str]) -> None:
+def cluster_fields(cluster: Cluster) -> dict[str, object]:
+    """Return the fields of each event of a cluster; its own labels are one object, so that they replace no field."""
+    fields: dict[str, object] = {"milvus_cluster": cluster.name, "cluster_id": cluster.cluster_id}
+    if cluster.labels:
+        fields["labels"] = cluster.labels
+    return fields
+
+
+def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, object]) -> None:
     """Log what a poll changed, each change once.
 
     Args:
         changes: What it changed.
         now: When it was made.
-        labels: ``milvus_cluster`` and ``cluster_id``.
+        labels: The ``cluster_fields`` of its cluster.
     """
     if changes.baseline:
         states = changes.snapshot.count_states()
         by_name = {state.value: count for state, count in sorted(states.items())}
         _log.info("cluster_baseline", **labels, jobs=states.total(), **by_name)
     for transition in changes.transitions:
-        log_transition(transition, **labels)
+        log_transition(transition, labels)
     for job in changes.stalled:
         _log.warning("import_job_stalled", **labels, **_job_fields(job, now))
     for job in changes.resumed:
@@ -41,7 +50,7 @@ def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, str]) ->
         _log.warning("missing_jobs_dropped", **labels, jobs=changes.dropped)
 
 
-def log_databases(before: KnownDatabases | None, after: KnownDatabases | None, labels: Mapping[str, str]) -> None:
+def log_databases(before: KnownDatabases | None, after: KnownDatabases | None, labels: Mapping[str, object]) -> None:
     """Log what a poll changed in the databases that are followed; the first list of them is no news."""
     if before is None or after is None or before is after:
         return
@@ -56,8 +65,8 @@ def log_databases(before: KnownDatabases | None, after: KnownDatabases | None, l
         _log.info("databases_changed", **labels, added=added, dropped=dropped)
 
 
-def log_transition(transition: Transition, milvus_cluster: str, cluster_id: str) -> None:
-    """Log a transition, at the level at which somebody has to hear of it."""
+def log_transition(transition: Transition, labels: Mapping[str, object]) -> None:
+    """Log a transition with the fields of its cluster, at the level at which somebody has to hear of it."""
     if transition.to_state is JobState.FAILED:
         level = logging.ERROR
     elif transition.to_state is JobState.VANISHED or transition.unexpected:
@@ -67,8 +76,7 @@ def log_transition(transition: Transition, milvus_cluster: str, cluster_id: str)
     _log.log(
         level,
         "import_job_transition",
-        milvus_cluster=milvus_cluster,
-        cluster_id=cluster_id,
+        **labels,
         database=transition.database,
         collection=transition.collection,
         job_id=transition.job_id,

@@ -34,7 +34,7 @@ from monitor.jobs import (
     diff,
 )
 from monitor.metrics import ClusterMetrics, ProcessMetrics
-from monitor.poll_log import log_changes, log_databases
+from monitor.poll_log import cluster_fields, log_changes, log_databases
 from monitor.store import Store
 
 DESCRIBES_PER_POLL: Final = 20
@@ -240,8 +240,8 @@ class Poller:
         self._record_warnings.add(key)
         return True
 
-    def _labels(self) -> dict[str, str]:
-        return {"milvus_cluster": self.cluster.name, "cluster_id": self.cluster.cluster_id}
+    def _labels(self) -> dict[str, object]:
+        return cluster_fields(self.cluster)
 
 
 def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = ()) -> Policy:
@@ -261,7 +261,7 @@ def fetch(
     previous: Snapshot | None,
     now: float,
     finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
-    labels: Mapping[str, str],
+    labels: Mapping[str, object],
 ) -> PollResult:
     """Fetch the whole list of a cluster, describe the jobs of which it leaves something open, and look up databases.
 
@@ -270,7 +270,7 @@ def fetch(
         previous: Its previous snapshot.
         now: The time of this poll.
         finished_jobs: Returns what the store has of finished jobs, by their ids; None where it cannot say.
-        labels: The cluster's names, for the log.
+        labels: The cluster's names and own labels, for the log.
 
     Raises:
         ApiError: The list is not complete. A describe or lookup that fails costs nothing but its own answer.

@@ -1,7 +1,8 @@
 """``history``: the recorded transitions."""
 
 import time
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -15,7 +16,8 @@ _MAX_LIMIT: Final = 1_000_000
 
 _FIELDS: Final[Fields] = {
     "at": lambda _, step: iso_time(step.at),
-    "cluster": lambda cluster, _: cluster,
+    "cluster": lambda cluster, _: cluster.name,
+    "labels": lambda cluster, _: cluster.labels,
     "database": lambda _, step: step.database,
     "collection": lambda _, step: step.collection,
     "job_id": lambda _, step: step.job_id,
@@ -28,6 +30,13 @@ _FIELDS: Final[Fields] = {
     "reason": lambda _, step: step.reason or None,
 }
 _COLUMNS: Final = ("at", "cluster", "collection", "job_id", "from_state", "to_state", "progress", "reason")
+
+
+class _RecordedCluster(NamedTuple):
+    """A cluster of the store: its name, and its labels if the config still has it."""
+
+    name: str
+    labels: Mapping[str, str]
 
 
 def history(
@@ -56,7 +65,11 @@ def history(
             page = database.transitions(selection, limit)
     except StoreError as error:
         fail(str(error))
-    steps = [(entry.cluster, entry.transition) for entry in reversed(page.entries)]
+    labels = {configured.name: configured.labels for configured in loaded.clusters}
+    steps = [
+        (_RecordedCluster(entry.cluster, labels.get(entry.cluster, {})), entry.transition)
+        for entry in reversed(page.entries)
+    ]
     print_rows(output, steps, _FIELDS, _COLUMNS)
     if cluster is not None and not steps and all(configured.name != cluster for configured in loaded.clusters):
         # Transitions stay when the config no longer has their cluster, so an unknown name is no error.

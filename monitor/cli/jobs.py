@@ -14,7 +14,8 @@ from monitor.jobs import JobState, Snapshot
 from monitor.store import ClusterRef, StoreError, reading
 
 _FIELDS: Final[Fields] = {
-    "cluster": lambda cluster, _: cluster,
+    "cluster": lambda cluster, _: cluster.name,
+    "labels": lambda cluster, _: cluster.labels,
     "database": lambda _, job: job.database,
     "collection": lambda _, job: job.collection,
     "job_id": lambda _, job: job.job_id,
@@ -52,7 +53,7 @@ def jobs(
     url = store or loaded.state.url.get_secret_value()
     snapshots = _recorded_snapshots(url, clusters) if with_vanished else {}
     polls = poll_clusters(loaded, clusters, snapshots)
-    rows = [(poll.cluster.name, job) for poll in polls for job in poll.jobs]
+    rows = [(poll.cluster, job) for poll in polls for job in poll.jobs]
     print_rows(output, [row for row in rows if row[1].state in shown], _FIELDS, _COLUMNS)
     for poll in polls:
         if poll.error is not None:

@@ -37,7 +37,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t")
 
 _MINUTE: Final = 60.0
 
-Value = str | float | int | bool | None
+Value = str | float | int | bool | Mapping[str, str] | None
 Fields = Mapping[str, Callable[..., Value]]
 """Each field of a row, and the function that returns its value."""
 
@@ -76,7 +76,9 @@ def print_rows(output: OutputFormat, items: Iterable[tuple[Any, ...]], fields: F
 
 
 def _csv_cell(value: Value) -> Value:
-    """Return a value, with a quote before text that a spreadsheet would run as a formula."""
+    """Return a value, with a quote before text that a spreadsheet would run as a formula; labels as ``a=b,c=d``."""
+    if isinstance(value, Mapping):
+        value = ",".join(f"{name}={text}" for name, text in value.items())
     if not isinstance(value, str):
         return value
     text = value.replace("\r", " ")  # which the writer would not quote

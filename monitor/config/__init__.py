@@ -7,6 +7,7 @@ a setting that may be a secret.
 
 from monitor.config.addresses import Address, parse_listen, parse_path_prefix, parse_state_url
 from monitor.config.errors import ConfigError
+from monitor.config.labels import RESERVED_LABELS, TARGET_LABELS
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
 from monitor.config.setting_types import DURATION_PATTERN, MAX_ITEMS, format_duration, parse_duration, read_api_key
@@ -15,6 +16,8 @@ from monitor.config.web_config import WebConfig, load_web
 __all__ = [
     "DURATION_PATTERN",
     "MAX_ITEMS",
+    "RESERVED_LABELS",
+    "TARGET_LABELS",
     "Address",
     "Api",
     "Cluster",

@@ -138,7 +138,7 @@ def _allow_reference(setting: dict[str, Any]) -> None:
     """Accept a reference to an environment variable besides every single value that is not any text."""
     about = {"title", "description", "default"}
     value = {name: setting.pop(name) for name in list(setting) if name not in about}
-    if value == {"type": "string"} or {"$ref", "items"} & value.keys():
+    if value == {"type": "string"} or {"$ref", "items", "additionalProperties"} & value.keys():
         setting |= value
     else:
         setting["anyOf"] = [value, {"type": "string", "pattern": REFERENCE}]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlia
 from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, field_validator, model_validator
 
 from monitor.config import setting_types as types
+from monitor.config.labels import Labels
 from monitor.config.setting_types import Seconds
 from monitor.config.validation import Section
 from monitor.config.web_config import WebConfig, load_web
@@ -147,6 +148,8 @@ class ClusterSettings(Section):
     """A file that contains the key, instead of api_key; white space around it is ignored."""
     databases: types.Databases = ()
     """The databases to list, or `all` to ask the cluster for them; without it, whatever the server lists by default."""
+    labels: Labels = Field(default={}, validate_default=True)
+    """Own labels, such as {team: search}: on every series, log event, alert, API row and page of this cluster."""
     tls: Tls = Tls()
     """TLS for the connection to this cluster, for an https url."""
 

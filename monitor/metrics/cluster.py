@@ -98,7 +98,7 @@ class ClusterMetrics:
         collection_series: int = COLLECTION_SERIES,
     ) -> None:
         self._lock = Lock()  # polls, the scheduler and reloads call from threads of their own
-        self._cluster_label = label("milvus_cluster", cluster.name)
+        self._cluster_labels = _cluster_labels(cluster)
         self._state = ClusterState(cluster, Counter(dict.fromkeys(failure_kinds, 0)))
         self._collections_limit = collections_limit
         self._collection_series = collection_series
@@ -121,6 +121,8 @@ class ClusterMetrics:
         """Apply changed settings; what was counted and seen stays."""
         with self._lock:
             self._state.use(cluster)
+            self._cluster_labels = _cluster_labels(cluster)
+            self._collections.clear()
             self._render(_everything(self._state.snapshot), self._joined_at)
 
     def restore(self, snapshot: Snapshot, now: float) -> None:
@@ -217,7 +219,7 @@ class ClusterMetrics:
         for family, lines in zip(families.TRANSITION_FAMILIES, self._transitions, strict=True):
             for labels, value in family.value(self._state):
                 if labels in counted or labels not in lines:
-                    lines[labels] = family.render(self._cluster_label, ((labels, value),))
+                    lines[labels] = family.render(self._cluster_labels, ((labels, value),))
 
     def _render_job(self, job: Job) -> JobText:
         previous = self._unfinished.get(job.job_id)
@@ -288,10 +290,10 @@ class ClusterMetrics:
         self._collection_lines = _columns(shown, len(families.COLLECTION_FAMILIES))
 
     def _collection_labels(self, database: str, collection: str) -> str:
-        return f'{self._cluster_label},database="{escape(database)}",collection="{escape(collection)}"'
+        return f'{self._cluster_labels},database="{escape(database)}",collection="{escape(collection)}"'
 
     def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
-        return tuple([(family.render(self._cluster_label, family.value(self._state)),) for family in table])
+        return tuple([(family.render(self._cluster_labels, family.value(self._state)),) for family in table])
 
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
@@ -312,6 +314,11 @@ class ClusterMetrics:
             fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
         )
         self._was_scraped = False
+
+
+def _cluster_labels(cluster: Cluster) -> str:
+    """Return the labels of each series of a cluster: its name and its own labels."""
+    return ",".join([label(name, value) for name, value in {"milvus_cluster": cluster.name, **cluster.labels}.items()])
 
 
 def _everything(snapshot: Snapshot) -> SnapshotDiff:

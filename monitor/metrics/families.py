@@ -1,7 +1,7 @@
 """Every metric of a cluster: name, type, labels, help, and the function that gives its value.
 
-A new metric is a new row in one of the tables below. All have the label ``milvus_cluster`` and the prefix
-``milvus_import_``; timestamps are rounded to milliseconds and ratios to six digits.
+A new metric is a new row in one of the tables below. All have the prefix ``milvus_import_``, the label
+``milvus_cluster`` and the cluster's own labels; timestamps are rounded to milliseconds and ratios to six digits.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ class Family(Generic[Value]):
     Attributes:
         type: Prometheus' type.
         name: As in a query, without the prefix ``milvus_import_``; a counter's ends in ``_total``.
-        labels: The labels beside ``milvus_cluster``.
+        labels: The labels beside ``milvus_cluster`` and the cluster's own.
         help: One line.
         value: Gives the value.
     """
@@ -70,10 +70,10 @@ class Family(Generic[Value]):
         lines = [f"{self.full_name}_bucket{{@,{bound}}} %s\n" for bound in _BOUNDS]
         return f"{''.join(lines)}{self.full_name}_count{{@}} %s\n{self.full_name}_sum{{@}} %s\n"
 
-    def _render_histogram(self, cluster_label: str, values: tuple[str, ...], histogram: Histogram) -> str:
+    def _render_histogram(self, cluster_labels: str, values: tuple[str, ...], histogram: Histogram) -> str:
         counts = histogram.buckets()
         text = self._histogram % (*counts, counts[-1], histogram.sum)
-        return text.replace("@", ",".join([cluster_label, *map(label, self.labels, values)]))
+        return text.replace("@", ",".join([cluster_labels, *map(label, self.labels, values)]))
 
 
 def escape(value: str) -> str:

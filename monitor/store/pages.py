@@ -42,10 +42,12 @@ class RecordedTransition(msgspec.Struct, frozen=True, gc=False):
 class TransitionFilter(msgspec.Struct, frozen=True):
     """Which transitions are wanted: into one of ``states``, from ``since`` until before ``until`` (epoch seconds).
 
-    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it.
+    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it, and empty
+    ``clusters`` exclude all.
     """
 
     cluster: str | None = None
+    clusters: frozenset[str] | None = None
     database: str | None = None
     collection: str | None = None
     job_id: str | None = None
@@ -69,10 +71,12 @@ class TransitionPage(msgspec.Struct, frozen=True):
 class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs are wanted: stalled or not, in the latest list or not, with a text in a name, the id or the reason.
 
-    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it.
+    What is None or empty excludes none; but an empty ``database`` is that of APIs that do not report it, and empty
+    ``clusters`` exclude all.
     """
 
     cluster: str | None = None
+    clusters: frozenset[str] | None = None
     database: str | None = None
     collection: str | None = None
     states: frozenset[JobState] = frozenset()

@@ -260,6 +260,8 @@ def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) 
     for name in ("cluster", "database", "collection", "job_id"):
         if (value := getattr(wanted, name, None)) is not None:
             yield columns[name] == value
+    if wanted.clusters is not None:
+        yield columns.cluster.in_(wanted.clusters)
     if wanted.states:
         yield state.in_([value.value for value in wanted.states])
 

@@ -15,7 +15,16 @@ from monitor.store import CursorError, JobFilter, StoreUnavailableError, Transit
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.overview import ClusterJob, finished_only
-from monitor.web.params import ClustersQuery, JobQuery, JobsQuery, StreamQuery, TransitionsQuery, read_query, read_time
+from monitor.web.params import (
+    ClustersQuery,
+    JobQuery,
+    JobsQuery,
+    StreamQuery,
+    TransitionsQuery,
+    read_labels,
+    read_query,
+    read_time,
+)
 from monitor.web.views import Clusters, Jobs, JobView, Problem, Transitions, cluster_view, job_view, transition_view
 
 PREFIX: Final = "/api/v1"
@@ -57,9 +66,10 @@ async def _clusters(context: Context, _: Request, query: ClustersQuery) -> Respo
     if query.cluster is not None:
         await context.find_cluster(query.cluster)
     after, _job_id = _decode_cursor(query.cursor)
+    labelled = context.fleet.labelled(read_labels(query.label))
 
     def load() -> Response:
-        statuses = context.fleet.clusters(query.cluster, first=after)
+        statuses = context.fleet.clusters(query.cluster, after, labelled)
         entries = (((name, ""), status) for status in statuses if (name := status.cluster.name) > after)
         page, cursor = _page(entries, query.limit)
         return json_response(Clusters(clusters=[cluster_view(status) for _, status in page], next_cursor=cursor))
@@ -73,6 +83,7 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
     after = _decode_cursor(query.cursor)
     search = JobFilter(
         cluster=query.cluster,
+        clusters=context.fleet.labelled(read_labels(query.label)),
         database=query.database,
         collection=query.collection,
         states=frozenset(query.state),
@@ -91,7 +102,7 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
         jobs = {(cluster, job.job_id): job for cluster, job in found}
         page, cursor = _page(sorted(jobs.items()), query.limit)
         now = context.clock()
-        views = [job_view(cluster, job, now) for (cluster, _), job in page]
+        views = [job_view(cluster, job, now, context.fleet.labels(cluster)) for (cluster, _), job in page]
         return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
 
     return await context.store_pool.run(load)
@@ -115,13 +126,14 @@ async def _job(context: Context, _: Request, query: JobQuery) -> Response:
     job = await context.find_job(await context.find_cluster(query.cluster), query.id)
     if job is None:
         raise RequestError(404, "no such job", f"its transitions may still be recorded: {PREFIX}/transitions")
-    return json_response(job_view(query.cluster, job, context.clock()))
+    return json_response(job_view(query.cluster, job, context.clock(), context.fleet.labels(query.cluster)))
 
 
 async def _transitions(context: Context, _: Request, query: TransitionsQuery) -> Response:
     now = context.clock()
     wanted = TransitionFilter(
         cluster=query.cluster,
+        clusters=context.fleet.labelled(read_labels(query.label)),
         database=query.database,
         collection=query.collection,
         job_id=query.job,
@@ -130,7 +142,7 @@ async def _transitions(context: Context, _: Request, query: TransitionsQuery) ->
         until=read_time("until", query.until, now),
     )
     page = await context.store_pool.run(lambda: context.store.transitions(wanted, query.limit, query.cursor))
-    views = [transition_view(recorded) for recorded in page.entries]
+    views = [transition_view(recorded, context.fleet.labels(recorded.cluster)) for recorded in page.entries]
     return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
 
 

@@ -117,12 +117,12 @@ class EventStreams:
         gone = [] if diff is None else _delisted(diff)
         if status is None or (diff is not None and len(diff.changed) + len(gone) > self._limits.jobs_per_poll):
             return (("refetch", _encode("refetch", {"version": change.version})),)
-        name, now = status.cluster.name, self._clock()
+        name, labels, now = status.cluster.name, status.cluster.labels, self._clock()
         events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
         if diff is not None:
-            events += [("job", job_view(name, job, now)) for job in diff.changed]
+            events += [("job", job_view(name, job, now, labels)) for job in diff.changed]
         events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
-        events += [("transition", transition_view(recorded)) for recorded in change.transitions]
+        events += [("transition", transition_view(recorded, labels)) for recorded in change.transitions]
         return tuple((event, _encode(event, data)) for event, data in events)
 
 

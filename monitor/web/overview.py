@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from threading import Lock
 from typing import Final
 
@@ -195,23 +196,38 @@ class FleetStatus:
         """Return a cluster, None if it is not watched."""
         return self._clusters.get(name)
 
+    def labels(self, name: str) -> Mapping[str, str]:
+        """Return the own labels of a cluster, none if it is not watched."""
+        return {} if (status := self._clusters.get(name)) is None else status.cluster.labels
+
     @property
     def names(self) -> list[str]:
         """The sorted names of the clusters."""
         return list(self._clusters)
 
-    def clusters(self, only: str | None = None, first: str = "") -> list[ClusterStatus]:
-        """Return the clusters by name, from a name on, or only one of them."""
+    def clusters(
+        self, only: str | None = None, first: str = "", among: AbstractSet[str] | None = None
+    ) -> list[ClusterStatus]:
+        """Return the clusters by name, from a name on, or only one or some of them."""
         if only is not None:
-            return [status] if (status := self._clusters.get(only)) else []
-        return [status for name, status in self._clusters.items() if name >= first]
+            found = [status] if (status := self._clusters.get(only)) else []
+        else:
+            found = [status for name, status in self._clusters.items() if name >= first]
+        return found if among is None else [status for status in found if status.cluster.name in among]
+
+    def labelled(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """Return the names of the clusters that have all of these labels; None without any label."""
+        if not labels:
+            return None
+        clusters = [status.cluster for status in self._clusters.values()]
+        return frozenset(cluster.name for cluster in clusters if labels.items() <= cluster.labels.items())
 
     def tracked_jobs(self, search: JobFilter, after: tuple[str, str]) -> Iterator[ClusterJob]:
         """Yield the matching tracked jobs by cluster and id, those after a cluster and id.
 
         Left out are unsuccessful ones that are not listed, once ``failed_retention`` has passed.
         """
-        for status in self.clusters(search.cluster, first=after[0]):
+        for status in self.clusters(search.cluster, after[0], search.clusters):
             name, oldest = status.cluster.name, self._clock() - status.cluster.failed_retention
             for job in sorted(status.tracked.values(), key=lambda job: job.job_id):
                 current = job.missing_since is None or not job.finished or (job.finished_at or 0.0) > oldest
@@ -223,7 +239,7 @@ class FleetStatus:
         reusable_until, overview = self._overviews.pop(search, (0.0, None))
         started, version = time.monotonic(), self.version
         if overview is None or (overview.version != version and started >= reusable_until):
-            overview = summarize(self.clusters(search.cluster), search, self._clock(), version)
+            overview = summarize(self.clusters(search.cluster, among=search.clusters), search, self._clock(), version)
             reusable_until = started + REUSE_FACTOR * (time.monotonic() - started)
         while len(self._overviews) >= OVERVIEWS_CACHED:
             del self._overviews[next(iter(self._overviews))]

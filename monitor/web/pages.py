@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from monitor.jobs import JobState
+from monitor.jobs import Job, JobState
 from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
-from monitor.web.params import TEXT_LIMIT, storable
+from monitor.web.params import TEXT_LIMIT, read_labels, storable
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import JobView, cluster_view, job_view, transition_view
 
@@ -41,7 +41,7 @@ HEADERS: Final = {
 }
 
 _STATIC_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_SEARCH: Final = ("q", "cluster", "database", "collection", "state")
+_SEARCH: Final = ("q", "cluster", "label", "database", "collection", "state")
 
 _Entry = TypeVar("_Entry")
 
@@ -79,6 +79,7 @@ class Pages:
         query = {name: _text(request.query_params, name).strip() for name in _SEARCH}
         search = JobFilter(
             cluster=query["cluster"] or None,
+            clusters=self._fleet.labelled(read_labels([query["label"]] if query["label"] else [])),
             database=query["database"] or None,
             collection=query["collection"] or None,
             states=frozenset(state for state in JobState if state == query["state"]),
@@ -117,7 +118,7 @@ class Pages:
             lambda: {
                 "cluster": cluster_view(cluster),
                 "job_id": job_id,
-                "job": None if job is None else job_view(name, job, self._clock()),
+                "job": None if job is None else self._job_view(name, job),
                 "file_list": file_list,
                 **history,
             },
@@ -169,7 +170,7 @@ class Pages:
             pager = _pager(query, "finished", page.total or 0, SECTION_SIZE)
             if not page.entries and pager["start"]:  # a page beyond the last one
                 page = self._store.finished(wanted, SECTION_SIZE, pager["start"])
-            jobs = [job_view(entry.cluster, entry.job, self._clock()) for entry in page.entries]
+            jobs = [self._job_view(entry.cluster, entry.job) for entry in page.entries]
             return {"entries": jobs, "pager": pager}
 
         try:
@@ -183,18 +184,20 @@ class Pages:
         cursor = query.get("before", "")
         page = await self._context.store_pool.run(lambda: self._store.transitions(wanted, HISTORY_SIZE, cursor))
         return {
-            "steps": [transition_view(recorded) for recorded in page.entries],
+            "steps": [transition_view(step, self._fleet.labels(step.cluster)) for step in page.entries],
             "complete": page.complete,
             "older": _changed_url(query, before=page.next_cursor) if page.next_cursor else "",
             "newest": _changed_url(query, before="") if cursor else "",
         }
 
+    def _job_view(self, cluster: str, job: Job) -> JobView:
+        return job_view(cluster, job, self._clock(), self._fleet.labels(cluster))
+
     def _sections(self, overview: FleetOverview, query: QueryParams) -> Mapping[str, Any]:
         """Return the sections that come from memory."""
-        now = self._clock()
 
         def job(entry: ClusterJob) -> JobView:
-            return job_view(*entry, now)
+            return self._job_view(*entry)
 
         down = [status for status in overview.clusters if status.status == "down"]
         return {

@@ -1,7 +1,7 @@
 """Query parameters: one Struct for each endpoint, which reads, checks and documents them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -33,6 +33,9 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 _Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 _Time = Annotated[str, Meta(max_length=TEXT_LIMIT, extra_json_schema=_TIME_SCHEMA)]
 _Cluster = Annotated[_Text | None, Meta(description="Only this cluster.")]
+_Labels = Annotated[
+    tuple[_Text, ...], Meta(description="Only clusters with this label, such as team:search; can be repeated.")
+]
 _Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT, description="Maximum number of entries.")]
 _Cursor = Annotated[_Text, Meta(description="The `next_cursor` of the previous page.")]
 
@@ -41,6 +44,7 @@ class ClustersQuery(msgspec.Struct, frozen=True):
     """Parameters of ``clusters``."""
 
     cluster: _Cluster = None
+    label: _Labels = ()
     limit: _Limit = PAGE
     cursor: _Cursor = ""
 
@@ -54,6 +58,7 @@ class JobQuery(msgspec.Struct, frozen=True):
 
 class _FilterQuery(msgspec.Struct, frozen=True):
     cluster: _Cluster = None
+    label: _Labels = ()
     database: Annotated[
         _Text | None, Meta(description="Only this database; empty for jobs whose API reports none.")
     ] = None
@@ -124,6 +129,18 @@ def _suggestion(text: str, names: Collection[str]) -> str:
     nearest = get_close_matches(text, names, 1)
     valid = ", ".join(names)
     return f"did you mean {nearest[0]}? Valid: {valid}" if nearest else f"valid: {valid}"
+
+
+def read_labels(texts: Iterable[str]) -> dict[str, str]:
+    """Return labels that are written as name:value; raises ``RequestError``."""
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not (name and colon and value):
+            raise RequestError(400, "label is not a name and a value", "such as team:search")
+        if labels.setdefault(name, value) != value:
+            raise RequestError(400, f"label is given with two values of {name}", "a cluster has one value of each")
+    return labels
 
 
 def storable(text: str) -> str:

@@ -1,5 +1,6 @@
 """Clusters, jobs and transitions as the API and the pages show them. Their fields are a contract: docs/http.md."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +22,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     url: str
     cluster_id: str
+    labels: dict[str, str]  # its own labels in the config
     status: str  # `up`, `down`, or `not_polled` before its first poll
     why: str
     last_success: datetime | None
@@ -36,6 +38,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """An import job, as of the last poll."""
 
     cluster: str
+    labels: dict[str, str]  # those of its cluster
     job_id: str
     database: str  # empty where the API does not report it
     collection: str
@@ -65,6 +68,7 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str  # position in the history; empty in the stream while the database is unavailable
     cluster: str
+    labels: dict[str, str]  # those of its cluster; empty once the cluster has left the config
     job_id: str
     database: str
     collection: str
@@ -116,6 +120,7 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
         "api": cluster.api,
         "url": cluster.url,
         "cluster_id": cluster.cluster_id,
+        "labels": cluster.labels,
         "interval_seconds": cluster.interval,
         "jobs": {state.value: counts[state] for state in JobState},
         "stalled": sum(job.stalled for job in status.tracked.values()),
@@ -124,12 +129,13 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
     return msgspec.convert(asdict(status) | computed, ClusterView, strict=False)  # not strict: times are numbers
 
 
-def job_view(cluster: str, job: Job, now: float) -> JobView:
-    """Return a job, with its pace and time left as of now."""
+def job_view(cluster: str, job: Job, now: float, labels: Mapping[str, str]) -> JobView:
+    """Return a job with the labels of its cluster, and its pace and time left as of now."""
     pace = current_pace(job, now)
     speed = None if pace is None else pace.per_second
     computed = {
         "cluster": cluster,
+        "labels": labels,
         "progress": _rounded(job.progress),
         "progress_per_minute": None if speed is None else _rounded(speed * _MINUTE),
         "rows_per_second": None if speed is None or not job.total_rows else _rounded(speed * job.total_rows),
@@ -139,12 +145,13 @@ def job_view(cluster: str, job: Job, now: float) -> JobView:
     return msgspec.convert(asdict(job) | computed, JobView, strict=False)
 
 
-def transition_view(recorded: RecordedTransition) -> TransitionView:
-    """Return a recorded transition."""
+def transition_view(recorded: RecordedTransition, labels: Mapping[str, str]) -> TransitionView:
+    """Return a recorded transition with the labels of its cluster."""
     step = recorded.transition
     computed = {
         "id": recorded.id,
         "cluster": recorded.cluster,
+        "labels": labels,
         "from_state": step.from_state or "new",
         "progress": _rounded(step.progress),
         "duration_seconds": _rounded(step.duration),

@@ -13,7 +13,7 @@ import requests
 
 from monitor.cli.commands import COMMANDS
 from monitor.simulator import Lifecycle, Trouble, World
-from tests.commands import finished
+from tests.commands import as_csv, finished
 from tests.daemon import command, write_config
 from tests.fakes.simulator import SimulatorServer, wait_for_requests
 from tests.recorder import Recorder
@@ -122,13 +122,13 @@ def test_jobs_as_a_table_shows_one_line_a_job(config):
 
 def test_jobs_as_json_and_csv_hold_the_same(config):
     as_json = json.loads(finished("jobs", "-c", config, "-o", "json").stdout)
-    as_csv = list(csv.DictReader(io.StringIO(finished("jobs", "-c", config, "-o", "csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(finished("jobs", "-c", config, "-o", "csv").stdout)))
 
     by_id = {job["job_id"]: job for job in as_json}
     assert {job["failure"] for job in as_json} == {None, "quota_exceeded"}
-    assert {row["job_id"] for row in as_csv} == set(by_id)
-    for row in as_csv:
-        assert row == {key: "" if value is None else str(value) for key, value in by_id[row["job_id"]].items()}
+    assert {row["job_id"] for row in rows} == set(by_id)
+    for row in rows:
+        assert row == as_csv(by_id[row["job_id"]])
 
 
 @pytest.mark.parametrize("generation", ["zilliz", "v1"])

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
 from monitor.simulator import Lifecycle, World
 from monitor.store import ClusterRef, open_store
-from tests.commands import finished
+from tests.commands import as_csv, finished
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer
 from tests.postgres import running_postgres
@@ -115,7 +115,7 @@ def test_history_as_csv_and_as_a_table_hold_the_same(recorded):
     rows = list(csv.DictReader(io.StringIO(finished("history", "-c", recorded, "-o", "csv").stdout)))
     header, *lines = finished("history", "-c", recorded, COLUMNS="200").stdout.splitlines()
 
-    assert rows == [{key: "" if value is None else str(value) for key, value in step.items()} for step in steps]
+    assert rows == [as_csv(step) for step in steps]
     assert header.split() == ["AT", "CLUSTER", "COLLECTION", "JOB", "FROM", "TO", "PROGRESS", "REASON"]
     assert len(lines) == 8
     assert lines[-1].endswith("disk quota exceeded")

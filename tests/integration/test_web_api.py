@@ -160,7 +160,7 @@ def test_transitions_are_found_by(served, query, jobs):
         ("jobs?clustr=eu", 400, "unknown parameter 'clustr'", "did you mean cluster?"),
         ("jobs?state=faild", 400, "state is invalid: invalid enum value 'faild'", "did you mean failed?"),
         ("jobs?state=bad", 400, "state is invalid: invalid enum value 'bad'", "valid: pending, importing,"),
-        ("jobs?foo=1", 400, "unknown parameter 'foo'", "valid: cluster, database,"),
+        ("jobs?foo=1", 400, "unknown parameter 'foo'", "valid: cluster, label,"),
         ("jobs?stalled=yes", 400, "stalled is invalid: invalid enum value 'yes'", "valid: true, false"),
         ("jobs?cluster=eu&cluster=us", 400, "cluster is given 2 times", "give it once"),
         ("jobs?limit=0", 400, "limit is invalid: expected `int` >= 1", "openapi.json"),
