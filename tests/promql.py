@@ -6,12 +6,16 @@ from typing import Any
 
 import promql_parser as promql
 
+from monitor import config
 from monitor.client import ErrorKind
 from monitor.jobs import Failure, JobState
 from monitor.metrics import FAMILIES, ProcessMetrics
 
-TARGET_LABELS = frozenset({"job", "instance", "namespace", "pod"})
-"""What Prometheus and its operator add to each series of a target."""
+TARGET_LABELS = frozenset(config.TARGET_LABELS) - {"endpoint"}
+"""What Prometheus and its operator add to each series of a target, but for what is also a label of ours."""
+
+OWN_LABELS = frozenset({"team"})
+"""What a user adds to each series of a cluster."""
 
 _STATES = frozenset(state.value for state in JobState)
 VALUES = {
@@ -32,7 +36,7 @@ def exported() -> dict[str, frozenset[str]]:
     """Every series that a scrape of the monitor brings, by name, with its labels."""
     series = {"up": TARGET_LABELS}
     for family in FAMILIES:
-        labels = TARGET_LABELS | {"milvus_cluster", *family.labels}
+        labels = TARGET_LABELS | OWN_LABELS | {"milvus_cluster", *family.labels}
         series |= _named(family.full_name, labels) if family.type == "histogram" else {family.full_name: labels}
     for own in ProcessMetrics().registry.collect():
         for sample in own.samples:
@@ -106,17 +110,22 @@ class Vocabulary:
         inner = self._of(node.expr)
         if node.modifier is None:
             return frozenset()
-        self._known(node.modifier.labels, inner, node)
+        without = node.modifier.type == promql.AggModifierType.Without
+        self._known(node.modifier.labels, inner | TARGET_LABELS | {"endpoint"} if without else inner, node)
+        if str(node.op) in {"topk", "bottomk"}:
+            return inner
         named = frozenset(node.modifier.labels)
-        return named if node.modifier.type == promql.AggModifierType.By else inner - named
+        return inner - named if without else named
 
     @_of.register
     def _binary(self, node: promql.BinaryExpr) -> frozenset[str]:
         left, right = self._of(node.lhs), self._of(node.rhs)
         matching = None if node.modifier is None else node.modifier.matching
         if matching is not None:
-            self._known(matching.labels, left, node)
-            self._known(matching.labels, right, node)
+            if matching.type == promql.LabelModifierType.Include:
+                self._known(matching.labels, left, node)
+                self._known(matching.labels, right, node)
+            self._known(matching.labels, left | right, node)
         return left or right
 
     @staticmethod

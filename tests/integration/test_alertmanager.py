@@ -47,7 +47,7 @@ def test_amtool_takes_the_example():
     code, said = amtool("check-config", str(CONFIG))
 
     assert code == 0, said
-    assert "2 receivers" in said
+    assert "4 receivers" in said
 
 
 def test_what_is_deployed_is_the_example():
@@ -74,6 +74,25 @@ def test_the_route_goes_by_severity_and_cluster(alert, cluster, receiver):
     code, said = amtool(
         "config", "routes", "test", f"--config.file={CONFIG}", f"--verify.receivers={receiver}", *labels
     )
+
+    assert code == 0, said
+    assert said.split() == [receiver]
+
+
+@pytest.mark.parametrize(
+    ("alert", "labels", "receiver"),
+    [
+        ("MilvusImportLastImportFailed", {"milvus_cluster": "prod-eu", "team": "search"}, "search-on-call"),
+        ("MilvusImportClusterUnreachable", {"milvus_cluster": "prod-eu", "team": "search"}, "search-on-call"),
+        ("MilvusImportJobFailed", {"milvus_cluster": "prod-eu", "team": "search"}, "search"),
+        ("MilvusImportJobStalled", {"milvus_cluster": "prod-eu", "team": "search"}, "search"),
+        ("MilvusImportLastImportFailed", {"milvus_cluster": "dev", "team": "search"}, "team"),
+        ("MilvusImportLastImportFailed", {"milvus_cluster": "prod-eu", "team": "shop"}, "on-call"),
+    ],
+)
+def test_a_label_of_the_cluster_wakes_its_team(alert, labels, receiver):
+    given = [f"{name}={value}" for name, value in {"alertname": alert, "severity": ALERTS[alert], **labels}.items()]
+    code, said = amtool("config", "routes", "test", f"--config.file={CONFIG}", *given)
 
     assert code == 0, said
     assert said.split() == [receiver]

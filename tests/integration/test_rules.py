@@ -10,7 +10,8 @@ import typer
 import yaml
 
 from monitor.cli import app
-from tests.promql import UnknownNameError, Vocabulary, exported
+from monitor.config import TARGET_LABELS
+from tests.promql import OWN_LABELS, UnknownNameError, Vocabulary, exported
 from tests.venvs import missing
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = PROMETHEUS / "rules" / "milvus-import-monitor.yml"
 SETTINGS = PROMETHEUS / "rules" / "milvus-import-settings.yml"
 CASES = sorted((PROMETHEUS / "tests").glob("MilvusImport*.yml"))
+OTHER_CASES = [PROMETHEUS / "tests" / name for name in ("labels.yml", "sums.yml")]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
 KINDS = {"fires", "below", "resolves", "restart", "replicas"}
@@ -38,10 +40,11 @@ FROM_KNOWN = {
 
 SET_BY_USERS = {
     "milvus_import:settings:info": {"monitor_url", "runbooks_url"},
-    "milvus_import:max_import_age:seconds": {"milvus_cluster", "database", "collection", "of"},
+    "milvus_import:max_import_age:seconds": {"milvus_cluster", "database", "collection", "of", *OWN_LABELS},
 }
 
-_COLLECTION = {"milvus_cluster", "database", "collection"}
+_CLUSTER = {"milvus_cluster", *OWN_LABELS}
+_COLLECTION = _CLUSTER | {"database", "collection"}
 REMEMBERED = {
     "job_id:milvus_import_job_failed:known": _COLLECTION | {"job_id", "reason"},
     "job_id:milvus_import_job_vanished:known": _COLLECTION | {"job_id"},
@@ -49,9 +52,16 @@ REMEMBERED = {
     "job_id_state:milvus_import_job_stalled:known": _COLLECTION | {"job_id", "state"},
     "collection:milvus_import_collection_last_finished_failed:known": _COLLECTION,
     "collection:milvus_import_collection_last_finished_aborted:known": _COLLECTION,
-    "milvus_cluster_reason:milvus_import_cluster_failure:known": {"milvus_cluster", "reason"},
+    "milvus_cluster_reason:milvus_import_cluster_failure:known": _CLUSTER | {"reason"},
 }
 """What a rule goes by that it recorded itself at its last evaluation."""
+
+
+ABOUT_NAMES = {
+    "milvus_cluster_instance:milvus_import_cluster:counted",
+    "milvus_cluster:milvus_import_cluster:unmonitored",
+}
+"""Series that other rules match by the name of the cluster alone."""
 
 
 def rules(kind):
@@ -93,7 +103,7 @@ def test_promtool_takes_the_rules_and_the_example_config():
     assert f"{len(ALERTS) + len(RECORDS)} rules found" in said
 
 
-@pytest.mark.parametrize("path", [*CASES, PROMETHEUS / "tests" / "sums.yml"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*CASES, *OTHER_CASES], ids=lambda path: path.stem)
 def test_every_case_of_the_rules_comes_out_as_told(path):
     fine, said = promtool("test", "rules", path)
 
@@ -185,7 +195,7 @@ def test_a_misspelt_expression_would_be_noticed(expression):
         vocabulary().labels(expression)
 
 
-@pytest.mark.parametrize("path", [*CASES, PROMETHEUS / "tests" / "sums.yml"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*CASES, *OTHER_CASES], ids=lambda path: path.stem)
 def test_the_cases_feed_only_series_that_there_are(path):
     words = vocabulary()
     words.series |= {"ALERTS": {"alertname", "alertstate", *words.series["milvus_import_job_failed"]}}
@@ -200,8 +210,24 @@ def test_the_cases_feed_only_series_that_there_are(path):
 def test_no_alert_is_told_once_for_each_replica(alert):
     labels = vocabulary().labels(ALERTS[alert]["expr"])
 
-    if alert != "MilvusImportMonitorDown":  # the one alert that is about a replica
+    if "milvus_cluster" in labels:
+        assert not labels & set(TARGET_LABELS)
+    elif alert != "MilvusImportMonitorDown":  # the one alert that is about a replica
         assert not labels & {"instance", "pod"}
+
+
+@pytest.mark.parametrize("name", [*ALERTS, *RECORDS])
+def test_every_rule_about_a_cluster_keeps_the_clusters_own_labels(name):
+    labels = vocabulary().labels((ALERTS.get(name) or RECORDS[name])["expr"])
+
+    assert ("milvus_cluster" in labels) == (labels >= _CLUSTER) or name in ABOUT_NAMES
+
+
+def test_every_rule_that_drops_the_labels_of_targets_drops_all_of_them():
+    lists = re.findall(r"without \(([^)]*instance[^)]*)\)", RULES.read_text())
+
+    assert len(lists) > 20
+    assert all(one.endswith(", ".join(TARGET_LABELS)) for one in lists)
 
 
 def seconds(duration):
