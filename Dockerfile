@@ -50,6 +50,7 @@ COPY --from=build --chown=65532:65532 /opt/state /var/lib/milvus-import-monitor
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
     MILVUS_IMPORT_MONITOR_LISTEN=0.0.0.0:19595 \
     MILVUS_IMPORT_MONITOR_STATE=sqlite:////var/lib/milvus-import-monitor/state.db
 USER 65532:65532

@@ -285,6 +285,7 @@ def test_the_image_declares_what_the_documentation_promises(buildah: Buildah) ->
     assert config["Cmd"] == ["run", "-c", "/etc/milvus-import-monitor/config.yml"]
     assert config["ExposedPorts"] == {"19595/tcp": {}}
     assert "MILVUS_IMPORT_MONITOR_LISTEN=0.0.0.0:19595" in config["Env"]
+    assert "MALLOC_ARENA_MAX=2" in config["Env"]
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"] == ["CMD", "milvus-import-monitor", "healthcheck"]
     assert config["Volumes"] == {"/var/lib/milvus-import-monitor": {}}

@@ -19,6 +19,7 @@ from monitor.simulator import Lifecycle, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
 from tests.fakes.simulator import SimulatorServer
+from tests.memory import image_environment
 from tests.venvs import ROOT, missing
 
 UNIT = ROOT / "deploy/systemd/milvus-import-monitor.service"
@@ -64,6 +65,12 @@ def test_systemd_finds_nothing_wrong(tmp_path):
     done = analyze("verify", "--man=no", unit)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_memory_is_allocated_as_in_the_image():
+    assert settings()["Environment"] == [
+        f"MALLOC_ARENA_MAX={image_environment('MALLOC_ARENA_MAX')['MALLOC_ARENA_MAX']}"
+    ]
 
 
 def test_systemd_finds_it_hardly_exposed():
