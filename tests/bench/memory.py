@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tests.bench.processes import Replay, monitor, printed, replay, resident, write_config
 from tests.bench.replay import Plan
 from tests.bench.rows import Row
+from tests.memory import image_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,12 +60,15 @@ def run(*, quick: bool) -> Iterator[Row]:
 
 
 def over_time(*, quick: bool) -> Iterator[Row]:
-    """Whether memory grows: 1,000 moving clusters, scraped all the time."""
+    """Whether memory grows: 1,000 moving clusters, scraped all the time, with the allocator as the image sets it."""
     clusters, interval, minutes = (20, 1.0, 0.1) if quick else (1000, 5.0, 10.0)
     with (
         replay(Plan(100, unfinished=50, progressing=10, step_every=1)) as server,
         tempfile.TemporaryDirectory() as folder,
-        monitor(write_config(Path(folder), server.clusters(clusters), interval=interval, own_keys=True)) as running,
+        monitor(
+            write_config(Path(folder), server.clusters(clusters), interval=interval, own_keys=True),
+            **image_environment("MALLOC_ARENA_MAX"),
+        ) as running,
     ):
         running.wait_until_ready()
         samples: list[tuple[float, float]] = []

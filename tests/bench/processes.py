@@ -185,11 +185,12 @@ def write_config(
 
 
 @contextmanager
-def started(config: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def started(config: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """The process of a monitor on its processor, and its log, a file beside the config; it is stopped at the end."""
+    env = os.environ | environment
     log = config.with_suffix(".log")
     line = pinned(*command("run", "-c", config))
-    with log.open("w") as written, subprocess.Popen(line, stderr=written, cwd=ROOT) as process:
+    with log.open("w") as written, subprocess.Popen(line, stderr=written, cwd=ROOT, env=env) as process:
         try:
             yield process, log
         finally:
@@ -201,9 +202,9 @@ def started(config: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
 
 
 @contextmanager
-def monitor(config: Path) -> Iterator[Monitor]:
+def monitor(config: Path, **environment: str) -> Iterator[Monitor]:
     """A monitor that listens."""
-    with started(config) as (process, log):
+    with started(config, **environment) as (process, log):
         port = _port(process, log)
         with urllib3.HTTPConnectionPool("127.0.0.1", port, timeout=PATIENCE) as http:
             yield Monitor(process.pid, port, log, http)

@@ -22,10 +22,11 @@ TESTS = (
     "tests/e2e/test_clock.py",
     "tests/e2e/test_slow.py",
     "tests/integration/test_web_auth.py",
+    "tests/e2e/test_memory.py",
     "tests/e2e/test_hostile.py",
     "tests/fuzz/test_fuzz.py",
 )
-FULL = {"MONITOR_KILLS": "200", "MONITOR_FUZZ": "100000"}
+FULL = {"MONITOR_KILLS": "200", "MONITOR_FUZZ": "100000", "MONITOR_MEMORY_MINUTES": "60"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ COUNTS = (
     Count("hostile_polls_missed", "Missed polls of healthy clusters", "Polls that were due and did not run."),
     Count("hostile_scrapes_served", "Scrapes served", "Successful requests of `/metrics` during the test."),
     Count("hostile_peak_rss_mib", "Peak memory", "Resident memory of the daemon, in MiB."),
+    Count("memory_minutes", "Minutes of the memory test", "Jobs, clusters, config and clients change all the time."),
+    Count("memory_reloads", "Reloads", "During these minutes; each adds, removes and changes clusters."),
+    Count("memory_requests", "Requests", "Pages, API, scrapes and event streams during these minutes."),
+    Count("memory_rss_mib", "Memory at the end", "Resident memory of the daemon, in MiB."),
+    Count("memory_mib_a_minute", "Growth of memory", "MiB a minute in the second half; at most 0.1 in 60 minutes."),
     Count("fuzz_inputs", "Fuzzed inputs", "Mutated responses and config files."),
     Count(
         "fuzz_foreign_errors",
