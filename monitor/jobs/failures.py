@@ -25,8 +25,8 @@ class Failure(StrEnum):
     OTHER = "other"
 
 
-_READ_LIMIT: Final = 4096
-"""Characters of the text that are read."""
+_READ_LIMIT: Final = 2048
+"""Characters of the text that are read, in about 1 ms at worst: what comes later are stack traces."""
 
 _ABORTED: Final = "aborted by user"
 """The whole text of a job that its user aborted (Milvus 3.x); any other "abort" or "cancel" is something else."""
@@ -42,6 +42,7 @@ _QUOTED: Final = re.compile(
 
 _NAMED: Final = re.compile(
     r"\b(?:path|file|files|key|bucket|field|collection|partition|database|db|name)=\S+"
+    r"|(?<=\bfield): ?\S+|(?<=\bfield) \S+(?= (?:is )?not )|(?<=\bwith name): ?\S+"
     r"|(?<!\S)\S*[/\\]\S*"  # paths and URLs
     r"|(?<!\S)\S+\.(?:parquet|json|jsonl|npy|csv|txt)\b",
     re.ASCII,
@@ -83,6 +84,9 @@ _RULES: Final = (
         _rule(r"size|number|count|jobs|files|storage|disk", r"exceed|reach", r"limit|max"),
         _rule(r"no space left on device"),
         _rule(r"entity ?too ?large"),
+        _rule(r"max(?:imum)?\b", r"number|count|size", r"exceed"),
+        _rule(r"(?:disk|memory|request|rate|capacity) (?:limit )?exceeded"),
+        _rule(r"too ?many ?requests|reduce your request rate"),
     ),
     (
         Failure.PERMISSION_DENIED,
@@ -92,6 +96,7 @@ _RULES: Final = (
         _rule(r"(?:expired|invalid) ?(?:security ?)?token"),
         _rule(r"authori[sz]ation ?(?:permission ?mismatch|failure)|authentication ?failed"),
         _rule(r"(?:invalid|wrong) credential"),
+        _rule(r"not authenticated|privilege not permitted"),
     ),
     (
         Failure.FILE_NOT_FOUND,
@@ -99,7 +104,7 @@ _RULES: Final = (
         _rule(r"(?:file|key|object|blob|bucket|path|container)s?\b", r"does ?n[o']t exist|not exist|not found|missing"),
         _rule(r"nosuch(?:key|bucket)|(?:blob|container|object|key) ?not ?found"),
         _rule(r"failed to get file size"),
-        _rule(r"no binlog to import"),
+        _rule(r"no (?:insert )?binlogs? to import"),
     ),
     (
         Failure.TIMEOUT,
@@ -109,15 +114,21 @@ _RULES: Final = (
         Failure.SCHEMA_MISMATCH,
         _rule(r"schema\b"),
         _rule(r"value of field", r"missed|missing"),
-        _rule(r"field\b", r"is not defined|not defined|is missed|is missing|not provided|not in\b|duplicated"),
-        _rule(r"expect(?:ed)? (?:element )?(?:type|dim)\b"),
+        _rule(r"field\b", r"not defined|is missed|is missing|not provided|not in\b|not found|duplicated"),
+        _rule(r"multi field with name|no field in parquet"),
+        _rule(r"no (?:parquet field|file|binlog) for\b", r"field\b|milvus file|rowid|timestampfield"),
+        _rule(r"in parquet is not equal to field"),
+        _rule(r"provide data for (?:bm25 )?function output field"),
+        _rule(r"numpy header for field|dtype\b.{0,40} is not"),
+        _rule(r"not support (?:nullable|default value) in vector"),
+        _rule(r"expect(?:ed)? (?:element )?(?:type|dim|shape)\b"),
         _rule(r"expect", r"type for field"),
         _rule(r"dim(?:ension)?\b", r"mismatch|not equal|n't equal|not match|invalid|illegal|got dim"),
         _rule(r"(?:doesn't|not) equal", r"dim"),
-        _rule(r"elements but dim is|not aligned"),
+        _rule(r"elements but dim is"),
         _rule(r"(?:data ?type|field type|column type|type)\b", r"mismatch|not match|inconsistent"),
-        _rule(r"unsupported data ?type"),
-        _rule(r"primary key", r"auto-generated"),
+        _rule(r"unsupport(?:ed)? (?:array )?data ?type|unsupported importing numpy files"),
+        _rule(r"primary key", r"auto[- ]generated"),
         _rule(r"(?:column|field)s?\b", r"number|count", r"mismatch|not equal|not match"),
     ),
     (
@@ -125,18 +136,22 @@ _RULES: Final = (
         _rule(r"pars(?:e|ing)\b|decod(?:e|ing)\b|unmarshal\b|deserializ"),
         _rule(
             r"(?:invalid|illegal|malformed|corrupt)",
-            r"json|parquet|numpy|npy|csv|utf-?8|character|format|value|data\b|row|file|magic",
+            r"json|parquet|numpy|npy|csv|utf-?\d|character|format|value|data\b|row|file|magic|element|timestamp|geometry",
         ),
+        _rule(r"invalid index in sparse"),
+        _rule(r"expect(?:ed)? (?:string|map\b)"),
+        _rule(r"failed to convert", r"bytes|unicode|utf|rune"),
+        _rule(r"non-quoted-field"),
         _rule(r"not a (?:valid )?json|unexpected (?:eof|end of json)|wrong number of fields"),
         _rule(r"(?:length|capacity)\b", r"exceeds? (?:the )?max"),
         _rule(r"length of data is not equal"),
         _rule(r"not nullable", r"null value"),
         _rule(r"has null value"),
-        _rule(r"row count of field"),
+        _rule(r"row count of field|not aligned|misaligned"),
         _rule(r"rows?\b", r"not equal|mismatch|inconsistent"),
         _rule(r"duplicated? (?:primary )?key"),
         _rule(r"out of range"),
-        _rule(r"(?:no|unsupported|unexpected|invalid) file (?:type|format|extension)"),
+        _rule(r"(?:no|unsupported|unexpected|invalid|inconsistent) file (?:type|format|extension)"),
         _rule(r"nan\b|infinity"),
     ),
     (
@@ -145,11 +160,17 @@ _RULES: Final = (
         _rule(r"service (?:not ready|unavailable)|server is (?:busy|starting|stopping)"),
         _rule(
             r"(?:node|channel|segment|task|index|etcd|broker)s?\b",
-            r"not found|not available|unavailable|offline|lost|failed|lack|canceled",
+            r"not found|not available|unavailable|offline|lost|failed|lack|canceled|not match|state unexpected",
         ),
+        _rule(r"io failed|unexpected error|segcore\b|context canceled"),
+        _rule(r"cannot find (?:import )?task|task manager is closed|snapshot reader returned no data"),
+        _rule(r"topic not found|time ?tick long delay|deny to (?:write|produce)|no assign segment id"),
+        _rule(r"resource insufficient|slots? exhausted"),
+        _rule(r"failed to (?:flush|sync)\b"),
         _rule(r"no candidate segment"),
         _rule(r"out of memory|oom\b"),
-        _rule(r"connection (?:refused|reset)"),
+        _rule(r"connection (?:refused|reset)|broken pipe|no such host|no route to host|network is unreachable"),
+        _rule(r"x509|certificate\b"),
         _rule(r"(?:build|building) index"),
         _rule(r"alloc(?:ate)?\b", r"fail"),
         _rule(r"file ranges but the job has"),

@@ -119,6 +119,21 @@ def test_nothing_that_a_user_named_decides_the_class(words, quote):
     assert classify(quote.format(words if "path" not in quote else words.replace(" ", "-"))) is Failure.OTHER
 
 
+@pytest.mark.parametrize("name", ["quota", "timeout", "json", "panic", "forbidden", "aborted"])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "the field: {} is not in schema",
+        "struct field {} is not found in schema",
+        "field {} not found",
+        "there is multi field with name: {}",
+        "no file for field: {}, files: [{}.npy]",
+    ],
+)
+def test_a_field_that_is_named_without_quotes_decides_nothing(sentence, name):
+    assert classify(sentence.format(name, name)) is Failure.SCHEMA_MISMATCH
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -148,6 +163,12 @@ ADVERSARIAL = [
     "over ",
     "type ",
     "\\",
+    "field ",
+    "field: ",
+    "with name: ",
+    "dtype ",
+    "no file for ",
+    "max number ",
 ]
 
 
