@@ -223,8 +223,11 @@ class Daemon:
         """Use the keys that have changed in their files; a file that cannot be read leaves its key in use."""
         try:
             config, changed = self._key_files.renew(self.config, only)
-            if changed:
+            if only in (None, config.state.url_file):
+                config = self._key_files.renew_state_url(config)
+            if changed or config.state != self.config.state:
                 self._apply_config(config)
+            if changed:
                 _log.info("keys_reloaded", clusters=changed)
         except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
             _log.exception("keys_not_reloaded")
@@ -252,6 +255,9 @@ class Daemon:
         apis = {cluster.name: connect(cluster, self._network) for cluster in added}
 
         restart_needed = [key for key in _NEEDS_RESTART if attrgetter(key)(previous) != attrgetter(key)(config)]
+        if "state.url" in restart_needed and self.store.change_credentials(config.state.url.get_secret_value()):
+            restart_needed.remove("state.url")
+            _log.info("state_credentials_reloaded")
         if restart_needed:
             _log.warning("restart_needed", settings=restart_needed)
         for name in stopped:
@@ -306,6 +312,8 @@ class Daemon:
         log_transition(transition, labels if poller is None else cluster_fields(poller.cluster) | labels)
 
     def _maintain(self) -> None:
+        if not self.store.up and self.config.state.url_file is not None:  # its password may have been replaced
+            self._check_keys(file=self.config.state.url_file)
         self.store.maintain(self._log_pending)
         if self._log_writer is not None and (lines := self._log_writer.dropped - self._lines_dropped):
             self._lines_dropped += lines

@@ -78,11 +78,11 @@ def override(
 ) -> Config:
     """Return a config with the values of options in place of its own."""
     log = {"format": log_format or config.log.format, "level": log_level or config.log.level}
-    url = config.state.url if state is None else SecretStr(state)
+    state_changes = {} if state is None else {"url": SecretStr(state), "url_file": None}
     changes = {
         "listen": listen or config.listen,
         "log": config.log.model_copy(update=log),
-        "state": config.state.model_copy(update={"url": url}),
+        "state": config.state.model_copy(update=state_changes),
     }
     return config.model_copy(update=changes)
 

@@ -10,7 +10,14 @@ from monitor.config.errors import ConfigError
 from monitor.config.labels import RESERVED_LABELS, TARGET_LABELS
 from monitor.config.loader import json_schema, load, parse
 from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
-from monitor.config.setting_types import DURATION_PATTERN, MAX_ITEMS, format_duration, parse_duration, read_api_key
+from monitor.config.setting_types import (
+    DURATION_PATTERN,
+    MAX_ITEMS,
+    format_duration,
+    parse_duration,
+    read_api_key,
+    read_state_url,
+)
 from monitor.config.web_config import WebConfig, load_web
 
 __all__ = [
@@ -37,4 +44,5 @@ __all__ = [
     "parse_path_prefix",
     "parse_state_url",
     "read_api_key",
+    "read_state_url",
 ]

@@ -144,6 +144,11 @@ def state_of(content: bytes) -> str:
     return parse_state_url(files.text_of(content))
 
 
+def read_state_url(file: Path) -> SecretStr:
+    """Return the URL of the state in a file as it is now; raises `ValueError` without the file's name."""
+    return SecretStr(state_of(files.read_bytes(file, files.MAX_SECRET_BYTES)))
+
+
 def resolve_state(url: str, info: ValidationInfo) -> SecretStr:
     """Make the path of SQLite relative to the config file's directory."""
     scheme, slashes, path = url.partition(":///")

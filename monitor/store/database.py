@@ -15,11 +15,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-BUSY_TIMEOUT: Final = 2
-"""Seconds to wait for a lock that somebody else holds, or for a connection."""
-
-STATEMENT_TIMEOUT: Final = 4.0
-"""Seconds that PostgreSQL may take for a statement."""
+from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, postgres_engine
 
 TRANSACTION_TIMEOUT: Final = 5.0
 """Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
@@ -41,19 +37,6 @@ with SQLite's 2 MB, allocated anew by thread after thread, the memory of the pro
 WRITER_CACHE: Final = 2000
 """KiB of pages that the connection to SQLite keeps which writes, and whose cache nobody empties; SQLite's default."""
 
-_LIMITS: Final = f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT:g}s'; SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"
-"""Set for each transaction: PgBouncer refuses them at the start of a connection, where the URL may have its own."""
-
-_POSTGRES_DEFAULTS: Final = {
-    "application_name": "milvus-import-monitor",
-    "connect_timeout": BUSY_TIMEOUT,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-"""Parameters of libpq by which a lost server is noticed (seconds; the last one milliseconds); the URL's count first."""
-
 _CONFLICTS: Final = ("40001", "40P01")
 """What PostgreSQL calls a serialization failure and a deadlock."""
 
@@ -69,10 +52,17 @@ class StoreBusyError(Exception):
 
 
 class Database:
-    """A database in SQLite or PostgreSQL; ``file`` is SQLite's, None for another one."""
+    """A database in SQLite or PostgreSQL.
 
-    def __init__(self, engine: Engine, file: Path | None = None) -> None:
+    Args:
+        engine: Its connections.
+        file: SQLite's file, None for another database.
+        server: Where PostgreSQL is, None where its credentials cannot change.
+    """
+
+    def __init__(self, engine: Engine, file: Path | None = None, server: PostgresServer | None = None) -> None:
         self.file = file
+        self._server = server
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._in_memory = isinstance(engine.pool, StaticPool)
@@ -109,6 +99,13 @@ class Database:
         """Make the next connections anew, to the file that is there and to whichever host can write by then."""
         if not self._in_memory:
             self.close()
+
+    def change_credentials(self, url: str) -> bool:
+        """Connect with the user and the password of a URL from now on; return False where that is not possible."""
+        if self._server is None or not self._server.change_credentials(url):
+            return False
+        self._engine.dispose()  # a connection in use is closed when it is given back
+        return True
 
     def remember_file(self) -> None:
         """Note which file it is, so that another one in its place is noticed."""
@@ -221,8 +218,8 @@ def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
             timer.cancel()
 
 
-def create_store_engine(url: str, connections: int) -> Engine:
-    """Return an engine; nothing is connected yet.
+def create_store_database(url: str, connections: int) -> Database:
+    """Return a database; nothing is connected yet.
 
     Args:
         url: ``sqlite:///PATH``, ``postgresql://…`` as libpq understands it, or ``memory://``.
@@ -231,9 +228,10 @@ def create_store_engine(url: str, connections: int) -> Engine:
     Raises:
         StoreError: The URL of PostgreSQL cannot be understood.
     """
+    file = sqlite_file(url)
     if url.startswith("memory:"):
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    elif (file := sqlite_file(url)) is not None:
+    elif file is not None:
         engine = create_engine(
             f"sqlite:///{file}",
             connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
@@ -243,17 +241,20 @@ def create_store_engine(url: str, connections: int) -> Engine:
             pool_use_lifo=True,  # what one connection writes, the page caches of the others lose
         )
     else:
-        return _postgres_engine(url, pool_size=min(connections, 5), max_overflow=connections, pool_timeout=BUSY_TIMEOUT)
+        server = _postgres_server(url)
+        pool = {"pool_size": min(connections, 5), "max_overflow": connections, "pool_timeout": BUSY_TIMEOUT}
+        return Database(postgres_engine(server, **pool), server=server)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    return Database(engine, file)
 
 
-def create_reading_engine(url: str) -> Engine:
-    """Return an engine that can only read, for one thread; nothing is connected yet. A missing file stays missing."""
+def create_reading_database(url: str) -> Database:
+    """Return a database that can only be read, by one thread; nothing is connected yet, and no file made."""
     file = sqlite_file(url)
     if file is None:
-        return _postgres_engine(url, execution_options={"begin": "SET TRANSACTION READ ONLY; "}, poolclass=NullPool)
+        read_only = {"begin": "SET TRANSACTION READ ONLY; "}
+        return Database(postgres_engine(_postgres_server(url), execution_options=read_only, poolclass=NullPool))
     address = f"file:{quote(str(file))}?mode=ro" + ("&immutable=1" if _is_at_rest(file) else "")
 
     def connect() -> sqlite3.Connection:
@@ -261,7 +262,7 @@ def create_reading_engine(url: str) -> Engine:
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         return connection
 
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    return Database(create_engine("sqlite://", creator=connect, poolclass=NullPool))
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -270,30 +271,11 @@ def sqlite_file(url: str) -> Path | None:
     return Path(path) if path != url else None
 
 
-def _postgres_engine(url: str, **options: Any) -> Engine:
-    """Return an engine for a URL of libpq: it knows several hosts, sockets, and ``target_session_attrs``."""
-    import psycopg  # noqa: PLC0415 - 40 ms and 8 MB that a store in SQLite does not need
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-
+def _postgres_server(url: str) -> PostgresServer:
     try:
-        parameters: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url), "client_encoding": "utf8"}
-    except psycopg.Error:  # its message can hold the password
-        raise StoreError(
-            "the URL of PostgreSQL cannot be understood: write special characters as %XX, and only parameters of libpq"
-        ) from None
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect("", prepare_threshold=None, **parameters),  # PgBouncer knows no prepared ones
-        isolation_level="READ COMMITTED",
-        **options,
-    )
-    event.listen(engine, "begin", _begin_postgres)
-    return engine
-
-
-def _begin_postgres(connection: Connection) -> None:
-    first = connection.get_execution_options().get("begin", "")
-    connection.exec_driver_sql(f"{first}{_LIMITS}")
+        return PostgresServer(url)
+    except ValueError as error:
+        raise StoreError(str(error)) from None
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.database import Database, StoreError, create_reading_engine, create_store_engine, sqlite_file
+from monitor.store.database import StoreError, create_reading_database, create_store_database, sqlite_file
 from monitor.store.maintenance import describe_error
 from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
 from monitor.store.queries import StoreReader
@@ -62,7 +62,7 @@ def open_store(
     file = sqlite_file(url)
     if file is not None:
         _check_file(file)
-    database = Database(create_store_engine(url, connections), file)
+    database = create_store_database(url, connections)
     store = Store(database, retention=retention, clock=clock, flush_interval=flush_interval)
     try:
         prepare(database)
@@ -97,7 +97,7 @@ def reading(url: str) -> Iterator[StoreReader]:
     if file is not None:
         _check_readable(file)
     where = file or "the database"
-    database = Database(create_reading_engine(url))
+    database = create_reading_database(url)
     try:
         version = database.read(check_version)
         if version is None:

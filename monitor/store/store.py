@@ -224,6 +224,10 @@ class Store(StoreReader):
             return job
         return self._ask(partial(self._jobs_by_id, ref=ClusterRef(cluster, ""), ids=[job_id]))[1].get(job_id)
 
+    def change_credentials(self, url: str) -> bool:
+        """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""
+        return self._database.change_credentials(url)
+
     def mark_unavailable(self, error: Exception) -> None:
         """Go on from memory; logged once until the store has recovered."""
         self.failures += 1

@@ -1,11 +1,15 @@
-"""Keys in files, which others replace while the monitor runs: no reload is needed."""
+"""Secrets in files, which others replace while the monitor runs: no reload is needed."""
 
+import signal
 import time
 from pathlib import Path
+
+import psycopg
 
 from monitor.simulator import World
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer
+from tests.postgres import Postgres, running_postgres
 from tests.recorder import Answer, Recorder
 
 EMPTY = {"code": 0, "data": {"records": []}}
@@ -72,3 +76,41 @@ def test_a_changed_key_is_used_soon_and_masked_and_a_missing_file_changes_nothin
     assert (before, after) == (f"Bearer {FIRST}".encode(), f"Bearer {SECOND}".encode())
     assert "no " in refused["message"]
     assert SECOND not in text
+
+
+def set_password(server: Postgres, password: str) -> None:
+    """Change the password of the monitor's user, and cut its connections."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE mona PASSWORD '{password}'")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mona'")
+
+
+def test_a_changed_password_of_the_state_is_used_without_a_restart(tmp_path):
+    with running_postgres() as server, Recorder(EMPTY) as api:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE mona LOGIN PASSWORD '{FIRST}'")
+            connection.execute("CREATE DATABASE state OWNER mona")
+        access = server.folder / "data" / "pg_hba.conf"
+        access.write_text(f"local all mona scram-sha-256\n{access.read_text()}")
+        server.run("pg_ctl", "-D", str(server.folder / "data"), "reload")
+        url = f"postgresql://mona:{{}}@/state?host={server.folder}"
+        file = mount(tmp_path / "state", url.format(FIRST))
+        config = write_config(tmp_path, f"{{name: prod, url: '{api.url}'}}", state=f"{{url_file: {file}}}")
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("cluster_baseline")
+            set_password(server, SECOND)
+            refused = daemon.wait_for("store_unavailable")
+            mount(tmp_path / "state", url.format(SECOND))
+            daemon.wait_for("state_credentials_reloaded")
+            daemon.wait_for("store_recovered")
+            mount(tmp_path / "state", url.format("third-password"))
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_for("state_credentials_reloaded", count=2)
+            mount(tmp_path / "state", url.format("third-password").replace("/state?", "/other?"))
+            daemon.process.send_signal(signal.SIGHUP)
+            needed = daemon.wait_for("restart_needed")
+            text, needs = daemon.text(), daemon.lines("restart_needed")
+
+    assert "password authentication failed" in refused["message"]
+    assert (needed["settings"], len(needs)) == (["state.url"], 1)
+    assert not [password for password in (FIRST, SECOND, "third-password") if password in text]

@@ -16,7 +16,7 @@ from monitor.store import (
     TransitionFilter,
     reading,
 )
-from monitor.store.database import Database, create_reading_engine
+from monitor.store.database import create_reading_database
 from tests.rights import without_rights
 from tests.stored import Stored, break_tables, record, store_url
 
@@ -270,7 +270,7 @@ def test_what_is_stored_can_be_read_without_a_monitor(url):
 def test_reading_can_change_nothing(postgres, tmp_path):
     for url in (f"sqlite:///{tmp_path}/state.db", postgres.url):
         Stored(url).store.close()
-        database = Database(create_reading_engine(url))
+        database = create_reading_database(url)
         with pytest.raises(DBAPIError, match=r"read.?only"):
             database.read(lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
         database.close()

@@ -1,0 +1,80 @@
+"""Connections to PostgreSQL, each wait of which has an end, and whose password can change."""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+BUSY_TIMEOUT: Final = 2
+"""Seconds to wait for a lock that somebody else holds, or for a connection."""
+
+STATEMENT_TIMEOUT: Final = 4.0
+"""Seconds that PostgreSQL may take for a statement."""
+
+_LIMITS: Final = f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT:g}s'; SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"
+"""Set for each transaction: PgBouncer refuses them at the start of a connection, where the URL may have its own."""
+
+_DEFAULTS: Final = {
+    "application_name": "milvus-import-monitor",
+    "connect_timeout": BUSY_TIMEOUT,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Parameters of libpq by which a lost server is noticed (seconds; the last one milliseconds); the URL's count first."""
+
+
+class PostgresServer:
+    """Where PostgreSQL is, by a URL of libpq: it knows several hosts, sockets, and ``target_session_attrs``.
+
+    Raises:
+        ValueError: The URL cannot be understood; the message does not contain it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._parameters = _parse(url)
+
+    def connect(self) -> Any:
+        """Return a new connection."""
+        import psycopg  # noqa: PLC0415 - 40 ms and 8 MB that a store in SQLite does not need
+
+        return psycopg.connect("", prepare_threshold=None, **self._parameters)  # PgBouncer knows no prepared statements
+
+    def change_credentials(self, url: str) -> bool:
+        """Connect with the user and password of a URL from now on; return False if it is that of another database."""
+        try:
+            parameters = _parse(url)
+        except ValueError:
+            return False
+        if _without_credentials(parameters) != _without_credentials(self._parameters):
+            return False
+        self._parameters = parameters
+        return True
+
+
+def postgres_engine(server: PostgresServer, **options: Any) -> Engine:
+    """Return an engine with these options; nothing is connected yet."""
+    engine = create_engine("postgresql+psycopg://", creator=server.connect, isolation_level="READ COMMITTED", **options)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    first = connection.get_execution_options().get("begin", "")
+    connection.exec_driver_sql(f"{first}{_LIMITS}")
+
+
+def _parse(url: str) -> dict[str, Any]:
+    import psycopg  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        return {**_DEFAULTS, **conninfo_to_dict(url), "client_encoding": "utf8"}
+    except psycopg.Error:  # its message can hold the password
+        raise ValueError(
+            "the URL of PostgreSQL cannot be understood: write special characters as %XX, and only parameters of libpq"
+        ) from None
+
+
+def _without_credentials(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in ("user", "password")}
