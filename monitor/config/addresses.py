@@ -124,17 +124,21 @@ def parse_state_url(written: str) -> str:
 
 
 def _check_parameters(url: str) -> None:
-    """Raise `ValueError` if libpq, PostgreSQL's own client, does not understand a URL: it knows all parameters."""
+    """Raise `ValueError` if libpq, PostgreSQL's own client, does not understand a URL: it knows all parameters.
+
+    It looks at ports only when it connects, each of which may be empty.
+    """
     import psycopg  # noqa: PLC0415 - 40 ms that a state in SQLite does not need
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
     try:
-        conninfo_to_dict(url)
+        parameters = conninfo_to_dict(url)
     except psycopg.Error:  # its message can hold the password
-        understood = False
-    else:
-        understood = True
-    if not understood:
+        parameters = None
+    if parameters is None:
         raise ValueError(
             "the URL of PostgreSQL cannot be understood: write special characters as %XX, and only parameters of libpq"
         )
+    ports = str(parameters.get("port", "")).split(",")
+    if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) <= LAST_PORT) for port in ports):
+        raise ValueError("the port of PostgreSQL must be 1-65535")

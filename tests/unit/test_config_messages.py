@@ -325,6 +325,14 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
             ),
         ),
         (
+            "state: {url: 'postgresql://u:secret@h1:5432,h2:65536/d'}",
+            "state.url: the port of PostgreSQL must be 1-65535",
+        ),
+        (
+            "state: {url: 'postgresql://u:secret@h1/d?port=0'}",
+            "state.url: the port of PostgreSQL must be 1-65535",
+        ),
+        (
             "state: {url: 'postgresql://u:secret@h1,h2/d?secret=1'}",
             (
                 "state.url: the URL of PostgreSQL cannot be understood: write special characters as %XX, "
