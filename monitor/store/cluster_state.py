@@ -23,6 +23,9 @@ from monitor.store.recording import ClusterChanges
 WAITING_LIMIT: Final = 10_000
 """Transitions, and finished jobs unless the list is longer, that wait of one cluster; the oldest go first."""
 
+DELISTINGS_KEPT: Final = 4
+"""Latest polls in which finished jobs left the list, whose ids are kept: a list can lack jobs for once."""
+
 
 class ClusterState:
     """The snapshot of a cluster, what is stored of it, and what waits to be stored. To be used with its lock."""
@@ -41,7 +44,7 @@ class ClusterState:
         self._highest_revision = 0
         self.unconfirmed = False
         self._list_known = self._compare_list = False
-        self._last_delisted: frozenset[str] = frozenset()
+        self._last_delisted: tuple[frozenset[str], ...] = ()
         self.discard()
 
     def discard(self) -> None:
@@ -56,8 +59,7 @@ class ClusterState:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
         self._before_add = self._finished, self._delisted
         self._compare_list |= not self._list_known
-        self._list_known = True
-        self._last_delisted = frozenset(diff.delisted_ids) or self._last_delisted
+        self._note_delisted(diff.delisted_ids)
         self._delisted = (self._delisted - diff.snapshot.listing.records.keys()) | set(diff.delisted_ids)
         self.dirty |= diff.changes_something or self._compare_list
         tracked = diff.snapshot.tracked
@@ -98,12 +100,13 @@ class ClusterState:
     def note_unconfirmed(self, ids: Iterable[str]) -> set[str]:
         """Return those of some ids whose jobs may be stored as finished, which the database could not be asked.
 
-        These are all ids where the previous list is not known, else those that it has or that have left it. What is
-        seen of their jobs counts until `synchronize` replaces it; then the next poll sees them anew.
+        These are all ids until the list has been compared with the database, else those that the previous list has or
+        that have left it lately. What is seen of their jobs counts until `synchronize` replaces it; then the next poll
+        sees them anew.
         """
         with self.lock:
             listed = {} if self.snapshot is None else self.snapshot.listing.records
-            places = (listed, self._delisted, self._last_delisted)
+            places = (listed, self._delisted, *self._last_delisted)
             unconfirmed = {job_id for job_id in ids if not self._list_known or any(job_id in place for place in places)}
             self.unconfirmed |= bool(unconfirmed)
         return unconfirmed
@@ -127,10 +130,17 @@ class ClusterState:
             compare_list=self._compare_list,
         )
 
-    def confirm(self, changes: ClusterChanges) -> None:
-        """Note what has been stored, unless something else is by now, and stay with what has come since."""
+    def confirm(self, changes: ClusterChanges, delisted: Iterable[str] = ()) -> None:
+        """Note what has been stored, unless something else is by now, and stay with what has come since.
+
+        Args:
+            changes: What has been written.
+            delisted: Ids that had left the list without our knowledge, as the comparison with the database has shown.
+        """
         if self.revision != changes.revision:
             return
+        self._list_known |= changes.compare_list
+        self._note_delisted(delisted)
         self.revision = self._highest_revision = changes.next_revision
         self.outdated_revision = None
         self._stored = changes.snapshot
@@ -140,6 +150,10 @@ class ClusterState:
         if self.snapshot is changes.snapshot:
             self.dirty = self._compare_list = False
             self._delisted = set()
+
+    def _note_delisted(self, ids: Iterable[str]) -> None:
+        if delisted := frozenset(ids):
+            self._last_delisted = (*self._last_delisted, delisted)[-DELISTINGS_KEPT:]
 
     def ids(self) -> set[str]:
         """Return the ids of jobs in memory of which `synchronize` has to know what is stored."""

@@ -44,14 +44,25 @@ class ClusterChanges(msgspec.Struct, frozen=True):
     compare_list: bool
 
 
-def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], list[int]]:
-    """Write changes, in a transaction.
+class Written(msgspec.Struct, frozen=True):
+    """What has been written of some changes.
 
-    Returns:
-        The names of the clusters that have another revision by now, of which nothing is written; and the ids of
-        the transitions, in their order.
+    Attributes:
+        stale: The names of the clusters that have another revision by now, of which nothing is written.
+        transition_ids: The ids of the transitions, in their order.
+        delisted: Ids of finished jobs that are not in the list any more, by the names of the clusters whose list was
+            compared.
     """
+
+    stale: Collection[str]
+    transition_ids: list[int]
+    delisted: Mapping[str, Collection[str]]
+
+
+def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -> Written:
+    """Write changes, in a transaction."""
     stale = _lock_revisions(connection, changes)
+    compared = dict[str, Collection[str]]()
     put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
     for change in changes:
         if change.ref.name in stale:
@@ -68,7 +79,9 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
         left = set(change.delisted)
         if change.compare_list:
             listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
-            left |= set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+            unnoticed = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
+            compared[change.ref.name] = unnoticed
+            left |= unnoticed
         delisted += [_key(change, job_id, since=change.at) for job_id in left]
         logged = len(change.transitions) - change.to_log
         added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
@@ -81,7 +94,8 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
     ):
         if rows:
             connection.execute(statement, rows)
-    return stale, list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
+    ids = list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
+    return Written(stale, ids, compared)
 
 
 def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:

@@ -136,12 +136,12 @@ class Store(StoreReader):
             if written is None:
                 self._drop_poll(state)
                 return None
-            changes, ids = written
+            changes, ids, delisted = written
             state.show(diff.snapshot)
             if changes is None:
                 state.keep_logged(diff.transitions)
             else:
-                state.confirm(changes)
+                state.confirm(changes, delisted)
             if state.replaced_by is not None:
                 state.discard()
             ids = ids[len(ids) - len(diff.transitions) :]
@@ -251,34 +251,37 @@ class Store(StoreReader):
             _log.warning("history_unavailable", message=describe_error(error))
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
 
-    def _write_poll(self, state: ClusterState, diff: SnapshotDiff) -> tuple[ClusterChanges | None, list[int]] | None:
+    def _write_poll(
+        self, state: ClusterState, diff: SnapshotDiff
+    ) -> tuple[ClusterChanges | None, list[int], Iterable[str]] | None:
         """Write what a poll has changed.
 
         Returns:
-            What was written, with the ids of the transitions; no changes where the poll is kept only in memory. None
-            where nothing was written because another monitor has recorded a poll.
+            What was written, with the ids of the transitions, and of jobs that have left the list unnoticed; no changes
+            where the poll is kept only in memory. None where nothing was written because another monitor has recorded a
+            poll.
         """
         if diff.transitions and self.up:
             self._check_file()
         if not (diff.must_be_recorded and self.up and state.loaded) or state.replaced_by is not None:
-            return None, []
+            return None, [], ()
         changes = state.changes(self._clock(), diff)
         rows = len(diff.changed) + len(changes.finished) + len(changes.transitions)
         try:
-            stale, ids = self._database.write_in_poll(partial(write_changes, changes=[changes]), rows)
+            written = self._database.write_in_poll(partial(write_changes, changes=[changes]), rows)
         except StoreBusyError:  # `maintain` writes it
-            return None, []
+            return None, [], ()
         except Exception as error:  # noqa: BLE001 - logged and counted; the cluster is shown all the same
             self.mark_unavailable(error)
-            return None, []
-        if not stale:
-            return changes, ids
+            return None, [], ()
+        if not written.stale:
+            return changes, written.transition_ids, written.delisted.get(state.ref.name, ())
         if state.revision != state.outdated_revision:
             state.outdated_revision = state.revision
             return None
         # Nobody has recorded anything since the last time: to drop polls for ever would hide the cluster.
         self.mark_unavailable(RuntimeError(f"the row of the cluster {state.ref.name} cannot be updated"))
-        return None, []
+        return None, [], ()
 
     def _drop_poll(self, state: ClusterState) -> None:
         """Drop what a poll has seen, for another monitor has recorded one since."""
@@ -308,11 +311,11 @@ class Store(StoreReader):
                     state.lock.release()
             if not batch:
                 continue
-            stale, _ = self._database.write(partial(write_changes, changes=batch.values()), timeout)
+            written = self._database.write(partial(write_changes, changes=batch.values()), timeout)
             for state, changes in batch.items():
                 with state.lock:
-                    if changes.ref.name not in stale:
-                        state.confirm(changes)
+                    if changes.ref.name not in written.stale:
+                        state.confirm(changes, written.delisted.get(changes.ref.name, ()))
                     elif state.revision == changes.revision:
                         self._synchronize([state])
 

@@ -368,6 +368,42 @@ def test_finished_jobs_that_a_list_lacks_for_once_are_no_news_during_an_outage(s
     assert recorded(server, "1") == [(IMPORTING, COMPLETED)]
 
 
+@pytest.mark.parametrize("written", [False, True])
+def test_a_list_that_was_empty_after_the_start_makes_no_news_during_an_outage(url, written):
+    first = Stored(url)
+    first.poll(record("1"), record("2"))
+    first.poll(record("1", "Completed"), record("2"))
+    second = first.reopened(flush_interval=0.0)
+    second.poll()
+    if written:
+        second.maintain()
+    repair = break_tables(url)
+    during = second.poll(record("1", "Completed"), record("2"), record("3"))
+    repair()
+    second.maintain()
+    afterwards = [second.poll(record("1", "Completed"), record("2"), record("3")) for _ in range(2)]
+
+    assert ("1", None, COMPLETED) not in during
+    assert ("1", None, COMPLETED) not in [step for steps in afterwards for step in steps or ()]
+    assert run(url, "SELECT count(*) FROM transitions WHERE job_id = '1'") in ([(1,)], [[1]])
+
+
+def test_jobs_that_left_in_parts_make_no_news_during_an_outage(url):
+    first = Stored(url, flush_interval=0.0)
+    ended = [record(str(number), "Completed") for number in range(6)]
+    first.poll(record("running"))
+    first.poll(record("running"), *ended)
+    first.maintain()
+    for listed in (ended[:3], [], [record("running")]):
+        first.poll(*listed)
+        first.maintain()
+    repair = break_tables(url)
+    during = first.poll(record("running"), *ended)
+    repair()
+
+    assert during == []
+
+
 def test_what_two_log_during_one_outage_is_recorded_once(server):
     one, two = Stored(server.url), Stored(server.url)
     one.poll(), two.poll()
