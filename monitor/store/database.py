@@ -27,6 +27,12 @@ POLL_TRANSACTION_TIMEOUT: Final = 2.5
 QUICK_ROWS: Final = 1000
 """Rows that a transaction of a poll can read or write in that time with ease; with more it has the longer one."""
 
+ROWS_PER_SECOND: Final = 2000
+"""Rows that a slow machine writes; a transaction of more than `QUICK_ROWS` has that much more time."""
+
+LARGE_WRITE_WAIT: Final = 0.2
+"""Seconds that a poll waits for a transaction of more than `QUICK_ROWS`: what it has seen is written later."""
+
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
 
@@ -89,7 +95,7 @@ class Database:
 
     def write(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Do something in one transaction; those of SQLite queue, with a bound in time."""
-        return self._run_in_postgres(work, timeout) if self.is_postgres else self._writer.run(work)
+        return self._run_in_postgres(work, timeout) if self.is_postgres else self._writer.run(work, timeout)
 
     def is_replaced(self) -> bool:
         """Say whether the file of SQLite was deleted, moved or replaced since it was connected."""
@@ -142,8 +148,13 @@ class Database:
         raise AssertionError  # not reached
 
 
+def transaction_timeout(rows: int) -> float:
+    """Return the seconds that a transaction of so many rows may take."""
+    return TRANSACTION_TIMEOUT + (rows / ROWS_PER_SECOND if rows > QUICK_ROWS else 0.0)
+
+
 def _poll_timeout(rows: int) -> float:
-    return POLL_TRANSACTION_TIMEOUT if rows <= QUICK_ROWS else TRANSACTION_TIMEOUT
+    return POLL_TRANSACTION_TIMEOUT if rows <= QUICK_ROWS else transaction_timeout(rows)
 
 
 class _KeptConnection:
@@ -161,20 +172,26 @@ class _KeptConnection:
         self._cache = cache
         self._lock = Lock()
         self._begun = 0.0
+        self._timeout = TRANSACTION_TIMEOUT
         self._connection: Connection | None = None
 
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """Do something in one transaction; wait for other threads a bounded time.
+    def run(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
+        """Do something in one transaction; wait for other threads a bounded time, and hardly for a large transaction.
+
+        Args:
+            work: What to do.
+            timeout: Seconds after which other threads regard this transaction as hanging.
 
         Raises:
-            StoreBusyError: Another thread has been at it for less than ``TRANSACTION_TIMEOUT``.
-            TimeoutError: For longer.
+            StoreBusyError: Another thread is at it.
+            TimeoutError: Another thread has been at it for longer than it may.
         """
-        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
-            if monotonic() - self._begun < TRANSACTION_TIMEOUT:
+        is_large = self._timeout > TRANSACTION_TIMEOUT
+        if not self._lock.acquire(timeout=LARGE_WRITE_WAIT if is_large else BUSY_TIMEOUT):
+            if monotonic() - self._begun < max(self._timeout, TRANSACTION_TIMEOUT):
                 raise StoreBusyError("another thread is using the store")
             raise TimeoutError("another thread has been using the store for too long")
-        self._begun = monotonic()
+        self._begun, self._timeout = monotonic(), timeout
         try:
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(begin=self._begin)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError
+from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
@@ -108,6 +108,8 @@ class Store(StoreReader):
                 answered = True
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
                     self._synchronize([state])
+        except StoreBusyError:  # a large write to a store in memory; not confirmed until the next poll
+            answered = False
         except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
             self.mark_unavailable(error)
         known = stored | state.waiting_jobs(wanted)
@@ -298,7 +300,7 @@ class Store(StoreReader):
             return False
         return True
 
-    def _flush(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
+    def _flush(self, timeout: float | None = None) -> None:
         """Write what waits, of many clusters in one transaction; what another monitor has recorded since counts."""
         self._synchronize(state for state in [*self._states.values()] if state.unconfirmed)
         for some in chunks([*self._states.values()], ROWS_AT_ONCE):
@@ -311,7 +313,8 @@ class Store(StoreReader):
                     state.lock.release()
             if not batch:
                 continue
-            written = self._database.write(partial(write_changes, changes=batch.values()), timeout)
+            limit = timeout or transaction_timeout(sum(len(changes.snapshot.tracked) for changes in batch.values()))
+            written = self._database.write(partial(write_changes, changes=batch.values()), limit)
             for state, changes in batch.items():
                 with state.lock:
                     if changes.ref.name not in written.stale:

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing, contextmanager
-from threading import Thread
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from monitor.jobs import JobState
 from monitor.store import ClusterRef, StoreError, open_store
+from monitor.store.database import StoreBusyError, create_store_database
 from tests.stored import Stored, break_tables, close_all, count, record, run
 
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
@@ -82,6 +83,28 @@ def test_one_clusters_slow_write_keeps_no_thread_waiting_for_long(tmp_path):
     assert took < 5
     assert events(logged) == ["store_recovered"]
     assert count(fleet.url, "clusters") == 8
+
+
+def test_a_large_write_keeps_other_polls_waiting_for_a_moment_only(tmp_path):
+    database = create_store_database(f"sqlite:///{tmp_path}/state.db", connections=2)
+    begun, may_end = Event(), Event()
+    large = Thread(
+        target=database.write_in_poll,
+        args=(lambda _connection: begun.set() or may_end.wait(60),),
+        kwargs={"rows": 5000},
+    )
+    large.start()
+    assert begun.wait(60)
+    started = time.monotonic()
+    with pytest.raises(StoreBusyError):
+        database.write_in_poll(lambda _connection: None, rows=1)
+    took = time.monotonic() - started
+    may_end.set()
+    large.join()
+
+    assert took < 1.5
+    assert database.write_in_poll(lambda _connection: "written", rows=1) == "written"
+    database.close()
 
 
 def test_what_waits_is_bounded(url):
