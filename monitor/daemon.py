@@ -130,11 +130,14 @@ class Daemon:
 
     async def watch_clock(self) -> None:
         """Go on polling whenever the clock is set back."""
+        handled = self._clock_steps.latest()
         while True:
             await asyncio.sleep(CLOCK_CHECK_INTERVAL)
-            self._clock_steps.latest()
-            seconds = self._scheduler.handle_clock_change()
+            steps = self._clock_steps.latest()
+            seconds = -sum(step.seconds for step in steps if step.seconds < 0 and step not in handled)
+            handled = steps
             if seconds:
+                self._scheduler.reschedule()
                 _log.warning("clock_set_back", seconds=round(seconds, 1))
 
     async def watch_certificates(self) -> None:

@@ -29,9 +29,6 @@ BACKOFF_LIMIT: Final = 10
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds for which a server can ask not to be polled."""
 
-CLOCK_TOLERANCE: Final = 1.0
-"""Seconds by which the clock may be set back without rescheduling."""
-
 SLOW_POLL: Final = 1.0
 """Seconds after which a poll counts as slow, also if it succeeds; others take milliseconds."""
 
@@ -109,7 +106,6 @@ class PollScheduler:
         self._slow_polls = Semaphore(max(1, concurrency // 2))
         self._ready = False
         self._last_heartbeat = time.monotonic()
-        self._clock_offset = clock() - time.monotonic()
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -176,18 +172,11 @@ class PollScheduler:
             emptied = None if schedule is None else self._leave_slot(name, schedule)
         self._remove_slot_job(emptied)
 
-    def handle_clock_change(self) -> float:
-        """Reschedule everything where the clock was set back, for what was scheduled would run much too late.
+    def reschedule(self) -> None:
+        """Schedule everything anew after the clock was set back, for what was scheduled would run much too late.
 
-        To be called periodically from outside the scheduler's threads.
-
-        Returns:
-            By how many seconds it was set back; 0 where it was not.
+        To be called from outside the scheduler's threads.
         """
-        offset = self._clock() - time.monotonic()
-        jump, self._clock_offset = offset - self._clock_offset, offset
-        if jump > -CLOCK_TOLERANCE:
-            return 0.0
         for schedule in list(self._schedules.values()):
             schedule.last_tick = None
         for job in self._scheduler.get_jobs():
@@ -195,7 +184,6 @@ class PollScheduler:
                 job.reschedule(job.trigger)
         with self._slots_lock:
             self._pending_first_polls = dict.fromkeys(self._pending_first_polls, self._clock())
-        return -jump
 
     def healthy(self) -> bool:
         """Return whether the scheduler is alive, and no poll hangs: each has an end of its own, whatever servers do."""
