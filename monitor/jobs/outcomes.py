@@ -97,7 +97,7 @@ def _updated(previous: CollectionOutcome, jobs: list[Job], now: float, *, live: 
 
 
 def _is_aborted(previous: CollectionOutcome, newer: list[Job]) -> bool:
-    """Say whether the failure of a collection's latest import was somebody's decision and hides no other failure."""
+    """Return whether the failure of a collection's latest import was somebody's decision and hides no other failure."""
     failures = {job.failure for job in newer if job.state is JobState.FAILED}
     if not failures <= {Failure.ABORTED, Failure.COLLECTION_DROPPED}:
         return False

@@ -163,7 +163,7 @@ def _ratio(percent: float | None) -> float | None:
 
 
 def _is_incomplete(state: JobState, rows: int | None, total_rows: int | None) -> bool:
-    """Say whether a completed job lacks rows (Milvus issues 16682, 39885, 43387); not where none are reported."""
+    """Return whether a completed job lacks rows (Milvus issues 16682, 39885, 43387); not where none are reported."""
     if state is not JobState.COMPLETED or rows is None:
         return False
     return rows == 0 or (total_rows is not None and abs(rows - total_rows) > ROWS_TOLERANCE * total_rows)

@@ -98,7 +98,7 @@ class Database:
         return self._run_in_postgres(work, timeout) if self.is_postgres else self._writer.run(work, timeout)
 
     def is_replaced(self) -> bool:
-        """Say whether the file of SQLite was deleted, moved or replaced since it was connected."""
+        """Return whether the file of SQLite was deleted, moved or replaced since it was connected."""
         return self._inode != self._current_inode()
 
     def reconnect(self) -> None:
@@ -314,7 +314,7 @@ def _set_cache(connection: Any, kib: int) -> None:
 
 
 def _is_at_rest(file: Path) -> bool:
-    """Say whether a file is where SQLite could not write next to it, and need not: nothing of it is written ahead."""
+    """Return whether SQLite could not write next to a file, and need not: nothing of it is written ahead."""
     ahead, index = (file.with_name(file.name + ending) for ending in ("-wal", "-shm"))
     if os.access(file.parent, os.W_OK) or (ahead.exists() and index.exists()):
         return False

@@ -54,7 +54,7 @@ def mark_logged(connection: Connection, ids: list[int]) -> None:
 
 def mark_steps_logged(connection: Connection, cluster: str, steps: Iterable[Transition]) -> None:
     """Note that the log has transitions of which it is not known whether they are stored, for the answer was lost."""
-    keys = [{"of": cluster, "job": step.job_id, "to": step.to_state.value, "when": step.at} for step in steps]
+    keys = [{"cluster_name": cluster, "job": step.job_id, "to": step.to_state.value, "when": step.at} for step in steps]
     connection.execute(_MARK_STEP_LOGGED, keys)
 
 
@@ -89,7 +89,7 @@ def _prune(database: Database, table: Table, *conditions: Any) -> None:
 _MARK_LOGGED: Final = update(transitions).where(transitions.c.id == bindparam("number")).values(logged=true())
 _MARK_STEP_LOGGED: Final = (
     update(transitions)
-    .where(transitions.c.cluster == bindparam("of"), transitions.c.job_id == bindparam("job"))
+    .where(transitions.c.cluster == bindparam("cluster_name"), transitions.c.job_id == bindparam("job"))
     .where(transitions.c.to_state == bindparam("to"), transitions.c.at == bindparam("when"))
     .values(logged=true())
 )

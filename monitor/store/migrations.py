@@ -106,7 +106,7 @@ def check_version(connection: Connection) -> int | None:
 
 
 def _are_ours(inspector: Inspector, tables: set[str]) -> bool:
-    """Say whether the monitor has made the tables of a file: none has a name or lacks a column that ours have."""
+    """Return whether the monitor has made the tables of a file: none has a name or lacks a column that ours have."""
     present = _OUR_COLUMNS.keys() & tables
     if len(present) < len(_OUR_COLUMNS) // 2 or not tables <= metadata.tables.keys():
         return False
@@ -188,7 +188,7 @@ _SET_ABORTED: Final = text("""
 _FLATTEN: Final = text(
     'UPDATE jobs SET facts = :facts, "database" = :database, collection = :collection, state = :state,'
     " reason = :reason, finished_at = :finished_at, missing_since = :missing_since, stalled = :stalled"
-    " WHERE cluster = :of AND job_id = :id"
+    " WHERE cluster = :cluster_name AND job_id = :id"
 )
 
 
@@ -205,7 +205,9 @@ def _flatten_facts(connection: Connection) -> None:
         flat = []
         for row in rows:
             try:
-                flat.append(job_row(row.cluster, _read_job(row.facts)) | {"of": row.cluster, "id": row.job_id})
+                flat.append(
+                    job_row(row.cluster, _read_job(row.facts)) | {"cluster_name": row.cluster, "id": row.job_id}
+                )
             except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
                 unreadable += 1
         if flat:

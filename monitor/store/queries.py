@@ -50,10 +50,10 @@ UNREADABLE_LIMIT: Final = 10_000
 _JOB: Final = (jobs.c.cluster, jobs.c.job_id, jobs.c.facts, jobs.c.missing_since)
 
 _JOBS_BY_ID: Final = select(*_JOB).where(
-    jobs.c.cluster == bindparam("of"), jobs.c.job_id.in_(bindparam("ids", expanding=True))
+    jobs.c.cluster == bindparam("cluster_name"), jobs.c.job_id.in_(bindparam("ids", expanding=True))
 )
 _REVISION: Final = select(clusters.c.revision).where(
-    clusters.c.name == bindparam("of"), clusters.c.identity == bindparam("whose")
+    clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity")
 )
 
 _decode: Final = msgspec.json.Decoder(Job).decode
@@ -164,10 +164,10 @@ class StoreReader:
 
     def _jobs_by_id(self, connection: Connection, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""
-        revision = connection.execute(_REVISION, {"of": ref.name, "whose": ref.identity}).scalar()
+        revision = connection.execute(_REVISION, {"cluster_name": ref.name, "cluster_identity": ref.identity}).scalar()
         stored: dict[str, Job] = {}
         for some in chunks([*ids], ROWS_AT_ONCE):
-            rows = connection.execute(_JOBS_BY_ID, {"of": ref.name, "ids": some}).mappings()
+            rows = connection.execute(_JOBS_BY_ID, {"cluster_name": ref.name, "ids": some}).mappings()
             stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
         return readable_revision(revision), stored
 

@@ -78,7 +78,7 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
             reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
         left = set(change.delisted)
         if change.compare_list:
-            listed = connection.execute(_LISTED, {"of": change.ref.name}).scalars()
+            listed = connection.execute(_LISTED, {"cluster_name": change.ref.name}).scalars()
             unnoticed = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
             compared[change.ref.name] = unnoticed
             left |= unnoticed
@@ -111,7 +111,12 @@ def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges])
             ref = change.ref
             if not change.revision:
                 _begin(connection, change)
-            values = {"of": ref.name, "whose": ref.identity, "seen": change.revision, "next": change.next_revision}
+            values = {
+                "cluster_name": ref.name,
+                "cluster_identity": ref.identity,
+                "seen": change.revision,
+                "next": change.next_revision,
+            }
             if connection.execute(_ADVANCE, values).rowcount != 1:
                 stale.add(ref.name)
     return stale
@@ -120,10 +125,10 @@ def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges])
 def _begin(connection: Connection, change: ClusterChanges) -> None:
     """Make the row of a cluster, with revision 0, in place of another cluster of that name or an unreadable one."""
     ref = change.ref
-    stored = connection.execute(_STORED, {"of": ref.name}).first()
+    stored = connection.execute(_STORED, {"cluster_name": ref.name}).first()
     if stored is not None and stored.identity == ref.identity:
         if not isinstance(stored.revision, int):
-            connection.execute(_RESET_REVISION, {"of": ref.name})
+            connection.execute(_RESET_REVISION, {"cluster_name": ref.name})
         return
     delete_cluster(connection, ref.name)
     connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
@@ -150,12 +155,12 @@ _ADD_CLUSTER: Final = text(
     "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, 0, :baseline_at)"
     " ON CONFLICT DO NOTHING"
 )
-_OF_CLUSTER: Final = clusters.c.name == bindparam("of")
-_STORED: Final = select(clusters.c.identity, clusters.c.revision).where(_OF_CLUSTER)
-_RESET_REVISION: Final = update(clusters).where(_OF_CLUSTER).values(revision=0)
+_THE_CLUSTER: Final = clusters.c.name == bindparam("cluster_name")
+_STORED: Final = select(clusters.c.identity, clusters.c.revision).where(_THE_CLUSTER)
+_RESET_REVISION: Final = update(clusters).where(_THE_CLUSTER).values(revision=0)
 _ADVANCE: Final = (
     update(clusters)
-    .where(_OF_CLUSTER, clusters.c.identity == bindparam("whose"), clusters.c.revision == bindparam("seen"))
+    .where(_THE_CLUSTER, clusters.c.identity == bindparam("cluster_identity"), clusters.c.revision == bindparam("seen"))
     .values(revision=bindparam("next"))
 )
 _LOCK: Final = (
@@ -165,13 +170,13 @@ _LOCK: Final = (
     .with_for_update()
 )
 _LISTED: Final = select(jobs.c.job_id).where(
-    jobs.c.cluster == bindparam("of"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
+    jobs.c.cluster == bindparam("cluster_name"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
 )
-_ONE_JOB: Final = (jobs.c.cluster == bindparam("of"), jobs.c.job_id == bindparam("id"))
+_ONE_JOB: Final = (jobs.c.cluster == bindparam("cluster_name"), jobs.c.job_id == bindparam("id"))
 _DELETE_JOB: Final = delete(jobs).where(*_ONE_JOB)
 _DELIST: Final = update(jobs).where(*_ONE_JOB).values(missing_since=bindparam("since"))
 _DELETE_OUTCOME: Final = delete(outcomes).where(
-    outcomes.c.cluster == bindparam("of"),
+    outcomes.c.cluster == bindparam("cluster_name"),
     outcomes.c.database == bindparam("db"),
     outcomes.c.collection == bindparam("id"),
 )
@@ -181,7 +186,7 @@ _rows = list[dict[str, Any]]
 
 
 def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
-    return {"of": change.ref.name, "id": key, **values}
+    return {"cluster_name": change.ref.name, "id": key, **values}
 
 
 def job_row(cluster: str, job: Job) -> dict[str, Any]:
