@@ -18,6 +18,7 @@ import structlog
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
 from monitor.config import Cluster, Config, ConfigError, load_web
+from monitor.intervals import PollIntervals
 from monitor.jobs import Transition
 from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
@@ -95,6 +96,7 @@ class Daemon:
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency)
+        self._intervals = PollIntervals(self._scheduler.set_interval)
         self._clock_steps = ClockSteps()
         self._pollers: dict[str, Poller] = {}
         self.server: Server | None = None
@@ -265,6 +267,7 @@ class Daemon:
             _log.warning("restart_needed", settings=restart_needed)
         for name in stopped:
             self._scheduler.unschedule(name)
+            self._intervals.forget(name)
             self._pollers.pop(name).retire()
         self.store.watch(ClusterRef(cluster.name, cluster.identity(), cluster.cluster_id) for cluster in added)
         for cluster in added:
@@ -300,13 +303,21 @@ class Daemon:
             key_rejected = outcome.unauthorized
             name, changes = poller.cluster.name, outcome.diff
             if self._pollers.get(name) is poller and (outcome.ok or outcome.error):  # else it was stopped
+                self._intervals.poll_finished(name, outcome)
                 transitions = self.store.recent_transitions(name) if changes and changes.transitions else ()
                 self.fleet.poll_finished(name, error=outcome.error, diff=changes, transitions=transitions)
             return outcome
 
         cluster = poller.cluster
+
+        def show_interval(interval: float, in_force: float) -> None:
+            poller.metrics.set_interval(interval, in_force)
+            self.fleet.set_interval(cluster.name, in_force)
+
+        interval = self._intervals.watch(cluster, self.store.snapshot(cluster.name))
         longest_poll = (POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT
-        self._scheduler.schedule(cluster.name, cluster.interval, poll, poller.metrics.poll_missed, longest_poll)
+        count_missed = poller.metrics.poll_missed
+        self._scheduler.schedule(cluster.name, interval, poll, count_missed, longest_poll, show_interval)
 
     def _log_pending(self, name: str, cluster_id: str, transition: Transition) -> None:
         """Log a transition that was recorded earlier, possibly of a cluster that has left the config."""

@@ -61,7 +61,9 @@ class _Schedule(msgspec.Struct):
     poll: Callable[[], PollOutcome]
     count_missed: Callable[[int], None]
     longest_poll: float
+    show_interval: Callable[[float, float], None]
     failures: int = 0
+    pause: float = 0.0
     slow: bool = False
     running_since: float | None = None
     not_before: float = 0.0
@@ -137,6 +139,7 @@ class PollScheduler:
         poll: Callable[[], PollOutcome],
         count_missed: Callable[[int], None],
         longest_poll: float = LONGEST_POLL,
+        show_interval: Callable[[float, float], None] = lambda _interval, _in_force: None,
     ) -> None:
         """Poll a cluster from now on; one that is scheduled already gets the new interval and keeps its ticks.
 
@@ -147,22 +150,36 @@ class PollScheduler:
             count_missed: Takes the number of polls that did not run because the previous one was still running, or
                 because too many slow ones were.
             longest_poll: Seconds that a poll may take before it counts as hung, if that is longer than 9 intervals.
+            show_interval: Takes the interval, and the one in force, which is longer while polls fail, when either has
+                changed.
         """
         with self._slots_lock:
             schedule = self._schedules.get(name)
             if schedule is None:
-                self._schedules[name] = _Schedule(interval, poll, count_missed, longest_poll)
+                self._schedules[name] = _Schedule(interval, poll, count_missed, longest_poll, show_interval)
                 self._pending_first_polls[name] = self._clock() + hash_fraction(name) * min(interval, FIRST_POLL_LIMIT)
-                return
-            changed = schedule.interval != interval
-            schedule.interval, schedule.poll, schedule.count_missed = interval, poll, count_missed
-            schedule.longest_poll = longest_poll
-            schedule.failures, schedule.not_before = 0, 0.0
-            if not changed or schedule.slot is None:
-                return
-            emptied, created = self._leave_slot(name, schedule), self._enter_slot(name, schedule)
+                emptied = created = None
+            else:
+                schedule.poll, schedule.count_missed, schedule.longest_poll = poll, count_missed, longest_poll
+                schedule.show_interval = show_interval
+                schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
+                emptied, created = self._change_interval(name, schedule, interval)
         self._remove_slot_job(emptied)
         self._add_slot_job(created)
+        show_interval(interval, interval)
+
+    def set_interval(self, name: str, interval: float) -> None:
+        """Poll a cluster at another interval, from the next tick of that one on; no poll counts as missed by it."""
+        schedule = self._schedules.get(name)
+        if schedule is None or schedule.interval == interval:
+            return
+        with self._slots_lock:
+            if self._schedules.get(name) is not schedule:
+                return
+            emptied, created = self._change_interval(name, schedule, interval)
+        self._remove_slot_job(emptied)
+        self._add_slot_job(created)
+        schedule.show_interval(interval, max(interval, schedule.pause))
 
     def unschedule(self, name: str) -> None:
         """Stop polling a cluster; a poll that runs is not cut short."""
@@ -231,6 +248,17 @@ class PollScheduler:
             self._submit(name)
         self._last_heartbeat = time.monotonic()
 
+    def _change_interval(self, name: str, schedule: _Schedule, interval: float) -> tuple[_Slot | None, _Slot | None]:
+        """Move a cluster to the slot of an interval; return the slot that is empty now, and the one that was created.
+
+        A cluster whose first poll is pending enters its slot then.
+        """
+        changed, schedule.interval = schedule.interval != interval, interval
+        if not changed or schedule.slot is None:
+            return None, None
+        schedule.first_poll_at = 0.0
+        return self._leave_slot(name, schedule), self._enter_slot(name, schedule)
+
     def _enter_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
         """Put a cluster into its slot; return the slot where it was created."""
         slot = _Slot(schedule.interval, slot_offset(name, schedule.interval))
@@ -252,23 +280,25 @@ class PollScheduler:
     def _add_slot_job(self, slot: _Slot | None) -> None:
         if slot is not None:
             self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.job_id, executor="inline")
+            if self._slots.get(slot.key) is not slot:  # its last cluster has left it meanwhile
+                self._remove_slot_job(slot)
 
     def _remove_slot_job(self, slot: _Slot | None) -> None:
         if slot is not None:
-            with suppress(JobLookupError):  # the monitor stops
+            with suppress(JobLookupError):  # the monitor stops, or its job is only about to be added
                 self._scheduler.remove_job(slot.job_id)
 
     def _fire(self, slot: _Slot) -> None:
         """Submit the polls of a slot, and count the ticks at which a cluster should have been polled and was not.
 
         Ticks that a clock which was set forward has skipped are no such ticks: only as many count as fit into the time
-        that has passed.
+        that has passed. Nor is the first tick of a cluster in its slot, where a poll of its previous slot still runs.
         """
         now, monotonic = self._clock(), time.monotonic()
         tick = slot.trigger.tick(now)
         for name in list(slot.names):
             schedule = self._schedules.get(name)
-            if schedule is None:
+            if schedule is None or schedule.slot is not slot:
                 continue
             previous_tick, previously_fired = schedule.last_tick, schedule.last_fired
             schedule.last_tick, schedule.last_fired = tick, monotonic
@@ -277,7 +307,7 @@ class PollScheduler:
             missed = 0
             if previous_tick is not None and tick - previous_tick > 1:
                 missed = min(tick - previous_tick - 1, int((monotonic - previously_fired) / schedule.interval))
-            missed += not self._submit(name)
+            missed += not self._submit(name) and previous_tick is not None
             if missed:
                 try:
                     schedule.count_missed(missed)
@@ -307,8 +337,9 @@ class PollScheduler:
         started = schedule.running_since = time.monotonic()
         try:
             outcome = poll()
-            if schedule.poll is poll:  # an outcome under settings that have changed since delays nothing
-                _back_off(schedule, outcome)
+            # An outcome under settings that have changed since delays nothing.
+            if schedule.poll is poll and _back_off(schedule, outcome):
+                schedule.show_interval(schedule.interval, max(schedule.interval, schedule.pause))
         except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is logged, and the cluster polled again
             _log.exception("poll_crashed", milvus_cluster=name)
         finally:
@@ -319,13 +350,19 @@ class PollScheduler:
                 self._slow_polls.release()
 
 
-def _back_off(schedule: _Schedule, outcome: PollOutcome) -> None:
-    """Decide when a cluster may be polled again: at its next tick, or later while it keeps failing."""
+def _back_off(schedule: _Schedule, outcome: PollOutcome) -> bool:
+    """Decide when a cluster may be polled again: at its next tick, or later while it keeps failing.
+
+    Returns whether the pause until then has changed.
+    """
+    previous = schedule.pause
     if outcome.ok:
-        schedule.failures, schedule.not_before = 0, 0.0
-        return
+        schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
+        return previous > 0
     schedule.failures += 1
     pause = min(2 ** min(schedule.failures - 1, BACKOFF_LIMIT), BACKOFF_LIMIT) * schedule.interval
     retry_after = min(outcome.retry_after or 0.0, RETRY_AFTER_LIMIT)
     # Half an interval less than the pause: the tick that it means must not be missed by a hair.
     schedule.not_before = time.monotonic() + max(pause - schedule.interval / 2, retry_after)
+    schedule.pause = max(pause, retry_after)
+    return schedule.pause != previous

@@ -107,10 +107,10 @@ class _Wait:
                 message = f"{self._cluster.name}: {error.kind}: {error}"
                 if self._job is None and isinstance(error, _PERMANENT_ERRORS):
                     fail(printable(message), code=1)
-                pause = min(max(self._cluster.interval, error.retry_after or 0.0), RETRY_LIMIT)
+                pause = min(max(self._cluster.poll_interval(active=True), error.retry_after or 0.0), RETRY_LIMIT)
                 self._print(message, f"{message}; retrying in {rough_duration(pause)}")
             else:
-                pause = self._cluster.interval
+                pause = self._cluster.poll_interval(active=True)
                 self._show(job)
                 if job.state is JobState.FAILED:
                     return 1, f"{self._name()} failed ({job.failure}): {job.reason or 'no reason reported'}"

@@ -77,6 +77,8 @@ class PollSettings(Section):
 
     interval: Seconds = Field(default="30s", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
     """Time from one poll to the next; shorter than the server keeps finished jobs."""
+    active_interval: Seconds = Field(default="10s", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """The same while the cluster has unfinished jobs; never longer than `interval`."""
     timeout: Seconds = Field(default="10s", ge=MIN_DURATION, le=MAX_TIMEOUT, validate_default=True)
     """Time limit of one request."""
     page_size: int = Field(default=MAX_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE)
@@ -169,6 +171,10 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         if self.api_key_file is None or info.context is None:
             return self
         return self.model_copy(update={"api_key": info.context.read(self.api_key_file, types.secret_of)})
+
+    def poll_interval(self, *, active: bool) -> float:
+        """Return the seconds from one poll to the next, with unfinished jobs (active) or without."""
+        return min(self.active_interval, self.interval) if active else self.interval
 
     def identity(self) -> str:
         """Return what identifies the cluster, independent of its name: its ids, or its URL if it has none."""

@@ -94,6 +94,10 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     baseline_at: float | None = None
     databases: JobDatabases = _NO_DATABASES
 
+    def has_unfinished_jobs(self) -> bool:
+        """Return whether any job is unfinished, listed or missing."""
+        return any(not job.finished for job in self.tracked.values())
+
     def count_states(self) -> Counter[JobState]:
         """Count the listed jobs, and the unfinished ones that the list is without, by state."""
         states: Counter[JobState] = Counter()

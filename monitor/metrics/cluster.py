@@ -99,7 +99,8 @@ class ClusterMetrics:
     ) -> None:
         self._lock = Lock()  # polls, the scheduler and reloads call from threads of their own
         self._cluster_labels = _cluster_labels(cluster)
-        self._state = ClusterState(cluster, Counter(dict.fromkeys(failure_kinds, 0)))
+        failures = Counter(dict.fromkeys(failure_kinds, 0))
+        self._state = ClusterState(cluster, failures, cluster.interval, cluster.interval)
         self._collections_limit = collections_limit
         self._collection_series = collection_series
         self._success_duration = 0.0
@@ -172,6 +173,14 @@ class ClusterMetrics:
         with self._lock:
             self._state.polls_missed += polls
             self._publish()
+
+    def set_interval(self, interval: float, in_force: float) -> None:
+        """Set the seconds from one poll to the next, by which jobs become stale, and those in force, if polls fail."""
+        with self._lock:
+            state = self._state
+            if (interval, in_force) != (state.interval, state.interval_in_force):
+                state.interval, state.interval_in_force = interval, in_force
+                self._publish()
 
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
@@ -301,7 +310,7 @@ class ClusterMetrics:
         state.series_dropped = self._jobs_dropped + self._collections_dropped
         listed, *outcomes = self._collection_lines
         counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
-        facts = (state.cluster, state.up, state.failure, *counted)
+        facts = (state.cluster, state.up, state.failure, state.interval_in_force, *counted)
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
@@ -311,7 +320,7 @@ class ClusterMetrics:
         self.text = ClusterText(
             fresh=(*self._job_lines, self._etas, listed, *lasting),
             stale=(*self._lasting_lines, (), (), *lasting),
-            fresh_until=fresh_from + STALE_INTERVALS * max(state.cluster.interval, self._success_duration),
+            fresh_until=fresh_from + STALE_INTERVALS * max(state.interval, self._success_duration),
         )
         self._was_scraped = False
 

@@ -59,11 +59,14 @@ class ClusterState:
     ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
     ``waiting`` are finished jobs of ``new_collections``, those first seen in the latest poll, whose 0 has to be
     scraped before `increase()` can see them;
+    ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed.
     """
 
     cluster: Cluster
     failures: Counter[str]
+    interval: float
+    interval_in_force: float
     snapshot: Snapshot = field(default_factory=Snapshot)
     up: bool | None = None
     failure: str = ""

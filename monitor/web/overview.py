@@ -35,6 +35,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     last_success: float | None = None
     last_poll: float | None = None
     snapshot: Snapshot = Snapshot()
+    interval: float | None = None  # seconds from one poll to the next, as now in force; None until it is scheduled
 
     @property
     def tracked(self) -> Mapping[str, Job]:
@@ -179,7 +180,8 @@ class FleetStatus:
             if previous is None:
                 return
             status, last_success = ("down", previous.last_success) if error else ("up", now)
-            current = ClusterStatus(previous.cluster, status, error, last_success, now, self._snapshot(name))
+            snapshot, interval = self._snapshot(name), previous.interval
+            current = ClusterStatus(previous.cluster, status, error, last_success, now, snapshot, interval)
             self._clusters[name] = current
             jobs_changed = diff is not None and diff.changes_something
             if not jobs_changed and (previous.status, previous.why) == (status, error):
@@ -187,6 +189,13 @@ class FleetStatus:
             self.version += 1
             change = StatusChange(self.version, current, diff, transitions)
         self._publish(change)
+
+    def set_interval(self, name: str, interval: float) -> None:
+        """Set the interval in force of a cluster; it is shown with the next change, or when it is asked for."""
+        with self._lock:
+            status = self._clusters.get(name)
+            if status is not None and status.interval != interval:
+                self._clusters[name] = replace(status, interval=interval)
 
     def subscribe(self, callback: Callable[[StatusChange], None]) -> None:
         """Call a function with every change from now on, in the thread of the poll that made it."""

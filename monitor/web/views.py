@@ -27,7 +27,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     last_success: datetime | None
     last_poll: datetime | None  # when it was last polled, successfully or not
-    interval_seconds: float
+    interval_seconds: float  # as now in force: shorter with unfinished jobs, longer while polls fail
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""
     stalled: int
@@ -121,7 +121,7 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
         "url": cluster.url,
         "cluster_id": cluster.cluster_id,
         "labels": cluster.labels,
-        "interval_seconds": cluster.interval,
+        "interval_seconds": cluster.interval if status.interval is None else status.interval,
         "jobs": {state.value: counts[state] for state in JobState},
         "stalled": sum(job.stalled for job in status.tracked.values()),
         "missing": sum(job.missing_since is not None and not job.finished for job in status.tracked.values()),

@@ -80,7 +80,7 @@ SETS: dict[str, dict[str, Any]] = {
         "labels": {"team": "search"},
         "config": {
             "log": {"format": "json", "level": "debug"},
-            "poll": {"interval": "1m"},
+            "poll": {"interval": "1m", "active_interval": "5s"},
             "jobs": {"stall_after": "1h30m"},
             "state": {"retention": "90d"},
             "clusters": [CLOUD, BOOKS | {"api_key": "root:${MILVUS_PASSWORD}"}],

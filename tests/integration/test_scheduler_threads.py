@@ -208,6 +208,35 @@ def test_a_changed_interval_counts_at_once(started, polls):
     assert polls.missed["c"] == 0
 
 
+def test_a_cluster_that_moves_between_two_intervals_with_every_poll_misses_none(started, polls):
+    scheduler = started(4)
+    count = polls.poll("moves")
+
+    def poll():
+        outcome = count()
+        scheduler.set_interval("moves", (0.1, 0.3)[polls.done["moves"] % 2])
+        return outcome
+
+    scheduler.schedule("moves", 0.3, poll, polls.miss("moves"))
+    scheduler.schedule("stays", 0.1, polls.poll("stays"), polls.miss("stays"))
+    polls.wait(lambda: polls.done["moves"] >= 20)
+
+    assert polls.missed["moves"] == 0
+    assert polls.done["stays"] >= 2
+    assert scheduler.slots == 2
+
+
+def test_a_move_while_a_poll_runs_is_no_missed_poll_but_a_second_tick_is(started, polls, hanging):
+    scheduler = started(2)
+    scheduler.schedule("slow", 1000.0, hanging, polls.miss("slow"))
+    assert hanging.begun.acquire(timeout=WAIT)
+    moved = time.monotonic()
+    scheduler.set_interval("slow", 1.0)
+    polls.wait(lambda: polls.missed["slow"] == 1)
+
+    assert time.monotonic() - moved > 0.9  # the second tick is an interval after the first
+
+
 def test_a_cluster_that_is_no_longer_watched_is_polled_no_more(started, polls):
     scheduler = started(2)
     for name in ("goes", "stays"):

@@ -38,6 +38,7 @@ def test_the_smallest_file_gets_every_default_of_the_contract() -> None:
             api="v2",
             tls=Tls(ca_file=None, cert_file=None, key_file=None, insecure_skip_verify=False),
             interval=30.0,
+            active_interval=10.0,
             timeout=10.0,
             page_size=100,
             requests_per_second=10.0,
@@ -92,17 +93,19 @@ clusters:
 
 def test_a_cluster_overrides_each_key_of_poll_and_jobs_for_itself() -> None:
     own, other = read("""
-poll: {interval: 1m, timeout: 1s, page_size: 1, requests_per_second: 1}
+poll: {interval: 1m, active_interval: 5s, timeout: 1s, page_size: 1, requests_per_second: 1}
 jobs: {stall_after: 1m, pending_after: 1m, uncommitted_after: 1m, failed_retention: 0s, series_per_cluster: 0}
 clusters:
-  - {name: own, url: 'http://a', interval: 30s, timeout: 2s, page_size: 2, requests_per_second: 0.5, stall_after: 2m,
-     pending_after: 3m, uncommitted_after: 4m, failed_retention: 5m, series_per_cluster: 6}
+  - {name: own, url: 'http://a', interval: 30s, active_interval: 3s, timeout: 2s, page_size: 2,
+     requests_per_second: 0.5, stall_after: 2m, pending_after: 3m, uncommitted_after: 4m, failed_retention: 5m,
+     series_per_cluster: 6}
   - {name: other, url: 'http://b'}
 """).clusters
 
     def limits(cluster: Cluster) -> tuple[float, ...]:
         return (
             cluster.interval,
+            cluster.active_interval,
             cluster.timeout,
             cluster.page_size,
             cluster.requests_per_second,
@@ -114,8 +117,8 @@ clusters:
         )
 
     # 30s is the default, and still overrides what poll says.
-    assert limits(own) == (30, 2, 2, 0.5, 120, 180, 240, 300, 6)
-    assert limits(other) == (60, 1, 1, 1, 60, 60, 60, 0, 0)
+    assert limits(own) == (30, 3, 2, 2, 0.5, 120, 180, 240, 300, 6)
+    assert limits(other) == (60, 5, 1, 1, 1, 60, 60, 60, 0, 0)
 
 
 @pytest.mark.parametrize(

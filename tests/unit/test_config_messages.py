@@ -17,8 +17,8 @@ KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, poll, jobs, cl
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, labels, tls, interval, "
-    "timeout, page_size, requests_per_second, stall_after, pending_after, uncommitted_after, failed_retention, "
-    "series_per_cluster"
+    "active_interval, timeout, page_size, requests_per_second, stall_after, pending_after, uncommitted_after, "
+    "failed_retention, series_per_cluster"
 )
 TABS = (
     "config.yml:2: not valid YAML at column 1: found character that cannot start any token; "

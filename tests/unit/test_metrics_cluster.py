@@ -192,6 +192,17 @@ def test_unfinished_jobs_stay_for_five_intervals_after_the_last_success_and_then
     assert watched.fail(9000).poll(9030, job("run")).ids("job_stalled") == ["run"]
 
 
+def test_what_is_stale_goes_by_the_interval_of_the_cluster_and_not_by_that_of_its_failures():
+    watched = Watched().poll(0, job())
+    watched.metrics.set_interval(10.0, 10.0)
+    active = [watched.ids("job_state", at=at) for at in (49, 52)]
+    watched.fail(10).metrics.set_interval(10.0, 100.0)
+
+    assert active == [["1"], []]
+    assert watched.ids("job_state", at=52) == []
+    assert watched.value("poll_interval_seconds") == 100
+
+
 def test_jobs_do_not_flicker_where_a_poll_takes_longer_than_five_intervals():
     watched = Watched().poll(0, job(), duration=200.0)
 
@@ -511,6 +522,7 @@ def test_what_was_recorded_in_a_poll_whose_text_failed_is_counted(monkeypatch):
 def test_new_settings_show_at_once_and_what_was_counted_stays():
     watched = Watched().poll(0, job())
     watched.metrics.reconfigure(cluster("http://other", name="prod", interval=60.0))
+    watched.metrics.set_interval(60.0, 60.0)
 
     assert watched.value("cluster_info", url="http://other", api="v2") == 1
     assert watched.value("polls_total") == 1

@@ -196,6 +196,11 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled(tuple(record(str(number)) for number in range(251))),
         ['milvus_import_cluster_series_dropped{milvus_cluster="prod"} 4'],
     ),
+    (
+        "poll_interval_seconds",
+        polled((), then=lambda metrics: metrics.set_interval(10.0, 100.0)),
+        ['milvus_import_poll_interval_seconds{milvus_cluster="prod"} 100.0'],
+    ),
     ("polls_total", polled((), ()), ['milvus_import_polls_total{milvus_cluster="prod"} 2']),
     (
         "polls_missed_total",

@@ -285,5 +285,42 @@ def test_a_slot_ends_with_the_last_cluster_in_it(scheduler, clock):
     assert [*counts, scheduler.slots] == [1, 1, 1, 0]
 
 
+def test_a_cluster_moves_to_the_slot_of_its_new_interval_and_back(scheduler, clock):
+    scheduler.schedule("a", 1000.0, lambda: Outcome(ok=True), lambda _: None)
+    scheduler.schedule("b", 1000.0, lambda: Outcome(ok=True), lambda _: None)
+    begin(scheduler, clock)
+    counts = []
+    for interval in (0.1, 0.1, 1000.0):
+        scheduler.set_interval("a", interval)
+        counts.append(scheduler.slots)
+    scheduler.set_interval("never-known", 1.0)
+
+    assert counts == [2, 2, 2]
+
+
+def test_the_interval_in_force_is_shown_whenever_it_changes(scheduler, clock):
+    shown, outcomes = [], [Outcome(ok=True), *[Outcome(ok=False)] * 2, Outcome(ok=False, retry_after=60.0)]
+
+    def poll():
+        return outcomes.pop(0) if outcomes else Outcome(ok=True)
+
+    scheduler.schedule("a", 1.0, poll, lambda _: None, show_interval=lambda *interval: shown.append(interval))
+    scheduler.set_interval("a", 5.0)
+    for _ in range(6):
+        clock.seconds += 100.0
+        scheduler.run_poll("a")
+    scheduler.set_interval("a", 5.0)
+
+    assert shown == [(1.0, 1.0), (5.0, 5.0), (5.0, 5.0), (5.0, 10.0), (5.0, 60.0), (5.0, 5.0)]
+
+
+def test_a_cluster_keeps_backing_off_in_its_new_interval(scheduler, clock):
+    asked = Simulated(scheduler, clock, *[Outcome(ok=False)] * 4)
+    asked.run(2)
+    scheduler.set_interval("c", 2.0)
+
+    assert asked.run(30) == [0, 1, 3, 3 + 7]  # four intervals, less the half by which a tick may be missed
+
+
 def test_polls_can_be_stopped_before_they_are_started():
     assert PollScheduler(1).stop(1.0) == 0
