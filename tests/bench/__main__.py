@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.bench import contention, delay, fleet, growth, memory, page, poll, scrape, start
+from tests.bench import contention, delay, fleet, growth, intervals, memory, page, poll, scrape, start
 from tests.bench.processes import THERE
 from tests.bench.rows import HEAD, Row, Run, lines
 from tests.venvs import ROOT
@@ -37,6 +37,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Row]]]] = {
     "start": start.fresh,
     "restart": start.restart,
     "delay": delay.run,
+    "intervals": intervals.run,
     "fleet": fleet.run,
 }
 

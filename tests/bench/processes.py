@@ -147,7 +147,7 @@ def write_config(
     *,
     listen: str = "127.0.0.1:0",
     state: str = "state.db",
-    interval: float,
+    interval: float | tuple[float, float],
     series: int | None = None,
     own_keys: bool = False,
     idle: Sequence[tuple[str, str]] = (),
@@ -159,7 +159,7 @@ def write_config(
         clusters: Names and URLs.
         listen: The address of the metrics.
         state: File of the SQLite store.
-        interval: Seconds from poll to poll.
+        interval: Seconds from poll to poll, where there are two without and with unfinished jobs.
         series: Series of jobs that each cluster may have, where it is not the usual number.
         own_keys: Whether each cluster has a key of its own; else all have the same.
         idle: Names and URLs of clusters that are polled once.
@@ -168,7 +168,10 @@ def write_config(
     def key(name: str) -> str:
         return hashlib.sha256((name if own_keys else "").encode()).hexdigest()
 
-    poll = f"interval: {round(interval * 1000)}ms, timeout: 10s, concurrency: 32, requests_per_second: 1000"
+    intervals = interval if isinstance(interval, tuple) else (interval, interval)
+    milliseconds = [round(seconds * 1000) for seconds in intervals]
+    poll = "interval: {}ms, active_interval: {}ms".format(*milliseconds)
+    poll += ", timeout: 10s, concurrency: 32, requests_per_second: 1000"
     lines = [
         f"listen: {listen}",
         "log: {format: json, level: info}",

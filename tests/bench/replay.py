@@ -32,12 +32,14 @@ class Plan:
         unfinished: How many of them are importing; the others are completed.
         progressing: How many move on with each list.
         step_every: Lists from one job that completes, and one that is new, to the next; 0 for never.
+        idle_after: Number of the first clusters that are so; in the others every job is completed. 0 for all.
     """
 
     jobs: int
     unfinished: int = 0
     progressing: int = 0
     step_every: int = 0
+    idle_after: int = 0
 
     @property
     def moves(self) -> bool:
@@ -123,7 +125,8 @@ class World:
         self.arrivals.append((name, time.time()))
         cluster = self.clusters.get(name)
         if cluster is None:
-            cluster = self.clusters[name] = Jobs(self.plan)
+            idle = self.plan.idle_after and int(name[1:]) >= self.plan.idle_after
+            cluster = self.clusters[name] = Jobs(Plan(self.plan.jobs) if idle else self.plan)
         elif self.plan.moves:
             cluster.move()
         return cluster.answer

@@ -48,6 +48,7 @@ def test_the_defaults_in_the_schema_are_those_of_the_loader() -> None:
         "url": "sqlite:///state.db",
         "retention": "30d",
         "interval": "30s",
+        "active_interval": "10s",
         "timeout": "10s",
         "page_size": 100,
         "requests_per_second": 10.0,
