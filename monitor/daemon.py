@@ -51,6 +51,9 @@ RESERVED_FILES: Final = 128
 KEY_CHECK_INTERVAL: Final = 15.0
 """Seconds from one look at the files with keys and certificates to the next."""
 
+PLAN_INTERVAL: Final = 5.0
+"""Seconds from one look at the rates of the API keys to the next."""
+
 KEY_CHECK_TIMEOUT: Final = 5.0
 """Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
 
@@ -96,7 +99,7 @@ class Daemon:
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency)
-        self._intervals = PollIntervals(self._scheduler.set_interval)
+        self._intervals = PollIntervals(self._set_interval, self._network.limiter.share)
         self._clock_steps = ClockSteps()
         self._pollers: dict[str, Poller] = {}
         self.server: Server | None = None
@@ -106,6 +109,7 @@ class Daemon:
             self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
         self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
+        self._scheduler.run_every(PLAN_INTERVAL, self._intervals.plan)
 
     @property
     def external_url(self) -> str:
@@ -278,6 +282,9 @@ class Daemon:
         self._exposition.show(poller.metrics for poller in self._pollers.values())
         self.fleet.apply_config(config.clusters)
         for name in (*apis, *changed):
+            self._intervals.watch(clusters[name], self.store.snapshot(name), self._pollers[name].usage)
+        self._intervals.plan()
+        for name in (*apis, *changed):
             self._schedule(self._pollers[name])
         self.config = config
 
@@ -314,10 +321,27 @@ class Daemon:
             poller.metrics.set_interval(interval, in_force)
             self.fleet.set_interval(cluster.name, in_force)
 
-        interval = self._intervals.watch(cluster, self.store.snapshot(cluster.name))
-        longest_poll = (POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT
-        count_missed = poller.metrics.poll_missed
-        self._scheduler.schedule(cluster.name, interval, poll, count_missed, longest_poll, show_interval)
+        def count_missed(polls: int) -> None:
+            if not poller.is_throttled():  # else the rate of the key delays polls, which is no fault of the cluster
+                poller.metrics.poll_missed(polls)
+
+        interval, stretch = self._intervals.interval(cluster.name)
+        poller.metrics.set_stretch(stretch)
+        self._scheduler.schedule(
+            cluster.name,
+            interval,
+            poll,
+            count_missed,
+            longest_poll=(POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT,
+            show_interval=show_interval,
+            first_polls_within=self._intervals.first_polls_within(cluster.name),
+        )
+
+    def _set_interval(self, name: str, interval: float, stretch: float) -> None:
+        poller = self._pollers.get(name)
+        if poller is not None:
+            self._scheduler.set_interval(name, interval)
+            poller.metrics.set_stretch(stretch)
 
     def _log_pending(self, name: str, cluster_id: str, transition: Transition) -> None:
         """Log a transition that was recorded earlier, possibly of a cluster that has left the config."""

@@ -43,6 +43,9 @@ DESCRIBES_PER_POLL: Final = 20
 RECORD_WARNINGS: Final = 100
 """Different warnings about records that are logged, each once, for one cluster."""
 
+THROTTLED_SHARE: Final = 0.5
+"""Share of a poll's time spent waiting for a rate limit from which on the limit, and not the server, makes it late."""
+
 _HARMFUL_FAILURES: Final = (ErrorKind.TIMEOUT, ErrorKind.CONNECTION)
 """Kinds of a describe's failure after which the job is described with growing pauses: it may crash the server."""
 
@@ -98,6 +101,7 @@ class Poller:
         self._clock = clock
         self._clock_steps = clock_steps
         self._error = ""
+        self._started = self._ended = 0.0
         self._record_warnings: set[str] = set()
         self._recording = Lock()
         self._retired = False
@@ -118,6 +122,11 @@ class Poller:
         """The requests sent to the cluster's API so far."""
         return self._api.session.usage
 
+    def is_throttled(self) -> bool:
+        """Return whether the running poll, or else the latest one, has mostly waited for a rate limit."""
+        ended = self._ended if self._ended >= self._started else time.monotonic()
+        return self._api.session.throttled > THROTTLED_SHARE * (ended - self._started)
+
     @property
     def known_databases(self) -> KnownDatabases | None:
         """What is known of the cluster's databases, where `databases` is `all`."""
@@ -130,6 +139,13 @@ class Poller:
 
     def poll(self) -> PollOutcome:
         """Poll once. Nothing is raised: a failure is counted, logged, and part of the outcome."""
+        self._started = time.monotonic()
+        try:
+            return self._poll()
+        finally:
+            self._ended = time.monotonic()
+
+    def _poll(self) -> PollOutcome:
         steps = self._clock_steps()  # first: what this poll sees change, changes after them
         now, started = self._clock(), time.monotonic()
         requests_before = self.usage.requests.total()

@@ -140,6 +140,7 @@ class PollScheduler:
         count_missed: Callable[[int], None],
         longest_poll: float = LONGEST_POLL,
         show_interval: Callable[[float, float], None] = lambda _interval, _in_force: None,
+        first_polls_within: float = 0.0,
     ) -> None:
         """Poll a cluster from now on; one that is scheduled already gets the new interval and keeps its ticks.
 
@@ -152,12 +153,14 @@ class PollScheduler:
             longest_poll: Seconds that a poll may take before it counts as hung, if that is longer than 9 intervals.
             show_interval: Takes the interval, and the one in force, which is longer while polls fail, when either has
                 changed.
+            first_polls_within: Seconds over which the first polls are spread, if that is longer than 5 s.
         """
         with self._slots_lock:
             schedule = self._schedules.get(name)
             if schedule is None:
                 self._schedules[name] = _Schedule(interval, poll, count_missed, longest_poll, show_interval)
-                self._pending_first_polls[name] = self._clock() + hash_fraction(name) * min(interval, FIRST_POLL_LIMIT)
+                spread = max(min(interval, FIRST_POLL_LIMIT), first_polls_within)
+                self._pending_first_polls[name] = self._clock() + hash_fraction(name) * spread
                 emptied = created = None
             else:
                 schedule.poll, schedule.count_missed, schedule.longest_poll = poll, count_missed, longest_poll

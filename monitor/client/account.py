@@ -40,6 +40,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls = Tls()
     api: str = "account"
 
+    def rate_key(self) -> str:
+        """Return what a rate of requests belongs to: the key."""
+        return self.api_key.get_secret_value()
+
     def secrets(self) -> tuple[str, ...]:
         """Return the key."""
         return (self.api_key.get_secret_value(),)

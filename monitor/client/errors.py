@@ -59,6 +59,10 @@ class ThrottledError(ApiError, kind=ErrorKind.THROTTLED):
     """Too many requests: retry after ``retry_after`` seconds."""
 
 
+class RateLimitError(ThrottledError, kind=ErrorKind.THROTTLED):
+    """Our own rate limit for the API key is used up; nothing was sent."""
+
+
 class UnauthorizedError(ApiError, kind=ErrorKind.UNAUTHORIZED):
     """The key is wrong or lacks the right: somebody has to change the key or its role."""
 

@@ -22,6 +22,7 @@ from monitor.client.errors import (
     ApiError,
     ApiTimeoutError,
     BadResponseError,
+    RateLimitError,
     StoppedError,
     ThrottledError,
     TransientError,
@@ -98,7 +99,11 @@ class Usage:
 
 
 class Session:
-    """Sends requests to one cluster, or to the account API of a key. For one thread at a time."""
+    """Sends requests to one cluster, or to the account API of a key. For one thread at a time.
+
+    Attributes:
+        throttled: Seconds of this poll so far that were spent waiting for a rate limit, ours or the server's.
+    """
 
     def __init__(self, cluster: "Cluster | Account", network: Network, usage: Usage) -> None:
         self.usage = usage
@@ -107,7 +112,7 @@ class Session:
         self._host = urlsplit(cluster.url).netloc
         self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
         key = cluster.api_key.get_secret_value()
-        self._rate_key = key or cluster.url
+        self._rate_key = cluster.rate_key()
         headers = {
             "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
             "Accept": "application/json",
@@ -126,6 +131,7 @@ class Session:
         """Begin a poll: its time and its bytes are counted from here."""
         self._until = self._network.clock() + POLL_LIMIT * self._cluster.timeout
         self._bytes_left = POLL_BYTES
+        self.throttled = 0.0
 
     def now(self) -> float:
         """Return the time in monotonic seconds."""
@@ -158,6 +164,8 @@ class Session:
             try:
                 return parse(self._send(endpoint, method, path, content, headers))
             except ApiError as error:
+                if isinstance(error, ThrottledError) and not isinstance(error, RateLimitError):
+                    self._network.limiter.lower((self._rate_key, endpoint), error.retry_after)
                 if attempt == ATTEMPTS or not _is_temporary(error):
                     error.hide(self._masking)
                     raise
@@ -226,6 +234,7 @@ class Session:
 
     def _wait(self, endpoint: str, seconds: float, *, throttled: bool) -> None:
         if throttled and seconds > 0:
+            self.throttled += seconds
             with self.usage.lock:
                 self.usage.throttled[endpoint] += seconds
         if self._network.stopping.wait(seconds) if seconds > 0 else self._network.stopping.is_set():

@@ -186,6 +186,10 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         """Whether the cluster is asked for its databases."""
         return self.databases == types.ALL_DATABASES
 
+    def rate_key(self) -> str:
+        """Return what a rate of requests belongs to: the API key, or the URL of a cluster without one."""
+        return self.api_key.get_secret_value() or self.url
+
     def secrets(self) -> tuple[str, ...]:
         """Return the key and, of one that is `user:password`, the password; see `Config.secrets`."""
         key = self.api_key.get_secret_value()

@@ -182,6 +182,13 @@ class ClusterMetrics:
                 state.interval, state.interval_in_force = interval, in_force
                 self._publish()
 
+    def set_stretch(self, factor: float) -> None:
+        """Set by which factor the interval is longer than configured, because of the rate of the API key."""
+        with self._lock:
+            if factor != self._state.stretch:
+                self._state.stretch = factor
+                self._publish()
+
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
@@ -310,7 +317,8 @@ class ClusterMetrics:
         state.series_dropped = self._jobs_dropped + self._collections_dropped
         listed, *outcomes = self._collection_lines
         counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
-        facts = (state.cluster, state.up, state.failure, state.interval_in_force, *counted)
+        intervals = (state.interval_in_force, state.stretch)
+        facts = (state.cluster, state.up, state.failure, *intervals, *counted)
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)

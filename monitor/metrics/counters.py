@@ -59,7 +59,8 @@ class ClusterState:
     ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
     ``waiting`` are finished jobs of ``new_collections``, those first seen in the latest poll, whose 0 has to be
     scraped before `increase()` can see them;
-    ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail;
+    ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
+    which factor the interval is longer than configured;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed.
     """
 
@@ -68,6 +69,7 @@ class ClusterState:
     interval: float
     interval_in_force: float
     snapshot: Snapshot = field(default_factory=Snapshot)
+    stretch: float = 1.0
     up: bool | None = None
     failure: str = ""
     last_success: float | None = None

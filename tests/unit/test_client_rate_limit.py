@@ -5,7 +5,14 @@ import threading
 import pytest
 
 from monitor.client.errors import ErrorKind, ThrottledError
-from monitor.client.rate_limit import RateLimiter
+from monitor.client.rate_limit import (
+    DECREASE_PAUSE,
+    HOLD,
+    HOLD_LIMIT,
+    LOWEST_SHARE,
+    RECOVERY,
+    RateLimiter,
+)
 
 LIST, DESCRIBE, OTHER = ("key", "list"), ("key", "describe"), ("other", "list")
 
@@ -85,3 +92,86 @@ def test_keys_that_owe_no_wait_are_forgotten_when_there_are_too_many() -> None:
     for number in range(10):
         limiter.reserve((str(number), "list"), 1.0, 60.0)
     assert limiter.reserve(busy, 1.0, 60.0) == pytest.approx(2.5)
+
+
+def let_through(limiter: RateLimiter, clock: Clock, seconds: float) -> int:
+    """Return how many requests at 10 a second are let through in so many seconds."""
+    end, count = clock.now + seconds, 0
+    while (wait := limiter.reserve(LIST, 10.0, 60.0)) + clock.now < end:
+        clock.now += wait
+        count += 1
+    clock.now = end
+    return count
+
+
+def test_a_refusal_halves_the_rate_of_its_key_and_endpoint_only() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    limiter.lower(LIST)
+
+    assert [limiter.share(key) for key in (LIST, DESCRIBE, OTHER)] == [0.5, 1.0, 1.0]
+    assert let_through(limiter, clock, HOLD) == pytest.approx(HOLD * 5, abs=6)
+
+
+def test_refusals_of_requests_that_were_under_way_together_count_once() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    shares = []
+    for _ in range(5):
+        limiter.lower(LIST)
+        shares.append(limiter.share(LIST))
+        clock.now += DECREASE_PAUSE / 4
+
+    assert shares == [0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_a_server_that_refuses_for_ever_still_gets_a_request_now_and_then() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    for _ in range(100):
+        limiter.lower(LIST)
+        clock.now += DECREASE_PAUSE
+
+    assert limiter.share(LIST) == LOWEST_SHARE
+    assert let_through(limiter, clock, 20.0) >= 10
+
+
+def test_the_rate_recovers_gradually_and_then_wholly() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    limiter.lower(LIST)
+    shares = []
+    for seconds in (HOLD, RECOVERY / 4, RECOVERY / 8, RECOVERY / 8, 1000.0):
+        clock.now += seconds
+        shares.append(limiter.share(LIST))
+
+    assert shares == [0.5, 0.75, 0.875, 1.0, 1.0]
+    limiter.lower(LIST)
+    assert limiter.share(LIST) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "low_for"),
+    [(None, HOLD), (0.0, HOLD), (-5.0, HOLD), (float("nan"), HOLD), (120.0, 120.0), (1e9, HOLD_LIMIT)],
+)
+def test_the_rate_stays_low_as_long_as_the_server_asks_within_bounds(retry_after, low_for) -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    limiter.lower(LIST, retry_after)
+    clock.now += low_for
+    low = limiter.share(LIST)
+    clock.now += RECOVERY / 2 + 1.0
+
+    assert (low, limiter.share(LIST)) == (0.5, 1.0)
+
+
+def test_keys_that_have_recovered_are_forgotten_when_there_are_too_many() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock, keys_limit=3)
+    for number in range(10):
+        limiter.lower((str(number), "list"))
+        clock.now += HOLD + RECOVERY
+    limiter.lower(LIST)
+
+    assert limiter.share(LIST) == 0.5
+    assert limiter.share(("0", "list")) == 1.0

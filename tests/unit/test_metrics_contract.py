@@ -46,6 +46,7 @@ CONTRACT = {
     "cluster_last_poll_duration_seconds": ("gauge", CLUSTER),
     "cluster_series_dropped": ("gauge", CLUSTER),
     "poll_interval_seconds": ("gauge", CLUSTER),
+    "poll_interval_stretch_ratio": ("gauge", CLUSTER),
     "polls_total": ("counter", CLUSTER),
     "polls_missed_total": ("counter", CLUSTER),
     "poll_failures_total": ("counter", {*CLUSTER, "reason"}),
@@ -179,6 +180,7 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
     assert shown == [
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',
         'milvus_import_poll_interval_seconds{milvus_cluster="new"} 30.0',
+        'milvus_import_poll_interval_stretch_ratio{milvus_cluster="new"} 1.0',
         'milvus_import_cluster_series_dropped{milvus_cluster="new"} 0',
         'milvus_import_polls_missed_total{milvus_cluster="new"} 0',
         *(f'milvus_import_poll_failures_total{{milvus_cluster="new",reason="{kind}"}} 0' for kind in KINDS),

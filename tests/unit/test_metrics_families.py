@@ -201,6 +201,11 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled((), then=lambda metrics: metrics.set_interval(10.0, 100.0)),
         ['milvus_import_poll_interval_seconds{milvus_cluster="prod"} 100.0'],
     ),
+    (
+        "poll_interval_stretch_ratio",
+        polled((), then=lambda metrics: metrics.set_stretch(1.1**3)),
+        ['milvus_import_poll_interval_stretch_ratio{milvus_cluster="prod"} 1.331'],
+    ),
     ("polls_total", polled((), ()), ['milvus_import_polls_total{milvus_cluster="prod"} 2']),
     (
         "polls_missed_total",
