@@ -33,6 +33,7 @@ class _Watched:
     """
 
     cluster: Cluster
+    key: str = field(repr=False)
     usage: Usage
     active: bool
     requests: dict[str, float]
@@ -83,10 +84,10 @@ class PollIntervals:
         watched = self._clusters.get(cluster.name)
         active = snapshot is not None and snapshot.has_unfinished_jobs()
         if watched is not None and watched.usage is usage:
-            watched.cluster, watched.active = cluster, active
+            watched.cluster, watched.key, watched.active = cluster, cluster.rate_key(), active
         else:
             requests = {"list": float(max(1, len(cluster.databases)))}
-            self._clusters[cluster.name] = _Watched(cluster, usage, active, requests)
+            self._clusters[cluster.name] = _Watched(cluster, cluster.rate_key(), usage, active, requests)
 
     def forget(self, name: str) -> None:
         """Forget a cluster that is no longer watched."""
@@ -95,13 +96,13 @@ class PollIntervals:
     def interval(self, name: str) -> tuple[float, float]:
         """Return the interval of a cluster in seconds, and by which factor it is longer than configured."""
         watched = self._clusters[name]
-        stretch = self._stretches.get(watched.cluster.rate_key(), UNSTRETCHED)
+        stretch = self._stretches.get(watched.key, UNSTRETCHED)
         factor = stretch.active if watched.active else stretch.idle
         return watched.cluster.poll_interval(active=watched.active) * factor, factor
 
     def first_polls_within(self, name: str) -> float:
         """Return the seconds that the key of a cluster needs to poll all of its clusters that have not been polled."""
-        return self._first_polls.get(self._clusters[name].cluster.rate_key(), 0.0)
+        return self._first_polls.get(self._clusters[name].key, 0.0)
 
     def poll_finished(self, name: str, outcome: PollOutcome) -> None:
         """Change the interval of a cluster where its poll saw its first job begin, or its last one finish."""
@@ -122,7 +123,7 @@ class PollIntervals:
             groups: defaultdict[str, list[_Watched]] = defaultdict(list)
             for watched in list(self._clusters.values()):
                 watched.measure()
-                groups[watched.cluster.rate_key()].append(watched)
+                groups[watched.key].append(watched)
             previous = self._stretches
             self._stretches = {key: self._plan_key(group, previous.get(key)) for key, group in groups.items()}
             self._first_polls = {key: self._first_polls_of(group) for key, group in groups.items()}
@@ -144,7 +145,7 @@ class PollIntervals:
 
     def _seconds(self, watched: _Watched) -> Mapping[str, float]:
         """Return of each endpoint the seconds for which one poll uses up the key's rate."""
-        key, rate = watched.cluster.rate_key(), watched.cluster.requests_per_second
+        key, rate = watched.key, watched.cluster.requests_per_second
         return {
             endpoint: requests / (rate * self._share((key, endpoint)))
             for endpoint, requests in watched.requests.items()
