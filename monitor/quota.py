@@ -80,9 +80,9 @@ def _needed(idle: float, active: float) -> tuple[float, float]:
     """Return the factors of idle and active clusters that keep an endpoint within its rate; below 1 if it is enough."""
     if idle + active <= HEADROOM:
         return (idle + active) / HEADROOM, active / HEADROOM
-    left_to_active = HEADROOM - min(idle, IDLE_SHARE * HEADROOM)
-    active_factor = max(1.0, active / left_to_active)
-    left_to_idle = HEADROOM - active / active_factor
+    reserved_for_idle = min(idle, IDLE_SHARE * HEADROOM)
+    active_factor = max(1.0, active / (HEADROOM - reserved_for_idle))
+    left_to_idle = max(reserved_for_idle, HEADROOM - active)
     return (idle / left_to_idle if idle else 1.0), active_factor
 
 

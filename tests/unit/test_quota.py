@@ -87,6 +87,14 @@ def test_intervals_are_as_configured_again_when_the_load_is_clearly_below_the_ra
     assert plan([], stretched) == UNSTRETCHED
 
 
+def test_a_load_that_is_hardly_there_is_no_division_by_zero():
+    nearly_idle = Demand(1.0, active=False, seconds={"list": 5e-324})
+    exactly_full = Demand(1.0, active=True, seconds={"list": HEADROOM})
+
+    assert plan([nearly_idle, exactly_full]) == UNSTRETCHED
+    assert plan([nearly_idle, exactly_full, exactly_full]).active >= 2
+
+
 requests = st.dictionaries(st.sampled_from(["list", "describe"]), st.floats(0, 1000), max_size=2)
 some = st.builds(_demand, st.floats(0.1, 1e6), requests, active=st.booleans())
 
