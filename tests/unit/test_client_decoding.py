@@ -229,6 +229,7 @@ def test_a_compressed_body_is_decompressed(coding: str, compress: Callable[[byte
         (b"{}", "br"),
         (gzip.compress(b"{}"), "gzip, gzip"),
     ],
+    ids=["no gzip", "cut off", "3,000 members", "more", "deflate", "br", "twice"],  # bytes of gzip contain the time
 )
 def test_what_is_not_one_whole_stream_cannot_be_decompressed(body: bytes, coding: str) -> None:
     with pytest.raises((DecodeError, zlib.error)):
