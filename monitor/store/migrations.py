@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row
-from monitor.store.schema import INDEXES, VERSION, metadata, schema
+from monitor.store.schema import INDEXES, SINCE, VERSION, discoveries, metadata, schema
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -98,7 +98,7 @@ def check_version(connection: Connection) -> int | None:
         raise NewerSchemaError(
             f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
         )
-    if ours != set(metadata.tables):
+    if not ours >= _tables(version):
         raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
     if not isinstance(version, int) or version < 1:
         raise UnusableDatabaseError("its table named schema gives no version")
@@ -119,7 +119,7 @@ def _check_damage(connection: Connection, inspector: Inspector, ours: set[str]) 
     version = connection.execute(select(schema.c.version)).scalar() if readable else None
     if isinstance(version, int) and version > VERSION:
         return  # nobody knows which tables it has
-    lacking = sorted(metadata.tables.keys() - ours)
+    lacking = sorted(_tables(version) - ours)
     if version == VERSION and not lacking:
         expected = {table.name: {column.name for column in table.c} for table in metadata.sorted_tables}
         lacking = sorted(name for name, columns in expected.items() if not columns <= _columns(inspector, name))
@@ -127,6 +127,12 @@ def _check_damage(connection: Connection, inspector: Inspector, ours: set[str]) 
         raise DatabaseError(None, None, sqlite3.DatabaseError(f"tables or columns are missing ({', '.join(lacking)})"))
     if not isinstance(version, int) or version < 1:
         raise DatabaseError(None, None, sqlite3.DatabaseError("the table named schema gives no version"))
+
+
+def _tables(version: object) -> set[str]:
+    """Return the tables that a version has; those of the first one where it is not known."""
+    number = version if isinstance(version, int) else 1
+    return {name for name in metadata.tables if SINCE.get(name, 1) <= number}
 
 
 def _columns(inspector: Inspector, table: str) -> set[str]:
@@ -171,6 +177,11 @@ def _add_aborted(connection: Connection) -> None:
     connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN incomplete {flag} NOT NULL")
     connection.exec_driver_sql(f"ALTER TABLE outcomes ADD COLUMN last_aborted {flag} NOT NULL")
     connection.execute(_SET_ABORTED, {"aborted": True})
+
+
+def _add_discoveries(connection: Connection) -> None:
+    """To version 5: the latest list of each discovery."""
+    discoveries.create(connection, checkfirst=True)
 
 
 _SET_ABORTED: Final = text("""
@@ -229,5 +240,10 @@ def _read_job(facts: str) -> Job:
     return msgspec.convert({key: value for key, value in job.items() if value is not None}, Job)
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_baselines, _add_job_columns, _add_aborted)
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _add_baselines,
+    _add_job_columns,
+    _add_aborted,
+    _add_discoveries,
+)
 """How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

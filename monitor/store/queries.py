@@ -33,7 +33,7 @@ from monitor.store.pages import (
     TransitionFilter,
     TransitionPage,
 )
-from monitor.store.schema import clusters, jobs, outcomes, transitions
+from monitor.store.schema import clusters, discoveries, jobs, outcomes, transitions
 
 COUNT_LIMIT: Final = 10_000
 """Finished jobs that are counted for a page, at most."""
@@ -158,6 +158,10 @@ class StoreReader:
             where, message = list(self._skipped.items())[-1]
             _log.warning("store_rows_skipped", rows=self._reported, row=" ".join(map(str, where)), message=message)
 
+    def discovered(self, discovery: str) -> str | None:
+        """Return the list of a discovery that was kept last; None where there is none."""
+        return self._ask(lambda connection: read_discovery(connection, discovery))
+
     def _ask(self, work: Callable[[Connection], T]) -> T:
         """Answer a question of a page."""
         return self._database.read(work)
@@ -238,6 +242,12 @@ class StoreReader:
 def readable_revision(value: object) -> int:
     """Return a stored revision, 0 where there is none or it cannot be read: then the row is to be replaced."""
     return value if isinstance(value, int) else 0
+
+
+def read_discovery(connection: Connection, name: str) -> str | None:
+    """Return the list of a discovery that was kept last, None where there is none."""
+    listed: str | None = connection.execute(select(discoveries.c.clusters).where(discoveries.c.name == name)).scalar()
+    return listed
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:

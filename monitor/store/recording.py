@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, sel
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, jobs, outcomes, transitions
+from monitor.store.schema import clusters, discoveries, jobs, outcomes, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -143,6 +143,11 @@ def upsert(dialect: str, table: Table) -> Insert:
     values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     inserted: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
     return inserted
+
+
+def write_discovery(connection: Connection, name: str, listed: str) -> None:
+    """Keep the latest list of a discovery."""
+    connection.execute(upsert(connection.dialect.name, discoveries), [{"name": name, "clusters": listed}])
 
 
 def delete_cluster(connection: Connection, name: str) -> None:

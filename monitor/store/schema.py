@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -79,6 +79,17 @@ transitions: Final = Table(
     sqlite_autoincrement=True,
 )
 """Every recorded transition; ``at`` is when its poll began, ``recorded_at`` when it was written."""
+
+discoveries: Final = Table(
+    "discoveries",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("clusters", Text, nullable=False),
+)
+"""The latest list of each discovery, as JSON without secrets."""
+
+SINCE: Final = {"discoveries": 5}
+"""Versions from which on tables exist; the others are in every version."""
 
 INDEXES: Final = {
     # Most are partial: the progress of an unfinished job changes only one of them.

@@ -19,8 +19,8 @@ from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
-from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks
-from monitor.store.recording import ClusterChanges, delete_cluster, write_changes
+from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
+from monitor.store.recording import ClusterChanges, delete_cluster, write_changes, write_discovery
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 
 FLUSH_INTERVAL: Final = 5.0
@@ -202,6 +202,29 @@ class Store(StoreReader):
         if not self.up:
             self.up = True
             _log.info("store_recovered")
+
+    def discovered(self, discovery: str) -> str | None:
+        """Return the list of a discovery that was kept last; None where there is none, or the database is away."""
+        if not self.up:
+            return None
+        try:
+            return self._database.read(lambda connection: read_discovery(connection, discovery))
+        except Exception as error:  # noqa: BLE001 - logged and counted; the discovery goes on without it
+            self.mark_unavailable(error)
+            return None
+
+    def keep_discovered(self, discovery: str, clusters: str) -> bool:
+        """Keep the list of a discovery, and return whether that was possible now."""
+        if not self.up:
+            return False
+        try:
+            self._database.write(lambda connection: write_discovery(connection, discovery, clusters))
+        except StoreBusyError:
+            return False
+        except Exception as error:  # noqa: BLE001 - logged and counted; tried again after the next list
+            self.mark_unavailable(error)
+            return False
+        return True
 
     def close(self) -> None:
         """Write what is left and close the database."""
