@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
@@ -18,6 +18,8 @@ import structlog
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
 from monitor.config import Cluster, Config, ConfigError, load_web
+from monitor.discovery import REMOVED, WatchedCluster
+from monitor.discovery.discoverer import Discoverer
 from monitor.intervals import PollIntervals
 from monitor.jobs import Transition
 from monitor.key_files import KeyFiles
@@ -102,6 +104,10 @@ class Daemon:
         self._intervals = PollIntervals(self._set_interval, self._network.limiter.share)
         self._clock_steps = ClockSteps()
         self._pollers: dict[str, Poller] = {}
+        self._watched: dict[str, WatchedCluster] = {}
+        self._discoverer = Discoverer(
+            self._network, self.store, self._key_files.key, self._reloader.submit, self._apply_discovered
+        )
         self.server: Server | None = None
         self._apply_config(config)
         self._process_metrics.set_reload_succeeded(time.time())
@@ -117,12 +123,14 @@ class Daemon:
         return self.config.external_url
 
     def start(self) -> None:
-        """Start polling."""
+        """Start polling, and looking for clusters."""
         self._scheduler.start()
+        self._discoverer.start()
 
     def stop(self) -> int:
         """Stop polling within a bounded time, and return how many polls hang on a server that does not respond."""
         self._network.stop()
+        self._discoverer.stop()
         self._reloader.shutdown(wait=False, cancel_futures=True)
         hanging = self._scheduler.stop(STOP_TIMEOUT)
         self._network.close()
@@ -172,8 +180,8 @@ class Daemon:
         return self._scheduler.healthy()
 
     def ready(self) -> bool:
-        """Return whether every cluster has been polled once."""
-        return self._scheduler.ready()
+        """Return whether every discovery has been tried, and every cluster has been polled once."""
+        return self._discoverer.ready() and self._scheduler.ready()
 
     async def reload(self) -> str | None:
         """Reload the config file in a thread; return what is wrong with it, or None where it was applied."""
@@ -217,7 +225,7 @@ class Daemon:
             problem = f"{type(error).__name__} in the monitor itself"
             _log.exception("config_rejected", problems=[problem])
             return problem
-        _log.info("config_reloaded", clusters=len(config.clusters))
+        _log.info("config_reloaded", clusters=len(self._watched))
         return None
 
     def _check_keys(self, timeout: float = 0.0, file: Path | None = None) -> None:
@@ -241,14 +249,30 @@ class Daemon:
         except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
             _log.exception("keys_not_reloaded")
 
+    def _apply_discovered(self) -> None:
+        self._apply_config(self.config)
+
     def _apply_config(self, config: Config) -> None:
-        """Apply a config as a whole: start, reconfigure and stop pollers as needed.
+        """Apply a config as a whole, with the clusters found."""
+        plan = self._discoverer.plan(config)
+        if config is not self.config or [*plan.watched] != [*self._watched.values()]:
+            self._apply_clusters(config, plan.watched)
+        for name, one in self._watched.items():
+            if one.status == REMOVED:  # its failures go one by one
+                self._pollers[name].metrics.pause(time.time(), show_failures=True)
+        self._discoverer.apply_plan(config, plan)
+        self._process_metrics.set_discoveries(self._discoverer.statuses())
+
+    def _apply_clusters(self, config: Config, planned: Sequence[WatchedCluster]) -> None:
+        """Start, reconfigure and stop pollers as needed.
 
         Whatever can fail comes first, and changes nothing that is in use.
         """
         previous = self.config
-        self._redactor.learn(_secrets(config) | _secrets(previous))
-        clusters = {cluster.name: cluster for cluster in config.clusters}
+        watched = {one.cluster.name: one for one in planned}
+        keys = {key for one in (*planned, *self._watched.values()) for key in one.cluster.secrets()}
+        self._redactor.learn(_secrets(config) | _secrets(previous) | keys)
+        clusters = {name: one.cluster for name, one in watched.items()}
         kept = {
             name: poller
             for name, poller in self._pollers.items()
@@ -279,14 +303,28 @@ class Daemon:
         for name, api in changed.items():
             self._pollers[name].reconfigure(clusters[name], api)
         self._pollers = {name: self._pollers[name] for name in clusters}
+        resumed = {name for name in kept if not self._watched[name].polled}
+        self._watched = watched
+        self._pause_or_resume()
         self._exposition.show(poller.metrics for poller in self._pollers.values())
-        self.fleet.apply_config(config.clusters)
-        for name in (*apis, *changed):
+        self.fleet.apply_config(planned)
+        scheduled = [name for name in {*apis, *changed, *resumed} if watched[name].polled]
+        for name in scheduled:
             self._intervals.watch(clusters[name], self.store.snapshot(name), self._pollers[name].usage)
         self._intervals.plan()
-        for name in (*apis, *changed):
+        for name in scheduled:
             self._schedule(self._pollers[name])
         self.config = config
+
+    def _pause_or_resume(self) -> None:
+        """Stop polling the clusters that are not to be polled, and show which they are."""
+        for name, one in self._watched.items():
+            if one.polled:
+                self._pollers[name].metrics.resume()
+            else:
+                self._scheduler.unschedule(name)
+                self._intervals.forget(name)
+                self._pollers[name].metrics.pause(time.time(), show_failures=one.status == REMOVED)
 
     def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
         metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])
@@ -410,7 +448,7 @@ async def serve(
     scheme = "http" if config.web.context is None else "https"
     url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     daemon.start()
-    _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(config.clusters))
+    _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(daemon.fleet.names))
     if not (config.web.has_auth() or is_loopback(host)):
         _log.warning("listening_without_auth", listen=url)
     on_ready(url)

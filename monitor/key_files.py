@@ -1,15 +1,26 @@
 """API keys, and the URL of the state, in files: read again, and put into a config where they have changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from pydantic import SecretStr
 
-from monitor.config import Config, read_api_key, read_state_url
+from monitor.config import (
+    Cluster,
+    Config,
+    Discovery,
+    Inventory,
+    ZillizAccount,
+    read_api_key,
+    read_state_url,
+)
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
+
+Section = TypeVar("Section", Cluster, Discovery, ZillizAccount, Inventory)
+"""A section of the config with `api_key` and `api_key_file`."""
 
 
 class KeyFiles:
@@ -17,25 +28,33 @@ class KeyFiles:
 
     def __init__(self) -> None:
         self._unreadable: set[Path] = set()
+        self._of_lists: dict[Path, SecretStr] = {}
+
+    def key(self, file: Path) -> SecretStr:
+        """Return the key in a file that a list of clusters names, as it was read last; raises `ValueError`."""
+        if file not in self._of_lists:
+            self._of_lists[file] = read_api_key(file)
+        return self._of_lists[file]
 
     def renew(self, config: Config, only: Path | None = None) -> tuple[Config, int]:
         """Return the config with the keys that its files, or only one of them, have now.
 
         Returns:
-            The config and the number of clusters whose key has changed. A key that cannot be read stays in use.
+            The config and the number of clusters, discoveries and files of lists whose key has changed. A key that
+            cannot be read stays in use.
         """
-        files = {cluster.api_key_file for cluster in config.clusters} - {None}
+        accounts = [section for found in config.discovery for section in (found, found.zilliz, found.http) if section]
+        files = {section.api_key_file for section in (*config.clusters, *accounts)} | self._of_lists.keys()
         keys: dict[Path | None, SecretStr | None] = {
             file: self._read(file, read_api_key) for file in files if file is not None and only in (None, file)
         }
-        clusters = tuple(
-            cluster
-            if (key := keys.get(cluster.api_key_file)) in (None, cluster.api_key)
-            else cluster.model_copy(update={"api_key": key})
-            for cluster in config.clusters
-        )
-        changed = sum(new is not old for new, old in zip(clusters, config.clusters, strict=True))
-        return config.model_copy(update={"clusters": clusters}), changed
+        clusters = tuple(_renewed(cluster, keys) for cluster in config.clusters)
+        discovery = tuple(_renewed_discovery(found, keys) for found in config.discovery)
+        in_lists = {file: key for file in self._of_lists if (key := keys.get(file)) not in (None, self._of_lists[file])}
+        before = (*config.clusters, *config.discovery)
+        changed = sum(new is not old for new, old in zip((*clusters, *discovery), before, strict=True)) + len(in_lists)
+        self._of_lists |= {file: key for file, key in in_lists.items() if key is not None}
+        return config.model_copy(update={"clusters": clusters, "discovery": discovery}), changed
 
     def renew_state_url(self, config: Config) -> Config:
         """Return the config with the URL of PostgreSQL that its file has now; one that cannot be read stays in use."""
@@ -57,3 +76,17 @@ class KeyFiles:
             return None
         self._unreadable.discard(file)
         return key
+
+
+def _renewed_discovery(discovery: Discovery, keys: Mapping[Path | None, SecretStr | None]) -> Discovery:
+    account, inventory = discovery.zilliz, discovery.http
+    inner = {"zilliz": account and _renewed(account, keys), "http": inventory and _renewed(inventory, keys)}
+    if inner != {"zilliz": account, "http": inventory}:
+        discovery = discovery.model_copy(update=inner)
+    return _renewed(discovery, keys)
+
+
+def _renewed(section: Section, keys: Mapping[Path | None, SecretStr | None]) -> Section:
+    """Return a section with its key as it is now; the same object where that has not changed."""
+    key = keys.get(section.api_key_file)
+    return section if key in (None, section.api_key) else section.model_copy(update={"api_key": key})

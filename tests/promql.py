@@ -8,6 +8,7 @@ import promql_parser as promql
 
 from monitor import config
 from monitor.client import ErrorKind
+from monitor.discovery import DiscoveryStatus
 from monitor.jobs import Failure, JobState
 from monitor.metrics import FAMILIES, ProcessMetrics
 
@@ -38,7 +39,9 @@ def exported() -> dict[str, frozenset[str]]:
     for family in FAMILIES:
         labels = TARGET_LABELS | OWN_LABELS | {"milvus_cluster", *family.labels}
         series |= _named(family.full_name, labels) if family.type == "histogram" else {family.full_name: labels}
-    for own in ProcessMetrics().registry.collect():
+    process = ProcessMetrics()
+    process.set_discoveries({"zilliz": DiscoveryStatus(up=True, clusters=1, last_success=0.0)})
+    for own in process.registry.collect():
         for sample in own.samples:
             series[sample.name] = TARGET_LABELS | frozenset(sample.labels)
     return series

@@ -7,6 +7,7 @@ import requests
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
+from monitor.discovery import WatchedCluster
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
 from monitor.store import ClusterRef, open_store
 from monitor.web import FleetStatus, Server, WebLimits, bound_socket, create_app
@@ -43,7 +44,7 @@ class WatchedClusters:
             jobs.labels("prod", number, "importing").set(1)
         self.configs = [cluster(f"http://{name}.example", name=name, **settings) for name in names]
         self.store.watch(ClusterRef(config.name, config.identity()) for config in self.configs)
-        self.fleet.apply_config(self.configs)
+        self.fleet.apply_config([WatchedCluster(config) for config in self.configs])
 
     def poll(self, name, *records, absent=(), after=30.0):
         self.now += after
@@ -64,7 +65,7 @@ class WatchedClusters:
         self.configs = [cluster(config.url, name=new if config.name == old else config.name) for config in self.configs]
         self.store.forget(old)
         self.store.watch([ClusterRef(new, new)])
-        self.fleet.apply_config(self.configs)
+        self.fleet.apply_config([WatchedCluster(config) for config in self.configs])
 
     def scrape(self, accept, _now):
         encode, content_type = choose_encoder(accept)

@@ -23,12 +23,14 @@ def current(schema: dict[str, Any]) -> dict[str, Any]:
     del config["properties"]["web_config"]
     del sections["StateSection"]["properties"]["url"]
     del sections["StateSection"]["properties"]["url_file"]
-    key = sections["Cluster"]["properties"]["api_key"]
-    sections["Cluster"]["properties"]["api_key"] = {
-        "description": key["description"] + " No plain text: the config is stored in a ConfigMap, see keys.",
-        "type": "string",
-        "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}",
-    }
+    for section in sections.values():
+        if "api_key" in section["properties"]:
+            section["properties"]["api_key"] = {
+                "description": section["properties"]["api_key"]["description"]
+                + " No plain text: the config is stored in a ConfigMap, see keys.",
+                "type": "string",
+                "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}",
+            }
     _without_lookahead(sections)
     return schema | {"properties": schema["properties"] | {"config": config}, "$defs": sections}
 

@@ -21,7 +21,9 @@ def check_config(
     is not opened.
     """
     loaded = load_config(config)
-    typer.echo(f"{loaded.path}: valid, {_count(len(loaded.clusters), 'cluster')}")
+    discoveries = len(loaded.discovery)
+    found = f", {discoveries} {'discovery' if discoveries == 1 else 'discoveries'}" if discoveries else ""
+    typer.echo(f"{loaded.path}: valid, {_count(len(loaded.clusters), 'cluster')}{found}")
     if not probe:
         return
     polls = poll_clusters(loaded, loaded.clusters, {})

@@ -6,11 +6,13 @@ a setting that may be a secret.
 """
 
 from monitor.config.addresses import Address, parse_listen, parse_path_prefix, parse_state_url
+from monitor.config.discovery import ClusterFilter, ZillizAccount
 from monitor.config.errors import ConfigError
 from monitor.config.labels import RESERVED_LABELS, TARGET_LABELS
 from monitor.config.loader import json_schema, load, parse
-from monitor.config.schema import Api, Cluster, Config, LogFormat, LogLevel, Tls
+from monitor.config.schema import Api, Cluster, Config, Discovery, Inventory, LogFormat, LogLevel, Tls
 from monitor.config.setting_types import (
+    ALL_DATABASES,
     DURATION_PATTERN,
     MAX_ITEMS,
     format_duration,
@@ -21,6 +23,7 @@ from monitor.config.setting_types import (
 from monitor.config.web_config import WebConfig, load_web
 
 __all__ = [
+    "ALL_DATABASES",
     "DURATION_PATTERN",
     "MAX_ITEMS",
     "RESERVED_LABELS",
@@ -28,12 +31,16 @@ __all__ = [
     "Address",
     "Api",
     "Cluster",
+    "ClusterFilter",
     "Config",
     "ConfigError",
+    "Discovery",
+    "Inventory",
     "LogFormat",
     "LogLevel",
     "Tls",
     "WebConfig",
+    "ZillizAccount",
     "format_duration",
     "json_schema",
     "load",

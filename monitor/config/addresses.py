@@ -67,6 +67,18 @@ def parse_url(written: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
+def parse_inventory_url(written: str) -> str:
+    """Return the URL of a list of clusters, which may have a query; raises `ValueError`."""
+    base, question_mark, query = written.partition("?")
+    if "@" in written:
+        raise ValueError("must not contain credentials (@); use api_key")
+    if len(written) > MAX_URL or (query and not _URL.fullmatch(query)) or "#" in written:
+        raise ValueError("must be a URL such as https://inventory.example/clusters, without a fragment (#)")
+    parsed = parse_url(base)
+    slash = "/" if base.endswith("/") else ""
+    return f"{parsed}{slash}{question_mark}{query}"
+
+
 def parse_path_prefix(written: str) -> str:
     """Return the path of a base URL without a slash at its end, empty for the root; raises `ValueError`."""
     if len(written) > MAX_PREFIX or not _PREFIX.fullmatch(written):

@@ -89,8 +89,12 @@ class Document:
         return ConfigError((*problems, *self._included))
 
 
-def read_document(text: str, source: str, environ: Mapping[str, str], needs: str) -> Document:
+def read_document(
+    text: str, source: str, environ: Mapping[str, str] | None, needs: str, list_key: str = ""
+) -> Document:
     """Read one YAML document and fill in the variables; duplicate keys and missing variables are problems of it.
+
+    Without `environ`, `${` has no meaning. With a `list_key`, a list at the top counts as the value of that key.
 
     Raises:
         ConfigError: It is not YAML, exceeds a bound, or is not a mapping; then the message says what it `needs`.
@@ -98,7 +102,7 @@ def read_document(text: str, source: str, environ: Mapping[str, str], needs: str
     document = Document(source)
     problem = None
     try:
-        document.data = _Builder(document, environ, yaml.parse(text, Loader=LOADER)).root()
+        document.data = _Builder(document, environ, yaml.parse(text, Loader=LOADER)).root(list_key)
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         problem = _syntax_problem(error, text)
     # Raised here, because an error raised while another is handled would carry that one along, and the text with it.
@@ -108,6 +112,8 @@ def read_document(text: str, source: str, environ: Mapping[str, str], needs: str
         document.refuse(0, f"the file is empty; it needs at least {needs}")
     if document.data is UNRESOLVED:
         raise document.error()
+    if list_key and isinstance(document.data, list):
+        document.data = {list_key: document.data}
     if not isinstance(document.data, dict):
         document.refuse(document.line(()), f"the file must be a mapping of settings, with {needs}")
     return document
@@ -143,7 +149,7 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
 class _Builder:
     """Builds the data from the events of a parser, and stops at the first event that exceeds a bound."""
 
-    def __init__(self, document: Document, environ: Mapping[str, str], events: Iterator[Any]) -> None:
+    def __init__(self, document: Document, environ: Mapping[str, str] | None, events: Iterator[Any]) -> None:
         self._document = document
         self._environ = environ
         self._events = events
@@ -151,13 +157,15 @@ class _Builder:
         self._nodes = 0
         self._missing: set[str] = set()
 
-    def root(self) -> Any:
+    def root(self, list_key: str) -> Any:
         root = None
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent) and self._nodes:
                 self._document.refuse(_line(event), "a second YAML document starts here; only one is allowed")
             if isinstance(event, yaml.NodeEvent):
-                root = self._value(event, ())
+                is_list = list_key and isinstance(event, yaml.SequenceStartEvent)
+                self._document.lines[()] = _line(event)
+                root = self._value(event, (list_key,) if is_list else ())
         return root
 
     def _value(self, event: Any, path: Path) -> Any:
@@ -227,23 +235,24 @@ class _Builder:
         if _is_plain(event, _NULLS):
             return None
         text: str = event.value
-        if "${" not in text:
+        if self._environ is None or "${" not in text:
             return text
+        environ = self._environ
         names = [match["name"] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
-        missing = dict.fromkeys(name for name in names if not name or not self._environ.get(name))
+        missing = dict.fromkeys(name for name in names if not name or not environ.get(name))
         if None in missing:
             problems = ["${ must be followed by the name of an environment variable and }; write $${ to mean ${"]
         elif missing:
             problems = [
-                f"environment variable {name} is {'empty' if name in self._environ else 'not set'}"
+                f"environment variable {name} is {'empty' if name in environ else 'not set'}"
                 for name in missing
                 if name not in self._missing  # reported once, not for each of the thousand clusters that use it
             ]
             self._missing.update(missing)
-        elif sum(len(self._environ[name]) for name in names) > MAX_SCALAR:
+        elif sum(len(environ[name]) for name in names) > MAX_SCALAR:
             problems = [f"is longer than {MAX_SCALAR:,} characters with its environment variables filled in"]
         else:
-            return _REFERENCE.sub(lambda match: self._environ[match["name"]] if match["name"] else "${", text)
+            return _REFERENCE.sub(lambda match: environ[match["name"]] if match["name"] else "${", text)
         for problem in problems:
             self._document.add(path, problem)
         return UNRESOLVED

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from inspect import cleandoc
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config import schema
+from monitor.config import discovery, schema
+from monitor.config.discovery import discovery_conflicts
 from monitor.config.document import REFERENCE, as_mapping, read_document
 from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
@@ -51,20 +52,40 @@ def _find_conflicts(document: Document) -> Iterator[Problem]:
     """Yield the conflicts between the settings of a config file."""
     if {"url", "url_file"} <= as_mapping(document.data.get("state")).keys():
         yield ("state", "url_file"), "cannot be combined with url; remove one of them"
-    lines: dict[str, int] = {}
-    clusters = document.data.get("clusters")
-    for index, item in enumerate(clusters if isinstance(clusters, list) else ()):
-        cluster = as_mapping(item)
-        for inner, text in _cluster_conflicts(cluster):
+    if all(document.data.get(section) in (None, []) for section in ("clusters", "discovery")):
+        yield ("clusters",), "is required; list at least one cluster, with its name and url, or add a discovery"
+    yield from find_cluster_conflicts(document)
+    for index, item in _items(document, "discovery"):
+        for inner, text in discovery_conflicts(item):
+            yield ("discovery", index, *inner), text
+    yield from _repeated_names(document, "discovery")
+
+
+def find_cluster_conflicts(document: Document, given: frozenset[str] = frozenset()) -> Iterator[Problem]:
+    """Yield the conflicts between the settings of clusters; `given` are keys that all of them have from elsewhere."""
+    for index, cluster in _items(document, "clusters"):
+        for inner, text in _cluster_conflicts(cluster, given):
             yield ("clusters", index, *inner), text
-        name, path = cluster.get("name"), ("clusters", index, "name")
+    yield from _repeated_names(document, "clusters")
+
+
+def _items(document: Document, section: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    items = document.data.get(section)
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        yield index, dict(as_mapping(item))
+
+
+def _repeated_names(document: Document, section: str) -> Iterator[Problem]:
+    lines: dict[str, int] = {}
+    for index, item in _items(document, section):
+        name, path = item.get("name"), (section, index, "name")
         if isinstance(name, str) and name in lines:
             yield path, f"must be unique, and is already given on line {lines[name]}"
         elif isinstance(name, str):
             lines[name] = document.line(path)
 
 
-def _cluster_conflicts(cluster: Mapping[str, Any]) -> Iterator[Problem]:
+def _cluster_conflicts(cluster: Mapping[str, Any], given: frozenset[str]) -> Iterator[Problem]:
     api, url = str(cluster.get("api", "v2")), str(cluster.get("url"))
     identity = next((key for key in ("cluster_id", "project_id") if key in cluster), "")
     if {"cluster_id", "project_id"} <= cluster.keys():
@@ -78,7 +99,7 @@ def _cluster_conflicts(cluster: Mapping[str, Any]) -> Iterator[Problem]:
     elif _ZILLIZ.fullmatch(url) and not identity:
         yield (), "needs cluster_id, or project_id with region_id, because the url is one of Zilliz Cloud"
     reason = {"v1": "api is v1", "v2": identity and f"{identity} is given"}.get(api)
-    if reason and not {"api_key", "api_key_file"} & cluster.keys():
+    if reason and not {"api_key", "api_key_file"} & (cluster.keys() | given):
         yield (), f"needs api_key or api_key_file, because {reason}"
     if cluster.get("databases") == "all" and api in {"v1", "milvus-2.3"}:
         yield ("databases",), f"cannot be all, because api is {api}; only the API v2 lists the databases of a cluster"
@@ -102,12 +123,18 @@ def json_schema() -> dict[str, Any]:
             if "$ref" in setting or setting.get("default") in (None, [], "", {}):
                 setting.pop("default", None)
             _allow_reference(setting)
-    document["required"] = ["clusters"]
+    document["anyOf"] = [
+        {"required": [section], "properties": {section: {"minItems": 1}}} for section in ("clusters", "discovery")
+    ]
+    found = document["$defs"]["Discovery"]
+    del found["properties"]["poll_interval"]["default"]
+    found["required"] = []  # a name is derived
     for section, shared in (("poll", PollSettings), ("jobs", JobSettings)):
-        for name in shared.model_fields:
-            setting = document["$defs"]["Cluster"]["properties"][name]
-            setting["description"] += f" Overrides {section}.{name}."
-            del setting["default"]
+        for model, name in product(("Cluster", "Discovery"), shared.model_fields):
+            if (model, name) != ("Discovery", "interval"):
+                setting = document["$defs"][model]["properties"][name]
+                setting["description"] += f" Overrides {section}.{name}."
+                del setting["default"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **document,
@@ -121,10 +148,11 @@ def _descriptions() -> dict[tuple[str, str], str]:
     Pydantic can read it, too, but does so at every import of the models, which takes 0.1 s.
     """
     texts: dict[tuple[str, str], str] = {}
-    for definition in ast.parse(Path(schema.__file__).read_text(encoding="utf-8")).body:
+    sources = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in (discovery, schema)]
+    for definition in chain.from_iterable(source.body for source in sources):
         if not isinstance(definition, ast.ClassDef):
             continue
-        model = getattr(schema, definition.name)
+        model = getattr(schema, definition.name, None) or getattr(discovery, definition.name)
         for base in model.__bases__:
             texts |= {(model.__name__, name): text for (other, name), text in texts.items() if other == base.__name__}
         for setting, below in pairwise(definition.body):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlia
 from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, ValidationInfo, field_validator, model_validator
 
 from monitor.config import setting_types as types
+from monitor.config.discovery import FILTERS, MAX_DISCOVERIES, Filters, KeySettings, ZillizAccount, name_discoveries
 from monitor.config.labels import Labels
 from monitor.config.setting_types import Seconds
 from monitor.config.validation import Section
@@ -197,6 +198,72 @@ class Cluster(JobSettings, PollSettings, ClusterSettings):  # pydantic puts the 
         return (key,) if password == PUBLIC_PASSWORD else (key, password)
 
 
+class Inventory(KeySettings):
+    """A URL that lists clusters."""
+
+    url: types.InventoryUrl
+    """URL of a list of clusters as in `clusters`, in JSON or YAML."""
+    api_key: types.Secret = SecretStr("")
+    """A key that the inventory requires, sent as a bearer token."""
+    tls: Tls = Tls()
+    """TLS for the connection to the inventory."""
+
+
+class DiscoverySettings(KeySettings):
+    """Where clusters are found, and which of them are watched."""
+
+    name: types.Name
+    """Unique; the value of the label `discovery`. By default zilliz, files or http, and zilliz-2 for a second one."""
+    zilliz: ZillizAccount | None = None
+    """Watch the clusters that an API key of Zilliz Cloud sees."""
+    files: Annotated[tuple[types.FileGlob, ...] | None, Field(min_length=1, max_length=types.MAX_ITEMS)] = None
+    """Watch the clusters in files: paths or globs, each file with a list of clusters as in `clusters`."""
+    http: Inventory | None = None
+    """Watch the clusters that a URL lists."""
+    include: Filters = FILTERS
+    """Watch only the clusters that an entry of this list fits."""
+    exclude: Filters = FILTERS
+    """Do not watch the clusters that an entry of this list fits, whatever include says."""
+    max_clusters: int = Field(default=1000, ge=1, le=MAX_CLUSTERS)
+    """Maximum number of clusters that are watched; those found first stay."""
+    api_key: types.Secret = SecretStr("")
+    """The key of clusters that are listed without one, in files or by http."""
+    databases: types.Databases = ()
+    """The databases to list in each cluster, or `all`; without it, whatever the server lists by default."""
+    labels: Labels = Field(default={}, validate_default=True)
+    """Own labels of its clusters, such as {team: search}; a cluster in a file or a list can have more."""
+    tls: Tls = Tls()
+    """TLS for the connections to its clusters, as far as their url is https, and to the API of zilliz."""
+    poll_interval: Seconds = Field(default="30s", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """Time from one poll of a cluster to the next. Overrides poll.interval."""
+
+
+class Discovery(JobSettings, PollSettings, DiscoverySettings):  # pydantic puts the fields of the last base first
+    """Clusters to watch that are found; any key of `jobs`, and of `poll` except `concurrency`, can be overridden."""
+
+    interval: Seconds = Field(default="5m", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """Time from one list of its clusters to the next; poll_interval is that of polls."""
+
+    @property
+    def kind(self) -> str:
+        """What lists its clusters: `zilliz`, `files` or `http`."""
+        return "zilliz" if self.zilliz else "files" if self.files else "http"
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings of a cluster that it decides, unless the cluster's own entry does."""
+        names = self.model_fields_set & Cluster.model_fields.keys()
+        settings = {name: getattr(self, name) for name in names - {"name", "interval"}}
+        if "poll_interval" in self.model_fields_set:
+            settings["interval"] = self.poll_interval
+        return settings
+
+    def secrets(self) -> frozenset[str]:
+        """Return its keys; see `Config.secrets`."""
+        keys = {section.api_key.get_secret_value() for section in (self, self.zilliz, self.http) if section}
+        passwords = {key.partition(":")[2] for key in keys}
+        return frozenset(keys | passwords - {PUBLIC_PASSWORD})
+
+
 def _web_config(value: Any, info: ValidationInfo) -> Any:
     context: Any = info.context
     return load_web(context.resolve(value), context.environ) if isinstance(value, str) and value else value
@@ -204,21 +271,42 @@ def _web_config(value: Any, info: ValidationInfo) -> Any:
 
 def _inherit(value: Any, info: ValidationInfo) -> Any:
     """Give each cluster what the file sets in `poll` and `jobs`, unless the cluster overrides it."""
-    if value is None or value == []:
-        raise ValueError("is required; list at least one cluster, with its name and url")
+    if value is None:
+        return ()
     if isinstance(value, str | dict):
         raise ValueError("must be a list of clusters (- name: …)")  # noqa: TRY004  # for pydantic
     if not isinstance(value, list):
         return value
     if len(value) > MAX_CLUSTERS:
         raise ValueError(f"lists {len(value):,} clusters; at most {MAX_CLUSTERS:,} are allowed")
-    shared = {
+    shared = _shared(info)
+    return [shared | item if isinstance(item, dict) else item for item in value]
+
+
+def _inherit_discovery(value: Any, info: ValidationInfo) -> Any:
+    """Give each discovery a name, and what the file sets in `poll` and `jobs`, unless it overrides it."""
+    if value is None:
+        return ()
+    if isinstance(value, str | dict):
+        raise ValueError("must be a list of discoveries (- zilliz: …)")  # noqa: TRY004  # for pydantic
+    if not isinstance(value, list):
+        return value
+    if len(value) > MAX_DISCOVERIES:
+        raise ValueError(f"lists {len(value):,} discoveries; at most {MAX_DISCOVERIES} are allowed")
+    shared = _shared(info)
+    if "interval" in shared:
+        shared["poll_interval"] = shared.pop("interval")
+    return [shared | item if isinstance(item, dict) else item for item in name_discoveries(value)]
+
+
+def _shared(info: ValidationInfo) -> dict[str, Any]:
+    """Return what `poll` and `jobs` set for all clusters."""
+    return {
         name: getattr(section, name)
         for section in (info.data.get("poll"), info.data.get("jobs"))
         if section is not None
         for name in section.model_fields_set & Cluster.model_fields.keys()
     }
-    return [shared | item if isinstance(item, dict) else item for item in value]
 
 
 class Config(Section):
@@ -241,9 +329,13 @@ class Config(Section):
     jobs: JobSettings = JobSettings()
     """When jobs are in trouble, unless a cluster overrides it."""
     clusters: Annotated[tuple[Cluster, ...], BeforeValidator(_inherit)] = Field(
-        default=None, validate_default=True, json_schema_extra={"minItems": 1, "maxItems": MAX_CLUSTERS}
+        default=(), json_schema_extra={"maxItems": MAX_CLUSTERS}
     )
-    """The clusters to watch."""
+    """The clusters to watch; may be left out if there is a discovery."""
+    discovery: Annotated[tuple[Discovery, ...], BeforeValidator(_inherit_discovery)] = Field(
+        default=(), json_schema_extra={"maxItems": MAX_DISCOVERIES}
+    )
+    """Where more clusters are found: those of a Zilliz Cloud key, in files, or at a URL."""
 
     _path: Path | None = None
 
@@ -263,5 +355,6 @@ class Config(Section):
         user's password hash.
         """
         keys = {secret for cluster in self.clusters for secret in cluster.secrets()}
+        keys |= {secret for discovery in self.discovery for secret in discovery.secrets()}
         hashes = {password_hash for _, password_hash in self.web.users}
         return password_of(self.state.url.get_secret_value()) | keys | hashes

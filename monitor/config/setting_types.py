@@ -18,7 +18,14 @@ from pydantic import (
 )
 
 from monitor.config import files
-from monitor.config.addresses import Address, parse_external_url, parse_listen, parse_state_url, parse_url
+from monitor.config.addresses import (
+    Address,
+    parse_external_url,
+    parse_inventory_url,
+    parse_listen,
+    parse_state_url,
+    parse_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -182,6 +189,11 @@ Url: TypeAlias = Annotated[
     Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"}),
     AfterValidator(parse_url),
 ]
+InventoryUrl: TypeAlias = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#@]*)?$"}),
+    AfterValidator(parse_inventory_url),
+]
 ExternalUrl: TypeAlias = Annotated[
     str,
     Field(min_length=1, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[A-Za-z0-9._~/-]*)?$"}),
@@ -199,6 +211,12 @@ StateUrl: TypeAlias = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^(memory://|sqlite:///.+|postgres(ql)?://.+)$"}),
 ]
 Secret: TypeAlias = Annotated[SecretStr, Field(min_length=1), AfterValidator(_check_secret), TEXT]
+FileGlob: TypeAlias = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(lambda glob, info: str(info.context.resolve(glob).absolute()) if info.context else glob),
+]
+"""A path or a glob, relative to the config's directory."""
 SecretFile: TypeAlias = Annotated[Path | None, readable_as(secret_of), TEXT]
 StateFile: TypeAlias = Annotated[Path | None, readable_as(state_of), TEXT]
 CertificateFile: TypeAlias = Annotated[Path | None, readable_as(files.certificate_of), TEXT]

@@ -58,7 +58,7 @@ class Section(BaseModel):
 def validate(
     document: Document,
     model: type[SectionT],
-    context: LoadContext,
+    context: LoadContext | None,
     find_conflicts: Callable[[Document], Iterable[Problem]],
 ) -> SectionT:
     """Return a document as a model; `find_conflicts` yields what is wrong between settings as they are written.

@@ -108,6 +108,7 @@ class ClusterMetrics:
         self._finished: dict[str, JobText] = {}
         self._is_complete = False
         self._was_scraped = False
+        self._failures_shown = False
         self._cluster_facts: object = None
         self._collections: dict[CollectionKey, CollectionText] = {}
         self._transitions: list[dict[tuple[str, ...], bytes]] = []
@@ -187,6 +188,28 @@ class ClusterMetrics:
         with self._lock:
             if factor != self._state.stretch:
                 self._state.stretch = factor
+                self._publish()
+
+    def pause(self, now: float, *, show_failures: bool) -> None:
+        """Show the cluster as one that is not polled, until `resume`: no trouble of it is shown any more.
+
+        Args:
+            now: Seconds since the epoch.
+            show_failures: Whether jobs that failed, vanished or lost rows are shown for the rest of their retention.
+        """
+        with self._lock:
+            state = self._state
+            state.paused, self._failures_shown = True, show_failures
+            state.up, state.failure = None, ""
+            if self._is_complete:
+                self._join_jobs(now)
+            self._publish()
+
+    def resume(self) -> None:
+        """Show the cluster as one that is polled again; its jobs as they were seen last."""
+        with self._lock:
+            if self._state.paused:
+                self._state.paused = False
                 self._publish()
 
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
@@ -318,12 +341,15 @@ class ClusterMetrics:
         listed, *outcomes = self._collection_lines
         counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
         intervals = (state.interval_in_force, state.stretch)
-        facts = (state.cluster, state.up, state.failure, *intervals, *counted)
+        facts = (state.cluster, state.up, state.failure, state.paused, *intervals, *counted)
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
         polls = self._render_families(families.POLL_FAMILIES)
         lasting = (*outcomes, *[tuple(of.values()) for of in self._transitions], *self._cluster_lines, *polls)
+        if state.paused:
+            self.text = self._paused_text(lasting)
+            return
         fresh_from = (state.last_success or 0.0) + self._success_duration
         self.text = ClusterText(
             fresh=(*self._job_lines, self._etas, listed, *lasting),
@@ -331,6 +357,18 @@ class ClusterMetrics:
             fresh_until=fresh_from + STALE_INTERVALS * max(state.interval, self._success_duration),
         )
         self._was_scraped = False
+
+    def _paused_text(self, lasting: Text) -> ClusterText:
+        """Return the text of a cluster that is not polled: counters, the cluster itself, and failures if wanted."""
+        jobs = list(self._lasting_lines) if self._failures_shown else [()] * len(_JOB_FAMILIES)
+        jobs[_STALLED] = ()
+        kinds = (*families.COLLECTION_FAMILIES[1:], *families.TRANSITION_FAMILIES, *families.CLUSTER_FAMILIES)
+        kept = [
+            () if family in families.COLLECTION_FAMILIES and family.type == "gauge" else lines
+            for family, lines in zip((*kinds, *families.POLL_FAMILIES), lasting, strict=True)
+        ]
+        text = (*jobs, (), (), *kept)
+        return ClusterText(fresh=text, stale=text, fresh_until=0.0)
 
 
 def _cluster_labels(cluster: Cluster) -> str:

@@ -61,7 +61,8 @@ class ClusterState:
     scraped before `increase()` can see them;
     ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
     which factor the interval is longer than configured;
-    ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed.
+    ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed; ``paused`` is
+    whether the cluster is not polled.
     """
 
     cluster: Cluster
@@ -72,6 +73,7 @@ class ClusterState:
     stretch: float = 1.0
     up: bool | None = None
     failure: str = ""
+    paused: bool = False
     last_success: float | None = None
     last_poll_duration: float | None = None
     series_dropped: int = 0

@@ -1,6 +1,8 @@
 """The metrics of the process, by prometheus-client."""
 
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -12,6 +14,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+
+from monitor.discovery import DiscoveryStatus
 
 _POLL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -53,6 +57,16 @@ class ProcessMetrics:
             "Log lines that were dropped because standard error was blocked or closed.",
             registry=self.registry,
         )
+        self._discovery_up = self._gauge(
+            "discovery_up", "1 when the latest list of the discovery was whole.", "discovery"
+        )
+        self._discovery_clusters = self._gauge(
+            "discovery_clusters", "Clusters of the discovery that are watched.", "discovery"
+        )
+        self._discovery_success_time = self._gauge(
+            "discovery_last_success_timestamp_seconds", "When the latest whole list of the discovery came.", "discovery"
+        )
+        self._discoveries: frozenset[str] = frozenset()
         self._store_failures = 0
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -63,6 +77,19 @@ class ProcessMetrics:
         self._store_up.set(int(up))
         self._store_write_failures.inc(failures - self._store_failures)
         self._store_failures = failures
+
+    def set_discoveries(self, statuses: Mapping[str, DiscoveryStatus]) -> None:
+        """Set how each discovery is doing, and show no others; what is not known yet is not shown."""
+        gauges = self._discovery_up, self._discovery_clusters, self._discovery_success_time
+        for name in self._discoveries - statuses.keys():
+            for gauge in gauges:
+                with suppress(KeyError):  # it was not known
+                    gauge.remove(name)
+        for name, status in statuses.items():
+            for gauge, value in zip(gauges, (status.up, status.clusters, status.last_success), strict=True):
+                if value is not None:
+                    gauge.labels(name).set(float(value))
+        self._discoveries = frozenset(statuses)
 
     def add_dropped_lines(self, lines: int) -> None:
         """Count log lines that were dropped."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from monitor.config import Cluster
+from monitor.discovery import REMOVED, WatchedCluster
 from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff
 from monitor.store import JobFilter, RecordedTransition
 
@@ -30,7 +31,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     """
 
     cluster: Cluster
-    status: str = "not_polled"  # or `up`, or `down`
+    discovery: str = ""  # that has found it; empty where it is listed under `clusters`
+    source_status: str = ""  # in the words of the discovery's source
+    status: str = "not_polled"  # or `up`, or `down`; `paused` or `removed` where it is not polled
     why: str = ""  # it is down
     last_success: float | None = None
     last_poll: float | None = None
@@ -113,7 +116,7 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
             troubled |= urgent
             if (urgent or not job.finished) and matches(search, name, job):
                 (attention if urgent else running).append((name, job))
-        rank = 0 if status.status == "down" else 1 if troubled else 3 if status.status == "not_polled" else 2
+        rank = 0 if status.status == "down" else 1 if troubled else 2 if status.status == "up" else 3
         ranked.append((rank, name, status))
     attention.sort(key=lambda entry: (_urgency(entry[1]), -entry[1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
@@ -151,15 +154,29 @@ class FleetStatus:
         self._overviews: dict[JobFilter, tuple[float, FleetOverview]] = {}
         self._subscribers: list[Callable[[StatusChange], None]] = []
 
-    def apply_config(self, clusters: Iterable[Cluster]) -> None:
+    def apply_config(self, clusters: Iterable[WatchedCluster]) -> None:
         """Apply the clusters of a config; one whose identity has changed starts without a status."""
         with self._lock:
             current = {}
-            for cluster in sorted(clusters, key=lambda cluster: cluster.name):
-                status = self._clusters.get(cluster.name)
-                if status is None or status.cluster.identity() != cluster.identity():
-                    status = ClusterStatus(cluster)
-                current[cluster.name] = replace(status, cluster=cluster, snapshot=self._snapshot(cluster.name))
+            for watched in sorted(clusters, key=lambda watched: watched.cluster.name):
+                cluster, name = watched.cluster, watched.cluster.name
+                previous = self._clusters.get(name)
+                if previous is None or previous.cluster.identity() != cluster.identity():
+                    previous = ClusterStatus(cluster)
+                status, why = previous.status, previous.why
+                if not watched.polled:
+                    status, why = REMOVED if watched.status == REMOVED else "paused", ""
+                elif status in {"paused", REMOVED}:
+                    status = "not_polled"
+                current[name] = replace(
+                    previous,
+                    cluster=cluster,
+                    discovery=watched.discovery,
+                    source_status=watched.status,
+                    status=status,
+                    why=why,
+                    snapshot=self._snapshot(name),
+                )
             self._clusters = current
             self.version += 1
             change = StatusChange(self.version)
@@ -177,11 +194,17 @@ class FleetStatus:
         now = self._clock()
         with self._lock:
             previous = self._clusters.get(name)
-            if previous is None:
+            if previous is None or previous.status in {"paused", REMOVED}:
                 return
             status, last_success = ("down", previous.last_success) if error else ("up", now)
-            snapshot, interval = self._snapshot(name), previous.interval
-            current = ClusterStatus(previous.cluster, status, error, last_success, now, snapshot, interval)
+            current = replace(
+                previous,
+                status=status,
+                why=error,
+                last_success=last_success,
+                last_poll=now,
+                snapshot=self._snapshot(name),
+            )
             self._clusters[name] = current
             jobs_changed = diff is not None and diff.changes_something
             if not jobs_changed and (previous.status, previous.why) == (status, error):

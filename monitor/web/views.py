@@ -23,7 +23,9 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     cluster_id: str
     labels: dict[str, str]  # its own labels in the config
-    status: str  # `up`, `down`, or `not_polled` before its first poll
+    discovery: str  # the discovery that has found it; empty if it is listed under `clusters` in the config
+    source_status: str  # its status in the words of the discovery's source, such as RUNNING; empty if it has none
+    status: str  # `up`, `down`, `not_polled` before its first poll, `paused` or `removed` while it is not polled
     why: str
     last_success: datetime | None
     last_poll: datetime | None  # when it was last polled, successfully or not

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from monitor.discovery import WatchedCluster
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.store import ClusterRef, open_store
@@ -62,7 +63,7 @@ class Crowd:
             states = self.random.choices(STATES, k=jobs)
             records = [self._record(config.name, number, state) for number, state in enumerate(states)]
             self.listed[config.name] = {record.job_id: record for record in records}
-        self.fleet.apply_config(configs)
+        self.fleet.apply_config([WatchedCluster(config) for config in configs])
         self.exposition.show(self.metrics.values())
         for name in self.listed:
             self.poll(name)

@@ -14,7 +14,7 @@ from tests.venvs import ROOT
 
 CONFIG = ROOT / "config"
 ENVIRONMENT = {"ZILLIZ_API_KEY": "key", "MILVUS_PASSWORD": "password", "PORT": "19595"}
-CONFIGS = ("demo.yml", "milvus.yml", "mixed-fleet.yml", "zilliz-cloud.yml")
+CONFIGS = ("demo.yml", "discovery.yml", "milvus.yml", "mixed-fleet.yml", "zilliz-cloud.yml")
 OTHERS = ("alertmanager.yml", "web.yml")
 """The one for Alertmanager is tried in test_alertmanager.py."""
 
@@ -29,7 +29,8 @@ def test_check_config_takes_it(name):
     count = len(yaml.safe_load((CONFIG / name).read_text())["clusters"])
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{CONFIG / name}: valid, {count} cluster{'s' * (count > 1)}\n"
+    found = ", 2 discoveries" * (name == "discovery.yml")
+    assert done.stdout == f"{CONFIG / name}: valid, {count} cluster{'s' * (count > 1)}{found}\n"
 
 
 def test_the_web_config_is_taken_with_a_certificate_beside_it(tmp_path):

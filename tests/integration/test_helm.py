@@ -74,6 +74,7 @@ TLS = {
 
 SETS: dict[str, dict[str, Any]] = {
     "the least": {"config": {"clusters": [BOOKS]}},
+    "clusters that are found": {"config": {"discovery": [{"zilliz": {"api_key": "${ZILLIZ_API_KEY}"}}]}},
     "everything": {
         "image": {"repository": "registry.example.com/monitor", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "registry"}],
@@ -365,6 +366,10 @@ REFUSED = {
     "a typo in the config": ({"config": {"clusters": [BOOKS | {"ulr": "x"}]}}, "properties 'ulr' not allowed"),
     "no duration": ({"config": {"clusters": [BOOKS | {"interval": ""}]}}, "minLength: got 0, want 1"),
     "a key in plain text": ({"config": {"clusters": [BOOKS | {"api_key": "k"}]}}, "'/config/clusters/0/api_key'"),
+    "a key of an account in plain text": (
+        {"config": {"discovery": [{"zilliz": {"api_key": "k"}}]}},
+        "'/config/discovery/0/zilliz",
+    ),
     "what the chart decides": ({"config": {"clusters": [BOOKS], "listen": ":1"}}, "properties 'listen' not allowed"),
     "a number as text": ({"replicas": "2"}, "at '/replicas': got string, want integer"),
     "replicas on SQLite": ({"replicas": 2}, "replicas: more than one replica requires a shared state"),

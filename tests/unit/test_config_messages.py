@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENVIRON = {"KEY": "a-key", "EMPTY": "", "PORT": "99999"}
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
-KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, poll, jobs, clusters"
+KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, poll, jobs, clusters, discovery"
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, labels, tls, interval, "
@@ -167,9 +167,18 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ("- a\n", "config.yml:1: the file must be a mapping of settings, with a list of clusters"),
         ("just words\n", "config.yml:1: the file must be a mapping of settings, with a list of clusters"),
         ("${NOPE}\n", "config.yml:1: environment variable NOPE is not set"),
-        ("log: {}\n", "config.yml:1: clusters: is required; list at least one cluster, with its name and url"),
-        ("clusters:\n", "config.yml:1: clusters: is required; list at least one cluster, with its name and url"),
-        ("clusters: []\n", "config.yml:1: clusters: is required; list at least one cluster, with its name and url"),
+        (
+            "log: {}\n",
+            "config.yml:1: clusters: is required; list at least one cluster, with its name and url, or add a discovery",
+        ),
+        (
+            "clusters:\n",
+            "config.yml:1: clusters: is required; list at least one cluster, with its name and url, or add a discovery",
+        ),
+        (
+            "clusters: []\n",
+            "config.yml:1: clusters: is required; list at least one cluster, with its name and url, or add a discovery",
+        ),
         ("clusters: {a: b}\n", "config.yml:1: clusters: must be a list of clusters (- name: …)"),
         ("clusters: ${NOPE}\n", "config.yml:1: clusters: environment variable NOPE is not set"),
         ("clusters: [a]\n", "config.yml:1: clusters[0]: must be a mapping of settings (key: value)"),
@@ -235,6 +244,7 @@ def test_a_file_of_the_wrong_shape(text: str, expected: str, tmp_path: Path) -> 
 
 INDENTED = "the line is indented differently from its neighbours"
 HERE = "unknown key here; it belongs"
+TLS_KEYS = "in clusters.tls or in discovery.http.tls or in discovery.tls"
 CHECK = "check the indentation of this line"
 
 
@@ -254,10 +264,13 @@ CHECK = "check the indentation of this line"
             f"config.yml:3: not valid YAML at column 2: did not find expected key; {INDENTED}",
         ),
         ('a: "x" y\n', "config.yml:1: not valid YAML at column 8: did not find expected key"),
-        (CLUSTER + "poll:\ninterval: 3s\n", f"config.yml:3: interval: {HERE} in poll or in clusters: {CHECK}"),
+        (
+            CLUSTER + "poll:\ninterval: 3s\n",
+            f"config.yml:3: interval: {HERE} in poll or in clusters or in discovery: {CHECK}",
+        ),
         (
             "clusters:\n  - name: a\n    url: http://a\n    tls:\n    key_file: x\n",
-            f'config.yml:5: clusters[0].key_file: {HERE} in clusters.tls: {CHECK}, or did you mean "api_key_file"?',
+            f'config.yml:5: clusters[0].key_file: {HERE} {TLS_KEYS}: {CHECK}, or did you mean "api_key_file"?',
         ),
         (CLUSTER + "log:\n  poll:\n    timeout: 3s\n", f"config.yml:3: log.poll: {HERE} at the top level: {CHECK}"),
     ],

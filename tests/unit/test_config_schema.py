@@ -24,7 +24,7 @@ def test_the_schema_names_its_dialect_and_describes_every_setting() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"] == "milvus-import-monitor config file"
-    assert schema["required"] == ["clusters"]
+    assert [one["required"] for one in schema["anyOf"]] == [["clusters"], ["discovery"]]
     for name, section in sections(schema).items():
         assert section["description"], name
         assert section["additionalProperties"] is False, name
@@ -37,7 +37,8 @@ def test_the_defaults_in_the_schema_are_those_of_the_loader() -> None:
     schema = json_schema()
     defaults = {
         key: setting["default"]
-        for section in sections(schema).values()
+        for name, section in sections(schema).items()
+        if name not in {"Discovery", "ZillizAccount"}
         for key, setting in section["properties"].items()
         if "default" in setting
     }
@@ -81,6 +82,16 @@ def test_a_cluster_in_the_schema_starts_with_its_name_and_ends_with_what_it_can_
     assert "concurrency" not in cluster
 
 
+def test_a_discovery_in_the_schema_has_defaults_and_can_override_what_a_cluster_can() -> None:
+    found = json_schema()["$defs"]["Discovery"]
+    defaults = {key: setting["default"] for key, setting in found["properties"].items() if "default" in setting}
+    cluster = json_schema()["$defs"]["Cluster"]["properties"]
+
+    assert defaults == {"max_clusters": 1000, "interval": "5m"}
+    assert found["properties"]["poll_interval"]["description"].endswith("Overrides poll.interval.")
+    assert cluster.keys() - found["properties"].keys() == {"url", "api", "cluster_id", "project_id", "region_id"}
+
+
 def test_a_duration_in_the_schema_is_a_pattern_and_every_setting_may_be_a_variable() -> None:
     kinds = json_schema()["$defs"]["PollSection"]["properties"]["interval"]["anyOf"]
     duration, variable = (re.compile(kind["pattern"]) for kind in kinds)
@@ -91,7 +102,13 @@ def test_a_duration_in_the_schema_is_a_pattern_and_every_setting_may_be_a_variab
 
 
 def test_there_are_examples() -> None:
-    assert [path.name for path in EXAMPLES] == ["demo.yml", "milvus.yml", "mixed-fleet.yml", "zilliz-cloud.yml"]
+    assert [path.name for path in EXAMPLES] == [
+        "demo.yml",
+        "discovery.yml",
+        "milvus.yml",
+        "mixed-fleet.yml",
+        "zilliz-cloud.yml",
+    ]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

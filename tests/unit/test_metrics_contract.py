@@ -8,6 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from monitor.client import ErrorKind
+from monitor.discovery import DiscoveryStatus
 from monitor.metrics import FAMILIES, ClusterMetrics, Exposition, ProcessMetrics
 from tests.clusters import cluster
 from tests.jobs import poll, record
@@ -41,6 +42,7 @@ CONTRACT = {
     "collection_last_completed_timestamp_seconds": ("gauge", COLLECTION),
     "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
     "cluster_up": ("gauge", CLUSTER),
+    "cluster_paused": ("gauge", CLUSTER),
     "cluster_info": ("gauge", {*CLUSTER, "cluster_id", "url", "api"}),
     "cluster_last_success_timestamp_seconds": ("gauge", CLUSTER),
     "cluster_last_poll_duration_seconds": ("gauge", CLUSTER),
@@ -56,6 +58,9 @@ CONTRACT = {
     "api_throttled_seconds_total": ("counter", {*CLUSTER, "endpoint"}),
     "config_last_reload_successful": ("gauge", set()),
     "config_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "discovery_up": ("gauge", {"discovery"}),
+    "discovery_clusters": ("gauge", {"discovery"}),
+    "discovery_last_success_timestamp_seconds": ("gauge", {"discovery"}),
     "store_up": ("gauge", set()),
     "log_lines_dropped_total": ("counter", set()),
     "store_write_failures_total": ("counter", set()),
@@ -88,6 +93,7 @@ def scrapes() -> dict[str, str]:
     process = ProcessMetrics()
     process.observe_poll(0.2)
     process.set_reload_succeeded(NOW)
+    process.set_discoveries({"zilliz": DiscoveryStatus(up=True, clusters=2, last_success=NOW)})
     exposition = Exposition(process.registry)
     exposition.show([busy_cluster("prod"), busy_cluster("staging")])
     return {form: exposition.scrape(accept, NOW + 120)[0].decode() for form, accept in ACCEPT.items()}
@@ -178,6 +184,7 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
     shown = [line for line in shown if not line.startswith("milvus_import_job_")]  # the transitions and durations
 
     assert shown == [
+        'milvus_import_cluster_paused{milvus_cluster="new"} 0',
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',
         'milvus_import_poll_interval_seconds{milvus_cluster="new"} 30.0',
         'milvus_import_poll_interval_stretch_ratio{milvus_cluster="new"} 1.0',

@@ -174,6 +174,17 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled((), then=lambda metrics: metrics.poll_failed("tls", now=T + 30, duration=1.0)),
         ['milvus_import_cluster_failure{milvus_cluster="prod",reason="tls"} 1'],
     ),
+    ("cluster_paused", polled(()), ['milvus_import_cluster_paused{milvus_cluster="prod"} 0']),
+    (
+        "cluster_paused",
+        polled((), then=lambda metrics: metrics.pause(T + 30, show_failures=False)),
+        ['milvus_import_cluster_paused{milvus_cluster="prod"} 1'],
+    ),
+    (
+        "cluster_up",
+        polled((), then=lambda metrics: metrics.pause(T + 30, show_failures=False)),
+        [],
+    ),
     (
         "cluster_info",
         polled(),

@@ -51,5 +51,5 @@ def _view(daemon: Daemon, now: float) -> View:
     return View(
         jobs,
         {key: pace.done_at for key, pace in paces.items() if pace is not None},
-        {status.cluster.name: None if status.status == "not_polled" else status.why for status in statuses},
+        {status.cluster.name: status.why if status.status in ("up", "down") else None for status in statuses},
     )

@@ -73,7 +73,7 @@ class RemoteSource:
             shown = {**_keyed(completed, _completed_job), **_keyed(jobs, _job)}
             seconds_left = _keyed(jobs, lambda job: job["eta_seconds"])
             done_at = {key: now + seconds for key, seconds in seconds_left.items() if seconds is not None}
-            why_down = {item["name"]: None if item["status"] == "not_polled" else item["why"] for item in clusters}
+            why_down = {item["name"]: item["why"] if item["status"] in ("up", "down") else None for item in clusters}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
