@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.config_options import load_config
+from monitor.cli.config_options import load_config, select_clusters
 from monitor.cli.options import ConfigFile, option
 from monitor.cli.output import printable
 from monitor.cli.poll_once import ClusterPoll, poll_clusters
@@ -26,7 +26,7 @@ def check_config(
     typer.echo(f"{loaded.path}: valid, {_count(len(loaded.clusters), 'cluster')}{found}")
     if not probe:
         return
-    polls = poll_clusters(loaded, loaded.clusters, {})
+    polls = poll_clusters(loaded, select_clusters(loaded, None), {})
     for poll in polls:
         typer.echo(printable(_summary(poll)))
     if any(poll.error for poll in polls):

@@ -2,12 +2,14 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import SecretStr
 
+from monitor.cli.discovered import polled_clusters
 from monitor.cli.options import fail, option, source_of
 from monitor.config import Address, Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
 from monitor.config import LogFormat as Format
@@ -88,14 +90,22 @@ def override(
 
 
 def select_clusters(config: Config, name: str | None) -> tuple[Cluster, ...]:
-    """Return the clusters that ``--cluster`` selects, all of them without it; exit with 2 if there is none."""
-    clusters = tuple(cluster for cluster in config.clusters if name in (None, cluster.name))
+    """Return the clusters that ``--cluster`` selects, all of them without it; exit with 2 if there is none.
+
+    Clusters that a discovery finds are included; where one has to be asked and fails, the command exits with 1.
+    """
+    clusters = tuple(cluster for cluster in config.clusters if name == cluster.name)
     if not clusters:
-        fail(f"{source_of('--cluster', name)}: {unknown_cluster(config, name)}")
+        candidates = polled_clusters(config)
+        clusters = tuple(cluster for cluster in candidates if name in (None, cluster.name))
+        if not clusters and name is None:
+            fail(f"{config.path}: the discoveries have found no cluster", code=1)
+        if not clusters:
+            fail(f"{source_of('--cluster', name)}: {unknown_cluster(config.path, candidates, name)}")
     return clusters
 
 
-def unknown_cluster(config: Config, name: str | None) -> str:
+def unknown_cluster(path: Path | None, clusters: Sequence[Cluster], name: str | None) -> str:
     """Return the sentence that a config has no cluster of a name, with the names that it has."""
-    names = ", ".join(cluster.name for cluster in config.clusters[:_CLUSTERS_NAMED])
-    return f"{config.path} has no cluster {name!r}; it has {names}"
+    names = ", ".join(cluster.name for cluster in clusters[:_CLUSTERS_NAMED])
+    return f"{path} has no cluster {name!r}; it has {names or 'none'}"

@@ -71,9 +71,13 @@ def history(
         for entry in reversed(page.entries)
     ]
     print_rows(output, steps, _FIELDS, _COLUMNS)
-    if cluster is not None and not steps and all(configured.name != cluster for configured in loaded.clusters):
+    is_unknown = not loaded.discovery and all(configured.name != cluster for configured in loaded.clusters)
+    if cluster is not None and not steps and is_unknown:
         # Transitions stay when the config no longer has their cluster, so an unknown name is no error.
         name = source_of("--cluster", cluster)
-        typer.echo(f"{name}: no such transition is recorded, and {unknown_cluster(loaded, cluster)}", err=True)
+        typer.echo(
+            f"{name}: no such transition is recorded, and {unknown_cluster(loaded.path, loaded.clusters, cluster)}",
+            err=True,
+        )
     if page.next_cursor is not None:
         typer.echo(f"there are more than {limit} transitions; --limit sets how many are printed", err=True)

@@ -5,7 +5,7 @@ import time
 import requests
 
 from monitor.simulator import Trouble, World
-from tests.daemon import WAIT, started, write_config
+from tests.daemon import WAIT, finished, started, write_config
 from tests.e2e.test_key_files import mount
 from tests.fakes.simulator import SimulatorServer, set_status
 from tests.recorder import Answer, Recorder
@@ -206,3 +206,27 @@ def test_a_key_in_a_file_is_read_again_for_the_account_and_its_clusters(tmp_path
 
     assert KEY not in text
     assert "another-key" not in text
+
+
+def test_commands_poll_the_clusters_found_under_their_recorded_names(tmp_path):
+    world = World()
+    world.add_cluster("in01-1", api_key=KEY, name="prod").add_job(job_id="7")
+    world.add_cluster("in01-2", api_key=KEY, name="asleep", status="SUSPENDED")
+    state = f'{{url: "sqlite:///{tmp_path}/state.db"}}'
+    with SimulatorServer(world) as server:
+        config = write_config(tmp_path, discovery=account(server), state=state)
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("cluster_baseline", milvus_cluster="prod")
+        world.change_cluster("in01-1", name="renamed")
+        jobs = finished("jobs", "-c", config, "-o", "csv")
+        probe = finished("check-config", "-c", config, "--probe")
+        unknown = finished("jobs", "-c", config, "--cluster", "renamed")
+        world.account.trouble(Trouble.http(403))
+        failed = finished("jobs", "-c", config)
+
+    assert (jobs.returncode, jobs.stdout.splitlines()[1].split(",")[0]) == (0, "prod")
+    assert probe.stdout.startswith(f"{config}: valid, 0 clusters, 1 discovery\nprod: 1 job")
+    assert (unknown.returncode, unknown.stderr) == (2, f"--cluster: {config} has no cluster 'renamed'; it has prod\n")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("discovery zilliz: cannot list the projects: ")
+    assert KEY not in failed.stderr

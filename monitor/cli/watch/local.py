@@ -27,7 +27,9 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
     with open(os.devnull, "w") as null:  # noqa: PTH123 - no path; what is logged is on the screen
         redactor = Redactor(config.secrets())
         configure("json", "error", redactor, null)
-        daemon = Daemon(config.model_copy(update={"clusters": clusters, "state": state}), None, redactor)
+        daemon = Daemon(
+            config.model_copy(update={"clusters": clusters, "discovery": (), "state": state}), None, redactor
+        )
         daemon.start()
         try:
             yield lambda: _view(daemon, time.time())
