@@ -527,3 +527,32 @@ def test_new_settings_show_at_once_and_what_was_counted_stays():
     assert watched.value("cluster_info", url="http://other", api="v2") == 1
     assert watched.value("polls_total") == 1
     assert watched.ids("job_state", at=299) == ["1"]
+
+
+def test_a_paused_cluster_shows_no_trouble_and_after_it_resumes_what_was_seen_last():
+    watched = Watched(stall_after=60.0).poll(0, job("1"), job("2"), job("3"))
+    watched.poll(120, job("1", FAILED, reason="timeout"), job("2"), job("3", COMPLETED))
+    watched.metrics.pause(T + 130, show_failures=False)
+    paused = watched.scrape(130)
+    watched.metrics.resume()
+    resumed = watched.scrape(131)
+
+    gone = ("job_failed", "job_state", "job_stalled", "jobs", "cluster_up", "collection_last_finished_failed")
+    assert {name: paused.named(f"milvus_import_{name}") for name in gone} == {name: [] for name in gone}
+    assert paused.value("milvus_import_cluster_paused") == 1
+    assert paused.value("milvus_import_polls_total") == 2
+    assert paused.value("milvus_import_job_transitions_total", from_state="importing", to_state="failed") == 1
+    assert resumed.value("milvus_import_job_state", job_id="2") == 1
+    assert resumed.value("milvus_import_job_failed") == 1
+    assert resumed.value("milvus_import_cluster_paused") == 0
+
+
+def test_failures_of_a_cluster_that_is_gone_stay_for_their_retention():
+    watched = Watched(failed_retention=3600.0, stall_after=60.0).poll(0, job("1"), job("2"))
+    watched.poll(120, job("1", FAILED, reason="timeout"), job("2"))
+    watched.metrics.pause(T + 3000, show_failures=True)
+    shown = watched.ids("job_failed", 3000), watched.ids("job_state", 3000), watched.ids("job_stalled", 3000)
+    watched.metrics.pause(T + 3800, show_failures=True)
+
+    assert shown == (["1"], ["1"], [])
+    assert watched.ids("job_failed", 3800) == []
