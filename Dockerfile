@@ -25,15 +25,16 @@ RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates
     --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     /opt/uv/bin/uv sync --frozen --no-dev --no-install-project ${EXCLUDED}
 COPY README.md LICENSE ./
-# Removes the ORM and unsupported dialects of SQLAlchemy. The one-second demo compiles the imported modules to bytecode,
+# Removes the ORM and unsupported dialects of SQLAlchemy, and the old API of pydantic. The one-second demo compiles the imported modules to bytecode,
 # which is not possible on a read-only root file system.
 COPY monitor ./monitor
 RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     /opt/uv/bin/uv sync --frozen --no-dev --no-editable ${EXCLUDED} \
     && rm /opt/venv/.lock \
-    && for part in testing orm ext dialects/mssql dialects/mysql dialects/oracle; do \
-        rm -r /opt/venv/lib/python3*/site-packages/sqlalchemy/"$part" || exit 1; \
+    && for part in sqlalchemy/testing sqlalchemy/orm sqlalchemy/ext sqlalchemy/dialects/mssql sqlalchemy/dialects/mysql \
+        sqlalchemy/dialects/oracle pydantic/v1; do \
+        rm -r /opt/venv/lib/python3*/site-packages/"$part" || exit 1; \
     done \
     && /opt/venv/bin/milvus-import-monitor demo --for 1s --listen 127.0.0.1:0 2>/dev/null \
     && /opt/venv/bin/python -c "import sqlalchemy.dialects.sqlite, sqlalchemy.dialects.postgresql.psycopg" \

@@ -113,7 +113,8 @@ def test_what_waits_is_bounded(url):
     repair = break_tables(url)
     first.poll(*(record(str(number)) for number in range(11_000)))
     repair()
-    first.maintain()
+    while not first.store.up:  # a busy machine may need several attempts
+        first.maintain()
 
     assert count(url) == 10_000
     assert count(url, "jobs") == 11_000

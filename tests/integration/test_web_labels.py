@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from monitor.discovery import WatchedCluster
 from monitor.jobs import JobState
 from tests.clusters import cluster
 from tests.served_app import ServedApp, WatchedClusters, record
@@ -17,7 +18,7 @@ def watched():
     clusters.configs = [
         cluster(config.url, name=config.name, labels=LABELS[config.name]) for config in clusters.configs
     ]
-    clusters.fleet.apply_config(clusters.configs)
+    clusters.fleet.apply_config([*map(WatchedCluster, clusters.configs)])
     for name in LABELS:
         clusters.poll(name, record(f"{name}-1"), record(f"{name}-2"))
         clusters.poll(name, record(f"{name}-1"), record(f"{name}-2", state=JobState.FAILED))
@@ -110,7 +111,7 @@ def test_the_stream_has_the_labels(served, watched):
 
 def test_a_changed_label_is_in_the_next_answer(served, watched):
     watched.configs[0] = cluster(watched.configs[0].url, name="eu", labels={"team": "shop"})
-    watched.fleet.apply_config(watched.configs)
+    watched.fleet.apply_config([*map(WatchedCluster, watched.configs)])
 
     assert names(rows(served, "jobs", label="team:shop")) == {"eu"}
     assert rows(served, "transitions", cluster="eu")[0]["labels"] == {"team": "shop"}
