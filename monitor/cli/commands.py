@@ -14,6 +14,7 @@ COMMANDS: Final = (
     "demo",
     "simulate",
     "check-config",
+    "discover",
     "jobs",
     "history",
     "watch",

@@ -89,14 +89,14 @@ def override(
     return config.model_copy(update=changes)
 
 
-def select_clusters(config: Config, name: str | None) -> tuple[Cluster, ...]:
+def select_clusters(config: Config, name: str | None, store_url: str | None = None) -> tuple[Cluster, ...]:
     """Return the clusters that ``--cluster`` selects, all of them without it; exit with 2 if there is none.
 
     Clusters that a discovery finds are included; where one has to be asked and fails, the command exits with 1.
     """
     clusters = tuple(cluster for cluster in config.clusters if name == cluster.name)
     if not clusters:
-        candidates = polled_clusters(config)
+        candidates = polled_clusters(config, store_url)
         clusters = tuple(cluster for cluster in candidates if name in (None, cluster.name))
         if not clusters and name is None:
             fail(f"{config.path}: the discoveries have found no cluster", code=1)

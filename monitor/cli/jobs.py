@@ -48,7 +48,7 @@ def jobs(
     """
     shown, failing = frozenset(state or JobState), frozenset(fail_on or ())
     loaded = load_config(config)
-    clusters = select_clusters(loaded, cluster)
+    clusters = select_clusters(loaded, cluster, store)
     with_vanished = JobState.VANISHED in {*(state or ()), *failing}
     url = store or loaded.state.url.get_secret_value()
     snapshots = _recorded_snapshots(url, clusters) if with_vanished else {}

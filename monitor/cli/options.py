@@ -12,6 +12,9 @@ import typer
 BAD_INPUT: Final = 2
 """Exit code for bad input: a bad config file, a bad option."""
 
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as that of a shell."""
+
 
 def option(
     name: str, description: str, metavar: str | None = None, *, short: str = "", variable: str = "", **extra: Any

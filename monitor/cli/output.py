@@ -31,7 +31,7 @@ _PIPE_WIDTH: Final = 10_000
 
 _TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO"}
 _STATES: Final = ("state", "from_state", "to_state")
-_WRAPPED: Final = ("cluster", "collection", "progress", "reason")
+_WRAPPED: Final = ("cluster", "collection", "progress", "reason", "name", "id", "project", "region")
 _FORMULA: Final = ("=", "+", "-", "@", "\t")
 """Characters with which a formula of a spreadsheet starts."""
 
@@ -72,7 +72,11 @@ def print_rows(output: OutputFormat, items: Iterable[tuple[Any, ...]], fields: F
             table.add_column(title, overflow="fold", no_wrap=column not in _WRAPPED)
         for row in rows:
             table.add_row(*(_table_cell(row, column) for column in columns))
-        Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH).print(table)
+        console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+        with console.capture() as printed:
+            console.print(table)
+        for line in printed.get().splitlines():
+            typer.echo(line.rstrip())
 
 
 def _csv_cell(value: Value) -> Value:

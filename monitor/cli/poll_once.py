@@ -4,18 +4,14 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
 
 import msgspec
 
-from monitor.cli.options import exit_process
+from monitor.cli.options import INTERRUPTED, exit_process
 from monitor.client import ApiError, Network, connect
 from monitor.config import Cluster, Config
 from monitor.jobs import Job, JobState, Snapshot, diff
 from monitor.poller import fetch, policy
-
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as that of a shell."""
 
 
 class ClusterPoll(msgspec.Struct, frozen=True):

@@ -42,10 +42,13 @@ def list_once(
         except DiscoveryError as error:
             return error
 
-    with ThreadPoolExecutor(max(1, len(config.discovery))) as pool:
+    pool = ThreadPoolExecutor(max(1, len(config.discovery)))
+    try:
         for discovery, result in zip(config.discovery, pool.map(attempt, config.discovery), strict=True):
             if isinstance(result, DiscoveryError):
                 errors[discovery.name] = str(result)
             else:
                 lists[discovery.name] = result
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for a server
     return reconcile(config.clusters, config.discovery, lists, time(), read_api_key), errors

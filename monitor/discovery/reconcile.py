@@ -123,8 +123,16 @@ def excluded_by(discovery: Discovery, cluster: DiscoveredCluster) -> str:
     for number, entry in enumerate(discovery.exclude):
         if fits(entry, cluster):
             return f"excluded by exclude[{number}] ({_written(entry)})"
-    if discovery.include and not any(fits(entry, cluster) for entry in discovery.include):
+    if discovery.include and not included_by(discovery, cluster):
         return "no entry of include fits"
+    return ""
+
+
+def included_by(discovery: Discovery, cluster: DiscoveredCluster) -> str:
+    """Return which entry of `include` fits a cluster; empty where there is none, or no `include`."""
+    for number, entry in enumerate(discovery.include):
+        if fits(entry, cluster):
+            return f"included by include[{number}] ({_written(entry)})"
     return ""
 
 
@@ -239,8 +247,20 @@ def _decide(
             room -= watched is not None
         kept[cluster_id] = known if known.label == label else replace(known, label=label or known.label)
         decisions.append(Decision(discovery.name, found, watched, reason, is_problem))
-    decisions += [Decision(discovery.name, found, None, f"listed twice: {found.id}") for found in known_list.repeated]
-    return decisions, kept
+    return decisions + _listed_twice(discovery, known_list), kept
+
+
+def _listed_twice(discovery: Discovery, known_list: KnownList) -> list[Decision]:
+    """Return what becomes of entries whose id another entry of their list has."""
+    return [
+        Decision(
+            discovery.name,
+            found,
+            None,
+            f"listed twice: the same cluster as {known_list.clusters[found.id].listed.name}",
+        )
+        for found in known_list.repeated
+    ]
 
 
 def _watch(discovery: Discovery, known: KnownCluster, cluster: Cluster) -> tuple[WatchedCluster, str]:

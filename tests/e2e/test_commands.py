@@ -254,7 +254,7 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
         (("jbos",), "No such command 'jbos'. Did you mean 'jobs'?"),
         (
             ("bogus",),
-            "No such command 'bogus'; the commands are run, demo, simulate, check-config, jobs, history, watch, wait, ",
+            "No such command 'bogus'; the commands are run, demo, simulate, check-config, discover, jobs, history, ",
         ),
     ],
 )

@@ -123,7 +123,7 @@ def test_each_cluster_that_is_not_watched_has_a_reason():
         ("b-tmp", "excluded by exclude[0] (name: *-tmp)"),
         ("c", "beyond max_clusters (1)"),
         ("d", "beyond max_clusters (1)"),
-        ("again", "listed twice: a"),
+        ("again", "listed twice: the same cluster as a"),
     ]
     made = plan(
         account(include=(ClusterFilter(name="?"),)), zilliz=listed(found("long"), found("d", status="STOPPED"), broken)

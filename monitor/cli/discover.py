@@ -1,0 +1,72 @@
+"""``discover``: the clusters that the discoveries find, and of each why it is watched or not."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import typer
+
+from monitor.cli.config_options import Store, load_config
+from monitor.cli.discovered import failures, find_clusters
+from monitor.cli.options import ConfigFile
+from monitor.cli.output import Fields, Output, OutputFormat, print_rows
+from monitor.config import Config
+from monitor.discovery import REMOVED
+from monitor.discovery.reconcile import Decision, Plan, included_by
+
+_FIELDS: Final[Fields] = {
+    "discovery": lambda decision, _: decision.discovery,
+    "name": lambda decision, _: decision.found.name,
+    "id": lambda decision, _: decision.found.id,
+    "project": lambda decision, _: decision.found.project or decision.found.project_id,
+    "region": lambda decision, _: decision.found.region,
+    "plan": lambda decision, _: decision.found.plan,
+    "status": lambda decision, _: decision.found.status,
+    "watched": lambda decision, _: _watched(decision),
+    "cluster": lambda decision, _: None if decision.watched is None else decision.watched.cluster.name,
+    "labels": lambda decision, _: {} if decision.watched is None else decision.watched.cluster.labels,
+    "reason": lambda _, reason: reason or None,
+}
+_COLUMNS: Final = ("discovery", "name", "id", "project", "region", "plan", "status", "watched", "reason")
+
+
+def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, store: Store = None) -> None:
+    """List the clusters that the discoveries find, and why each is watched or not.
+
+    Every discovery is asked once; no cluster is polled. Exit code 0 if all of them answer, 2 if the config file is not
+    valid, 1 if a discovery fails: what the others find is printed nevertheless. Names of clusters that a monitor has
+    recorded are read from its store, which may be in use; nothing in it is changed.
+    """
+    loaded = load_config(config)
+    if not loaded.discovery:
+        typer.echo(f"{loaded.path} has no discovery", err=True)
+    plan, errors = find_clusters(loaded, store)
+    rows = [(decision, _reason(loaded, plan, errors, decision)) for decision in plan.decisions]
+    print_rows(output, rows, _FIELDS, _COLUMNS)
+    for line in failures(errors):
+        typer.echo(line, err=True)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _reason(config: Config, plan: Plan, errors: Mapping[str, str], decision: Decision) -> str:
+    """Return why a cluster is watched or not, and under which name if it is not that of the list."""
+    found, watched = decision.found, decision.watched
+    discovery = next(discovery for discovery in config.discovery if discovery.name == decision.discovery)
+    known = plan.lists[discovery.name].clusters.get(found.id)
+    reasons = [decision.reason or included_by(discovery, found)]
+    if watched is not None and watched.cluster.name != found.name:
+        reasons.append(f"watched as {watched.cluster.name}")
+    if discovery.name in errors:
+        reasons.append("from an earlier list")
+    elif known is not None and known.missing_since is not None and known.removed_at is None:
+        reasons.append("not in the list any more")
+    return "; ".join(filter(None, reasons))
+
+
+def _watched(decision: Decision) -> str:
+    """Return ``yes``, ``no``, ``paused`` (watched, and not polled), or ``removed`` (only its failures are shown)."""
+    if decision.watched is None:
+        return "no"
+    if decision.watched.status == REMOVED:
+        return REMOVED
+    return "yes" if decision.watched.polled else "paused"
