@@ -63,6 +63,9 @@ def create_source(discovery: Discovery, network: Network, directory: Path, envir
             requests_per_second=discovery.requests_per_second,
             tls=discovery.tls,
             on_demand=account.on_demand,
+            needs_project_names=any(
+                "project" in entry.patterns() for entry in (*discovery.include, *discovery.exclude)
+            ),
         )
     if discovery.http is not None:
         return HttpSource(discovery.http, network, discovery.timeout, has_key=has_key)

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from monitor.client import ApiError, Network, Usage
+from monitor.client import ApiError, ErrorKind, Network, Usage
 from monitor.client.account import Account, AccountApi, CloudCluster, Project
 from monitor.config import Tls
 from monitor.discovery.model import DiscoveredCluster, DiscoveryError
@@ -37,6 +37,7 @@ class ZillizSource:
         requests_per_second: float = 10.0,
         tls: Tls | None = None,
         on_demand: bool = False,
+        needs_project_names: bool = False,
     ) -> None:
         """Make a source; nothing is sent yet.
 
@@ -48,10 +49,12 @@ class ZillizSource:
             requests_per_second: The rate for each endpoint; lists of jobs count apart.
             tls: TLS for the connection to the control plane.
             on_demand: Whether to list on-demand projects, too.
+            needs_project_names: Whether a key that may not list projects is an error; else projects have no name.
         """
         self.usage = Usage()
         self._url = url
         self._on_demand = on_demand
+        self._needs_project_names = needs_project_names
         account = Account(
             url=url, api_key=api_key, timeout=timeout, requests_per_second=requests_per_second, tls=tls or Tls()
         )
@@ -60,14 +63,27 @@ class ZillizSource:
     def list_clusters(self) -> tuple[DiscoveredCluster, ...]:
         """Return every cluster of the key; raise `DiscoveryError`, caused by an `ApiError`, where a list failed."""
         self._api.session.begin_poll()
-        with _listing("projects"):
-            projects = {project.id: project for project in self._api.list_projects()}
+        projects = self._projects()
         with _listing("clusters"):
             clusters = self._api.list_clusters()
         found = [self._dedicated(cluster, projects.get(cluster.project_id)) for cluster in clusters]
         if self._on_demand:
             found += self._on_demand_projects(list(projects.values()))
         return tuple(found)
+
+    def _projects(self) -> dict[str, Project]:
+        """Return the projects by id; none where the key may not list them, and they are not needed."""
+        try:
+            return {project.id: project for project in self._api.list_projects()}
+        except ApiError as error:
+            if error.kind is not ErrorKind.UNAUTHORIZED:
+                raise DiscoveryError(f"cannot list the projects: {error}") from error
+            if self._on_demand:
+                raise DiscoveryError(f"cannot list the projects, which on_demand needs: {error}") from error
+            if self._needs_project_names:
+                message = "cannot list the projects, by which include or exclude selects clusters"
+                raise DiscoveryError(f"{message}: {error}") from error
+            return {}
 
     def _dedicated(self, cluster: CloudCluster, project: Project | None) -> DiscoveredCluster:
         return DiscoveredCluster(

@@ -114,6 +114,18 @@ def test_a_discovery_that_fails_leaves_what_the_others_find_and_exits_with_1(tmp
     assert KEY not in ended.stderr
 
 
+def test_a_filter_by_project_needs_a_key_that_may_list_projects(tmp_path, world, account):
+    world.account.trouble(Trouble.http(403), endpoint="projects")
+    by_name = write_config(tmp_path, discovery=f"[{{{account}, include: [{{name: '*'}}]}}]")
+    found = rows(finished("discover", "-c", by_name, "-o", "json"))
+    by_project = write_config(tmp_path, discovery=f"[{{{account}, exclude: [{{project: test}}]}}]")
+    refused = finished("discover", "-c", by_project)
+
+    assert found["in01-1"]["watched"] == "yes"
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("discovery zilliz: cannot list the projects, by which include or exclude")
+
+
 def test_names_and_clusters_that_a_monitor_has_recorded_are_listed(tmp_path, world, account):
     state = f"sqlite:///{tmp_path}/state.db"
     config = write_config(tmp_path, discovery=f"[{{{account}, interval: 200ms}}]")

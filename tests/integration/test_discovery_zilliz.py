@@ -199,6 +199,37 @@ def test_more_projects_and_regions_than_the_limit_are_an_error(network: Network)
         assert len(server.requests) == 2
 
 
+def test_a_key_that_may_not_list_projects_finds_clusters_without_their_names(world: World, zilliz: Source) -> None:
+    cluster = world.add_cluster("in01-a", project="search")
+    world.account.trouble(Trouble.http(403), endpoint="projects")
+
+    (found,) = zilliz.list_clusters()
+
+    assert (found.id, found.project, found.project_id) == ("in01-a", "", cluster.project_id)
+
+
+@pytest.mark.parametrize(
+    ("setting", "need"),
+    [("on_demand", "which on_demand needs"), ("needs_project_names", "by which include or exclude selects clusters")],
+)
+def test_projects_that_are_needed_and_may_not_be_listed_are_an_error(
+    server: SimulatorServer, network: Network, setting: str, need: str
+) -> None:
+    server.world.add_cluster("in01-a")
+    server.world.account.trouble(Trouble.http(403), endpoint="projects")
+
+    message = str(refusal(source(server.url, network, **{setting: True})))
+
+    assert message.startswith(f"cannot list the projects, {need}: 127.0.0.1")
+
+
+def test_projects_that_cannot_be_listed_for_a_moment_are_an_error(world: World, zilliz: Source) -> None:
+    world.add_cluster("in01-a")
+    world.account.trouble(Trouble.http(503), endpoint="projects")
+
+    assert str(refusal(zilliz)).startswith("cannot list the projects: ")
+
+
 @pytest.mark.parametrize("endpoint", ["clusters", "projects", "on_demand_clusters"])
 @pytest.mark.parametrize(
     ("trouble", "kind"),
