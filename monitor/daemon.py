@@ -319,6 +319,7 @@ class Daemon:
     def _pause_or_resume(self) -> None:
         """Stop polling the clusters that are not to be polled, and show which they are."""
         for name, one in self._watched.items():
+            self._pollers[name].metrics.set_missing(missing=one.missing)
             if one.polled:
                 self._pollers[name].metrics.resume()
             else:

@@ -11,7 +11,7 @@ from monitor.cli.options import ConfigFile
 from monitor.cli.output import Fields, Output, OutputFormat, print_rows
 from monitor.config import Config
 from monitor.discovery import REMOVED
-from monitor.discovery.reconcile import Decision, Plan, included_by
+from monitor.discovery.reconcile import Decision, included_by
 
 _FIELDS: Final[Fields] = {
     "discovery": lambda decision, _: decision.discovery,
@@ -40,7 +40,7 @@ def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, sto
     if not loaded.discovery:
         typer.echo(f"{loaded.path} has no discovery", err=True)
     plan, errors = find_clusters(loaded, store)
-    rows = [(decision, _reason(loaded, plan, errors, decision)) for decision in plan.decisions]
+    rows = [(decision, _reason(loaded, errors, decision)) for decision in plan.decisions]
     print_rows(output, rows, _FIELDS, _COLUMNS)
     for line in failures(errors):
         typer.echo(line, err=True)
@@ -48,17 +48,16 @@ def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, sto
         raise typer.Exit(1)
 
 
-def _reason(config: Config, plan: Plan, errors: Mapping[str, str], decision: Decision) -> str:
+def _reason(config: Config, errors: Mapping[str, str], decision: Decision) -> str:
     """Return why a cluster is watched or not, and under which name if it is not that of the list."""
     found, watched = decision.found, decision.watched
     discovery = next(discovery for discovery in config.discovery if discovery.name == decision.discovery)
-    known = plan.lists[discovery.name].clusters.get(found.id)
     reasons = [decision.reason or included_by(discovery, found)]
     if watched is not None and watched.cluster.name != found.name:
         reasons.append(f"watched as {watched.cluster.name}")
     if discovery.name in errors:
         reasons.append("from an earlier list")
-    elif known is not None and known.missing_since is not None and known.removed_at is None:
+    elif watched is not None and watched.missing:
         reasons.append("not in the list any more")
     return "; ".join(filter(None, reasons))
 

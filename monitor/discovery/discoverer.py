@@ -260,14 +260,20 @@ class Discoverer:
             loop.attempted = True
 
     def _log_changes(self, plan: Plan) -> None:
-        """Log the clusters that are new, and those that are no longer watched."""
+        """Log the clusters that are new, are now paused or polled again, or are no longer watched."""
         current = {watched.cluster.identity(): watched for watched in plan.watched}
-        previous, self._watched = self._watched, {key: one for key, one in current.items() if one.discovery}
+        previous, self._watched = self._watched, {key: watched for key, watched in current.items() if watched.discovery}
         if previous is None:
             return
         for key, watched in self._watched.items():
-            if watched.status != REMOVED and key not in previous:
+            if watched.status == REMOVED:
+                continue
+            if key not in previous:
                 _log.info("cluster_discovered", **_labels(watched), status=watched.status)
+            elif previous[key].polled and not watched.polled:
+                _log.info("cluster_paused", **_labels(watched), status=watched.status)
+            elif watched.polled and not previous[key].polled:
+                _log.info("cluster_resumed", **_labels(watched), status=watched.status)
         reasons = {decision.found.id: decision.reason for decision in plan.decisions if decision.reason}
         for key, watched in previous.items():
             now = current.get(key)

@@ -31,12 +31,14 @@ class WatchedCluster(msgspec.Struct, frozen=True):
         discovery: The name of its discovery; empty where it is listed under `clusters`.
         status: Its status in the source's words, or `removed`; empty where the source says none.
         polled: Whether it is polled: not while it is suspended, stopped, being deleted, or removed.
+        missing: Whether the latest list of its discovery lacks it, and it is not removed yet.
     """
 
     cluster: Cluster
     discovery: str = ""
     status: str = ""
     polled: bool = True
+    missing: bool = False
 
 
 class DiscoveryStatus(msgspec.Struct, frozen=True):
@@ -266,10 +268,10 @@ def _listed_twice(discovery: Discovery, known_list: KnownList) -> list[Decision]
 def _watch(discovery: Discovery, known: KnownCluster, cluster: Cluster) -> tuple[WatchedCluster, str]:
     if known.removed_at is not None:
         return WatchedCluster(cluster, discovery.name, REMOVED, polled=False), "no longer listed"
-    status = known.listed.status
+    status, missing = known.listed.status, known.missing_since is not None
     if not is_polled(status):
-        return WatchedCluster(cluster, discovery.name, status, polled=False), f"not polled: {status}"
-    return WatchedCluster(cluster, discovery.name, status), ""
+        return WatchedCluster(cluster, discovery.name, status, polled=False, missing=missing), f"not polled: {status}"
+    return WatchedCluster(cluster, discovery.name, status, missing=missing), ""
 
 
 def build(

@@ -212,6 +212,13 @@ class ClusterMetrics:
                 self._state.paused = False
                 self._publish()
 
+    def set_missing(self, *, missing: bool) -> None:
+        """Set whether the latest list of the cluster's discovery lacks it."""
+        with self._lock:
+            if missing != self._state.missing:
+                self._state.missing = missing
+                self._publish()
+
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
         """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
@@ -341,7 +348,7 @@ class ClusterMetrics:
         listed, *outcomes = self._collection_lines
         counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
         intervals = (state.interval_in_force, state.stretch)
-        facts = (state.cluster, state.up, state.failure, state.paused, *intervals, *counted)
+        facts = (state.cluster, state.up, state.failure, state.paused, state.missing, *intervals, *counted)
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)

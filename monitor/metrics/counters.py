@@ -62,7 +62,7 @@ class ClusterState:
     ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
     which factor the interval is longer than configured;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed; ``paused`` is
-    whether the cluster is not polled.
+    whether the cluster is not polled, ``missing`` whether the latest list of its discovery lacks it.
     """
 
     cluster: Cluster
@@ -74,6 +74,7 @@ class ClusterState:
     up: bool | None = None
     failure: str = ""
     paused: bool = False
+    missing: bool = False
     last_success: float | None = None
     last_poll_duration: float | None = None
     series_dropped: int = 0

@@ -76,6 +76,7 @@ def test_a_cluster_is_found_renamed_suspended_and_resumed(tmp_path):
             world.change_cluster("in01-1", status="RUNNING")
             wait_until(lambda: clusters(daemon)["prod"]["status"] == "up", daemon)
             resumed = daemon.metrics()
+            events = [daemon.lines(event, milvus_cluster="prod") for event in ("cluster_paused", "cluster_resumed")]
             baselines = daemon.lines("cluster_baseline")
 
     assert before.value("milvus_import_job_failed", milvus_cluster="prod") == 1
@@ -84,6 +85,8 @@ def test_a_cluster_is_found_renamed_suspended_and_resumed(tmp_path):
     assert suspended.named("milvus_import_collection_last_finished_failed") == []
     assert suspended.named("milvus_import_cluster_up", milvus_cluster="prod") == []
     assert suspended.value("milvus_import_cluster_paused", milvus_cluster="prod") == 1
+    assert suspended.named("milvus_import_poll_interval_seconds", milvus_cluster="prod") == []
+    assert [[line["status"] for line in lines] for lines in events] == [["SUSPENDED"], ["RUNNING"]]
     assert polls_later - polls <= 1  # one may have been under way
     assert resumed.value("milvus_import_job_failed", milvus_cluster="prod") == 1
     assert resumed.value("milvus_import_cluster_paused", milvus_cluster="prod") == 0

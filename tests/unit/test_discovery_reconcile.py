@@ -154,7 +154,9 @@ def test_a_cluster_is_removed_after_three_whole_lists_and_fifteen_minutes_withou
 
     for now in (100.0, 110.0, 120.0, 999.9):
         known = known.update([found("b")], now)
-        assert statuses(plan(account(), now=now, zilliz=known)) == {"a": ("", True), "b": ("", True)}
+        made = plan(account(), now=now, zilliz=known)
+        assert statuses(made) == {"a": ("", True), "b": ("", True)}
+        assert {watched.cluster.cluster_id: watched.missing for watched in made.watched} == {"a": True, "b": False}
     known = known.update([found("b")], 1000.0)
     assert statuses(plan(account(), now=1000.0, zilliz=known)) == {"a": (REMOVED, False), "b": ("", True)}
 

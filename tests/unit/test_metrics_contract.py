@@ -43,6 +43,7 @@ CONTRACT = {
     "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
     "cluster_up": ("gauge", CLUSTER),
     "cluster_paused": ("gauge", CLUSTER),
+    "cluster_missing": ("gauge", CLUSTER),
     "cluster_info": ("gauge", {*CLUSTER, "cluster_id", "url", "api"}),
     "cluster_last_success_timestamp_seconds": ("gauge", CLUSTER),
     "cluster_last_poll_duration_seconds": ("gauge", CLUSTER),
@@ -185,6 +186,7 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
 
     assert shown == [
         'milvus_import_cluster_paused{milvus_cluster="new"} 0',
+        'milvus_import_cluster_missing{milvus_cluster="new"} 0',
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',
         'milvus_import_poll_interval_seconds{milvus_cluster="new"} 30.0',
         'milvus_import_poll_interval_stretch_ratio{milvus_cluster="new"} 1.0',

@@ -180,6 +180,16 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled((), then=lambda metrics: metrics.pause(T + 30, show_failures=False)),
         ['milvus_import_cluster_paused{milvus_cluster="prod"} 1'],
     ),
+    ("cluster_missing", polled(()), ['milvus_import_cluster_missing{milvus_cluster="prod"} 0']),
+    (
+        "cluster_missing",
+        polled((), then=lambda metrics: metrics.set_missing(missing=True)),
+        ['milvus_import_cluster_missing{milvus_cluster="prod"} 1'],
+    ),
+    *(
+        (name, polled((), then=lambda metrics: metrics.pause(T + 30, show_failures=False)), [])
+        for name in ("poll_interval_seconds", "poll_interval_stretch_ratio")
+    ),
     (
         "cluster_up",
         polled((), then=lambda metrics: metrics.pause(T + 30, show_failures=False)),
