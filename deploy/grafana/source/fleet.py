@@ -1,9 +1,9 @@
-"""The overview: problems first, then running imports, polling, and the health of the monitors."""
+"""The overview: problems first, then running imports, polling, discoveries, and the health of the monitors."""
 
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import polling, problems, progress, queries, tables
+from deploy.grafana.source import discovery, polling, problems, progress, queries, tables
 from deploy.grafana.source.frame import cluster_variable, framed
 from deploy.grafana.source.links import FLEET_UID
 from deploy.grafana.source.panels import (
@@ -102,13 +102,15 @@ def fleet() -> model.Dashboard:
     return framed(
         FLEET_UID,
         "Milvus imports: fleet",
-        "Bulk imports of all watched clusters: problems, running imports, polling, and the health of the monitors.",
+        "Bulk imports of all watched clusters: problems, running imports, polling, discoveries, and the health of the "
+        "monitors.",
         FLEET,
         cluster_variable(many=True),
         rows=(
             ("Problems", problem_panels),
             ("Running", running),
             ("Polling", polling.panels(FLEET, each="milvus_cluster")),
+            ("Discovery", discovery.panels()),
             ("Monitors", _monitors()),
         ),
     )

@@ -8,7 +8,7 @@ from deploy.grafana.source.queries import Scope
 
 
 def panels(scope: Scope, *, each: str) -> tuple[timeseries.Panel, ...]:
-    """Build six panels, in two rows of three.
+    """Build eight panels: two rows of three, and one of two.
 
     Args:
         scope: The clusters.
@@ -62,5 +62,23 @@ def panels(scope: Scope, *, each: str) -> tuple[timeseries.Panel, ...]:
             over_time(f"sum({queries.clusters(scope, 'cluster_series_dropped')})", "dropped series", "B"),
             over_time(f"sum({queries.rate(scope, 'bad_records_total', each)})", "invalid records", "C"),
             width=8,
+        ),
+        lines(
+            "Poll interval",
+            "Time from one poll of a cluster to the next: shorter with unfinished jobs, longer if the rate of the API "
+            "key requires it, or while polls fail.",
+            over_time(queries.clusters(scope, "poll_interval_seconds"), f"{{{{{each}}}}}"),
+            width=12,
+            unit="s",
+            steps=True,
+        ),
+        lines(
+            "Interval, as a multiple of the configured one",
+            "By which factor the interval is longer than configured because the clusters of an API key need more "
+            "requests than its rate allows; otherwise 1.",
+            over_time(queries.clusters(scope, "poll_interval_stretch_ratio"), f"{{{{{each}}}}}"),
+            width=12,
+            unit="none",
+            steps=True,
         ),
     )

@@ -62,6 +62,11 @@ def clusters(scope: Scope, metric: str, *matchers: str) -> str:
     return f"max by (milvus_cluster) ({scope.of_cluster(metric, *matchers)})"
 
 
+def discoveries(metric: str, aggregation: str) -> str:
+    """A gauge of discoveries, each discovery once."""
+    return f"{aggregation} by (discovery) (milvus_import_discovery_{metric})"
+
+
 def count(series: str) -> str:
     """The number of series, 0 if there are none."""
     return f"count({series}) or vector(0)"
