@@ -402,7 +402,9 @@ def test_the_notes_say_what_to_do_next():
     assert "port-forward service/demo-milvus-import-monitor 19595:19595" in rendered("the least").notes
     assert "No ServiceMonitor was created" in rendered("the least").notes
     assert "https://127.0.0.1:19595/metrics" in rendered("everything").notes
-    assert "watches 2 clusters" in rendered("everything").notes
+    assert "watches 2 clusters of Zilliz Cloud or Milvus." in rendered("everything").notes
+    assert "watches the clusters that it finds." in rendered("clusters that are found").notes
+    assert "milvus-import-monitor discover" in rendered("clusters that are found").notes
     assert "The state is not persistent" in rendered("a password, nothing kept").notes
     assert "rollout restart" in rendered("existing secrets").notes
 
