@@ -29,6 +29,7 @@ class WatchedCluster(msgspec.Struct, frozen=True):
 
     Attributes:
         discovery: The name of its discovery; empty where it is listed under `clusters`.
+        source_name: Its name at the source, which may have changed since it was found; empty under `clusters`.
         status: Its status in the source's words, or `removed`; empty where the source says none.
         polled: Whether it is polled: not while it is suspended, stopped, being deleted, or removed.
         missing: Whether the latest list of its discovery lacks it, and it is not removed yet.
@@ -36,6 +37,7 @@ class WatchedCluster(msgspec.Struct, frozen=True):
 
     cluster: Cluster
     discovery: str = ""
+    source_name: str = ""
     status: str = ""
     polled: bool = True
     missing: bool = False
@@ -266,12 +268,12 @@ def _listed_twice(discovery: Discovery, known_list: KnownList) -> list[Decision]
 
 
 def _watch(discovery: Discovery, known: KnownCluster, cluster: Cluster) -> tuple[WatchedCluster, str]:
+    name, status = known.listed.name, known.listed.status
     if known.removed_at is not None:
-        return WatchedCluster(cluster, discovery.name, REMOVED, polled=False), "no longer listed"
-    status, missing = known.listed.status, known.missing_since is not None
-    if not is_polled(status):
-        return WatchedCluster(cluster, discovery.name, status, polled=False, missing=missing), f"not polled: {status}"
-    return WatchedCluster(cluster, discovery.name, status, missing=missing), ""
+        return WatchedCluster(cluster, discovery.name, name, REMOVED, polled=False), "no longer listed"
+    polled, missing = is_polled(status), known.missing_since is not None
+    watched = WatchedCluster(cluster, discovery.name, name, status, polled=polled, missing=missing)
+    return watched, "" if polled else f"not polled: {status}"
 
 
 def build(

@@ -32,6 +32,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
 
     cluster: Cluster
     discovery: str = ""  # that has found it; empty where it is listed under `clusters`
+    source_name: str = ""  # in the words of the discovery's source
     source_status: str = ""  # in the words of the discovery's source
     status: str = "not_polled"  # or `up`, or `down`; `paused` or `removed` where it is not polled
     why: str = ""  # it is down
@@ -172,6 +173,7 @@ class FleetStatus:
                     previous,
                     cluster=cluster,
                     discovery=watched.discovery,
+                    source_name=watched.source_name,
                     source_status=watched.status,
                     status=status,
                     why=why,

@@ -24,6 +24,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     labels: dict[str, str]  # its own labels in the config
     discovery: str  # the discovery that has found it; empty if it is listed under `clusters` in the config
+    source_name: str  # its name at the discovery's source, also if it was renamed there; empty if it was not found
     source_status: str  # its status in the words of the discovery's source, such as RUNNING; empty if it has none
     status: str  # `up`, `down`, `not_polled` before its first poll, `paused` or `removed` while it is not polled
     why: str

@@ -70,6 +70,7 @@ def test_a_cluster_is_found_renamed_suspended_and_resumed(tmp_path):
             before = daemon.metrics()
             world.change_cluster("in01-1", status="SUSPENDED")
             wait_until(lambda: clusters(daemon)["prod"]["status"] == "paused", daemon)
+            wait_until(lambda: clusters(daemon)["prod"]["source_name"] == "production", daemon)
             polls, suspended, page = first.requests["list"], daemon.metrics(), daemon.get("/").text
             daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 5)
             polls_later = first.requests["list"]
@@ -81,6 +82,7 @@ def test_a_cluster_is_found_renamed_suspended_and_resumed(tmp_path):
 
     assert before.value("milvus_import_job_failed", milvus_cluster="prod") == 1
     assert '<span class="state paused">paused</span> <bdi class="badge">SUSPENDED</bdi>' in page
+    assert "found by <bdi>zilliz</bdi> as <bdi>production</bdi>" in page
     assert suspended.named("milvus_import_job_failed") == []
     assert suspended.named("milvus_import_collection_last_finished_failed") == []
     assert suspended.named("milvus_import_cluster_up", milvus_cluster="prod") == []
