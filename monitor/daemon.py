@@ -257,8 +257,8 @@ class Daemon:
         plan = self._discoverer.plan(config)
         if config is not self.config or [*plan.watched] != [*self._watched.values()]:
             self._apply_clusters(config, plan.watched)
-        for name, one in self._watched.items():
-            if one.status == REMOVED:  # its failures go one by one
+        for name, watched in self._watched.items():
+            if watched.status == REMOVED:  # its failures go one by one
                 self._pollers[name].metrics.pause(time.time(), show_failures=True)
         self._discoverer.apply_plan(config, plan)
         self._process_metrics.set_discoveries(self._discoverer.statuses())
@@ -269,10 +269,10 @@ class Daemon:
         Whatever can fail comes first, and changes nothing that is in use.
         """
         previous = self.config
-        watched = {one.cluster.name: one for one in planned}
-        keys = {key for one in (*planned, *self._watched.values()) for key in one.cluster.secrets()}
+        watched = {entry.cluster.name: entry for entry in planned}
+        keys = {key for entry in (*planned, *self._watched.values()) for key in entry.cluster.secrets()}
         self._redactor.learn(_secrets(config) | _secrets(previous) | keys)
-        clusters = {name: one.cluster for name, one in watched.items()}
+        clusters = {name: entry.cluster for name, entry in watched.items()}
         kept = {
             name: poller
             for name, poller in self._pollers.items()
@@ -318,14 +318,14 @@ class Daemon:
 
     def _pause_or_resume(self) -> None:
         """Stop polling the clusters that are not to be polled, and show which they are."""
-        for name, one in self._watched.items():
-            self._pollers[name].metrics.set_missing(missing=one.missing)
-            if one.polled:
+        for name, watched in self._watched.items():
+            self._pollers[name].metrics.set_missing(missing=watched.missing)
+            if watched.polled:
                 self._pollers[name].metrics.resume()
             else:
                 self._scheduler.unschedule(name)
                 self._intervals.forget(name)
-                self._pollers[name].metrics.pause(time.time(), show_failures=one.status == REMOVED)
+                self._pollers[name].metrics.pause(time.time(), show_failures=watched.status == REMOVED)
 
     def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
         metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])

@@ -62,7 +62,10 @@ class Running:
 
     @property
     def watched(self):
-        return {one.cluster.name: one.status or ("polled" if one.polled else "not polled") for one in self.plan.watched}
+        return {
+            watched.cluster.name: watched.status or ("polled" if watched.polled else "not polled")
+            for watched in self.plan.watched
+        }
 
 
 @pytest.fixture
@@ -74,14 +77,14 @@ def store(tmp_path):
 
 @contextmanager
 def running(folder, text, store):
-    one = Running(folder, text, store)
-    with closing(one.network):
-        one.discoverer.start()
+    monitor = Running(folder, text, store)
+    with closing(monitor.network):
+        monitor.discoverer.start()
         try:
-            yield one
+            yield monitor
         finally:
-            one.network.stop()
-            one.discoverer.stop()
+            monitor.network.stop()
+            monitor.discoverer.stop()
 
 
 def entry(name, **settings):
@@ -97,18 +100,18 @@ def test_a_deleted_cluster_is_removed_after_a_while_and_forgotten_later(tmp_path
     with (
         Recorder(Answer([entry("a"), entry("b")])) as server,
         capture_logs() as logs,
-        running(tmp_path, inventory(server, failed_retention="1h"), store) as one,
+        running(tmp_path, inventory(server, failed_retention="1h"), store) as monitor,
     ):
-        one.wait()
+        monitor.wait()
         server.answers(Answer([entry("b")]))
-        one.wait(6)
-        before = one.watched
-        one.now += 900.0
-        one.wait()
-        removed = one.watched
-        one.now += 3600.0
-        one.wait()
-        forgotten = one.watched
+        monitor.wait(6)
+        before = monitor.watched
+        monitor.now += 900.0
+        monitor.wait()
+        removed = monitor.watched
+        monitor.now += 3600.0
+        monitor.wait()
+        forgotten = monitor.watched
 
     assert before == {"a": "polled", "b": "polled"}
     assert removed == {"a": "removed", "b": "polled"}
@@ -131,16 +134,16 @@ def test_what_is_not_a_whole_list_changes_nothing_and_is_logged_once(tmp_path, s
     with (
         Recorder(Answer([entry("a"), entry("b")])) as server,
         capture_logs() as logs,
-        running(tmp_path, inventory(server), store) as one,
+        running(tmp_path, inventory(server), store) as monitor,
     ):
-        one.wait()
+        monitor.wait()
         server.answers(answer)
-        one.now += 5000.0
-        one.wait(6)
-        watched, down = one.watched, one.discoverer.statuses()["http"]
+        monitor.now += 5000.0
+        monitor.wait(6)
+        watched, down = monitor.watched, monitor.discoverer.statuses()["http"]
         server.answers(Answer([entry("a"), entry("b")]))
-        one.wait()
-        up = one.discoverer.statuses()["http"]
+        monitor.wait()
+        up = monitor.discoverer.statuses()["http"]
 
     assert watched == {"a": "polled", "b": "polled"}
     assert (down.up, down.clusters, down.last_success) == (False, 2, 1000.0)
@@ -151,19 +154,19 @@ def test_what_is_not_a_whole_list_changes_nothing_and_is_logged_once(tmp_path, s
 
 def test_an_outage_at_the_start_leaves_what_was_known_but_no_cluster_without_its_key(tmp_path, store):
     listed = [entry("a"), entry("with-key", api_key="a-hidden-key")]
-    with Recorder(Answer(listed)) as server, running(tmp_path, inventory(server), store) as one:
-        one.wait()
+    with Recorder(Answer(listed)) as server, running(tmp_path, inventory(server), store) as monitor:
+        monitor.wait()
         server.answers(Answer([{**listed[0], "name": "renamed"}, listed[1]]))
-        one.wait()
+        monitor.wait()
     kept = store.discovered("http")
 
-    with Recorder(Answer({}, status=503)) as server, running(tmp_path, inventory(server), store) as one:
-        at_once = one.watched
-        one.wait()
-        failed = one.watched
+    with Recorder(Answer({}, status=503)) as server, running(tmp_path, inventory(server), store) as monitor:
+        at_once = monitor.watched
+        monitor.wait()
+        failed = monitor.watched
         server.answers(Answer([{**listed[0], "name": "renamed"}, listed[1]]))
-        one.wait()
-        later = one.watched
+        monitor.wait()
+        later = monitor.watched
 
     assert "hidden" not in kept
     assert at_once == failed == {"a": "polled"}
@@ -178,21 +181,21 @@ def test_a_store_that_is_not_available_costs_only_what_it_would_have_kept(tmp_pa
         def keep_discovered(self, _name, _clusters):
             return False
 
-    with Recorder(Answer([entry("a")])) as server, running(tmp_path, inventory(server), NoStore()) as one:
-        one.wait()
-        assert one.watched == {"a": "polled"}
+    with Recorder(Answer([entry("a")])) as server, running(tmp_path, inventory(server), NoStore()) as monitor:
+        monitor.wait()
+        assert monitor.watched == {"a": "polled"}
 
 
 def test_a_reload_applies_filters_at_once_and_a_discovery_that_is_renamed_keeps_its_clusters(tmp_path, store):
-    with Recorder(Answer([entry("a"), entry("b")])) as server, running(tmp_path, inventory(server), store) as one:
-        one.wait()
+    with Recorder(Answer([entry("a"), entry("b")])) as server, running(tmp_path, inventory(server), store) as monitor:
+        monitor.wait()
         server.answers(Answer({}, status=503))
-        one.reload(inventory(server, exclude="[{name: a}]"))
-        excluded = one.watched
-        one.reload(inventory(server, name="renamed"))
-        renamed, statuses = one.watched, one.discoverer.statuses()
-        one.reload("clusters: [{name: x, url: 'http://x'}]")
-        removed = one.watched
+        monitor.reload(inventory(server, exclude="[{name: a}]"))
+        excluded = monitor.watched
+        monitor.reload(inventory(server, name="renamed"))
+        renamed, statuses = monitor.watched, monitor.discoverer.statuses()
+        monitor.reload("clusters: [{name: x, url: 'http://x'}]")
+        removed = monitor.watched
 
     assert excluded == {"b": "polled"}
     assert renamed == {"a": "polled", "b": "polled"}
@@ -206,22 +209,22 @@ def test_a_discovery_that_hangs_delays_no_other_and_not_the_end(tmp_path, store)
             f"discovery: [{{http: {{url: '{hanging.url}'}}, timeout: 60s, name: slow}},"
             f" {{http: {{url: '{server.url}'}}, interval: 100ms}}]"
         )
-        with running(tmp_path, text, store) as one:
+        with running(tmp_path, text, store) as monitor:
             hanging.wait_for_requests(1)
-            one.wait()
-            assert one.watched == {"a": "polled"}
-            assert not one.discoverer.ready()
-            assert one.discoverer.statuses()["slow"].up is None
+            monitor.wait()
+            assert monitor.watched == {"a": "polled"}
+            assert not monitor.discoverer.ready()
+            assert monitor.discoverer.statuses()["slow"].up is None
 
 
 def test_too_many_and_invalid_clusters_are_logged_once(tmp_path, store):
     with (
         Recorder(Answer([entry("a"), entry("b"), entry("c")])) as server,
         capture_logs() as logs,
-        running(tmp_path, inventory(server, max_clusters=1), store) as one,
+        running(tmp_path, inventory(server, max_clusters=1), store) as monitor,
     ):
-        one.wait(4)
-        assert one.watched == {"a": "polled"}
+        monitor.wait(4)
+        assert monitor.watched == {"a": "polled"}
 
     (line,) = [line for line in logs if line["event"] == "discovered_clusters_skipped"]
     assert (line["clusters"], line["message"]) == (2, "b: beyond max_clusters (1)")
@@ -232,8 +235,8 @@ def test_a_damaged_list_in_the_store_is_replaced(tmp_path, store):
     with (
         Recorder(Answer([entry("a")])) as server,
         capture_logs() as logs,
-        running(tmp_path, inventory(server), store) as one,
+        running(tmp_path, inventory(server), store) as monitor,
     ):
-        one.wait()
+        monitor.wait()
     assert logs[0]["event"] == "discovered_clusters_unreadable"
     assert store.discovered("http").startswith('[{"listed":')

@@ -11,7 +11,7 @@ from tests.discovered import URL, account, found, listed, names, plan, reasons, 
 
 
 def statuses(made):
-    return {one.cluster.cluster_id: (one.status, one.polled) for one in made.watched}
+    return {watched.cluster.cluster_id: (watched.status, watched.polled) for watched in made.watched}
 
 
 def test_every_cluster_of_an_account_is_watched_with_its_key():
@@ -59,12 +59,15 @@ def test_what_stands_under_clusters_wins():
 def test_a_cluster_of_two_discoveries_belongs_to_the_first_that_lists_it():
     both = {"one": listed(found("in01-a")), "two": listed(found("in01-a"), found("in01-b"))}
     first = plan(account("one"), account("two"), **both)
-    assert [(one.cluster.cluster_id, one.discovery) for one in first.watched] == [("in01-a", "one"), ("in01-b", "two")]
+    assert [(watched.cluster.cluster_id, watched.discovery) for watched in first.watched] == [
+        ("in01-a", "one"),
+        ("in01-b", "two"),
+    ]
     assert reasons(first) == {"in01-a": "found by the discovery one as well, to which it belongs"}
 
     moved = {"one": first.lists["one"].update([found("in01-c")], 300.0), "two": first.lists["two"]}
     second = plan(account("one"), account("two"), **moved)
-    assert {one.cluster.cluster_id: one.discovery for one in second.watched} == {
+    assert {watched.cluster.cluster_id: watched.discovery for watched in second.watched} == {
         "in01-c": "one",
         "in01-a": "two",
         "in01-b": "two",
@@ -214,7 +217,7 @@ def test_a_list_is_kept_without_secrets_and_its_names_with_it():
 def test_labels_and_databases_of_a_discovery_are_those_of_its_clusters():
     entry = DiscoveredCluster(id="lab", name="lab", settings={"url": "http://lab", "labels": {"team": "lab", "a": "b"}})
     discovery = account(labels={"team": "search", "tier": "1"}, databases="all")
-    first, second = (one.cluster for one in plan(discovery, zilliz=listed(found("in01-a"), entry)).watched)
+    first, second = (watched.cluster for watched in plan(discovery, zilliz=listed(found("in01-a"), entry)).watched)
 
     assert (first.labels, first.databases) == ({"team": "search", "tier": "1"}, ALL_DATABASES)
     assert second.labels == {"team": "lab", "tier": "1", "a": "b"}
@@ -269,7 +272,7 @@ def test_whatever_sources_answer_names_are_unique_and_stable_and_nothing_goes_to
         labels = names(made)
         assert len(set(labels.values())) == len(labels)
         assert all(named.setdefault(key, label) == label for key, label in labels.items())
-        polled = {one.cluster.cluster_id for one in made.watched if one.polled}
+        polled = {watched.cluster.cluster_id for watched in made.watched if watched.polled}
         early = [
             missed for missed in absent.items() if len(missed[1]) < MISSED_LISTS or now - missed[1][0] < MISSED_SECONDS
         ]
