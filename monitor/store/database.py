@@ -258,7 +258,7 @@ def create_store_database(url: str, connections: int) -> Database:
             pool_use_lifo=True,  # what one connection writes, the page caches of the others lose
         )
     else:
-        server = _postgres_server(url)
+        server = postgres_server(url)
         pool = {"pool_size": min(connections, 5), "max_overflow": connections, "pool_timeout": BUSY_TIMEOUT}
         return Database(postgres_engine(server, **pool), server=server)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -271,7 +271,7 @@ def create_reading_database(url: str) -> Database:
     file = sqlite_file(url)
     if file is None:
         read_only = {"begin": "SET TRANSACTION READ ONLY; "}
-        return Database(postgres_engine(_postgres_server(url), execution_options=read_only, poolclass=NullPool))
+        return Database(postgres_engine(postgres_server(url), execution_options=read_only, poolclass=NullPool))
     address = f"file:{quote(str(file))}?mode=ro" + ("&immutable=1" if _is_at_rest(file) else "")
 
     def connect() -> sqlite3.Connection:
@@ -288,7 +288,13 @@ def sqlite_file(url: str) -> Path | None:
     return Path(path) if path != url else None
 
 
-def _postgres_server(url: str) -> PostgresServer:
+def is_postgres(url: str) -> bool:
+    """Return whether a URL is one of PostgreSQL."""
+    return sqlite_file(url) is None and not url.startswith("memory:")
+
+
+def postgres_server(url: str) -> PostgresServer:
+    """Return the PostgreSQL of a URL; raises ``StoreError`` where the URL cannot be understood."""
     try:
         return PostgresServer(url)
     except ValueError as error:

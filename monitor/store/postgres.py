@@ -34,11 +34,12 @@ class PostgresServer:
     def __init__(self, url: str) -> None:
         self._parameters = _parse(url)
 
-    def connect(self) -> Any:
-        """Return a new connection."""
+    def connect(self, **parameters: Any) -> Any:
+        """Return a new connection, with other parameters of psycopg and libpq than usual."""
         import psycopg  # noqa: PLC0415 - 40 ms and 8 MB that a store in SQLite does not need
 
-        return psycopg.connect("", prepare_threshold=None, **self._parameters)  # PgBouncer knows no prepared statements
+        parameters = {"prepare_threshold": None, **self._parameters, **parameters}  # PgBouncer knows no prepared ones
+        return psycopg.connect("", **parameters)
 
     def change_credentials(self, url: str) -> bool:
         """Connect with the user and password of a URL from now on; return False if it is that of another database."""
