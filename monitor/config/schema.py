@@ -37,6 +37,10 @@ MAX_TIMEOUT: Final = 600.0
 """Seconds. A request that takes longer would block a polling thread for nothing."""
 
 MAX_DURATION: Final = 366 * 86_400.0
+MIN_TAKEOVER: Final = 5.0
+"""Seconds. A shorter time would take a busy machine or network for a dead one: monitors are heard of every second."""
+
+MAX_TAKEOVER: Final = 600.0
 MAX_PAGE_SIZE: Final = 100  # the API's own limit: import-api, pageSize 1-100
 MAX_CONCURRENCY: Final = 512
 MAX_RATE: Final = 10_000
@@ -71,6 +75,13 @@ class StateSection(Section):
             return self
         url = types.resolve_state(info.context.read(self.url_file, types.state_of), info)
         return self.model_copy(update={"url": url})
+
+
+class ReplicasSection(Section):
+    """How monitors share the clusters, all those whose `state` is in one PostgreSQL database."""
+
+    takeover: Seconds = Field(default="8s", ge=MIN_TAKEOVER, le=MAX_TAKEOVER, validate_default=True)
+    """Time after which the others take over the clusters of a monitor that hangs or is cut off; a dead one: 4s."""
 
 
 class PollSettings(Section):
@@ -324,6 +335,8 @@ class Config(Section):
     """Format and level of the log."""
     state: StateSection = Field(default={}, validate_default=True)
     """Where the state is stored."""
+    replicas: ReplicasSection = ReplicasSection()
+    """How several monitors share the clusters, with the state on PostgreSQL; the same for each of them."""
     poll: PollSection = PollSection()
     """How clusters are polled, unless a cluster overrides it."""
     jobs: JobSettings = JobSettings()

@@ -31,6 +31,7 @@ def test_the_smallest_file_gets_every_default_of_the_contract() -> None:
     assert (config.log.format, config.log.level, config.poll.concurrency) == ("auto", "info", 32)
     assert config.state.url == SecretStr(f"sqlite:///{Path.cwd()}/state.db")
     assert config.state.retention == 30 * 86_400.0
+    assert config.replicas.takeover == 8.0
     assert config.clusters == (
         Cluster(
             name="lab",
@@ -63,6 +64,7 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
 listen: 0.0.0.0:8080
 log: {format: json, level: debug}
 state: {url: 'memory://'}
+replicas: {takeover: 1m}
 poll: {concurrency: 7, interval: 1m}
 clusters:
   - name: prod
@@ -80,6 +82,7 @@ clusters:
     )
     assert (config.listen.host, config.listen.port) == ("0.0.0.0", 8080)
     assert (config.log.format, config.log.level, config.poll.concurrency) == ("json", "debug", 7)
+    assert config.replicas.takeover == 60.0
     prod, on_demand, shares, lab = config.clusters
     assert shares.tls.ca_file == prod.tls.ca_file
     assert (prod.url, prod.api, prod.cluster_id) == ("https://milvus.example:443/prefix", "v1", "in01")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENVIRON = {"KEY": "a-key", "EMPTY": "", "PORT": "99999"}
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
-KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, poll, jobs, clusters, discovery"
+KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, replicas, poll, jobs, clusters, discovery"
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, labels, tls, interval, "
@@ -370,6 +370,8 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("poll: {requests_per_second: .nan}", "poll.requests_per_second: must be a number above 0 and up to 10000"),
         ("poll: {concurrency: 0}", "poll.concurrency: must be a whole number from 1 to 512"),
         ("poll: {concurrency: 513}", "poll.concurrency: must be a whole number from 1 to 512"),
+        ("replicas: {takeover: 4s}", "replicas.takeover: must be a duration from 5s to 10m"),
+        ("replicas: {takeover: 1h}", "replicas.takeover: must be a duration from 5s to 10m"),
         ("jobs: {series_per_cluster: -1}", "jobs.series_per_cluster: must be a whole number from 0 to 1000000"),
         ("jobs: {stall_after: 0s}", "jobs.stall_after: must be a duration from 1ms to 366d"),
     ],
