@@ -1,6 +1,6 @@
 """Writes what has changed of clusters, many rows in a statement."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
@@ -98,6 +98,14 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
     return Written(stale, ids, compared)
 
 
+def claim(connection: Connection, refs: Iterable[ClusterRef]) -> None:
+    """Advance the revisions of clusters, so that nobody who had them until now can write anything of them."""
+    identities = {ref.name: ref.identity for ref in refs}
+    rows = connection.execute(_LOCK, {"names": [*identities]})
+    ours = [name for name, identity, _ in rows if identity == identities[name]]
+    connection.execute(_CLAIM, {"names": ours})
+
+
 def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
     """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
     stale = set()
@@ -173,6 +181,11 @@ _LOCK: Final = (
     .where(clusters.c.name.in_(bindparam("names", expanding=True)))
     .order_by(clusters.c.name)
     .with_for_update()
+)
+_CLAIM: Final = (
+    update(clusters)
+    .where(clusters.c.name.in_(bindparam("names", expanding=True)))
+    .values(revision=clusters.c.revision + 1)
 )
 _LISTED: Final = select(jobs.c.job_id).where(
     jobs.c.cluster == bindparam("cluster_name"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)

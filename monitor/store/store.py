@@ -20,7 +20,7 @@ from monitor.store.maintenance import LogTransition, describe_error, log_pending
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
-from monitor.store.recording import ClusterChanges, delete_cluster, write_changes, write_discovery
+from monitor.store.recording import ClusterChanges, claim, delete_cluster, write_changes, write_discovery
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 
 FLUSH_INTERVAL: Final = 5.0
@@ -85,6 +85,32 @@ class Store(StoreReader):
                 self._hide_unwatched()
             except Exception as error:  # noqa: BLE001 - logged and counted; the clusters are watched without it
                 self.mark_unavailable(error)
+
+    def take_over(self, clusters: Iterable[str]) -> None:
+        """Load clusters anew that another monitor has polled until now, which can record nothing more of them.
+
+        What cannot be loaded now is loaded when the database is back; until then what is in memory counts.
+        """
+        states = [state for name in clusters if (state := self._states.get(name)) is not None]
+        if not self.up:
+            return
+        try:
+            for some in chunks(states, ROWS_AT_ONCE):
+                self._database.write(partial(claim, refs=[state.ref for state in some]))
+                self._synchronize(some)
+        except Exception as error:  # noqa: BLE001 - logged and counted; the clusters are watched without it
+            self.mark_unavailable(error)
+
+    def flush(self) -> None:
+        """Write what waits, mere progress too, for another monitor to load."""
+        if not self.up:
+            return
+        try:
+            self._flush()
+        except StoreBusyError:  # `maintain` writes it
+            return
+        except Exception as error:  # noqa: BLE001 - logged and counted; tried again by `maintain`
+            self.mark_unavailable(error)
 
     def snapshot(self, cluster: str) -> Snapshot | None:
         """Return the snapshot after the latest complete poll of a cluster; None before its first, the baseline."""
