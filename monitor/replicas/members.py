@@ -43,6 +43,12 @@ class Replicas(Protocol):
     def in_contact(self) -> bool:
         """Say whether the others are known, or there can be none."""
 
+    def knows_owners(self) -> bool:
+        """Say whether it is known who owns what, or will not be known soon, for the database is away."""
+
+    def change_credentials(self, url: str) -> bool:
+        """Use the user and the password of a URL; return False where it is that of another database."""
+
     def release(self) -> None:
         """Leave: own nothing any more, and let the others take over."""
 
@@ -71,6 +77,14 @@ class SingleReplica:
     def in_contact(self) -> bool:
         """Return True."""
         return True
+
+    def knows_owners(self) -> bool:
+        """Return True."""
+        return True
+
+    def change_credentials(self, url: str) -> bool:  # noqa: ARG002
+        """Return False: there is no database to connect to."""
+        return False
 
     def release(self) -> None:
         """Do nothing."""

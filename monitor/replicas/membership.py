@@ -69,6 +69,7 @@ class Membership:
         self._ownership = Ownership(
             self.myself.id, clock(), takeover=takeover, settle=SETTLE * heartbeat, margin=heartbeat / 2
         )
+        self._gives_up_at = clock() + takeover
         self._names: Mapping[int, str] = {}
         self._members_in_force: frozenset[Member] = frozenset()
         self._asked_at: float | None = None
@@ -112,6 +113,14 @@ class Membership:
     def in_contact(self) -> bool:
         """Say whether the database answers, so that the members are known."""
         return self._in_contact
+
+    def knows_owners(self) -> bool:
+        """Say whether all members have seen one another, or the database has been away for ``takeover``."""
+        return self._ownership.settled or (not self._in_contact and self._clock() >= self._gives_up_at)
+
+    def change_credentials(self, url: str) -> bool:
+        """Use the user and the password of a URL for the next session; return False if it is of another database."""
+        return self._session.change_credentials(url)
 
     def release(self) -> None:
         """Leave: own nothing any more, and let the others take over at their next heartbeats."""

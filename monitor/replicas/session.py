@@ -93,6 +93,10 @@ class ReplicaSession:
         """Whether there is a session, as far as is known."""
         return self._connection is not None
 
+    def change_credentials(self, url: str) -> bool:
+        """Begin sessions with the user and password of a URL from now on; return False if it is of another database."""
+        return self._server.change_credentials(url)
+
     def join(self) -> bool:
         """Begin a session where there is none, and return whether there was none.
 
