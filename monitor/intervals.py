@@ -1,6 +1,6 @@
 """The interval at which each cluster is polled: shorter with unfinished jobs, stretched by the rate of its API key."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -65,15 +65,22 @@ class PollIntervals:
         set_interval: Takes the name of a scheduled cluster, its interval in seconds, and by which factor that is longer
             than configured, whenever these may have changed.
         share: Returns the share of the configured rate that an API key and endpoint has now.
+        is_ours: Says of a cluster whether we poll it; a key's rate is divided by the monitors that poll its clusters.
+        divide: Takes the part of its rate that each API key has here, of those that have not all of it.
     """
 
     def __init__(
         self,
         set_interval: Callable[[str, float, float], None],
         share: Callable[[tuple[str, str]], float] = lambda _key: 1.0,
+        is_ours: Callable[[str], bool] = lambda _name: True,
+        divide: Callable[[Mapping[str, float]], None] = lambda _parts: None,
     ) -> None:
         self._set_interval = set_interval
         self._share = share
+        self._is_ours = is_ours
+        self._divide = divide
+        self._parts: Mapping[str, float] = {}
         self._clusters: dict[str, _Watched] = {}
         self._stretches: dict[str, Stretch] = {}
         self._first_polls: dict[str, float] = {}
@@ -87,7 +94,9 @@ class PollIntervals:
             watched.cluster, watched.key, watched.active = cluster, cluster.rate_key(), active
         else:
             requests = {"list": float(max(1, len(cluster.databases)))}
-            self._clusters[cluster.name] = _Watched(cluster, cluster.rate_key(), usage, active, requests)
+            with usage.lock:
+                used = dict(usage.requests)
+            self._clusters[cluster.name] = _Watched(cluster, cluster.rate_key(), usage, active, requests, used=used)
 
     def forget(self, name: str) -> None:
         """Forget a cluster that is no longer watched."""
@@ -121,9 +130,14 @@ class PollIntervals:
         """Stretch the intervals as far as the rates of the API keys require; to be called every few seconds."""
         with self._planning:
             groups: defaultdict[str, list[_Watched]] = defaultdict(list)
-            for watched in list(self._clusters.values()):
-                watched.measure()
-                groups[watched.key].append(watched)
+            clusters: Counter[str] = Counter()
+            for name, watched in list(self._clusters.items()):
+                clusters[watched.key] += 1
+                if self._is_ours(name):
+                    watched.measure()
+                    groups[watched.key].append(watched)
+            self._parts = {key: len(ours) / clusters[key] for key, ours in groups.items() if len(ours) < clusters[key]}
+            self._divide(self._parts)
             previous = self._stretches
             self._stretches = {key: self._plan_key(group, previous.get(key)) for key, group in groups.items()}
             self._first_polls = {key: self._first_polls_of(group) for key, group in groups.items()}
@@ -145,7 +159,7 @@ class PollIntervals:
 
     def _seconds(self, watched: _Watched) -> Mapping[str, float]:
         """Return of each endpoint the seconds for which one poll uses up the key's rate."""
-        key, rate = watched.key, watched.cluster.requests_per_second
+        key, rate = watched.key, watched.cluster.requests_per_second * self._parts.get(watched.key, 1.0)
         return {
             endpoint: requests / (rate * self._share((key, endpoint)))
             for endpoint, requests in watched.requests.items()

@@ -1,7 +1,7 @@
 """A rate limit for each API key and endpoint, shared by every cluster that uses the key."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final
 
@@ -58,6 +58,11 @@ class RateLimiter:
         self._lock = Lock()
         self._next: dict[tuple[str, str], float] = {}
         self._lowered: dict[tuple[str, str], _Lowered] = {}
+        self._parts: Mapping[str, float] = {}
+
+    def divide(self, parts: Mapping[str, float]) -> None:
+        """Leave API keys only these parts of their rates from now on: other monitors use the rest. Others have all."""
+        self._parts = parts
 
     def reserve(self, key: tuple[str, str], rate: float, longest: float) -> float:
         """Book the next slot of an API key and endpoint at a rate (1/s), and return the seconds to wait for it.
@@ -66,6 +71,8 @@ class RateLimiter:
         """
         with self._lock:
             now = self._clock()
+            if self._parts:
+                rate *= self._parts.get(key[0], 1.0)
             if self._lowered:
                 rate *= self._share(key, now)
             at = max(self._next.get(key, 0.0), now - CREDIT)

@@ -175,3 +175,19 @@ def test_keys_that_have_recovered_are_forgotten_when_there_are_too_many() -> Non
 
     assert limiter.share(LIST) == 0.5
     assert limiter.share(("0", "list")) == 1.0
+
+
+def test_a_key_that_other_monitors_use_as_well_has_its_part_of_the_rate_until_they_are_gone() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    limiter.divide({"key": 0.25})
+    waits = []
+    for key in (LIST, LIST, DESCRIBE, OTHER, OTHER):
+        clock.now += 10.0
+        waits.append([round(limiter.reserve(key, 4.0, 60.0), 6) for _ in range(3)])
+    limiter.divide({})
+    clock.now += 10.0
+
+    quarter, whole = [0.0, 0.5, 1.5], [0.0, 0.0, 0.0]
+    assert waits == [quarter, quarter, quarter, whole, whole]
+    assert [round(limiter.reserve(LIST, 4.0, 60.0), 6) for _ in range(3)] == whole

@@ -25,7 +25,17 @@ class Intervals(PollIntervals):
     def __init__(self):
         self.changed = []
         self.shares = {}
-        super().__init__(self.change, lambda key: self.shares.get(key[1], 1.0))
+        self.theirs = set()
+        self.parts = {}
+        super().__init__(
+            self.change,
+            lambda key: self.shares.get(key[1], 1.0),
+            is_ours=lambda name: name not in self.theirs,
+            divide=self.divide,
+        )
+
+    def divide(self, parts):
+        self.parts = parts
 
     def change(self, name, interval, stretch):
         self.changed.append((name, interval, stretch))
@@ -163,6 +173,36 @@ def test_a_rate_that_the_server_has_lowered_counts():
 
     assert before == 30
     assert 50 <= fleet.interval() <= 55
+
+
+def test_the_rate_of_a_key_is_divided_among_the_monitors_that_poll_its_clusters():
+    fleet = Fleet(480)
+    alone = fleet.interval(), fleet.intervals.parts, fleet.intervals.first_polls_within("c000")
+    fleet.intervals.theirs = {f"c{number:03}" for number in range(160, 480)}
+    fleet.intervals.plan()
+    shared = fleet.interval(), fleet.intervals.parts, fleet.intervals.first_polls_within("c000")
+    fleet.intervals.theirs = set()
+    fleet.intervals.plan()
+
+    assert 60 <= alone[0] <= 70
+    assert shared == (alone[0], {"key": 1 / 3}, pytest.approx(60))
+    assert alone[1] == fleet.intervals.parts == {}
+
+
+def test_a_cluster_that_is_taken_over_again_is_measured_anew():
+    fleet = Fleet(60)
+    fleet.poll(list=1000)
+    name, usage = "c000", fleet.usages["c000"]
+    for each in (fleet.intervals, Fleet(0).intervals):
+        each.forget(name)
+        each.watch(
+            cluster("http://api", name=name, api_key="other", requests_per_second=10.0), active_snapshot(), usage
+        )
+        usage.requests.update(list=1)
+        each.poll_finished(name, PollOutcome(ok=True))
+        each.plan()
+
+        assert each.interval(name) == (10.0, 1.0)
 
 
 def test_it_is_logged_once_when_a_key_begins_to_be_too_small_and_once_when_it_is_enough_again():
