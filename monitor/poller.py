@@ -81,6 +81,7 @@ class Poller:
         process_metrics: Where the duration of polls is observed.
         clock: Seconds since the epoch.
         clock_steps: Returns the latest steps of that clock.
+        is_ours: Says of a cluster, by its name, whether this monitor is to poll it; it can change during a poll.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Poller:
         process_metrics: ProcessMetrics,
         clock: Callable[[], float] = time.time,
         clock_steps: Callable[[], tuple[ClockStep, ...]] = tuple,
+        is_ours: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.cluster = cluster
         self.metrics = metrics
@@ -100,6 +102,7 @@ class Poller:
         self._process_metrics = process_metrics
         self._clock = clock
         self._clock_steps = clock_steps
+        self._is_ours = is_ours
         self._error = ""
         self._started = self._ended = 0.0
         self._record_warnings: set[str] = set()
@@ -110,6 +113,11 @@ class Poller:
         """Poll with changed settings from the next poll on; whether the cluster was reachable is remembered."""
         self.cluster, self._api = cluster, api
         self.metrics.reconfigure(cluster)
+
+    def take_over(self, snapshot: Snapshot | None) -> None:
+        """Show what another monitor has seen of the cluster, and forget whether it was reachable when it was ours."""
+        self._error = ""
+        self.metrics.take_over(snapshot or Snapshot(), self._clock())
 
     def retire(self) -> None:
         """Record nothing any more, not even what a running poll will bring, and forget the cluster."""
@@ -184,10 +192,10 @@ class Poller:
         """Record what a poll changed; return what counts now, with the ids of the transitions to be logged.
 
         Where another snapshot has replaced the one that the poll was compared with, that one counts: another monitor
-        has recorded it, and logs it. None where the poller was retired while the poll ran.
+        has recorded it, and logs it. None where the poller was retired, or another monitor has the cluster by now.
         """
         with self._recording:
-            if self._retired:
+            if not self._counts():
                 return None
             ids = self._store.record(self.cluster.name, changes)
             if ids is not None:
@@ -197,6 +205,10 @@ class Poller:
         removed_ids = tuple(previous.tracked.keys() - current.tracked.keys())
         changed = tuple(current.tracked.values())
         return SnapshotDiff(current, previous, changed, removed_ids, outcomes_changed=True), []
+
+    def _counts(self) -> bool:
+        """Say whether what a poll has seen counts; if not, it is neither shown nor recorded nor logged."""
+        return not self._retired and self._is_ours(self.cluster.name)
 
     def _publish(
         self, changes: SnapshotDiff, listing: JobList, now: float, duration: float, requests_before: int
@@ -224,8 +236,8 @@ class Poller:
         outcome = PollOutcome(
             ok=False, retry_after=retry_after, error=message, unauthorized=kind is ErrorKind.UNAUTHORIZED
         )
-        if self._retired:
-            return outcome
+        if not self._counts():
+            return PollOutcome(ok=False)
         duration = time.monotonic() - started
         self.metrics.poll_failed(kind.value, now=now, duration=duration)
         self._process_metrics.observe_poll(duration)

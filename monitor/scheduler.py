@@ -23,6 +23,9 @@ from monitor.poller import PollOutcome
 FIRST_POLL_LIMIT: Final = 5.0
 """Seconds after which a new cluster has been polled for the first time, however long its interval is."""
 
+TAKEOVER_SPREAD: Final = 1.0
+"""Seconds within which a cluster is polled that was taken over late, so that not all are polled at once."""
+
 BACKOFF_LIMIT: Final = 10
 """Intervals from one poll to the next of a cluster that keeps failing, at most."""
 
@@ -86,6 +89,7 @@ class PollScheduler:
         clock: Seconds since the epoch.
         heartbeat_timeout: Seconds without a heartbeat after which the scheduler counts as standing still.
         slow_poll: Seconds after which a poll counts as slow.
+        is_ours: Says of a cluster whether to poll it now: another monitor may do so. It is asked before each poll.
     """
 
     def __init__(
@@ -95,9 +99,11 @@ class PollScheduler:
         *,
         heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
         slow_poll: float = SLOW_POLL,
+        is_ours: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._heartbeat_timeout = heartbeat_timeout
         self._slow_poll = slow_poll
+        self._is_ours = is_ours
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
         self._schedules: dict[str, _Schedule] = {}
@@ -184,6 +190,26 @@ class PollScheduler:
         self._add_slot_job(created)
         schedule.show_interval(interval, max(interval, schedule.pause))
 
+    def take_over(self, name: str, not_polled_for: float, first_polls_within: float = 0.0) -> None:
+        """Poll a cluster soon that has become ours, if a tick of it may have been missed; else at its next tick.
+
+        Args:
+            name: The cluster's name.
+            not_polled_for: Seconds for which nobody may have polled it.
+            first_polls_within: Seconds over which such polls are spread, if that is longer than 1 s.
+        """
+        with self._slots_lock:
+            schedule, now = self._schedules.get(name), self._clock()
+            if schedule is None:
+                return
+            schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
+            if schedule.slot is None:  # its first poll is pending
+                return
+            trigger = schedule.slot.trigger
+            if not schedule.attempted or trigger.tick(now) != trigger.tick(now - not_polled_for):
+                spread = max(min(schedule.interval, TAKEOVER_SPREAD), first_polls_within)
+                self._pending_first_polls[name] = now + hash_fraction(name) * spread
+
     def unschedule(self, name: str) -> None:
         """Stop polling a cluster; a poll that runs is not cut short."""
         with self._slots_lock:
@@ -217,8 +243,10 @@ class PollScheduler:
         )
 
     def ready(self) -> bool:
-        """Return whether every cluster has been polled once, whatever came of it; one added later changes nothing."""
-        self._ready = self._ready or all(schedule.attempted for schedule in list(self._schedules.values()))
+        """Return whether each cluster of ours has been polled once, whatever came of it; it stays so."""
+        self._ready = self._ready or all(
+            schedule.attempted or not self._is_ours(name) for name, schedule in list(self._schedules.items())
+        )
         return self._ready
 
     @property
@@ -240,15 +268,18 @@ class PollScheduler:
             due = [name for name, at in self._pending_first_polls.items() if at <= now]
             created = []
             for name in due:
-                del self._pending_first_polls[name]
+                self._pending_first_polls.pop(name, None)
                 schedule = self._schedules[name]
+                if schedule.slot is not None:  # taken over: its ticks are those that it had
+                    continue
                 created.append(self._enter_slot(name, schedule))
                 schedule.first_poll_at, schedule.last_fired = now, time.monotonic()
                 schedule.last_tick = None if schedule.slot is None else schedule.slot.trigger.tick(now)
         for slot in created:
             self._add_slot_job(slot)
         for name in due:
-            self._submit(name)
+            if self._is_ours(name):
+                self._submit(name)
         self._last_heartbeat = time.monotonic()
 
     def _change_interval(self, name: str, schedule: _Schedule, interval: float) -> tuple[_Slot | None, _Slot | None]:
@@ -305,6 +336,9 @@ class PollScheduler:
                 continue
             previous_tick, previously_fired = schedule.last_tick, schedule.last_fired
             schedule.last_tick, schedule.last_fired = tick, monotonic
+            if not self._is_ours(name):
+                continue
+            self._pending_first_polls.pop(name, None)  # of a cluster that was taken over: this is its poll
             if 0 <= now - schedule.first_poll_at < schedule.interval / 2:
                 continue  # the first poll has only just been submitted, and counts for this tick
             missed = 0
@@ -329,7 +363,7 @@ class PollScheduler:
     def run_poll(self, name: str) -> None:
         """Poll a cluster, unless it backs off; the pool does this at each tick."""
         schedule = self._schedules.get(name)
-        if schedule is None or time.monotonic() < schedule.not_before:
+        if schedule is None or time.monotonic() < schedule.not_before or not self._is_ours(name):
             return
         limited = schedule.failures > 0 or schedule.slow
         if limited and not self._slow_polls.acquire(blocking=False):

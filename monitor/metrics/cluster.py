@@ -135,6 +135,17 @@ class ClusterMetrics:
             self._state.add_collections(sorted(keys), self._collections_limit)
             self._render(_everything(snapshot), now)
 
+    def take_over(self, snapshot: Snapshot, now: float) -> None:
+        """Show a snapshot that another monitor has stored, like `restore`; what was counted stays.
+
+        How our own polls went when we last had the cluster says nothing about it now.
+        """
+        with self._lock:
+            state = self._state
+            state.up, state.failure = None, ""
+            state.last_success = state.last_poll_duration = None
+        self.restore(snapshot, now)
+
     def poll_succeeded(self, diff: SnapshotDiff, *, now: float, duration: float, bad_records: int) -> None:
         """Show what a successful poll changed in the snapshot that is shown.
 

@@ -35,7 +35,11 @@ class Watched:
             api = "milvus-2.3" if generation == "milvus-2.3" else "v2"
             settings = cluster(f"{url}/clusters/prod", name="prod", api=api)
         self.metrics = ClusterMetrics(settings, [kind.value for kind in ErrorKind])
-        self.poller = Poller(settings, connect(settings, network), self.store, self.metrics, process, lambda: self.now)
+        self.ours = True
+        api = connect(settings, network)
+        self.poller = Poller(
+            settings, api, self.store, self.metrics, process, lambda: self.now, is_ours=lambda _: self.ours
+        )
         self._exposition = Exposition(process.registry)
         self._exposition.show([self.metrics])
 
@@ -262,6 +266,38 @@ def test_what_a_retired_poller_finds_is_not_recorded(watch):
     polling.join(timeout=10)
 
     assert watched.store.snapshot("prod") is None  # the poll is over, and nothing of it was kept
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_poll_that_ends_when_the_cluster_is_no_longer_ours_is_neither_recorded_nor_shown_nor_logged(watch, fails):
+    watched = watch("milvus")
+    watched.poll()
+    job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
+    if fails:
+        watched.server.trouble(Trouble.http(400), endpoint="list", times=1)
+    before, shown = watched.store.snapshot("prod"), watched.shown()
+    watched.ours = False
+    logged = watched.poll()
+    dropped, shown_then = watched.store.snapshot("prod"), watched.shown()
+    watched.ours = True
+
+    assert logged == []
+    assert dropped is before
+    assert not watched.outcome.ok or not watched.outcome.error
+    assert shown_then.value("milvus_import_cluster_up") == shown.value("milvus_import_cluster_up") == 1
+    assert shown_then.value("milvus_import_polls_total") == 1
+    assert watched.steps() == [(job.id, "new", "importing")]
+
+
+def test_who_takes_a_cluster_over_says_anew_that_it_is_unreachable(watch):
+    watched = watch("milvus")
+    watched.server.trouble(Trouble.http(400), endpoint="list")
+    first = events(watched.poll())
+    watched.poller.take_over(None)
+    again = events(watched.poll()), events(watched.poll())
+
+    assert first == ["cluster_unreachable"]
+    assert again == (["cluster_unreachable"], [])
 
 
 def test_stopping_is_no_failure_of_the_cluster(watch):

@@ -78,6 +78,24 @@ def test_an_unfinished_job_has_its_series_and_loses_them_when_it_completes():
     assert finished.value("milvus_import_jobs", state="completed") == 1
 
 
+def test_who_takes_a_cluster_over_shows_what_lasts_and_goes_on_counting_where_it_was():
+    watched = Watched().poll(0, job(), job("2", FAILED)).poll(30, job(), job("2", FAILED)).fail(60)
+    before = watched.scrape()
+    stored = poll(watched.snapshot, job(), job("2", FAILED), job("3", FAILED), now=T + 3600).snapshot
+    watched.metrics.take_over(stored, T + 3600)
+    taken_over = watched.scrape(3600)
+    watched.snapshot = stored
+    polled = watched.poll(3630, job(), job("2", FAILED), job("3", FAILED)).scrape()
+
+    assert before.value("milvus_import_cluster_up") == 0
+    assert before.value("milvus_import_cluster_failure", reason="timeout") == 1
+    for name in ("cluster_up", "cluster_failure", "cluster_last_success_timestamp_seconds", "job_progress_ratio"):
+        assert taken_over.named(f"milvus_import_{name}") == [], name
+    assert {labels["job_id"] for labels, _ in taken_over.named("milvus_import_job_failed")} == {"2", "3"}
+    assert [scrape.value("milvus_import_polls_total") for scrape in (before, taken_over, polled)] == [3, 3, 4]
+    assert polled.value("milvus_import_cluster_up") == 1
+
+
 def test_what_the_api_does_not_say_is_absent_and_not_0():
     scrape = Watched().poll(0, job()).scrape()
 

@@ -322,5 +322,90 @@ def test_a_cluster_keeps_backing_off_in_its_new_interval(scheduler, clock):
     assert asked.run(30) == [0, 1, 3, 3 + 7]  # four intervals, less the half by which a tick may be missed
 
 
+class Shared:
+    """A scheduler of some clusters, each polled every 30 s, of which a test says which are ours."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.ours = set()
+        self.polled = []
+        self.scheduler = PollScheduler(2, clock=lambda: clock.seconds, is_ours=lambda name: name in self.ours)
+
+    def schedule(self, *names):
+        for name in names:
+            self.scheduler.schedule(
+                name, 30.0, lambda name=name: self.polled.append(name) or Outcome(ok=False), _ignore
+            )
+
+    def begin(self):
+        """Submit the first polls that are due within five seconds, and wait for them."""
+        begin(self.scheduler, self.clock)
+        self.scheduler.stop(10)
+
+
+def _ignore(_missed):
+    pass
+
+
+def test_a_cluster_of_another_monitor_is_neither_polled_nor_waited_for(clock):
+    shared = Shared(clock)
+    shared.ours = {"ours"}
+    shared.schedule("ours", "theirs")
+    before = shared.scheduler.ready()
+    shared.scheduler.run_poll("theirs")
+    shared.begin()
+
+    assert not before
+    assert shared.scheduler.ready()
+    assert shared.polled == ["ours"]
+
+
+def test_a_cluster_that_was_taken_over_is_polled_soon_where_its_tick_may_have_been_missed(clock):
+    shared = Shared(clock)
+    names = [f"prod-{number}" for number in range(200)]
+    shared.schedule(*names)
+    begin(shared.scheduler, clock)
+    shared.ours = set(names)
+    for name in names:
+        shared.scheduler.run_poll(name)  # fails
+    clock.seconds += 1000.0
+    for name in names:
+        shared.scheduler.take_over(name, not_polled_for=10.0)
+    soon = [at for name in names if (at := shared.scheduler.first_poll_at(name)) is not None]
+
+    assert len(names) / 4 < len(soon) < len(names) / 2  # a third of the interval
+    assert clock.seconds <= min(soon) <= max(soon) <= clock.seconds + 1.0
+
+
+def test_a_cluster_that_was_never_polled_is_polled_soon_after_it_was_taken_over(clock):
+    shared = Shared(clock)
+    shared.schedule("new")
+    begin(shared.scheduler, clock)
+    skipped = list(shared.polled)
+    shared.ours = {"new"}
+    shared.scheduler.take_over("new", not_polled_for=0.0, first_polls_within=4.0)
+    shared.scheduler.take_over("never-known", not_polled_for=0.0)
+    due = shared.scheduler.first_poll_at("new")
+    shared.begin()
+
+    assert skipped == []
+    assert clock.seconds <= due <= clock.seconds + 4.0
+    assert shared.polled == ["new"]
+    assert shared.scheduler.slots == 1
+
+
+def test_what_was_learned_of_a_cluster_before_it_was_anothers_does_not_delay_its_polls(clock):
+    shared = Shared(clock)
+    shared.ours = {"c"}
+    shared.schedule("c")
+    for _ in range(5):
+        clock.seconds += 1000.0
+        shared.scheduler.run_poll("c")
+    shared.scheduler.take_over("c", not_polled_for=10.0)
+    shared.scheduler.run_poll("c")
+
+    assert len(shared.polled) == 6
+
+
 def test_polls_can_be_stopped_before_they_are_started():
     assert PollScheduler(1).stop(1.0) == 0
