@@ -10,6 +10,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
+from threading import Lock
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
 from monitor.poll_log import cluster_fields, log_transition
 from monitor.poller import Poller, PollOutcome
 from monitor.redaction import Redactor, passwords_in
+from monitor.replicas import Handover, open_replicas, replica_name
 from monitor.scheduler import PollScheduler
 from monitor.store import ClusterRef, open_store
 from monitor.web import AddressError, FleetStatus, Server, bound_socket, create_app, is_loopback
@@ -40,6 +42,12 @@ MAINTENANCE_INTERVAL: Final = 1.0
 
 STORE_LIMIT: Final = 15.0
 """Seconds that a poll may wait for the store: three transactions that are given up."""
+
+OWNERSHIP_INTERVAL: Final = 0.5
+"""Seconds from one look at which clusters are ours to the next."""
+
+MISSED_BEFORE_TAKEOVER: Final = 2.0
+"""Seconds, besides ``takeover``, for which nobody may have polled a cluster that has become ours."""
 
 FILES_TIMEOUT: Final = 2.0
 """Seconds that a cluster has to name the files of a job."""
@@ -59,7 +67,15 @@ PLAN_INTERVAL: Final = 5.0
 KEY_CHECK_TIMEOUT: Final = 5.0
 """Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
 
-_NEEDS_RESTART: Final = ("listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention")
+_NEEDS_RESTART: Final = (
+    "listen",
+    "log.format",
+    "log.level",
+    "poll.concurrency",
+    "replicas.takeover",
+    "state.url",
+    "state.retention",
+)
 """The settings, by their keys in the file, that a reload cannot change."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
@@ -92,18 +108,20 @@ class Daemon:
         self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
-        self.store = open_store(
-            config.state.url.get_secret_value(),
-            retention=config.state.retention,
-            connections=config.poll.concurrency,
-        )
+        url, name = config.state.url.get_secret_value(), replica_name()
+        self.store = open_store(url, retention=config.state.retention, connections=config.poll.concurrency, holder=name)
+        self.replicas = open_replicas(url, takeover=config.replicas.takeover, name=name)
+        self._handover = Handover(self.replicas)
         self.fleet = FleetStatus(self.store.snapshot)
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
-        self._scheduler = PollScheduler(config.poll.concurrency)
-        self._intervals = PollIntervals(self._set_interval, self._network.limiter.share)
+        self._scheduler = PollScheduler(config.poll.concurrency, is_ours=self._handover.polls)
+        self._intervals = PollIntervals(
+            self._set_interval, self._network.limiter.share, self._handover.polls, self._network.limiter.divide
+        )
         self._clock_steps = ClockSteps()
         self._pollers: dict[str, Poller] = {}
+        self._changing_clusters = Lock()
         self._watched: dict[str, WatchedCluster] = {}
         self._discoverer = Discoverer(
             self._network, self.store, self._key_files.key, self._reloader.submit, self._apply_discovered
@@ -116,6 +134,8 @@ class Daemon:
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
         self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
         self._scheduler.run_every(PLAN_INTERVAL, self._intervals.plan)
+        if not self._handover.alone:
+            self._scheduler.run_every(OWNERSHIP_INTERVAL, self._share_clusters)
 
     @property
     def external_url(self) -> str:
@@ -123,12 +143,18 @@ class Daemon:
         return self.config.external_url
 
     def start(self) -> None:
-        """Start polling, and looking for clusters."""
+        """Join the other monitors, and start polling and looking for clusters.
+
+        Raises:
+            StoreError: The clusters cannot be shared by this database; the message says what to do.
+        """
+        self.replicas.start()
         self._scheduler.start()
         self._discoverer.start()
 
     def stop(self) -> int:
         """Stop polling within a bounded time, and return how many polls hang on a server that does not respond."""
+        self.replicas.release()
         self._network.stop()
         self._discoverer.stop()
         self._reloader.shutdown(wait=False, cancel_futures=True)
@@ -140,6 +166,7 @@ class Daemon:
     def scrape(self, accept: str, now: float) -> tuple[bytes, str]:
         """Return the body and the content type of a scrape."""
         self._process_metrics.set_store(up=self.store.up, failures=self.store.failures)
+        self._process_metrics.set_replicas(len(self.replicas.members()))
         return self._exposition.scrape(accept, now)
 
     async def watch_clock(self) -> None:
@@ -180,8 +207,8 @@ class Daemon:
         return self._scheduler.healthy()
 
     def ready(self) -> bool:
-        """Return whether every discovery has been tried, and every cluster has been polled once."""
-        return self._discoverer.ready() and self._scheduler.ready()
+        """Return whether every discovery has been tried, and every cluster that is ours has been polled once."""
+        return self._discoverer.ready() and self._handover.ready() and self._scheduler.ready()
 
     async def reload(self) -> str | None:
         """Reload the config file in a thread; return what is wrong with it, or None where it was applied."""
@@ -256,7 +283,8 @@ class Daemon:
         """Apply a config as a whole, with the clusters found."""
         plan = self._discoverer.plan(config)
         if config is not self.config or [*plan.watched] != [*self._watched.values()]:
-            self._apply_clusters(config, plan.watched)
+            with self._changing_clusters:
+                self._apply_clusters(config, plan.watched)
         for name, watched in self._watched.items():
             if watched.status == REMOVED:  # its failures go one by one
                 self._pollers[name].metrics.pause(time.time(), show_failures=True)
@@ -289,6 +317,7 @@ class Daemon:
 
         restart_needed = [key for key in _NEEDS_RESTART if attrgetter(key)(previous) != attrgetter(key)(config)]
         if "state.url" in restart_needed and self.store.change_credentials(config.state.url.get_secret_value()):
+            self.replicas.change_credentials(config.state.url.get_secret_value())
             restart_needed.remove("state.url")
             _log.info("state_credentials_reloaded")
         if restart_needed:
@@ -306,7 +335,8 @@ class Daemon:
         resumed = {name for name in kept if not self._watched[name].polled}
         self._watched = watched
         self._pause_or_resume()
-        self._exposition.show(poller.metrics for poller in self._pollers.values())
+        self._show_clusters()
+        self._process_metrics.set_clusters(len(clusters))
         self.fleet.apply_config(planned)
         scheduled = [name for name in {*apis, *changed, *resumed} if watched[name].polled]
         for name in scheduled:
@@ -335,7 +365,50 @@ class Daemon:
                 metrics.restore(snapshot, time.time())
             except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being watched
                 _log.exception("snapshot_not_shown", **cluster_fields(cluster))
-        return Poller(cluster, api, self.store, metrics, self._process_metrics, clock_steps=self._clock_steps.latest)
+        return Poller(
+            cluster,
+            api,
+            self.store,
+            metrics,
+            self._process_metrics,
+            clock_steps=self._clock_steps.latest,
+            is_ours=self._handover.polls,
+        )
+
+    def _show_clusters(self) -> None:
+        self._exposition.show(poller.metrics for name, poller in self._pollers.items() if self._handover.holds(name))
+
+    def _share_clusters(self) -> None:
+        """Take over the clusters that have become ours, and let go those that are ours no longer."""
+        gained, lost = self._handover.refresh(self._pollers, self)
+        if not (gained or lost):
+            return
+        with self._changing_clusters:
+            polled = [name for name in gained if (one := self._watched.get(name)) is not None and one.polled]
+            for name in polled:
+                self._intervals.forget(name)
+                self._intervals.watch(self._pollers[name].cluster, self.store.snapshot(name), self._pollers[name].usage)
+            self._intervals.plan()
+            not_polled_for = self.config.replicas.takeover + MISSED_BEFORE_TAKEOVER
+            for name in polled:
+                self._scheduler.take_over(name, not_polled_for, self._intervals.first_polls_within(name))
+            self._show_clusters()
+            self.fleet.apply_config([*self._watched.values()])
+
+    def take_over(self, names: list[str]) -> None:
+        """Load clusters that another monitor has polled until now."""
+        self.store.take_over(names)
+        for name in names:
+            if (poller := self._pollers.get(name)) is not None:
+                try:
+                    poller.take_over(self.store.snapshot(name))
+                except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being polled
+                    _log.exception("snapshot_not_shown", **cluster_fields(poller.cluster))
+
+    def let_go(self, _names: list[str]) -> None:
+        """Hide clusters that another monitor polls from now on, and store what it has to know of them."""
+        self._show_clusters()
+        self.store.flush()
 
     def _schedule(self, poller: Poller) -> None:
         key_rejected = False

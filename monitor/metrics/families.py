@@ -181,6 +181,8 @@ TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
 """Of all jobs of a cluster: rendered when there are transitions."""
 
 CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
+    Family("gauge", "cluster_owned", (), "1 on the monitor that polls the cluster; only this one shows it.",
+           lambda _: _one(1)),
     Family("gauge", "cluster_up", (), "1 when the last poll of the cluster succeeded.",
            lambda state: _one(None if state.up is None else int(state.up))),
     Family("gauge", "cluster_failure", ("reason",),

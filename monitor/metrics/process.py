@@ -52,6 +52,8 @@ class ProcessMetrics:
             "Reads and writes of the store that failed.",
             registry=self.registry,
         )
+        self._replicas = self._gauge("replicas", "Live monitors that share the clusters.")
+        self._clusters = self._gauge("clusters", "Watched clusters, whether this monitor or another one polls them.")
         self._lines_dropped = Counter(
             "milvus_import_log_lines_dropped_total",
             "Log lines that were dropped because standard error was blocked or closed.",
@@ -90,6 +92,14 @@ class ProcessMetrics:
                 if value is not None:
                     gauge.labels(name).set(float(value))
         self._discoveries = frozenset(statuses)
+
+    def set_replicas(self, replicas: int) -> None:
+        """Set how many monitors share the clusters, with this one."""
+        self._replicas.set(replicas)
+
+    def set_clusters(self, clusters: int) -> None:
+        """Set how many clusters are watched, whoever polls them."""
+        self._clusters.set(clusters)
 
     def add_dropped_lines(self, lines: int) -> None:
         """Count log lines that were dropped."""

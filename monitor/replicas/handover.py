@@ -29,14 +29,17 @@ class Handover:
 
     Args:
         replicas: Says which clusters we own.
+
+    Attributes:
+        alone: Whether there can be no other monitors, so that nothing changes hands.
     """
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-        self._alone = isinstance(replicas, SingleReplica)
+        self.alone = isinstance(replicas, SingleReplica)
         self._lock = Lock()
         self._held: frozenset[str] = frozenset()
-        self._ready = self._alone
+        self._ready = self.alone
 
     @property
     def held(self) -> frozenset[str]:
@@ -45,25 +48,28 @@ class Handover:
 
     def holds(self, name: str) -> bool:
         """Say whether we have taken a cluster over, so that we show it."""
-        return self._alone or name in self._held
+        return self.alone or name in self._held
 
     def polls(self, name: str) -> bool:
         """Say whether to poll a cluster now, and whether what a poll has seen counts."""
-        return self._alone or (name in self._held and self._replicas.owns(name))
+        return self.alone or (name in self._held and self._replicas.owns(name))
 
     def ready(self) -> bool:
         """Say whether the owners are known, and we have taken over what is ours; it stays so."""
         return self._ready
 
-    def refresh(self, names: Iterable[str], handling: ClusterHandling) -> None:
+    def refresh(self, names: Iterable[str], handling: ClusterHandling) -> tuple[list[str], list[str]]:
         """Take over what we own by now, and let go what we own no longer.
 
         Args:
             names: All clusters, whoever polls them.
             handling: What is done with those that change hands.
+
+        Returns:
+            The clusters that were taken over, and those that were let go.
         """
-        if self._alone:
-            return
+        if self.alone:
+            return [], []
         with self._lock:
             watched, known = frozenset(names), self._replicas.knows_owners()
             owned = frozenset(filter(self._replicas.owns, watched))
@@ -79,6 +85,7 @@ class Handover:
             if gained:
                 _log.info("clusters_taken_over", **self._counts(gained))
             self._ready |= known
+        return gained, lost
 
     def _counts(self, names: list[str]) -> dict[str, int]:
         return {"clusters": len(names), "owned": len(self._held), "replicas": len(self._replicas.members())}

@@ -64,10 +64,14 @@ class Database:
         engine: Its connections.
         file: SQLite's file, None for another database.
         server: Where PostgreSQL is, None where its credentials cannot change.
+
+    Attributes:
+        on_close: Called at the end of `close`.
     """
 
     def __init__(self, engine: Engine, file: Path | None = None, server: PostgresServer | None = None) -> None:
         self.file = file
+        self.on_close: Callable[[], None] = lambda: None
         self._server = server
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
@@ -122,6 +126,7 @@ class Database:
         self._writer.close()
         self._poll_reader.close()
         self._engine.dispose()
+        self.on_close()
 
     def _current_inode(self) -> tuple[int, int] | None:
         if self.file is None:

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from monitor.store.database import StoreError, create_reading_database, create_store_database, sqlite_file
+from monitor.store.file_lock import FileLock
 from monitor.store.maintenance import describe_error
 from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
 from monitor.store.queries import StoreReader
@@ -41,6 +42,7 @@ def open_store(
     connections: int,
     clock: Callable[[], float] = time.time,
     flush_interval: float = FLUSH_INTERVAL,
+    holder: str = "",
 ) -> Store:
     """Return the store of a URL, its tables made.
 
@@ -53,16 +55,23 @@ def open_store(
         connections: How many threads may use it at a time.
         clock: Seconds since the epoch.
         flush_interval: Seconds for which mere progress may wait to be written.
+        holder: The name of the monitor that holds a SQLite file for itself until the store is closed; empty where it
+            does not.
 
     Raises:
         StoreError: The folder of a SQLite file does not exist or cannot be written, or the file cannot, or is none of
-            SQLite's; or the tables are another program's.
+            SQLite's, or another monitor holds it; or the tables are another program's.
         NewerSchemaError: The tables were made by a newer version of the monitor.
     """
     file = sqlite_file(url)
+    lock = None
     if file is not None:
         _check_file(file)
+        with suppress(OSError):  # a full disk, for example: a store that cannot be written begins unavailable
+            lock = FileLock(file, holder) if holder else None
     database = create_store_database(url, connections)
+    if lock is not None:
+        database.on_close = lock.close
     store = Store(database, retention=retention, clock=clock, flush_interval=flush_interval)
     try:
         prepare(database)
@@ -78,7 +87,12 @@ def open_store(
             aside = _set_aside(file)
             _log.error("store_set_aside", file=str(file), kept_as=str(aside), message=describe_error(error))
             return open_store(
-                url, retention=retention, connections=connections, clock=clock, flush_interval=flush_interval
+                url,
+                retention=retention,
+                connections=connections,
+                clock=clock,
+                flush_interval=flush_interval,
+                holder=holder,
             )
         store.mark_unavailable(error)
     return store

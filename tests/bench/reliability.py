@@ -18,6 +18,7 @@ BEGIN, END = "<!-- begin of make reliability -->\n", "<!-- end of make reliabili
 TESTS = (
     "tests/e2e/test_crash.py",
     "tests/e2e/test_pair.py",
+    "tests/e2e/test_sharing.py",
     "tests/e2e/test_restart.py",
     "tests/e2e/test_clock.py",
     "tests/e2e/test_slow.py",
@@ -26,7 +27,12 @@ TESTS = (
     "tests/e2e/test_hostile.py",
     "tests/fuzz/test_fuzz.py",
 )
-FULL = {"MONITOR_KILLS": "200", "MONITOR_FUZZ": "100000", "MONITOR_MEMORY_MINUTES": "60"}
+FULL = {
+    "MONITOR_KILLS": "200",
+    "MONITOR_REPLICA_ROUNDS": "10",
+    "MONITOR_FUZZ": "100000",
+    "MONITOR_MEMORY_MINUTES": "60",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,18 @@ COUNTS = (
     Count("crash_lost", "Lost transitions", "Observable state changes that were not recorded or not logged."),
     Count("crash_duplicated", "Duplicate transitions", "Transitions that were recorded more than once."),
     Count("crash_seed", "Seed", "Set `MONITOR_SEED` to it to repeat the same kills."),
+    Count(
+        "replica_hand_overs",
+        "Hand-overs",
+        "Times that one of three monitors was killed, stopped, resumed, ended or added, or PostgreSQL was restarted.",
+    ),
+    Count("replica_transitions", "Transitions meanwhile", "Each recorded once, and logged."),
+    Count(
+        "replica_longest_gap",
+        "Longest gap",
+        "Seconds from one poll of a cluster to the next; interval 2 s, takeover 5 s.",
+    ),
+    Count("replica_requests_of_plan", "Requests", "Share of those that one monitor would have sent."),
     Count(
         "hostile_kinds", "Kinds of hostile responses", "Each sent by a cluster polled together with healthy clusters."
     ),

@@ -41,6 +41,7 @@ CONTRACT = {
     "collection_last_finished_aborted": ("gauge", COLLECTION),
     "collection_last_completed_timestamp_seconds": ("gauge", COLLECTION),
     "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
+    "cluster_owned": ("gauge", CLUSTER),
     "cluster_up": ("gauge", CLUSTER),
     "cluster_paused": ("gauge", CLUSTER),
     "cluster_missing": ("gauge", CLUSTER),
@@ -62,6 +63,8 @@ CONTRACT = {
     "discovery_up": ("gauge", {"discovery"}),
     "discovery_clusters": ("gauge", {"discovery"}),
     "discovery_last_success_timestamp_seconds": ("gauge", {"discovery"}),
+    "replicas": ("gauge", set()),
+    "clusters": ("gauge", set()),
     "store_up": ("gauge", set()),
     "log_lines_dropped_total": ("counter", set()),
     "store_write_failures_total": ("counter", set()),
@@ -185,6 +188,7 @@ def test_a_cluster_with_no_poll_yet_is_known_and_its_counters_begin_at_0():
     shown = [line for line in shown if not line.startswith("milvus_import_job_")]  # the transitions and durations
 
     assert shown == [
+        'milvus_import_cluster_owned{milvus_cluster="new"} 1',
         'milvus_import_cluster_paused{milvus_cluster="new"} 0',
         'milvus_import_cluster_missing{milvus_cluster="new"} 0',
         'milvus_import_cluster_info{milvus_cluster="new",cluster_id="",url="https://example.com",api="v2"} 1',

@@ -161,6 +161,7 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled((RUNNING,), (COMPLETED,)),
         [f"milvus_import_collection_last_completed_timestamp_seconds{{{BOOKS}}} 1750000030.000"],
     ),
+    ("cluster_owned", polled(), ['milvus_import_cluster_owned{milvus_cluster="prod"} 1']),
     ("cluster_up", polled(), []),
     ("cluster_up", polled(()), ['milvus_import_cluster_up{milvus_cluster="prod"} 1']),
     (

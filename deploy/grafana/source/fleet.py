@@ -138,7 +138,7 @@ def _monitors() -> tuple[stat.Panel | timeseries.Panel | table.Panel, ...]:
     return (
         number(
             "Monitors",
-            "Monitors that Prometheus can scrape. Several monitors on one database can watch the same clusters.",
+            "Monitors that Prometheus can scrape. Monitors on one database share the clusters.",
             "count(milvus_import_build_info) or vector(0)",
             width=4,
             steps=((None, "red"), (1, "green")),

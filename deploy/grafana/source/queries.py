@@ -1,7 +1,8 @@
 """PromQL queries of the dashboards, for any scope.
 
-Several monitors can watch the same clusters. A gauge has the same value on each monitor, so queries use `max by`, which
-also drops `instance`, `pod` and other target labels. A counter increases only on one monitor, so queries use `sum`.
+Several monitors can share the clusters, or watch the same ones. A gauge has the same value on each monitor that shows
+the cluster, so queries use `max by`, which also drops `instance`, `pod` and other target labels. A counter increases
+only on one monitor at a time, so queries use `sum`.
 """
 
 from dataclasses import dataclass
