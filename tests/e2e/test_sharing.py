@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 
 import psycopg
@@ -18,6 +18,7 @@ import pytest
 from monitor.simulator import Lifecycle, World
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status
+from tests.fakes.swallowing import SwallowingProxy
 from tests.postgres import running_postgres
 
 CLUSTERS = 30
@@ -119,6 +120,10 @@ def recorded(url):
         return [((name, job_id, before or "new", after), at) for name, job_id, before, after, at in rows]
 
 
+def owned(scrape):
+    return {labels["milvus_cluster"] for labels, _ in scrape.named("milvus_import_cluster_owned")}
+
+
 def wait_until(condition, within=WAIT):
     deadline = time.monotonic() + within
     while not condition():
@@ -133,9 +138,9 @@ class Fleet:
         self.all = []
         self.cut_short = []
 
-    def start(self):
+    def start(self, **environment):
         name = f"pod-{len(self.all)}"
-        daemon = self._stack.enter_context(started("run", "-c", self._config, POD_NAME=name))
+        daemon = self._stack.enter_context(started("run", "-c", self._config, POD_NAME=name, **environment))
         self.all.append(daemon)
         return daemon
 
@@ -151,13 +156,10 @@ class Fleet:
 
         def shared():
             scrapes = [daemon.metrics() for daemon in daemons]
-            owned = [
-                {labels["milvus_cluster"] for labels, _ in scrape.named("milvus_import_cluster_owned")}
-                for scrape in scrapes
-            ]
+            shares = [owned(scrape) for scrape in scrapes]
             return (
-                all(owned)
-                and sum(map(len, owned)) == len(set.union(*owned)) == CLUSTERS
+                all(shares)
+                and sum(map(len, shares)) == len(set.union(*shares)) == CLUSTERS
                 and {scrape.value("milvus_import_replicas") for scrape in scrapes} == {len(daemons)}
             )
 
@@ -174,22 +176,31 @@ class Fleet:
         )
 
 
-def test_each_cluster_is_polled_by_one_and_nothing_is_lost_or_told_twice(tmp_path, record_property):
+@contextmanager
+def clusters_and_config(folder, url):
+    """Simulated clusters, and the config of monitors that share them; the URL of the state may be a variable's."""
     world = World()
     for number in range(CLUSTERS):
         world.add_cluster(f"prod-{number}", generation="milvus")
+    with SimulatorServer(world) as server:
+        yield (
+            world,
+            write_config(
+                folder,
+                *(f"{{name: {name}, url: '{server.url}/clusters/{name}'}}" for name in world.clusters),
+                state=f"{{url: '{url}'}}",
+                poll=f"{{interval: {INTERVAL:g}s, timeout: 5s}}",
+                replicas=f"{{takeover: {TAKEOVER:g}s}}",
+                log="{format: json, level: info}",
+            ),
+        )
+
+
+def test_each_cluster_is_polled_by_one_and_nothing_is_lost_or_told_twice(tmp_path, record_property):
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres())
-        server = stack.enter_context(SimulatorServer(world))
+        world, config = stack.enter_context(clusters_and_config(tmp_path, postgres.url))
         polls = Polls(world)
-        config = write_config(
-            tmp_path,
-            *(f"{{name: {name}, url: '{server.url}/clusters/{name}'}}" for name in world.clusters),
-            state=f"{{url: '{postgres.url}'}}",
-            poll=f"{{interval: {INTERVAL:g}s, timeout: 5s}}",
-            replicas=f"{{takeover: {TAKEOVER:g}s}}",
-            log="{format: json, level: info}",
-        )
         fleet = Fleet(stack, config)
         one, two, three = fleet.start(), fleet.start(), fleet.start()
         fleet.wait_until_shared(one, two, three)
@@ -237,3 +248,37 @@ def test_each_cluster_is_polled_by_one_and_nothing_is_lost_or_told_twice(tmp_pat
     assert told_again == []
     assert longest_gap <= LONGEST_GAP + BUSY_MACHINE
     assert number <= 1.05 * planned
+
+
+def test_a_monitor_that_is_cut_off_goes_on_and_doubles_requests_but_no_transitions(tmp_path):
+    with ExitStack() as stack:
+        postgres = stack.enter_context(running_postgres())
+        proxy = stack.enter_context(SwallowingProxy(f"{postgres.folder}/.s.PGSQL.5432"))
+        world, config = stack.enter_context(clusters_and_config(tmp_path, "${STATE}"))
+        polls = Polls(world)
+        fleet = Fleet(stack, config)
+        one, two = fleet.start(STATE=postgres.url), fleet.start(STATE=proxy.url)
+        fleet.wait_until_shared(one, two)
+        wait_until(lambda: fleet.number_of("cluster_baseline") == CLUSTERS)
+        share = owned(two.metrics())
+        story = Story(world, postgres.url)
+        story.start()
+        proxy.swallow()
+        two.wait_for("replicas_unreachable")
+        wait_until(lambda: len(owned(one.metrics())) == CLUSTERS)
+        since = time.monotonic()
+        name = min(share)
+        wait_until(lambda: len([at for at in polls.times[name] if at >= since]) >= 8)
+        polled_for = time.monotonic() - since
+        kept = owned(two.metrics())
+        proxy.forward()
+        two.wait_for("replicas_reachable")
+        fleet.wait_until_shared(one, two)
+        story.end()
+        steps = recorded(postgres.url)
+        wait_until(lambda: set(fleet.logged()) >= set(story.happened))
+
+    assert kept == share
+    assert polled_for < 8 * INTERVAL  # by both
+    assert Counter(step for step, _ in steps) == Counter(story.happened)
+    assert set(fleet.logged()) == set(story.happened)

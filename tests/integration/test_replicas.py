@@ -250,6 +250,36 @@ def sessions(server):
     return [pid for (pid,) in rows]
 
 
+def test_a_user_that_changes_is_used_for_the_next_session(server):
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE rotated LOGIN SUPERUSER")
+    try:
+        with member(server.url) as one:
+            one.start()
+            wait_until(lambda: owns_all(one))
+            [first] = sessions(server)
+            changed = one.change_credentials(server.url.replace("//postgres@", "//rotated@"))
+            elsewhere = one.change_credentials("postgresql://rotated@localhost/other")
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute("SELECT pg_terminate_backend(%s)", (first,))
+            wait_until(lambda: [each for each in sessions(server) if each != first])
+            users = session_users(server)
+    finally:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("DROP ROLE rotated")
+
+    assert (changed, elsewhere) == (True, False)
+    assert users == ["rotated"]
+
+
+def session_users(server):
+    with psycopg.connect(server.url) as connection:
+        rows = connection.execute(
+            "SELECT usename FROM pg_stat_activity WHERE application_name LIKE 'milvus-import-monitor@%'"
+        ).fetchall()
+    return [user for (user,) in rows]
+
+
 def test_who_cannot_reach_the_database_owns_everything_in_the_end_and_logs_it_once(tmp_path):
     with capture_logs() as logged, member(f"postgresql://me@localhost/none?host={tmp_path}", takeover=1.0) as one:
         one.start()
