@@ -26,6 +26,7 @@ from monitor.jobs.model import (
     normalize_state,
     whole_percent,
 )
+from monitor.jobs.reloading import compare_snapshots
 from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.tracking import first_seen, follow
 
@@ -53,6 +54,7 @@ __all__ = [
     "classify",
     "collections_to_look_up",
     "compare_lists",
+    "compare_snapshots",
     "current_pace",
     "describe_queue",
     "diff",

@@ -1,6 +1,8 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
 from monitor.store.database import StoreError
+from monitor.store.listening import Listener
+from monitor.store.maintenance import describe_error
 from monitor.store.migrations import NewerSchemaError
 from monitor.store.opening import open_store, reading
 from monitor.store.pages import (
@@ -15,6 +17,7 @@ from monitor.store.pages import (
     TransitionPage,
 )
 from monitor.store.queries import StoreReader
+from monitor.store.statuses import PolledStatus, PollTimes
 from monitor.store.store import Store, StoreUnavailableError
 
 __all__ = [
@@ -23,7 +26,10 @@ __all__ = [
     "CursorError",
     "JobFilter",
     "JobPage",
+    "Listener",
     "NewerSchemaError",
+    "PollTimes",
+    "PolledStatus",
     "RecordedTransition",
     "Store",
     "StoreError",
@@ -32,6 +38,7 @@ __all__ = [
     "StoredJob",
     "TransitionFilter",
     "TransitionPage",
+    "describe_error",
     "open_store",
     "reading",
 ]

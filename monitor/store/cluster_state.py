@@ -87,6 +87,11 @@ class ClusterState:
         if not self.dirty:
             self._stored = snapshot  # it is the same, and need not be in memory twice
 
+    def forget_list(self) -> None:
+        """Forget the latest list: another monitor has polled the cluster since."""
+        if self.snapshot is not None:
+            self.snapshot = replace(self.snapshot, listing=JobList(), counts={}, databases=JobDatabases())
+
     def keep_logged(self, steps: Iterable[Transition]) -> None:
         """Add transitions that are logged before they are stored."""
         self._logged.extend(steps)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from monitor.store.listening import Listener
 from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, postgres_engine
 
 TRANSACTION_TIMEOUT: Final = 5.0
@@ -116,6 +117,10 @@ class Database:
             return False
         self._engine.dispose()  # a connection in use is closed when it is given back
         return True
+
+    def listener(self, channel: str) -> Listener | None:
+        """Return what receives the notifications of a channel of PostgreSQL; None for another database."""
+        return None if self._server is None else Listener(self._server, channel)
 
     def remember_file(self) -> None:
         """Note which file it is, so that another one in its place is noticed."""

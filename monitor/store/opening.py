@@ -20,7 +20,7 @@ from monitor.store.maintenance import describe_error
 from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
-from monitor.store.store import FLUSH_INTERVAL, Store
+from monitor.store.store import Store
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""
@@ -41,7 +41,7 @@ def open_store(
     retention: float,
     connections: int,
     clock: Callable[[], float] = time.time,
-    flush_interval: float = FLUSH_INTERVAL,
+    flush_interval: float | None = None,
     holder: str = "",
 ) -> Store:
     """Return the store of a URL, its tables made.
@@ -54,7 +54,7 @@ def open_store(
         retention: Seconds for which transitions are kept.
         connections: How many threads may use it at a time.
         clock: Seconds since the epoch.
-        flush_interval: Seconds for which mere progress may wait to be written.
+        flush_interval: Seconds for which mere progress may wait to be written; a few seconds if it is None.
         holder: The name of the monitor that holds a SQLite file for itself until the store is closed; empty where it
             does not.
 

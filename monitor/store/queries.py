@@ -1,6 +1,6 @@
 """Reads the store: transitions and jobs page by page, and the clusters as they are stored."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -43,6 +43,9 @@ SEARCH_LIMIT: Final = 50_000
 
 ROWS_AT_ONCE: Final = 500
 """Ids or names in one statement."""
+
+TRANSITIONS_AT_ONCE: Final = 1000
+"""Transitions that are read for `StoreReader.transitions_after`, the latest ones."""
 
 UNREADABLE_LIMIT: Final = 10_000
 """Rows of which it is remembered that they cannot be read."""
@@ -129,6 +132,29 @@ class StoreReader:
             return JobPage(tuple(self._stored_jobs(connection.execute(ordered).mappings())), total=total)
 
         return self._ask(ask)
+
+    def transitions_after(self, last_id: int, names: Collection[str]) -> list[RecordedTransition]:
+        """Return the transitions of some clusters that were recorded after one, in their order."""
+        columns = transitions.c
+        latest = select(transitions).where(columns.id > last_id, columns.cluster.in_(names))
+        latest = latest.order_by(columns.id.desc()).limit(TRANSITIONS_AT_ONCE)
+        rows = self._database.read(lambda connection: connection.execute(latest).mappings().all())
+        steps = ((row, self.read_transition(row)) for row in reversed(rows))
+        return [RecordedTransition(str(row["id"]), row["cluster"], step) for row, step in steps if step is not None]
+
+    def last_transition_id(self) -> int:
+        """Return the id of the transition that was recorded last, 0 where there is none."""
+        newest = select(func.max(transitions.c.id))
+        return self._database.read(lambda connection: connection.execute(newest).scalar()) or 0
+
+    def jobs_by_key(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Job]:
+        """Return what is stored of jobs, by the names of their clusters and their ids."""
+        found: dict[tuple[str, str], Job] = {}
+        for some in chunks([*keys], ROWS_AT_ONCE):
+            wanted = select(*_JOB).where(tuple_(jobs.c.cluster, jobs.c.job_id).in_(some))
+            rows = self._database.read(partial(_all_rows, query=wanted))
+            found.update(((entry.cluster, entry.job.job_id), entry.job) for entry in self._stored_jobs(rows))
+        return found
 
     def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
         """Return clusters as they are stored by name; of failed and vanished jobs those finished since a time.
@@ -237,6 +263,10 @@ class StoreReader:
         if len(self._skipped) < UNREADABLE_LIMIT:
             names = ("name", "cluster", "id", "database", "collection", "job_id")
             self._skipped[table, *(str(row[name]) for name in names if name in row)] = str(error)
+
+
+def _all_rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
+    return connection.execute(query).mappings().all()
 
 
 def readable_revision(value: object) -> int:

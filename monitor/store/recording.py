@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, sel
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, discoveries, jobs, outcomes, transitions
+from monitor.store.schema import clusters, discoveries, jobs, outcomes, statuses, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -161,6 +161,7 @@ def write_discovery(connection: Connection, name: str, listed: str) -> None:
 def delete_cluster(connection: Connection, name: str) -> None:
     """Forget a cluster, but not its jobs, which can be many."""
     connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
+    connection.execute(delete(statuses).where(statuses.c.name == name))
     connection.execute(delete(clusters).where(clusters.c.name == name))
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -88,7 +88,24 @@ discoveries: Final = Table(
 )
 """The latest list of each discovery, as JSON without secrets."""
 
-SINCE: Final = {"discoveries": 5}
+statuses: Final = Table(
+    "cluster_status",
+    metadata,
+    Column("name", Text, primary_key=True),
+    *_texts("identity", "owner", "status", "why", "listed"),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("last_poll", Float, nullable=False),
+    Column("last_success", Float),
+    Column("changed_at", Float, nullable=False),
+)
+"""How the latest poll of each cluster ended, for the pages of other monitors on one PostgreSQL.
+
+``owner`` and ``owner_id`` are the monitor that made it, ``listed`` the numbers of listed jobs by state, as JSON.
+``changed_at``, by the clock of PostgreSQL, is when the status or the stored jobs last changed; the times of polls are
+written without it every few seconds.
+"""
+
+SINCE: Final = {"discoveries": 5, "cluster_status": 6}
 """Versions from which on tables exist; the others are in every version."""
 
 INDEXES: Final = {
@@ -106,6 +123,7 @@ INDEXES: Final = {
     "jobs_by_missing": "jobs (missing_since) WHERE missing_since IS NOT NULL",
     "transitions_by_time": "transitions (at)",
     "transitions_by_job": "transitions (cluster, job_id)",
+    "cluster_status_by_change": "cluster_status (changed_at)",
     "transitions_not_logged": "transitions (recorded_at) WHERE NOT logged",
 }
 """What each index is on. As SQL: SQLAlchemy's partial ones import every driver of PostgreSQL, 0.1 s at each start."""

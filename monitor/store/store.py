@@ -16,15 +16,20 @@ from sqlalchemy import Connection
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
+from monitor.store.listening import Listener
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
 from monitor.store.recording import ClusterChanges, claim, delete_cluster, write_changes, write_discovery
 from monitor.store.schema import LONGEST_FAILED_RETENTION
+from monitor.store.statuses import CHANNEL, StatusTable
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""
+
+SHARED_FLUSH_INTERVAL: Final = 3.0
+"""The same with PostgreSQL, where other monitors show the progress that is stored."""
 
 PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
@@ -60,18 +65,21 @@ class Store(StoreReader):
         *,
         retention: float,
         clock: Callable[[], float] = time.time,
-        flush_interval: float = FLUSH_INTERVAL,
+        flush_interval: float | None = None,
     ) -> None:
         super().__init__(database)
         self.up = True
         self.failures = 0
+        self.statuses = StatusTable(database)
         self._retention = retention
         self._clock = clock
-        self._flush_interval = flush_interval
+        usual_interval = SHARED_FLUSH_INTERVAL if database.is_postgres else FLUSH_INTERVAL
+        self._flush_interval = usual_interval if flush_interval is None else flush_interval
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
         self._lock = Lock()
         self._logged: list[int] = []
+        self._changed: set[str] = set()
         self._started_at = clock()
         self._conflicts: set[ClusterRef] = set()
 
@@ -170,6 +178,7 @@ class Store(StoreReader):
                 state.keep_logged(diff.transitions)
             else:
                 state.confirm(changes, delisted)
+                self._note_changed(cluster)
             if state.replaced_by is not None:
                 state.discard()
             ids = ids[len(ids) - len(diff.transitions) :]
@@ -200,6 +209,27 @@ class Store(StoreReader):
                 self._prune_at = 0.0
             except Exception as error:  # noqa: BLE001 - logged and counted
                 self.mark_unavailable(error)
+
+    def listener(self) -> Listener | None:
+        """Return what receives notifications of changes by other monitors; None where there can be none."""
+        return self._database.listener(CHANNEL)
+
+    def take_changed(self) -> set[str]:
+        """Return the names of the clusters whose stored jobs have changed since the last call."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def reload(self, clusters: Iterable[str], finished_since: float) -> None:
+        """Load what other monitors have recorded of clusters that they poll; errors come out as they are.
+
+        Of failed and vanished jobs those are loaded that finished since a time, in seconds since the epoch.
+        """
+        states = [state for name in clusters if (state := self._states.get(name)) is not None]
+        for state in states:
+            with state.lock:
+                state.forget_list()
+        self._synchronize(states, finished_since)
 
     def maintain(self, log_transition: LogTransition) -> None:
         """Do what is due: write progress and what was missed, log what was recorded and nobody logged, prune."""
@@ -288,6 +318,10 @@ class Store(StoreReader):
             file = {} if self._database.file is None else {"file": str(self._database.file)}
             _log.error("store_unavailable", message=describe_error(error), **file)
 
+    def _note_changed(self, cluster: str) -> None:
+        with self._lock:
+            self._changed.add(cluster)
+
     def _check_file(self) -> None:
         """Notice that the file of SQLite was deleted or replaced: what is written into it would be lost."""
         if self._database.is_replaced():
@@ -368,6 +402,7 @@ class Store(StoreReader):
                 with state.lock:
                     if changes.ref.name not in written.stale:
                         state.confirm(changes, written.delisted.get(changes.ref.name, ()))
+                        self._note_changed(changes.ref.name)
                     elif state.revision == changes.revision:
                         self._synchronize([state])
 
@@ -383,10 +418,11 @@ class Store(StoreReader):
         )
         self._prune_at = 0.0
 
-    def _synchronize(self, states: Iterable[ClusterState]) -> None:
+    def _synchronize(self, states: Iterable[ClusterState], finished_since: float | None = None) -> None:
         """Get clusters back in step with the database, whatever has happened to it."""
         states, now = [*states], self._clock()
-        loaded = self.load([state.ref for state in states], now - LONGEST_FAILED_RETENTION)
+        since = now - LONGEST_FAILED_RETENTION if finished_since is None else finished_since
+        loaded = self.load([state.ref for state in states], since)
         for state in states:
             stored, jobs = loaded.get(state.ref.name), dict[str, Job]()
             with state.lock:

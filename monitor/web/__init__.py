@@ -3,14 +3,16 @@
 from monitor.web.app import create_app
 from monitor.web.context import MonitoredDaemon
 from monitor.web.limits import WebLimits
-from monitor.web.overview import FleetStatus
+from monitor.web.overview import FleetStatus, OtherUpdate, StatusChange
 from monitor.web.server import AddressError, Server, bound_socket, is_loopback
 
 __all__ = [
     "AddressError",
     "FleetStatus",
     "MonitoredDaemon",
+    "OtherUpdate",
     "Server",
+    "StatusChange",
     "WebLimits",
     "bound_socket",
     "create_app",

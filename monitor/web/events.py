@@ -10,7 +10,7 @@ import msgspec
 from monitor.jobs import SnapshotDiff
 from monitor.web.errors import RequestError
 from monitor.web.limits import WebLimits
-from monitor.web.overview import FleetStatus, StatusChange
+from monitor.web.overview import ClusterStatus, FleetStatus, StatusChange
 from monitor.web.params import EventName
 from monitor.web.views import cluster_view, job_view, transition_view
 
@@ -114,7 +114,7 @@ class EventStreams:
 
     def _events(self, change: StatusChange) -> _Events:
         status, diff = change.status, change.diff
-        gone = [] if diff is None else _delisted(diff)
+        gone = [] if diff is None else _delisted(status, diff)
         if status is None or (diff is not None and len(diff.changed) + len(gone) > self._limits.jobs_per_poll):
             return (("refetch", _encode("refetch", {"version": change.version})),)
         name, labels, now = status.cluster.name, status.cluster.labels, self._clock()
@@ -126,8 +126,10 @@ class EventStreams:
         return tuple((event, _encode(event, data)) for event, data in events)
 
 
-def _delisted(diff: SnapshotDiff) -> list[str]:
+def _delisted(status: ClusterStatus | None, diff: SnapshotDiff) -> list[str]:
     """Return the ids of jobs that are shown no more: not listed, and tracked no more."""
+    if status is not None and not status.polled_here:  # its list is not known
+        return list(diff.removed_ids)
     snapshot = diff.snapshot
     ids = (*diff.removed_ids, *diff.delisted_ids, *(job.job_id for job in diff.changed))
     return [job_id for job_id in ids if job_id not in snapshot.tracked and job_id not in snapshot.listing.records]

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from monitor.config import Cluster
 from monitor.discovery import REMOVED, WatchedCluster
-from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff
-from monitor.store import JobFilter, RecordedTransition
+from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff, compare_snapshots
+from monitor.store import JobFilter, PolledStatus, PollTimes, RecordedTransition
 
 OVERVIEWS_CACHED: Final = 4  # for the next request with the same search; each only refers to jobs
 
@@ -40,6 +40,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
     last_poll: float | None = None
     snapshot: Snapshot = Snapshot()
     interval: float | None = None  # seconds from one poll to the next, as now in force; None until it is scheduled
+    polled_by: str = ""  # the name of the monitor; empty where there is only one
+    polled_here: bool = True  # by this monitor, as far as is known
 
     @property
     def tracked(self) -> Mapping[str, Job]:
@@ -47,8 +49,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
         return self.snapshot.tracked
 
     def may_list(self, job_id: str) -> bool:
-        """Return whether a job is in the latest list, or no list is known since the start."""
-        return self.last_success is None or job_id in self.snapshot.listing.records
+        """Return whether a job is in the latest list, or that is not known here."""
+        return self.last_success is None or not self.polled_here or job_id in self.snapshot.listing.records
 
     def count_states(self) -> Counter[JobState]:
         """Count the jobs that are listed, unfinished, or recently failed or vanished, by state."""
@@ -57,6 +59,22 @@ class ClusterStatus(msgspec.Struct, frozen=True, gc=False):
             job.state for job in self.tracked.values() if job.state in UNSUCCESSFUL and job.missing_since is not None
         )
         return states
+
+
+class OtherUpdate(msgspec.Struct, frozen=True, gc=False):
+    """What has changed of a cluster that another monitor polls.
+
+    Attributes:
+        polled: Its status.
+        snapshot: Its snapshot, as it is stored.
+        stored: What is stored of jobs that may have changed and are not tracked, by their ids.
+        transitions: What was recorded since the previous update.
+    """
+
+    polled: PolledStatus
+    snapshot: Snapshot
+    stored: Mapping[str, Job] = {}
+    transitions: tuple[RecordedTransition, ...] = ()
 
 
 class StatusChange(msgspec.Struct, frozen=True, gc=False):
@@ -132,6 +150,11 @@ def needs_attention(job: Job, oldest: float) -> bool:
     return job.stalled or job.state is JobState.UNCOMMITTED
 
 
+def _shown(status: ClusterStatus) -> tuple[object, ...]:
+    """Return what a poll that has changed no job can have changed."""
+    return status.status, status.why, status.polled_by, status.polled_here
+
+
 def _urgency(job: Job) -> int:
     if job.finished:
         return 0 if job.state is JobState.FAILED else 1
@@ -144,10 +167,15 @@ class FleetStatus:
     Args:
         snapshot: Returns the current snapshot of a cluster by its name, or None.
         clock: Seconds since the epoch.
+
+    Attributes:
+        outdated_since: Since when nothing is known of the clusters that other monitors poll; None where it is.
     """
 
     def __init__(self, snapshot: Callable[[str], Snapshot | None], clock: Callable[[], float] = time.time) -> None:
         self.version = 0
+        self._myself = ""
+        self.outdated_since: float | None = None
         self._load = snapshot
         self._clock = clock
         self._lock = Lock()
@@ -177,7 +205,7 @@ class FleetStatus:
                     source_status=watched.status,
                     status=status,
                     why=why,
-                    snapshot=self._snapshot(name),
+                    snapshot=self._snapshot(name) if previous.polled_here else previous.snapshot,
                 )
             self._clusters = current
             self.version += 1
@@ -206,10 +234,12 @@ class FleetStatus:
                 last_success=last_success,
                 last_poll=now,
                 snapshot=self._snapshot(name),
+                polled_by=self._myself,
+                polled_here=True,
             )
             self._clusters[name] = current
             jobs_changed = diff is not None and diff.changes_something
-            if not jobs_changed and (previous.status, previous.why) == (status, error):
+            if not jobs_changed and _shown(previous) == _shown(current):
                 return
             self.version += 1
             change = StatusChange(self.version, current, diff, transitions)
@@ -221,6 +251,66 @@ class FleetStatus:
             status = self._clusters.get(name)
             if status is not None and status.interval != interval:
                 self._clusters[name] = replace(status, interval=interval)
+
+    def set_myself(self, name: str) -> None:
+        """Show the name of this monitor with the clusters that it polls; none where it is empty, for it is alone."""
+        with self._lock:
+            if name == self._myself:
+                return
+            self._myself = name
+            for cluster, status in self._clusters.items():
+                if status.polled_here and status.last_poll is not None:
+                    self._clusters[cluster] = replace(status, polled_by=name)
+            self.version += 1
+            change = StatusChange(self.version)
+        self._publish(change)
+
+    def others_changed(self, updates: Iterable[OtherUpdate]) -> None:
+        """Publish what has changed of clusters that other monitors poll; ignored for a cluster that is not watched."""
+        changes = []
+        with self._lock:
+            for update in updates:
+                polled, previous = update.polled, self._clusters.get(update.polled.name)
+                if previous is None or previous.status in {"paused", REMOVED}:
+                    continue
+                counts = {("", "", state): count for state, count in polled.listed.items()}
+                current = replace(
+                    previous,
+                    status=polled.status,
+                    why=polled.why,
+                    last_success=polled.last_success,
+                    last_poll=polled.last_poll,
+                    snapshot=replace(update.snapshot, counts=counts),
+                    interval=None,
+                    polled_by=polled.owner,
+                    polled_here=False,
+                )
+                self._clusters[polled.name] = current
+                self.version += 1
+                diff = compare_snapshots(previous.snapshot, current.snapshot, update.stored)
+                changes.append(StatusChange(self.version, current, diff, update.transitions))
+        for change in changes:
+            self._publish(change)
+
+    def others_polled(self, times: Iterable[PollTimes]) -> None:
+        """Show when clusters that other monitors poll were last polled."""
+        with self._lock:
+            for polled in times:
+                status = self._clusters.get(polled.name)
+                if status is not None and not status.polled_here and status.last_poll != polled.last_poll:
+                    self._clusters[polled.name] = replace(
+                        status, last_poll=polled.last_poll, last_success=polled.last_success
+                    )
+
+    def set_outdated(self, since: float | None) -> None:
+        """Show since when nothing is known of the clusters that other monitors poll; None where it is known."""
+        with self._lock:
+            if (self.outdated_since is None) == (since is None):
+                return
+            self.outdated_since = since
+            self.version += 1
+            change = StatusChange(self.version)
+        self._publish(change)
 
     def subscribe(self, callback: Callable[[StatusChange], None]) -> None:
         """Call a function with every change from now on, in the thread of the poll that made it."""

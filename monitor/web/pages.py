@@ -1,6 +1,7 @@
 """The pages, rendered on the server: complete without JavaScript."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -98,6 +99,7 @@ class Pages:
                 "finished": finished,
                 "query": query,
                 "filtered": filtered,
+                "outdated_since": _time(self._fleet.outdated_since),
                 "names": self._fleet.names[:SUGGESTED_NAMES],
             },
         )
@@ -219,6 +221,10 @@ async def static(request: Request) -> Response:
     # The address contains the version, so that a newer one is fetched again.
     headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(content, media_type=_STATIC_FILES[name], headers=headers)
+
+
+def _time(moment: float | None) -> datetime | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC)
 
 
 def _text(query: QueryParams, name: str) -> str:

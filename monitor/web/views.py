@@ -30,6 +30,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     last_success: datetime | None
     last_poll: datetime | None  # when it was last polled, successfully or not
+    polled_by: str  # the monitor that polls it; empty where there is only one
     interval_seconds: float  # as now in force: shorter with unfinished jobs, longer while polls fail
     jobs: dict[str, int]
     """Jobs that are listed, unfinished, or recently failed or vanished, by state; every state is present."""

@@ -179,7 +179,7 @@ def test_a_migrated_database_has_the_indexes_of_a_new_one(write):
     )
     open_store(url, retention=1, connections=1).close()
     migrated = sorted(run(url, query))
-    for table in ("schema", "clusters", "jobs", "outcomes", "transitions", "discoveries"):
+    for table in ("schema", "clusters", "jobs", "outcomes", "transitions", "discoveries", "cluster_status"):
         run(url, f"DROP TABLE {table}")
     open_store(url, retention=1, connections=1).close()
 

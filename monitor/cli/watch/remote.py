@@ -73,7 +73,7 @@ class RemoteSource:
             shown = {**_keyed(completed, _completed_job), **_keyed(jobs, _job)}
             seconds_left = _keyed(jobs, lambda job: job["eta_seconds"])
             done_at = {key: now + seconds for key, seconds in seconds_left.items() if seconds is not None}
-            why_down = {item["name"]: item["why"] if item["status"] in ("up", "down") else None for item in clusters}
+            why_down = {item["name"]: _why_down(item) for item in clusters}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
@@ -93,6 +93,14 @@ class RemoteSource:
             if cursor is None:
                 break
         return items, cursor is not None
+
+
+def _why_down(item: Mapping[str, Any]) -> str | None:
+    """Return why a cluster is down, with the monitor that polls it where there are several."""
+    if item["status"] not in ("up", "down"):
+        return None
+    why, polled_by = item["why"], item.get("polled_by")
+    return f"{why} (polled by {polled_by})" if why and polled_by else str(why)
 
 
 def _keyed(items: list[Any], value: Callable[[Any], Any]) -> dict[JobKey, Any]:
