@@ -22,7 +22,7 @@ from tests.integration.milvus_server import free_ports
 from tests.venvs import ROOT, missing
 
 COMPOSE = ROOT / "deploy/compose"
-FILES = ("compose.yml", "own-clusters.yml")
+FILES = ("compose.yml", "own-clusters.yml", "replicas.yml")
 PORTS = {"monitor": 19595, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 
 
@@ -126,6 +126,31 @@ def test_prometheus_asks_the_services_that_there_are():
     assert [one["job_name"] for one in config["scrape_configs"]] == [
         one["job_name"] for one in example["scrape_configs"]
     ]
+
+
+def test_two_monitors_share_one_postgresql_and_prometheus_asks_both(services):
+    replicas = read("replicas.yml")["services"]
+    monitors = {name: service for name, service in replicas.items() if name.startswith("monitor")}
+    config = read("prometheus-replicas.yml")
+    alone = read("prometheus.yml")
+    (scrape,) = config["scrape_configs"]
+    state = {service["environment"]["MILVUS_IMPORT_MONITOR_STATE"] for service in monitors.values()}
+    checked = finished(
+        "check-config", "-c", binds(replicas["monitor"])["/etc/milvus-import-monitor/config.yml"], ZILLIZ_API_KEY="key"
+    )
+
+    assert [service["environment"]["POD_NAME"] for service in monitors.values()] == list(monitors)
+    assert state == {"postgresql://monitor:${POSTGRES_PASSWORD:?export it first}@postgres/monitor"}
+    assert all(service["depends_on"]["postgres"] for service in monitors.values())
+    assert {service["command"][-1] for service in monitors.values()} <= binds(replicas["monitor"]).keys()
+    assert replicas["monitor-2"]["image"] == services["monitor"]["image"]
+    assert replicas["monitor-2"]["healthcheck"] == services["monitor"]["healthcheck"]
+    assert replicas["monitor-2"]["read_only"] is True
+    assert replicas["monitor-2"]["cap_drop"] == ["ALL"]
+    assert scrape["static_configs"] == [{"targets": [f"{name}:19595" for name in monitors]}]
+    assert {**config, "scrape_configs": []} == {**alone, "scrape_configs": []}
+    assert scrape["job_name"] == alone["scrape_configs"][0]["job_name"]
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_grafana_finds_its_dashboards_and_prometheus(services):

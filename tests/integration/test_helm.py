@@ -23,6 +23,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from monitor.replicas import replica_name
 from monitor.simulator import Lifecycle, World
 from tests.daemon import Daemon
 from tests.daemon import command as monitor
@@ -312,12 +313,34 @@ def test_one_monitor_leaves_before_the_next_comes_unless_they_share_a_database()
     alone, shared = rendered("the least"), rendered("PostgreSQL and replicas")
 
     assert alone.of("Deployment")[0]["spec"]["strategy"] == {"type": "Recreate"}
-    assert shared.of("Deployment")[0]["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert shared.of("Deployment")[0]["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+    }
     assert not alone.of("PodDisruptionBudget")
     assert shared.of("PodDisruptionBudget")[0]["spec"]["maxUnavailable"] == 1
     assert not shared.of("PersistentVolumeClaim")
     state = next(one for one in shared.pod()["containers"][0]["env"] if one["name"] == "MILVUS_IMPORT_MONITOR_STATE")
     assert state["valueFrom"] == {"secretKeyRef": {"name": "database", "key": "url"}}
+
+
+def test_replicas_have_names_and_stand_on_several_nodes():
+    alone, shared, own = (rendered(name).pod() for name in ("the least", "PostgreSQL and replicas", "everything"))
+    labels = rendered("PostgreSQL and replicas").of("Deployment")[0]["spec"]["selector"]["matchLabels"]
+    name = next(one for one in shared["containers"][0]["env"] if one["name"] == "POD_NAME")
+
+    assert name["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert [one["topologyKey"] for one in shared["topologySpreadConstraints"]] == [
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
+    assert all(one["labelSelector"]["matchLabels"] == labels for one in shared["topologySpreadConstraints"])
+    assert "topologySpreadConstraints" not in alone
+    assert own["topologySpreadConstraints"] == SETS["everything"]["topologySpreadConstraints"]
+
+
+def test_the_monitors_know_a_replica_by_the_name_of_its_pod():
+    assert replica_name({"POD_NAME": "monitor-7d9f-abcde"}) == "monitor-7d9f-abcde"
 
 
 def test_what_is_there_already_is_taken_and_not_made():
