@@ -31,6 +31,7 @@ from monitor.poller import Poller, PollOutcome
 from monitor.redaction import Redactor, passwords_in
 from monitor.replicas import Handover, open_replicas, replica_name
 from monitor.scheduler import PollScheduler
+from monitor.sharing import FleetSharing
 from monitor.store import ClusterRef, open_store
 from monitor.web import AddressError, FleetStatus, Server, bound_socket, create_app, is_loopback
 
@@ -113,6 +114,7 @@ class Daemon:
         self.replicas = open_replicas(url, takeover=config.replicas.takeover, name=name)
         self._handover = Handover(self.replicas)
         self.fleet = FleetStatus(self.store.snapshot)
+        self._sharing = FleetSharing(self.store, self.fleet, self.replicas)
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency, is_ours=self._handover.polls)
@@ -151,10 +153,12 @@ class Daemon:
         self.replicas.start()
         self._scheduler.start()
         self._discoverer.start()
+        self._sharing.start()
 
     def stop(self) -> int:
         """Stop polling within a bounded time, and return how many polls hang on a server that does not respond."""
         self.replicas.release()
+        self._sharing.stop()
         self._network.stop()
         self._discoverer.stop()
         self._reloader.shutdown(wait=False, cancel_futures=True)
