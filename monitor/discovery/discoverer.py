@@ -212,13 +212,15 @@ class Discoverer:
         }
 
     def _known(self, discovery: Discovery) -> KnownList:
-        """Return what is known of a discovery: from its lists, from before it was renamed, or from the store."""
-        if discovery.name in self._lists:
-            return self._lists[discovery.name]
-        for loop in self._loops.values():
-            if _origin(loop.discovery) == _origin(discovery):
-                return self._lists[loop.discovery.name]
-        return self._stored(discovery.name)
+        """Return what is known of a discovery: from its lists, from before it was renamed, or from the store.
+
+        What it asks counts first: without a name of its own, it is renamed when one before it is removed.
+        """
+        origin, name = _origin(discovery), discovery.name
+        same = [loop.discovery.name for loop in self._loops.values() if _origin(loop.discovery) == origin]
+        if same and name not in same:
+            name = same[0]
+        return self._lists[name] if name in self._lists else self._stored(name)
 
     def _stored(self, name: str) -> KnownList:
         text = self._store.discovered(name)

@@ -98,8 +98,9 @@ def reconcile(
 ) -> Plan:
     """Decide which clusters are watched.
 
-    What stands under `clusters` wins; a cluster of two discoveries belongs to the first that lists it now. A cluster
-    keeps the name it was first watched under; a new one gets its own, with its id where another has that name.
+    What stands under `clusters` wins; a cluster of two discoveries belongs to the first that has not removed it, so
+    that a list which lacks it for a moment changes none of its settings and labels. A cluster keeps the name it was
+    first watched under; a new one gets its own, with its id where another has that name.
 
     Args:
         clusters: Those under `clusters`.
@@ -161,15 +162,14 @@ def _identity(cluster: DiscoveredCluster) -> str:
 
 def _owners(discoveries: Iterable[Discovery], lists: Mapping[str, KnownList]) -> dict[str, str]:
     """Return of each cluster that may be watched, by identity, the discovery that it belongs to."""
-    listing: dict[str, str] = {}
-    missing: dict[str, str] = {}
+    present: dict[str, str] = {}
     removed: dict[str, str] = {}
     for discovery in discoveries:
         for known in lists[discovery.name].clusters.values():
             if not excluded_by(discovery, known.listed):
-                found = listing if known.missing_since is None else missing if known.removed_at is None else removed
+                found = present if known.removed_at is None else removed
                 found.setdefault(_identity(known.listed), discovery.name)
-    return removed | missing | listing
+    return removed | present
 
 
 def _labels(

@@ -240,3 +240,33 @@ def test_a_damaged_list_in_the_store_is_replaced(tmp_path, store):
         monitor.wait()
     assert logs[0]["event"] == "discovered_clusters_unreadable"
     assert store.discovered("http").startswith('[{"listed":')
+
+
+def test_a_discovery_without_a_name_keeps_its_clusters_when_one_before_it_is_removed(tmp_path, store):
+    with Recorder(Answer([entry("a")])) as first, Recorder(Answer([entry("b")])) as second:
+        both = f"discovery: [{{http: {{url: '{first.url}'}}}}, {{http: {{url: '{second.url}'}}, interval: 100ms}}]"
+        with running(tmp_path, both, store) as one:
+            one.wait(4)
+            second.answers(Answer({}, status=503))
+            one.reload(inventory(second))
+            watched = one.watched
+
+    assert watched == {"b": "polled"}
+
+
+def test_a_restart_does_not_shorten_the_time_for_which_a_cluster_has_to_be_missing(tmp_path, store):
+    with Recorder(Answer([entry("a"), entry("b")])) as server:
+        with running(tmp_path, inventory(server), store) as one:
+            one.wait()
+            server.answers(Answer([entry("b")]))
+            one.wait()
+        with running(tmp_path, inventory(server), store) as one:
+            one.now += 899.0
+            one.wait(4)
+            before = one.watched
+            one.now += 1.0
+            one.wait()
+            after = one.watched
+
+    assert before == {"a": "polled", "b": "polled"}
+    assert after == {"a": "removed", "b": "polled"}

@@ -56,7 +56,7 @@ def test_what_stands_under_clusters_wins():
     assert reasons(made) == {"in01-a": "listed under clusters as mine"}
 
 
-def test_a_cluster_of_two_discoveries_belongs_to_the_first_that_lists_it():
+def test_a_cluster_of_two_discoveries_belongs_to_the_first_until_that_one_has_removed_it():
     both = {"one": listed(found("in01-a")), "two": listed(found("in01-a"), found("in01-b"))}
     first = plan(account("one"), account("two"), **both)
     assert [(watched.cluster.cluster_id, watched.discovery) for watched in first.watched] == [
@@ -65,14 +65,19 @@ def test_a_cluster_of_two_discoveries_belongs_to_the_first_that_lists_it():
     ]
     assert reasons(first) == {"in01-a": "found by the discovery one as well, to which it belongs"}
 
-    moved = {"one": first.lists["one"].update([found("in01-c")], 300.0), "two": first.lists["two"]}
-    second = plan(account("one"), account("two"), **moved)
-    assert {watched.cluster.cluster_id: watched.discovery for watched in second.watched} == {
+    lists = dict(first.lists)
+    for now in (300.0, 600.0, 1199.0):
+        lists["one"] = lists["one"].update([found("in01-c")], now)
+        missing = plan(account("one"), account("two"), now=now, **lists)
+        assert {watched.cluster.cluster_id: watched.discovery for watched in missing.watched}["in01-a"] == "one"
+    lists["one"] = lists["one"].update([found("in01-c")], 1200.0)
+    moved = plan(account("one"), account("two"), now=1200.0, **lists)
+    assert {watched.cluster.cluster_id: watched.discovery for watched in moved.watched} == {
         "in01-c": "one",
         "in01-a": "two",
         "in01-b": "two",
     }
-    assert names(second)["in01-a"] == "in01-a"
+    assert names(moved)["in01-a"] == "in01-a"
 
 
 def test_a_cluster_that_one_discovery_has_removed_stays_as_long_as_another_has_it():
