@@ -3,11 +3,11 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from typing import Final, Protocol
 
 import structlog
@@ -27,6 +27,12 @@ FIRST_LIST_LIMIT: Final = 30.0
 
 FILE_CHECK_INTERVAL: Final = 5.0
 """Seconds from one look at the files of a discovery to the next."""
+
+LISTS_AT_ONCE: Final = 2
+"""Lists of one discovery that run at the same time, at most: one can hang under settings that a reload has replaced."""
+
+SLOT_CHECK_INTERVAL: Final = 0.5
+"""Seconds from one look for a free slot of these to the next."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.discovery")
 
@@ -73,11 +79,25 @@ def create_source(discovery: Discovery, network: Network, directory: Path, envir
 
 
 class _Loop:
-    """Lists the clusters of one discovery, again and again, in a thread of its own."""
+    """Lists the clusters of one discovery, again and again, in a thread of its own.
 
-    def __init__(self, discovery: Discovery, source: Source, deliver: Callable[["_Loop", ListResult], None]) -> None:
+    Args:
+        discovery: The discovery.
+        source: Its source.
+        deliver: Takes each result, and returns when it is in effect.
+        previous: The loop of the same discovery under the settings before, if there is one.
+    """
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        source: Source,
+        deliver: Callable[["_Loop", ListResult], None],
+        previous: "_Loop | None" = None,
+    ) -> None:
         self.discovery = discovery
-        self.attempted = False
+        self.attempted = previous is not None and previous.attempted
+        self.slots: Semaphore = Semaphore(LISTS_AT_ONCE) if previous is None else previous.slots
         self._source = source
         self._deliver = deliver
         self._stopped = Event()
@@ -96,7 +116,8 @@ class _Loop:
             version = self._version()
             result: ListResult
             try:
-                result = self._source.list_clusters()
+                with self._slot():
+                    result = self._source.list_clusters()
             except DiscoveryError as error:
                 result = error
             except StoppedError:
@@ -107,6 +128,17 @@ class _Loop:
             if not self._stopped.is_set():
                 self._deliver(self, result)
             self._wait(started + self.discovery.interval, version)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Wait until fewer than ``LISTS_AT_ONCE`` lists of the discovery run; raise `StoppedError` where it stops."""
+        while not self.slots.acquire(timeout=SLOT_CHECK_INTERVAL):
+            if self._stopped.is_set():
+                raise StoppedError
+        try:
+            yield
+        finally:
+            self.slots.release()
 
     def _wait(self, until: float, version: str | None) -> None:
         """Wait until a time, or until a file has changed."""
@@ -172,10 +204,9 @@ class Discoverer:
                 loops[discovery.name] = current
                 continue
             source = create_source(discovery, self._network, directory, os.environ)
-            loop = loops[discovery.name] = _Loop(discovery, source, self._deliver)
+            loop = loops[discovery.name] = _Loop(discovery, source, self._deliver, current)
             if current is not None:
                 current.stop()
-                loop.attempted = current.attempted
             if self._started_at is not None:
                 loop.start()
         for loop in stopped.values():

@@ -270,3 +270,19 @@ def test_a_restart_does_not_shorten_the_time_for_which_a_cluster_has_to_be_missi
 
     assert before == {"a": "polled", "b": "polled"}
     assert after == {"a": "removed", "b": "polled"}
+
+
+def test_reloads_while_a_source_hangs_leave_a_few_lists_behind(tmp_path, store):
+    with Recorder(lambda _connection, incoming: incoming.read()) as hanging:
+        with running(tmp_path, inventory(hanging, timeout="60s"), store) as one:
+            hanging.wait_for_requests(1)
+            for minutes in range(1, 21):
+                one.reload(inventory(hanging, timeout="60s", stall_after=f"{minutes}m"))
+            hanging.wait_for_requests(2)
+            sent = len(hanging.requests)
+            hanging.answers(Answer([entry("a")]))
+            hanging.hang_up()
+            one.wait()
+            assert one.watched == {"a": "polled"}
+            assert one.plan.watched[0].cluster.stall_after == 1200.0
+    assert sent == 2
