@@ -19,7 +19,7 @@ import structlog
 from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
 from monitor.clock import ClockSteps
 from monitor.config import Cluster, Config, ConfigError, load_web
-from monitor.discovery import REMOVED, WatchedCluster
+from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
 from monitor.intervals import PollIntervals
 from monitor.jobs import Transition
@@ -290,7 +290,7 @@ class Daemon:
             with self._changing_clusters:
                 self._apply_clusters(config, plan.watched)
         for name, watched in self._watched.items():
-            if watched.status == REMOVED:  # its failures go one by one
+            if watched.shows_failures:  # they go one by one
                 self._pollers[name].metrics.pause(time.time(), show_failures=True)
         self._discoverer.apply_plan(config, plan)
         self._process_metrics.set_discoveries(self._discoverer.statuses())
@@ -359,7 +359,7 @@ class Daemon:
             else:
                 self._scheduler.unschedule(name)
                 self._intervals.forget(name)
-                self._pollers[name].metrics.pause(time.time(), show_failures=watched.status == REMOVED)
+                self._pollers[name].metrics.pause(time.time(), show_failures=watched.shows_failures)
 
     def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
         metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])

@@ -96,7 +96,7 @@ class _Loop:
         previous: "_Loop | None" = None,
     ) -> None:
         self.discovery = discovery
-        self.attempted = previous is not None and previous.attempted
+        self.attempted: bool = previous is not None and previous.attempted
         self.slots: Semaphore = Semaphore(LISTS_AT_ONCE) if previous is None else previous.slots
         self._source = source
         self._deliver = deliver

@@ -23,7 +23,8 @@ class KnownCluster(msgspec.Struct, frozen=True, omit_defaults=True):
         missed_lists: Whole lists without it since it was listed last.
         missing_since: When the first of them came, in seconds since the epoch.
         removed_at: When it was removed; it can come back.
-        without_key: Whether its entry had a key as text, which is not kept from one start to the next.
+        without_key: Whether its entry had a key as text, which is not kept from one start to the next: it cannot be
+            polled before it is listed again.
     """
 
     listed: DiscoveredCluster
@@ -91,13 +92,13 @@ def encode(known: KnownList) -> str:
 
 
 def decode(text: str) -> KnownList:
-    """Return what `encode` wrote; a cluster whose key was left out is not in it.
+    """Return what `encode` wrote.
 
     Raises:
         ValueError: It is something else.
     """
     clusters = msgspec.json.decode(text, type=list[KnownCluster])
-    return KnownList({known.listed.id: known for known in clusters if not known.without_key})
+    return KnownList({known.listed.id: known for known in clusters})
 
 
 def _without_secrets(known: KnownCluster) -> KnownCluster:

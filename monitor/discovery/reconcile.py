@@ -17,6 +17,9 @@ from monitor.discovery.status import is_polled
 REMOVED: Final = "removed"
 """The status of a cluster that was removed, while its failures are still shown."""
 
+WITHOUT_KEY: Final = "without key"
+"""The status of a cluster whose key is not known after a start, until it is listed again; its failures are shown."""
+
 MAX_LABEL: Final = 128
 """Characters of a name, as in the config file."""
 
@@ -30,8 +33,8 @@ class WatchedCluster(msgspec.Struct, frozen=True):
     Attributes:
         discovery: The name of its discovery; empty where it is listed under `clusters`.
         source_name: Its name at the source, which may have changed since it was found; empty under `clusters`.
-        status: Its status in the source's words, or `removed`; empty where the source says none.
-        polled: Whether it is polled: not while it is suspended, stopped, being deleted, or removed.
+        status: Its status in the source's words, or `removed` or `without key`; empty where the source says none.
+        polled: Whether it is polled: not while it is suspended, stopped, being deleted, removed, or without its key.
         missing: Whether the latest list of its discovery lacks it, and it is not removed yet.
     """
 
@@ -41,6 +44,11 @@ class WatchedCluster(msgspec.Struct, frozen=True):
     status: str = ""
     polled: bool = True
     missing: bool = False
+
+    @property
+    def shows_failures(self) -> bool:
+        """Whether its failures are shown while it is not polled: it has gone only from the list, or for a moment."""
+        return self.status in {REMOVED, WITHOUT_KEY}
 
 
 class DiscoveryStatus(msgspec.Struct, frozen=True):
@@ -271,6 +279,9 @@ def _watch(discovery: Discovery, known: KnownCluster, cluster: Cluster) -> tuple
     name, status = known.listed.name, known.listed.status
     if known.removed_at is not None:
         return WatchedCluster(cluster, discovery.name, name, REMOVED, polled=False), "no longer listed"
+    if known.without_key:
+        reason = "its key is not kept from one start to the next; it waits for the next list"
+        return WatchedCluster(cluster, discovery.name, name, WITHOUT_KEY, polled=False), reason
     polled, missing = is_polled(status), known.missing_since is not None
     watched = WatchedCluster(cluster, discovery.name, name, status, polled=polled, missing=missing)
     return watched, "" if polled else f"not polled: {status}"

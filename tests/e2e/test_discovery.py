@@ -236,3 +236,29 @@ def test_commands_poll_the_clusters_found_under_their_recorded_names(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("discovery zilliz: cannot list the clusters: ")
     assert KEY not in failed.stderr
+
+
+def test_a_failure_stays_shown_after_a_restart_that_has_lost_the_key_of_its_cluster(tmp_path):
+    world = World()
+    job = world.add_cluster("a", generation="milvus", api_key="the-key-of-a").add_job()
+    state = f'{{url: "sqlite:///{tmp_path}/state.db"}}'
+    with SimulatorServer(world) as server, Recorder() as inventory:
+        inventory.answers(Answer([{"name": "a", "url": f"{server.url}/clusters/a", "api_key": "the-key-of-a"}]))
+        config = write_config(tmp_path, discovery=f"[{{http: {{url: '{inventory.url}'}}, {FAST}}}]", state=state)
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("cluster_baseline", milvus_cluster="a")
+            set_status(job, "Failed", reason="no such file")
+            daemon.wait_for("import_job_transition", to_state="failed")
+        inventory.answers(Answer({}, status=503))
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("discovery_failed")
+            waiting, metrics = clusters(daemon)["a"], daemon.metrics()
+            inventory.answers(Answer([{"name": "b", "url": f"{server.url}/clusters/a", "api_key": "the-key-of-a"}]))
+            daemon.wait_for("poll_finished", milvus_cluster="a", where=lambda line: "jobs" in line)
+            later, baselines = daemon.metrics(), daemon.lines("cluster_baseline")
+            unreachable = daemon.lines("cluster_unreachable")
+
+    assert (waiting["status"], waiting["source_status"]) == ("paused", "without key")
+    assert metrics.value("milvus_import_job_failed", milvus_cluster="a") == 1
+    assert later.value("milvus_import_job_failed", milvus_cluster="a") == 1
+    assert baselines == unreachable == []

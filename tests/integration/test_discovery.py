@@ -152,7 +152,7 @@ def test_what_is_not_a_whole_list_changes_nothing_and_is_logged_once(tmp_path, s
     assert events == ["discovery_failed", "discovery_recovered"]
 
 
-def test_an_outage_at_the_start_leaves_what_was_known_but_no_cluster_without_its_key(tmp_path, store):
+def test_an_outage_at_the_start_leaves_what_was_known_and_a_cluster_without_its_key_waits(tmp_path, store):
     listed = [entry("a"), entry("with-key", api_key="a-hidden-key")]
     with Recorder(Answer(listed)) as server, running(tmp_path, inventory(server), store) as monitor:
         monitor.wait()
@@ -164,12 +164,12 @@ def test_an_outage_at_the_start_leaves_what_was_known_but_no_cluster_without_its
         at_once = monitor.watched
         monitor.wait()
         failed = monitor.watched
-        server.answers(Answer([{**listed[0], "name": "renamed"}, listed[1]]))
+        server.answers(Answer([{**listed[0], "name": "renamed"}, {**listed[1], "name": "renamed-with-key"}]))
         monitor.wait()
         later = monitor.watched
 
     assert "hidden" not in kept
-    assert at_once == failed == {"a": "polled"}
+    assert at_once == failed == {"a": "polled", "with-key": "without key"}
     assert later == {"a": "polled", "with-key": "polled"}
 
 
@@ -273,16 +273,18 @@ def test_a_restart_does_not_shorten_the_time_for_which_a_cluster_has_to_be_missi
 
 
 def test_reloads_while_a_source_hangs_leave_a_few_lists_behind(tmp_path, store):
-    with Recorder(lambda _connection, incoming: incoming.read()) as hanging:
-        with running(tmp_path, inventory(hanging, timeout="60s"), store) as one:
-            hanging.wait_for_requests(1)
-            for minutes in range(1, 21):
-                one.reload(inventory(hanging, timeout="60s", stall_after=f"{minutes}m"))
-            hanging.wait_for_requests(2)
-            sent = len(hanging.requests)
-            hanging.answers(Answer([entry("a")]))
-            hanging.hang_up()
-            one.wait()
-            assert one.watched == {"a": "polled"}
-            assert one.plan.watched[0].cluster.stall_after == 1200.0
+    with (
+        Recorder(lambda _connection, incoming: incoming.read()) as hanging,
+        running(tmp_path, inventory(hanging, timeout="60s"), store) as one,
+    ):
+        hanging.wait_for_requests(1)
+        for minutes in range(1, 21):
+            one.reload(inventory(hanging, timeout="60s", stall_after=f"{minutes}m"))
+        hanging.wait_for_requests(2)
+        sent = len(hanging.requests)
+        hanging.answers(Answer([entry("a")]))
+        hanging.hang_up()
+        one.wait()
+        assert one.watched == {"a": "polled"}
+        assert one.plan.watched[0].cluster.stall_after == 1200.0
     assert sent == 2

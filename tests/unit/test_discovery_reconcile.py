@@ -214,9 +214,21 @@ def test_a_list_is_kept_without_secrets_and_its_names_with_it():
     text = encode(known)
     assert "hidden" not in text
     restored = decode(text)
-    assert restored.clusters.keys() == {"in01-a"}
-    assert restored.clusters["in01-a"].label == "prod"
+    assert {key: cluster.label for key, cluster in restored.clusters.items()} == {"m": "lab", "in01-a": "prod"}
     assert restored.listed_at is None
+
+
+def test_a_cluster_whose_key_is_not_kept_keeps_its_name_and_waits_for_the_next_list():
+    def entry(name):
+        settings = {"url": "http://lab", "api_key": SecretStr("hidden-key")}
+        return DiscoveredCluster(id="m", name=name, settings=settings)
+
+    restored = decode(encode(plan(account(), zilliz=listed(entry("lab"))).lists["zilliz"]))
+    (waiting,) = plan(account(), zilliz=restored).watched
+    (listed_again,) = plan(account(), zilliz=restored.update([entry("renamed")], 5.0)).watched
+
+    assert (waiting.cluster.name, waiting.status, waiting.polled) == ("lab", "without key", False)
+    assert (listed_again.cluster.name, listed_again.status, listed_again.polled) == ("lab", "", True)
 
 
 def test_labels_and_databases_of_a_discovery_are_those_of_its_clusters():
