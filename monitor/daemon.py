@@ -338,6 +338,7 @@ class Daemon:
         self._pollers = {name: self._pollers[name] for name in clusters}
         resumed = {name for name in kept if not self._watched[name].polled}
         self._watched = watched
+        self._key_files.keep_only(cluster.api_key_file for cluster in clusters.values())
         self._pause_or_resume()
         self._show_clusters()
         self._process_metrics.set_clusters(len(clusters))

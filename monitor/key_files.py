@@ -1,6 +1,6 @@
 """API keys, and the URL of the state, in files: read again, and put into a config where they have changed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -35,6 +35,11 @@ class KeyFiles:
         if file not in self._of_lists:
             self._of_lists[file] = read_api_key(file)
         return self._of_lists[file]
+
+    def keep_only(self, files: Iterable[Path | None]) -> None:
+        """Forget the keys of lists in other files than these: their clusters are no longer watched."""
+        used = set(files)
+        self._of_lists = {file: key for file, key in self._of_lists.items() if file in used}
 
     def renew(self, config: Config, only: Path | None = None) -> tuple[Config, int]:
         """Return the config with the keys that its files, or only one of them, have now.
