@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 MASK: Final = "********"
 
@@ -34,6 +34,8 @@ _ESCAPED_LETTER: Final = re.compile(rf"(?:\\u00|\\x|%)[2-7]{_HEX}|&#".encode())
 _SPACES: Final = re.compile(r"[\t-\r\x1c-\x20]+")
 _CHANGING: Final = r"[\t-\r\x1c-\x20+\x80-\U0010ffff]"
 """Spaces and what is beyond ASCII come back changed, in number too; so do the plus signs next to them."""
+
+_SECRET_PARAMETER: Final = re.compile("key|token|secret|passw|sig|auth|credential|^code$", re.IGNORECASE)
 
 _ROW: Final = re.compile(rf"(\+*[\t-\r\x1c-\x20\x80-\U0010ffff]{_CHANGING}*)")
 
@@ -207,6 +209,13 @@ def password_of(url: str) -> frozenset[str]:
     if parts.password:
         passwords |= {parts.password, f"{parts.username}:{parts.password}"}
     return frozenset(passwords | set(map(unquote, passwords))) - {""}
+
+
+def secrets_in_query(url: str) -> frozenset[str]:
+    """Return the values of a URL's parameters that are secrets by their names, literally and decoded."""
+    parameters = (parameter.partition("=") for parameter in url.partition("?")[2].split("&"))
+    values = {value for name, _, value in parameters if _SECRET_PARAMETER.search(name)}
+    return frozenset(values | set(map(unquote_plus, values))) - {""}
 
 
 def passwords_in(environ: Mapping[str, str]) -> frozenset[str]:

@@ -31,7 +31,11 @@ Record = TypeVar("Record")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """How the account API is reached: the settings of a `Cluster` that a `Session` needs; times in seconds."""
+    """How the account API is reached: the settings of a `Cluster` that a `Session` needs; times in seconds.
+
+    Attributes:
+        other_secrets: What must not be shown besides the key.
+    """
 
     url: str
     api_key: SecretStr
@@ -39,14 +43,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_second: float = 10.0
     tls: Tls = Tls()
     api: str = "account"
+    other_secrets: frozenset[str] = frozenset()
 
     def rate_key(self) -> str:
         """Return what a rate of requests belongs to: the key."""
         return self.api_key.get_secret_value()
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the key."""
-        return (self.api_key.get_secret_value(),)
+        """Return the key, and what else must not be shown."""
+        return (self.api_key.get_secret_value(), *self.other_secrets)
 
 
 class CloudCluster(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from monitor.config.labels import Labels
 from monitor.config.setting_types import Seconds
 from monitor.config.validation import Section
 from monitor.config.web_config import WebConfig, load_web
-from monitor.redaction import password_of
+from monitor.redaction import password_of, secrets_in_query
 
 if TYPE_CHECKING:
     from monitor.config.files import LoadContext
@@ -269,10 +269,11 @@ class Discovery(JobSettings, PollSettings, DiscoverySettings):  # pydantic puts 
         return settings
 
     def secrets(self) -> frozenset[str]:
-        """Return its keys; see `Config.secrets`."""
+        """Return its keys, and those in the URL of an inventory; see `Config.secrets`."""
         keys = {section.api_key.get_secret_value() for section in (self, self.zilliz, self.http) if section}
         passwords = {key.partition(":")[2] for key in keys}
-        return frozenset(keys | passwords - {PUBLIC_PASSWORD})
+        in_url = secrets_in_query(self.http.url) if self.http else frozenset[str]()
+        return frozenset(keys | in_url | passwords - {PUBLIC_PASSWORD})
 
 
 def _web_config(value: Any, info: ValidationInfo) -> Any:

@@ -12,6 +12,7 @@ from monitor.config.cluster_list import parse_clusters
 from monitor.config.files import decode
 from monitor.discovery.listed import from_entries
 from monitor.discovery.model import DiscoveredCluster, DiscoveryError
+from monitor.redaction import secrets_in_query
 
 ENDPOINT: Final = "inventory"
 
@@ -36,6 +37,7 @@ class HttpSource:
             timeout=timeout,
             tls=inventory.tls,
             api=ENDPOINT,
+            other_secrets=secrets_in_query(inventory.url),
         )
         self._session = Session(server, network, Usage())
         self._given = {"api_key"} if has_key else frozenset[str]()

@@ -186,6 +186,18 @@ def test_what_is_no_list_fails_without_a_secret(network, answer, message):
     assert "hidden" not in said
 
 
+def test_a_secret_in_the_query_of_an_inventory_is_not_repeated(network):
+    answer = Answer(
+        {"code": 500, "message": "no route to /clusters?env=prod&access_token=a%2Bhidden and a+hidden"}, 500
+    )
+    with Recorder(answer) as server:
+        url = f"{server.url}/clusters?env=prod&access_token=a%2Bhidden"
+        said = problem(HttpSource(Inventory(url=url), network, 2.0))
+
+    assert "env=prod" in said
+    assert "hidden" not in said
+
+
 def test_json_that_is_no_yaml_is_read_all_the_same(network):
     text = "[\n\t" + json.dumps({"name": "\N{GRINNING FACE}", "url": "http://a"}) + "\n]"
     with Recorder(Answer(text.encode())) as server:
