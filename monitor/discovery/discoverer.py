@@ -46,7 +46,7 @@ class ListStore(Protocol):
         """Return the list of a discovery that was kept last; None where there is none, or it cannot be read now."""
 
     def keep_discovered(self, discovery: str, clusters: str) -> bool:
-        """Keep the list of a discovery, and return whether that was possible now."""
+        """Keep the list of a discovery, unless it is kept already, and return whether that was possible now."""
 
 
 def create_source(discovery: Discovery, network: Network, directory: Path, environ: Mapping[str, str]) -> Source:
@@ -179,7 +179,6 @@ class Discoverer:
         self._on_change = on_change
         self._clock = clock
         self._lists: dict[str, KnownList] = {}
-        self._kept: dict[str, str] = {}
         self._skipped: Counter[str] = Counter()
         self._loops: dict[str, _Loop] = {}
         self._watched: dict[str, WatchedCluster] | None = None  # by identity
@@ -331,12 +330,10 @@ class Discoverer:
         self._skipped = skipped
 
     def _keep(self) -> None:
-        """Keep the lists that have changed in the store; what cannot be kept now is kept after the next list."""
+        """Keep the lists in the store; what cannot be kept now is kept after the next list."""
         for name, known in self._lists.items():
             if known.clusters:
-                text = encode(known)
-                if text != self._kept.get(name) and self._store.keep_discovered(name, text):
-                    self._kept[name] = text
+                self._store.keep_discovered(name, encode(known))
 
 
 def _origin(discovery: Discovery) -> object:

@@ -82,6 +82,7 @@ class Store(StoreReader):
         self._changed: set[str] = set()
         self._started_at = clock()
         self._conflicts: set[ClusterRef] = set()
+        self._kept_lists: dict[str, str] = {}
 
     def watch(self, refs: Iterable[ClusterRef]) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
@@ -273,14 +274,18 @@ class Store(StoreReader):
         """Keep the list of a discovery, and return whether that was possible now."""
         if not self.up:
             return False
+        if self._kept_lists.get(discovery) == clusters:
+            return True
         try:
-            self._database.write(lambda connection: write_discovery(connection, discovery, clusters))
+            self._check_file()
+            if self.up:
+                self._database.write(lambda connection: write_discovery(connection, discovery, clusters))
+                self._kept_lists[discovery] = clusters
         except StoreBusyError:
             return False
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again after the next list
             self.mark_unavailable(error)
-            return False
-        return True
+        return self.up
 
     def close(self) -> None:
         """Write what is left and close the database."""
@@ -409,6 +414,7 @@ class Store(StoreReader):
     def _recover(self) -> None:
         """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
         self._database.reconnect()
+        self._kept_lists = {}
         prepare(self._database)
         stored = self.cluster_revisions()
         self._synchronize(

@@ -49,3 +49,17 @@ def test_while_the_store_is_unavailable_nothing_is_kept_and_nothing_raised(tmp_p
     first.maintain()
     assert first.store.keep_discovered("zilliz", "[]")
     close_all()
+
+
+def test_a_list_is_kept_again_after_the_file_was_replaced(tmp_path):
+    url = f"sqlite:///{tmp_path}/state.db"
+    first = Stored(url)
+    assert first.store.keep_discovered("zilliz", '["a"]')
+    for file in tmp_path.glob("state.db*"):
+        file.unlink()
+
+    assert not first.store.keep_discovered("zilliz", '["b"]')
+    first.maintain()
+    assert first.store.keep_discovered("zilliz", '["b"]')
+    assert first.reopened().store.discovered("zilliz") == '["b"]'
+    close_all()
