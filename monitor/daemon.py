@@ -22,7 +22,7 @@ from monitor.config import Cluster, Config, ConfigError, load_web
 from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
 from monitor.intervals import PollIntervals
-from monitor.jobs import Transition
+from monitor.jobs import Snapshot, Transition
 from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
@@ -326,11 +326,14 @@ class Daemon:
             _log.info("state_credentials_reloaded")
         if restart_needed:
             _log.warning("restart_needed", settings=restart_needed)
+        snapshots = dict[str, Snapshot | None]()
         for name in stopped:
             self._scheduler.unschedule(name)
             self._intervals.forget(name)
-            self._pollers.pop(name).retire()
-        self.store.watch(ClusterRef(cluster.name, cluster.identity(), cluster.cluster_id) for cluster in added)
+            poller = self._pollers.pop(name)
+            snapshots[poller.cluster.identity()] = poller.retire()
+        renamed = {cluster.name: snapshot for cluster in added if (snapshot := snapshots.get(cluster.identity()))}
+        self.store.watch((ClusterRef(one.name, one.identity(), one.cluster_id) for one in added), renamed)
         for cluster in added:
             self._pollers[cluster.name] = self._create_poller(cluster, apis[cluster.name])
         for name, api in changed.items():

@@ -119,11 +119,17 @@ class Poller:
         self._error = ""
         self.metrics.take_over(snapshot or Snapshot(), self._clock())
 
-    def retire(self) -> None:
-        """Record nothing any more, not even what a running poll will bring, and forget the cluster."""
+    def retire(self) -> Snapshot | None:
+        """Record nothing any more, not even what a running poll will bring, and forget the cluster.
+
+        Returns:
+            Its latest snapshot; None where it has not been polled.
+        """
         with self._recording:
             self._retired = True
+            snapshot = self._store.snapshot(self.cluster.name)
             self._store.forget(self.cluster.name)
+        return snapshot
 
     @property
     def usage(self) -> Usage:

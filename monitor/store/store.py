@@ -84,9 +84,16 @@ class Store(StoreReader):
         self._conflicts: set[ClusterRef] = set()
         self._kept_lists: dict[str, str] = {}
 
-    def watch(self, refs: Iterable[ClusterRef]) -> None:
-        """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`."""
+    def watch(self, refs: Iterable[ClusterRef], renamed: Mapping[str, Snapshot] | None = None) -> None:
+        """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`.
+
+        Args:
+            refs: The clusters.
+            renamed: The latest snapshots of those that had another name until now, by their new names.
+        """
         states = [ClusterState(ref) for ref in refs]
+        for state in states:
+            state.snapshot = (renamed or {}).get(state.ref.name)
         self._states |= {state.ref.name: state for state in states}
         if self.up:
             try:

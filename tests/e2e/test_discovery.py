@@ -262,3 +262,31 @@ def test_a_failure_stays_shown_after_a_restart_that_has_lost_the_key_of_its_clus
     assert metrics.value("milvus_import_job_failed", milvus_cluster="a") == 1
     assert later.value("milvus_import_job_failed", milvus_cluster="a") == 1
     assert baselines == unreachable == []
+
+
+def test_a_cluster_that_is_listed_in_the_config_under_another_name_and_removed_again_loses_no_transition(tmp_path):
+    world = World()
+    cluster = world.add_cluster("in01-1", api_key=KEY, name="prod")
+    jobs = [cluster.add_job(job_id=job_id) for job_id in ("1", "2")]
+    for job in jobs:
+        set_status(job, "Importing", progress=50)
+    with SimulatorServer(world) as server:
+        found, own = account(server), f"{{name: own, url: '{server.url}', cluster_id: in01-1, api_key: {KEY}}}"
+        config = write_config(tmp_path, discovery=found)
+        with started("run", "-c", config) as daemon:
+            daemon.wait_for("cluster_baseline", milvus_cluster="prod")
+            names = []
+            for job, entries in zip(jobs, ([own], []), strict=True):
+                write_config(tmp_path, *entries, discovery=found)
+                set_status(job, "Failed", reason="no such file")
+                assert requests.post(f"{daemon.url}/-/reload", timeout=5).ok
+                daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
+                names.append(set(clusters(daemon)))
+                failed = daemon.metrics().named("milvus_import_job_failed", job_id=job.id)
+                names.append({labels["milvus_cluster"] for labels, _ in failed})
+            failures = daemon.lines("import_job_transition", to_state="failed")
+            baselines = daemon.lines("cluster_baseline")
+
+    assert names == [{"own"}, {"own"}, {"prod"}, {"prod"}]
+    assert [line["job_id"] for line in failures] == ["1", "2"]
+    assert len(baselines) == 1
