@@ -253,7 +253,7 @@ def test_ten_thousand_clusters_load_in_a_few_seconds(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     settings = "url: https://api.cloud.zilliz.com\n    api_key: ${KEY}\n    interval: 10s\n    cluster_id: in01"
     path.write_text("clusters:\n" + "".join(f"  - name: c{n}\n    {settings}-{n}\n" for n in range(10_000)))
-    started = time.perf_counter()
+    started = time.process_time()  # of this process alone: other tests run at the same time
     config = load(path, {"KEY": "the-key"})
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert len(config.clusters) == 10_000
