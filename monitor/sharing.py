@@ -101,7 +101,7 @@ class FleetSharing:
         self._fleet.set_myself(self._replicas.myself.name if shared else "")
         if not shared:  # all is polled here, and is stored once somebody joins
             self._read_all = True
-            self._fleet.set_outdated(None)
+            self._note_answer()
             return
         try:
             self._exchange()
@@ -112,6 +112,10 @@ class FleetSharing:
                 _log.warning("other_monitors_unknown", message=describe_error(error))
             self._fleet.set_outdated(self._current_at)
             return
+        self._note_answer()
+
+    def _note_answer(self) -> None:
+        """Note that the clusters of others are shown as they are now, or that there are no others."""
         if self._fleet.outdated_since is not None:
             _log.info("other_monitors_known")
         self._current_at = self._clock()

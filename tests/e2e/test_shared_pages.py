@@ -14,7 +14,7 @@ from tests.fakes.simulator import SimulatorServer, set_status
 from tests.integration.test_web_stream import Stream
 from tests.postgres import running_postgres
 
-CLUSTERS = [f"milvus-{number}" for number in range(8)]
+CLUSTERS = [f"milvus-{number}" for number in range(16)]  # so many that each monitor has some
 WAIT = 60.0
 
 pytestmark = pytest.mark.timeout(240)
@@ -65,7 +65,10 @@ def wait_until_shared(one, two):
         owners = polled_by(one)
         return len(owners) == len(CLUSTERS) and set(owners.values()) == {"pod-0", "pod-1"} and owners == polled_by(two)
 
-    seconds_until(shared)
+    try:
+        seconds_until(shared)
+    except AssertionError:
+        raise AssertionError(f"{polled_by(one)} at one monitor, {polled_by(two)} at the other") from None
 
 
 @contextmanager
