@@ -32,9 +32,9 @@ _COLUMNS: Final = ("discovery", "name", "id", "project", "region", "plan", "stat
 def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, store: Store = None) -> None:
     """List the clusters that the discoveries find, and why each is watched or not.
 
-    Every discovery is asked once; no cluster is polled. Exit code 0 if all of them answer, 2 if the config file is not
-    valid, 1 if a discovery fails: what the others find is printed nevertheless. Names of clusters that a monitor has
-    recorded are read from its store, which may be in use; nothing in it is changed.
+    Every discovery lists its clusters once; no cluster is polled. Exit code 1 if a discovery fails: the clusters of the
+    other discoveries are printed nevertheless. Names of clusters that a monitor has recorded are read from its store,
+    which may be in use and is not changed.
     """
     loaded = load_config(config)
     if not loaded.discovery:

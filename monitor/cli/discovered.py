@@ -13,7 +13,7 @@ from monitor.store import StoreError, reading
 
 
 def find_clusters(config: Config, store_url: str | None = None) -> tuple[Plan, dict[str, str]]:
-    """Ask every discovery once, and return which clusters are watched, and one sentence for each that failed, by name.
+    """List the clusters of every discovery once; return which are watched, and one sentence for each failure, by name.
 
     Clusters have the names that a monitor has recorded in the store, by default that of the config, if it can be read.
     """

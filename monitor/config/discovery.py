@@ -49,7 +49,7 @@ class ZillizAccount(KeySettings):
 
 
 class ClusterFilter(Section):
-    """Which clusters an entry of include or exclude fits: all of its keys have to fit."""
+    """Which clusters match an entry of include or exclude: all of its globs have to match."""
 
     name: types.Name = ""
     """A glob for the name, such as prod-*."""

@@ -232,9 +232,9 @@ class DiscoverySettings(KeySettings):
     http: Inventory | None = None
     """Watch the clusters that a URL lists."""
     include: Filters = FILTERS
-    """Watch only the clusters that an entry of this list fits."""
+    """Watch only the clusters that match an entry of this list."""
     exclude: Filters = FILTERS
-    """Do not watch the clusters that an entry of this list fits, whatever include says."""
+    """Do not watch the clusters that match an entry of this list, even if they match include."""
     max_clusters: int = Field(default=1000, ge=1, le=MAX_CLUSTERS)
     """Maximum number of clusters that are watched; those found first stay."""
     api_key: types.Secret = SecretStr("")

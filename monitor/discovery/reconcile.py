@@ -55,9 +55,9 @@ class DiscoveryStatus(msgspec.Struct, frozen=True):
     """How a discovery is doing.
 
     Attributes:
-        up: Whether its latest list was whole; None before the first attempt.
+        up: Whether its latest list was complete; None before the first attempt.
         clusters: Clusters of it that are watched, those that are not polled included.
-        last_success: When its latest whole list came, in seconds since the epoch; None where there is none.
+        last_success: When its latest complete list came, in seconds since the epoch; None where there is none.
     """
 
     up: bool | None
@@ -134,23 +134,23 @@ def reconcile(
 def excluded_by(discovery: Discovery, cluster: DiscoveredCluster) -> str:
     """Return why the filters of a discovery leave a cluster out; empty where they do not."""
     for number, entry in enumerate(discovery.exclude):
-        if fits(entry, cluster):
+        if matches(entry, cluster):
             return f"excluded by exclude[{number}] ({_written(entry)})"
     if discovery.include and not included_by(discovery, cluster):
-        return "no entry of include fits"
+        return "matches no entry of include"
     return ""
 
 
 def included_by(discovery: Discovery, cluster: DiscoveredCluster) -> str:
-    """Return which entry of `include` fits a cluster; empty where there is none, or no `include`."""
+    """Return which entry of `include` a cluster matches; empty where there is none, or no `include`."""
     for number, entry in enumerate(discovery.include):
-        if fits(entry, cluster):
+        if matches(entry, cluster):
             return f"included by include[{number}] ({_written(entry)})"
     return ""
 
 
-def fits(entry: ClusterFilter, cluster: DiscoveredCluster) -> bool:
-    """Return whether all globs of an entry fit a cluster."""
+def matches(entry: ClusterFilter, cluster: DiscoveredCluster) -> bool:
+    """Return whether a cluster matches all globs of an entry."""
     facts = {"project": (cluster.project, cluster.project_id)}
     return all(
         any(fnmatchcase(fact, pattern) for fact in facts.get(key, (getattr(cluster, key),)))

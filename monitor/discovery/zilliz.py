@@ -12,7 +12,7 @@ from monitor.config import Tls
 from monitor.discovery.model import DiscoveredCluster, DiscoveryError
 
 ON_DEMAND_LIMIT: Final = 1000
-"""Pairs of project and region that are asked for on-demand clusters, one request each: at the default rate they take
+"""Pairs of project and region whose on-demand clusters are requested, one request each: at the default rate they take
 100 seconds, and the time for one list is 12 timeouts."""
 
 
@@ -110,7 +110,7 @@ class ZillizSource:
         pairs = [(project, region) for project in projects for region in project.regions or regions]
         if len(pairs) > ON_DEMAND_LIMIT:
             message = f"{len(pairs):,} pairs of project and region may have on-demand clusters"
-            raise DiscoveryError(f"{message}; at most {ON_DEMAND_LIMIT:,} are asked")
+            raise DiscoveryError(f"{message}; at most {ON_DEMAND_LIMIT:,} are requested")
         for project, region in pairs:
             with _listing(f"on-demand clusters of project {project.id} in {region}"):
                 clusters = self._api.list_on_demand_clusters(project.id, region)

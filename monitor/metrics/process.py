@@ -60,13 +60,13 @@ class ProcessMetrics:
             registry=self.registry,
         )
         self._discovery_up = self._gauge(
-            "discovery_up", "1 when the latest list of the discovery was whole.", "discovery"
+            "discovery_up", "1 when the latest list of the discovery was complete.", "discovery"
         )
         self._discovery_clusters = self._gauge(
             "discovery_clusters", "Clusters of the discovery that are watched.", "discovery"
         )
         self._discovery_success_time = self._gauge(
-            "discovery_last_success_timestamp_seconds", "When the latest whole list of the discovery came.", "discovery"
+            "discovery_last_success_timestamp_seconds", "When the discovery last returned a complete list.", "discovery"
         )
         self._discoveries: frozenset[str] = frozenset()
         self._store_failures = 0

@@ -195,7 +195,7 @@ def test_more_projects_and_regions_than_the_limit_are_an_error(network: Network)
     regions = [f"region-{number}" for number in range(ON_DEMAND_LIMIT + 1)]
     with Recorder({"code": 0, "data": [{"projectId": "p", "regionIds": regions}]}, {"code": 0, "data": []}) as server:
         message = str(refusal(source(server.url, network, on_demand=True)))
-        assert message == "1,001 pairs of project and region may have on-demand clusters; at most 1,000 are asked"
+        assert message == "1,001 pairs of project and region may have on-demand clusters; at most 1,000 are requested"
         assert len(server.requests) == 2
 
 

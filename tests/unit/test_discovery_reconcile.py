@@ -137,7 +137,7 @@ def test_each_cluster_that_is_not_watched_has_a_reason():
         account(include=(ClusterFilter(name="?"),)), zilliz=listed(found("long"), found("d", status="STOPPED"), broken)
     )
     assert reasons(made) == {
-        "long": "no entry of include fits",
+        "long": "matches no entry of include",
         "d": "not polled: STOPPED",
         "e": "its settings are not valid: url: must be a URL that begins with http:// or https://, such as "
         "https://api.cloud.zilliz.com",
