@@ -168,7 +168,7 @@ class ReplicaSession:
         except UndefinedObject:
             connection.close()
             raise ReplicasRefusedError(
-                "several monitors can share the clusters only with PostgreSQL 14 or newer: update it, or use SQLite"
+                "PostgreSQL 14 or newer is required, also for a single monitor: update it, or use SQLite"
             ) from None
         except BaseException:
             connection.close()
@@ -212,6 +212,6 @@ def _name(row: Sequence[Any]) -> str:
 
 def _refused_pooler() -> ReplicasRefusedError:
     return ReplicasRefusedError(
-        "a pooler between the monitor and PostgreSQL gives each transaction another session, so that monitors cannot"
-        " share the clusters: let state.url name PostgreSQL itself, or a pool of sessions (pool_mode = session)"
+        "a pooler between the monitor and PostgreSQL gives each transaction another session, which does not work, not"
+        " even for one monitor: connect to PostgreSQL directly (state.url), or set pool_mode = session in the pooler"
     )

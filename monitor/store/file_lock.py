@@ -36,8 +36,8 @@ class FileLock:
                 other = os.pread(self._number, MAX_HOLDER, 0).decode("utf-8", "replace").strip()
                 os.close(self._number)
                 raise StoreError(
-                    f"{file} is used by another monitor{f' ({other})' if other else ''}: stop that one, name another"
-                    " file with state.url or --state, or let both share a PostgreSQL"
+                    f"{file} is used by another monitor{f' ({other})' if other else ''}: stop that one, use another"
+                    " file (state.url or --state), or let both share a PostgreSQL database"
                 ) from None
         os.ftruncate(self._number, 0)
         os.pwrite(self._number, holder.encode("utf-8", "replace")[:MAX_HOLDER], 0)

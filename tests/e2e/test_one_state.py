@@ -34,5 +34,5 @@ def test_a_pooler_that_shares_sessions_is_refused_with_what_to_do(tmp_path):
         refused = finished("run", "-c", config)
 
     assert refused.returncode == 2
-    assert "let state.url name PostgreSQL itself, or a pool of sessions (pool_mode = session)" in refused.stderr
+    assert "connect to PostgreSQL directly (state.url), or set pool_mode = session in the pooler" in refused.stderr
     assert "Traceback" not in refused.stderr

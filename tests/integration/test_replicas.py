@@ -309,7 +309,7 @@ def test_monitors_in_two_schemas_of_one_database_do_not_share(server):
 @pytest.mark.parametrize("pool_mode", ["transaction", "statement"])
 def test_a_pooler_that_shares_sessions_is_refused(server, pool_mode):
     with running_pgbouncer(server, pool_mode) as url, capture_logs() as logged, member(url) as one:
-        with pytest.raises(ReplicasRefusedError, match=r"state\.url name PostgreSQL itself, or a pool of sessions"):
+        with pytest.raises(ReplicasRefusedError, match=r"directly \(state\.url\), or set pool_mode = session"):
             one.start()
 
         assert not one.owns(CLUSTERS[0])

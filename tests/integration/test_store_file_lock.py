@@ -27,9 +27,7 @@ def test_the_file_of_a_running_monitor_is_refused_and_that_of_a_killed_one_is_no
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(
-            StoreError, match=r"state\.db is used by another monitor \(host-a:17\): stop that one, name"
-        ):
+        with pytest.raises(StoreError, match=r"state\.db is used by another monitor \(host-a:17\): stop that one, use"):
             FileLock(file, "host-b:18")
         other.send_signal(signal.SIGKILL)
         other.wait(timeout=60)
