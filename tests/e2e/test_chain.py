@@ -84,6 +84,9 @@ def running_fleet(folder: Path, world: World, url: str) -> Iterator[Chain]:
     world.add_cluster("vectors", generation="milvus")
     world.add_cluster("archive", generation="milvus-2.3")
     world.add_cluster("slow", generation="milvus").trouble(Trouble.hang())
+    world.add_cluster("resting", api_key="account-key", status="SUSPENDED")
+    world.add_cluster("deleted", api_key="account-key")
+    world.add_cluster("stock", api_key="account-key")
     (nobody,) = free_ports(1)
     config = write_config(
         folder,
@@ -95,10 +98,13 @@ def running_fleet(folder: Path, world: World, url: str) -> Iterator[Chain]:
         f"{{name: gone, url: 'http://127.0.0.1:{nobody}'}}",
         state="{url: 'sqlite:///state.db'}",
         jobs="{stall_after: 10s, pending_after: 3s, uncommitted_after: 3s}",
+        discovery=f"[{{zilliz: {{api_key: account-key, url: '{url}'}}, interval: 1s}}]",
     )
     with running_chain(folder, config) as chain:
         for name in ("shop", "vectors", "archive"):
             chain.daemon.wait_for("cluster_baseline", milvus_cluster=name)
+        chain.daemon.wait_for("cluster_discovered", count=3)
+        world.delete_cluster("deleted")
         yield chain
 
 

@@ -26,7 +26,7 @@ DATABASE = "sT8Wq3Hn5Zc7Vx4L"
 SECRETS = (KEY, TOKEN, PROXY, f"someone:{PROXY}", DATABASE, f"postgres:{DATABASE}")
 ENVIRONMENT = {"MARKED_KEY": KEY, "MARKED_TOKEN": TOKEN}
 EVERY_COMMAND = (
-    *("run", "demo", "simulate", "check-config", "jobs", "history"),
+    *("run", "demo", "simulate", "check-config", "discover", "jobs", "history"),
     *("watch", "wait", "healthcheck", "schema", "completion"),
 )
 
