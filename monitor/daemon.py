@@ -10,29 +10,27 @@ from contextlib import suppress
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
-from threading import Lock
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
 
-from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, ImportFile, Network, connect
+from monitor.client import ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Cluster, Config, ConfigError, load_web
+from monitor.config import Config, ConfigError, load_web
 from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
-from monitor.intervals import PollIntervals
-from monitor.jobs import Snapshot, Transition
+from monitor.jobs import Transition
 from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
-from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
+from monitor.metrics import Exposition, ProcessMetrics
 from monitor.poll_log import cluster_fields, log_transition
-from monitor.poller import Poller, PollOutcome
+from monitor.pollers import Pollers
 from monitor.redaction import Redactor, passwords_in
 from monitor.replicas import Handover, open_replicas, replica_name
 from monitor.scheduler import PollScheduler
 from monitor.sharing import FleetSharing
-from monitor.store import ClusterRef, open_store
+from monitor.store import open_store
 from monitor.web import AddressError, FleetStatus, Server, bound_socket, create_app, is_loopback
 
 STOP_TIMEOUT: Final = 0.7
@@ -40,15 +38,6 @@ STOP_TIMEOUT: Final = 0.7
 
 MAINTENANCE_INTERVAL: Final = 1.0
 """Seconds from one maintenance of the store, and one look for dropped log lines, to the next."""
-
-STORE_LIMIT: Final = 15.0
-"""Seconds that a poll may wait for the store: three transactions that are given up."""
-
-OWNERSHIP_INTERVAL: Final = 0.5
-"""Seconds from one look at which clusters are ours to the next."""
-
-MISSED_BEFORE_TAKEOVER: Final = 2.0
-"""Seconds, besides ``takeover``, for which nobody may have polled a cluster that has become ours."""
 
 FILES_TIMEOUT: Final = 2.0
 """Seconds that a cluster has to name the files of a job."""
@@ -61,9 +50,6 @@ RESERVED_FILES: Final = 128
 
 KEY_CHECK_INTERVAL: Final = 15.0
 """Seconds from one look at the files with keys and certificates to the next."""
-
-PLAN_INTERVAL: Final = 5.0
-"""Seconds from one look at the rates of the API keys to the next."""
 
 KEY_CHECK_TIMEOUT: Final = 5.0
 """Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
@@ -118,13 +104,19 @@ class Daemon:
         self._process_metrics = ProcessMetrics()
         self._exposition = Exposition(self._process_metrics.registry)
         self._scheduler = PollScheduler(config.poll.concurrency, is_ours=self._handover.polls)
-        self._intervals = PollIntervals(
-            self._set_interval, self._network.limiter.share, self._handover.polls, self._network.limiter.divide
-        )
         self._clock_steps = ClockSteps()
-        self._pollers: dict[str, Poller] = {}
-        self._changing_clusters = Lock()
-        self._watched: dict[str, WatchedCluster] = {}
+        self._pollers = Pollers(
+            network=self._network,
+            store=self.store,
+            status=self.fleet,
+            exposition=self._exposition,
+            process_metrics=self._process_metrics,
+            scheduler=self._scheduler,
+            handover=self._handover,
+            clock_steps=self._clock_steps,
+            renew_key=lambda file: self._check_keys(KEY_CHECK_TIMEOUT, file),
+            takeover=config.replicas.takeover,
+        )
         self._discoverer = Discoverer(
             self._network, self.store, self._key_files.key, self._reloader.submit, self._apply_discovered
         )
@@ -135,9 +127,7 @@ class Daemon:
             self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
         self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
-        self._scheduler.run_every(PLAN_INTERVAL, self._intervals.plan)
-        if not self._handover.alone:
-            self._scheduler.run_every(OWNERSHIP_INTERVAL, self._share_clusters)
+        self._pollers.start_planning()
 
     @property
     def external_url(self) -> str:
@@ -256,7 +246,7 @@ class Daemon:
             problem = f"{type(error).__name__} in the monitor itself"
             _log.exception("config_rejected", problems=[problem])
             return problem
-        _log.info("config_reloaded", clusters=len(self._watched))
+        _log.info("config_reloaded", clusters=len(self._pollers.watched))
         return None
 
     def _check_keys(self, timeout: float = 0.0, file: Path | None = None) -> None:
@@ -286,182 +276,31 @@ class Daemon:
     def _apply_config(self, config: Config) -> None:
         """Apply a config as a whole, with the clusters found."""
         plan = self._discoverer.plan(config)
-        if config is not self.config or [*plan.watched] != [*self._watched.values()]:
-            with self._changing_clusters:
-                self._apply_clusters(config, plan.watched)
-        for name, watched in self._watched.items():
-            if watched.shows_failures:  # they go one by one
-                self._pollers[name].metrics.pause(time.time(), show_failures=True)
+        if config is not self.config or [*plan.watched] != [*self._pollers.watched.values()]:
+            self._apply_clusters(config, plan.watched)
+        self._pollers.hide_failures(time.time())
         self._discoverer.apply_plan(config, plan)
         self._process_metrics.set_discoveries(self._discoverer.statuses())
 
     def _apply_clusters(self, config: Config, planned: Sequence[WatchedCluster]) -> None:
-        """Start, reconfigure and stop pollers as needed.
+        """Apply the settings and clusters of a config; whatever can fail comes first, and changes nothing in use."""
+        keys = {key for entry in (*planned, *self._pollers.watched.values()) for key in entry.cluster.secrets()}
+        self._redactor.learn(_secrets(config) | _secrets(self.config) | keys)
+        changes = self._pollers.prepare(planned)
+        self._apply_state_url(config)
+        self._pollers.apply(changes)
+        self._key_files.keep_only(entry.cluster.api_key_file for entry in planned)
+        self.config = config
 
-        Whatever can fail comes first, and changes nothing that is in use.
-        """
-        previous = self.config
-        watched = {entry.cluster.name: entry for entry in planned}
-        keys = {key for entry in (*planned, *self._watched.values()) for key in entry.cluster.secrets()}
-        self._redactor.learn(_secrets(config) | _secrets(previous) | keys)
-        clusters = {name: entry.cluster for name, entry in watched.items()}
-        kept = {
-            name: poller
-            for name, poller in self._pollers.items()
-            if name in clusters and poller.cluster.identity() == clusters[name].identity()
-        }
-        changed = {
-            name: connect(clusters[name], self._network, poller.usage, poller.known_databases)
-            for name, poller in kept.items()
-            if poller.cluster != clusters[name]
-        }
-        stopped = self._pollers.keys() - kept.keys()
-        added = [cluster for name, cluster in clusters.items() if name not in kept]
-        apis = {cluster.name: connect(cluster, self._network) for cluster in added}
-
-        restart_needed = [key for key in _NEEDS_RESTART if attrgetter(key)(previous) != attrgetter(key)(config)]
+    def _apply_state_url(self, config: Config) -> None:
+        """Use the new credentials of the state's database, and warn of changes that need a restart."""
+        restart_needed = [key for key in _NEEDS_RESTART if attrgetter(key)(self.config) != attrgetter(key)(config)]
         if "state.url" in restart_needed and self.store.change_credentials(config.state.url.get_secret_value()):
             self.replicas.change_credentials(config.state.url.get_secret_value())
             restart_needed.remove("state.url")
             _log.info("state_credentials_reloaded")
         if restart_needed:
             _log.warning("restart_needed", settings=restart_needed)
-        snapshots = dict[str, Snapshot | None]()
-        for name in stopped:
-            self._scheduler.unschedule(name)
-            self._intervals.forget(name)
-            poller = self._pollers.pop(name)
-            snapshots[poller.cluster.identity()] = poller.retire()
-        renamed = {cluster.name: snapshot for cluster in added if (snapshot := snapshots.get(cluster.identity()))}
-        self.store.watch((ClusterRef(one.name, one.identity(), one.cluster_id) for one in added), renamed)
-        for cluster in added:
-            self._pollers[cluster.name] = self._create_poller(cluster, apis[cluster.name])
-        for name, api in changed.items():
-            self._pollers[name].reconfigure(clusters[name], api)
-        self._pollers = {name: self._pollers[name] for name in clusters}
-        resumed = {name for name in kept if not self._watched[name].polled}
-        self._watched = watched
-        self._key_files.keep_only(cluster.api_key_file for cluster in clusters.values())
-        self._pause_or_resume()
-        self._show_clusters()
-        self._process_metrics.set_clusters(len(clusters))
-        self.fleet.apply_config(planned)
-        scheduled = [name for name in {*apis, *changed, *resumed} if watched[name].polled]
-        for name in scheduled:
-            self._intervals.watch(clusters[name], self.store.snapshot(name), self._pollers[name].usage)
-        self._intervals.plan()
-        for name in scheduled:
-            self._schedule(self._pollers[name])
-        self.config = config
-
-    def _pause_or_resume(self) -> None:
-        """Stop polling the clusters that are not to be polled, and show which they are."""
-        for name, watched in self._watched.items():
-            self._pollers[name].metrics.set_missing(missing=watched.missing)
-            if watched.polled:
-                self._pollers[name].metrics.resume()
-            else:
-                self._scheduler.unschedule(name)
-                self._intervals.forget(name)
-                self._pollers[name].metrics.pause(time.time(), show_failures=watched.shows_failures)
-
-    def _create_poller(self, cluster: Cluster, api: ImportApi) -> Poller:
-        metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])
-        snapshot = self.store.snapshot(cluster.name)
-        if snapshot is not None:
-            try:
-                metrics.restore(snapshot, time.time())
-            except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being watched
-                _log.exception("snapshot_not_shown", **cluster_fields(cluster))
-        return Poller(
-            cluster,
-            api,
-            self.store,
-            metrics,
-            self._process_metrics,
-            clock_steps=self._clock_steps.latest,
-            is_ours=self._handover.polls,
-        )
-
-    def _show_clusters(self) -> None:
-        self._exposition.show(poller.metrics for name, poller in self._pollers.items() if self._handover.holds(name))
-
-    def _share_clusters(self) -> None:
-        """Take over the clusters that have become ours, and let go those that are ours no longer."""
-        gained, lost = self._handover.refresh(self._pollers, self)
-        if not (gained or lost):
-            return
-        with self._changing_clusters:
-            polled = [name for name in gained if (one := self._watched.get(name)) is not None and one.polled]
-            for name in polled:
-                self._intervals.forget(name)
-                self._intervals.watch(self._pollers[name].cluster, self.store.snapshot(name), self._pollers[name].usage)
-            self._intervals.plan()
-            not_polled_for = self.config.replicas.takeover + MISSED_BEFORE_TAKEOVER
-            for name in polled:
-                self._scheduler.take_over(name, not_polled_for, self._intervals.first_polls_within(name))
-            self._show_clusters()
-            self.fleet.apply_config([*self._watched.values()])
-
-    def take_over(self, names: list[str]) -> None:
-        """Load clusters that another monitor has polled until now."""
-        self.store.take_over(names)
-        for name in names:
-            if (poller := self._pollers.get(name)) is not None:
-                try:
-                    poller.take_over(self.store.snapshot(name))
-                except Exception:  # noqa: BLE001 - what cannot be shown of one cluster must keep none from being polled
-                    _log.exception("snapshot_not_shown", **cluster_fields(poller.cluster))
-
-    def let_go(self, _names: list[str]) -> None:
-        """Hide clusters that another monitor polls from now on, and store what it has to know of them."""
-        self._show_clusters()
-        self.store.flush()
-
-    def _schedule(self, poller: Poller) -> None:
-        key_rejected = False
-
-        def poll() -> PollOutcome:
-            nonlocal key_rejected
-            file = poller.cluster.api_key_file
-            if key_rejected and file is not None:
-                self._check_keys(KEY_CHECK_TIMEOUT, file)
-            outcome = poller.poll()
-            key_rejected = outcome.unauthorized
-            name, changes = poller.cluster.name, outcome.diff
-            if self._pollers.get(name) is poller and (outcome.ok or outcome.error):  # else it was stopped
-                self._intervals.poll_finished(name, outcome)
-                transitions = self.store.recent_transitions(name) if changes and changes.transitions else ()
-                self.fleet.poll_finished(name, error=outcome.error, diff=changes, transitions=transitions)
-            return outcome
-
-        cluster = poller.cluster
-
-        def show_interval(interval: float, in_force: float) -> None:
-            poller.metrics.set_interval(interval, in_force)
-            self.fleet.set_interval(cluster.name, in_force)
-
-        def count_missed(polls: int) -> None:
-            if not poller.is_throttled():  # else the rate of the key delays polls, which is no fault of the cluster
-                poller.metrics.poll_missed(polls)
-
-        interval, stretch = self._intervals.interval(cluster.name)
-        poller.metrics.set_stretch(stretch)
-        self._scheduler.schedule(
-            cluster.name,
-            interval,
-            poll,
-            count_missed,
-            longest_poll=(POLL_LIMIT + 1) * cluster.timeout + STORE_LIMIT,
-            show_interval=show_interval,
-            first_polls_within=self._intervals.first_polls_within(cluster.name),
-        )
-
-    def _set_interval(self, name: str, interval: float, stretch: float) -> None:
-        poller = self._pollers.get(name)
-        if poller is not None:
-            self._scheduler.set_interval(name, interval)
-            poller.metrics.set_stretch(stretch)
 
     def _log_pending(self, name: str, cluster_id: str, transition: Transition) -> None:
         """Log a transition that was recorded earlier, possibly of a cluster that has left the config."""
