@@ -17,6 +17,7 @@ from monitor.store.pages import (
     TransitionPage,
 )
 from monitor.store.queries import StoreReader
+from monitor.store.samples import ProgressSample
 from monitor.store.statuses import PolledStatus, PollTimes
 from monitor.store.store import Store, StoreUnavailableError
 
@@ -30,6 +31,7 @@ __all__ = [
     "NewerSchemaError",
     "PollTimes",
     "PolledStatus",
+    "ProgressSample",
     "RecordedTransition",
     "Store",
     "StoreError",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from threading import RLock
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from monitor.jobs import (
 from monitor.store.pages import ClusterRef, RecordedTransition
 from monitor.store.queries import StoredCluster
 from monitor.store.recording import ClusterChanges
+from monitor.store.samples import new_samples
 
 WAITING_LIMIT: Final = 10_000
 """Transitions, and finished jobs unless the list is longer, that wait of one cluster; the oldest go first."""
@@ -45,6 +46,8 @@ class ClusterState:
         self.unconfirmed = False
         self._list_known = self._compare_list = False
         self._last_delisted: tuple[frozenset[str], ...] = ()
+        self.samples_wait = False
+        self._sampled: Mapping[str, Job] = {}
         self.discard()
 
     def discard(self) -> None:
@@ -58,6 +61,7 @@ class ClusterState:
     def add(self, diff: SnapshotDiff) -> None:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
         self._before_add = self._finished, self._delisted
+        self.samples_wait |= bool(diff.changed)
         self._compare_list |= not self._list_known
         self._note_delisted(diff.delisted_ids)
         self._delisted = (self._delisted - diff.snapshot.listing.records.keys()) | set(diff.delisted_ids)
@@ -86,6 +90,14 @@ class ClusterState:
         self.snapshot = snapshot
         if not self.dirty:
             self._stored = snapshot  # it is the same, and need not be in memory twice
+        if not self.samples_wait:
+            self._sampled = snapshot.tracked
+
+    def take_samples(self) -> list[dict[str, Any]]:
+        """Return the points of progress since the last call, to be written once."""
+        before, now = self._sampled, {} if self.snapshot is None else self.snapshot.tracked
+        self.samples_wait, self._sampled = False, now
+        return [*new_samples(self.ref.name, before, now)]
 
     def forget_list(self) -> None:
         """Forget the latest list: another monitor has polled the cluster since."""
@@ -235,6 +247,8 @@ class ClusterState:
         )
         self._list_known = self._compare_list = False
         self.dirty = bool(newer)
+        if not self.samples_wait:
+            self._sampled = tracked
         return [step for step in logged if id(step) not in newer_steps]
 
 

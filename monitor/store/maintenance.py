@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, selec
 from monitor.jobs import JobState, Transition
 from monitor.store.database import Database
 from monitor.store.queries import StoreReader
-from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, transitions
+from monitor.store.samples import CLOCK_AHEAD, oldest_kept
+from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, samples, transitions
 
 ROWS_AT_ONCE: Final = 1000
 """Rows that one transaction logs or prunes, so that nobody waits long for it."""
@@ -64,13 +65,16 @@ def prune(database: Database, now: float, retention: float) -> None:
     Args:
         database: The database.
         now: Seconds since the epoch.
-        retention: Seconds for which transitions are kept.
+        retention: Seconds for which transitions and samples are kept.
     """
     missing, completed = jobs.c.missing_since, jobs.c.state == JobState.COMPLETED.value
     _prune(database, jobs, missing < now - COMPLETED_RETENTION, completed)
     _prune(database, jobs, missing < now - LONGEST_FAILED_RETENTION)  # nobody need know of it any more
     _prune(database, jobs, not_(exists().where(clusters.c.name == jobs.c.cluster)))
     _prune(database, transitions, transitions.c.at < now - retention, text("logged"))
+    oldest = database.read(partial(oldest_kept, retention_start=now - retention))
+    _prune(database, samples, samples.c.at < oldest)
+    _prune(database, samples, samples.c.at > now + CLOCK_AHEAD)
 
 
 def describe_error(error: Exception) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 from monitor.jobs import TERMINAL, Job, JobState, classify
 from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row
-from monitor.store.schema import INDEXES, SINCE, VERSION, discoveries, metadata, schema, statuses
+from monitor.store.schema import INDEXES, SINCE, VERSION, discoveries, metadata, samples, schema, statuses
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -189,6 +189,11 @@ def _add_statuses(connection: Connection) -> None:
     statuses.create(connection, checkfirst=True)
 
 
+def _add_samples(connection: Connection) -> None:
+    """To version 7: points of the progress of jobs."""
+    samples.create(connection, checkfirst=True)
+
+
 _SET_ABORTED: Final = text("""
     UPDATE outcomes SET last_aborted = :aborted
     FROM (
@@ -251,5 +256,6 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_aborted,
     _add_discoveries,
     _add_statuses,
+    _add_samples,
 )
 """How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

@@ -33,6 +33,7 @@ from monitor.store.pages import (
     TransitionFilter,
     TransitionPage,
 )
+from monitor.store.samples import ProgressSample, wanted_samples
 from monitor.store.schema import clusters, discoveries, jobs, outcomes, transitions
 
 COUNT_LIMIT: Final = 10_000
@@ -154,6 +155,15 @@ class StoreReader:
             wanted = select(*_JOB).where(tuple_(jobs.c.cluster, jobs.c.job_id).in_(some))
             rows = self._database.read(partial(_all_rows, query=wanted))
             found.update(((entry.cluster, entry.job.job_id), entry.job) for entry in self._stored_jobs(rows))
+        return found
+
+    def samples(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[ProgressSample]]:
+        """Return the points of the progress of some jobs, by the names of their clusters and their ids, in order."""
+        found: dict[tuple[str, str], list[ProgressSample]] = {}
+        for some in chunks([*keys], ROWS_AT_ONCE):
+            for row in self._ask(partial(_all_rows, query=wanted_samples(some))):
+                if (sample := self._read("progress_samples", row, ProgressSample)) is not None:
+                    found.setdefault((row["cluster"], row["job_id"]), []).append(sample)
         return found
 
     def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:

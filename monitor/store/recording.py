@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, sel
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, discoveries, jobs, outcomes, statuses, transitions
+from monitor.store.schema import clusters, discoveries, jobs, outcomes, samples, statuses, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -140,6 +140,7 @@ def _begin(connection: Connection, change: ClusterChanges) -> None:
         return
     delete_cluster(connection, ref.name)
     connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+    connection.execute(delete(samples).where(samples.c.cluster == ref.name))
     row = {"name": ref.name, "identity": ref.identity, "baseline_at": change.snapshot.baseline_at}
     connection.execute(_ADD_CLUSTER, row)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -105,7 +105,20 @@ statuses: Final = Table(
 written without it every few seconds.
 """
 
-SINCE: Final = {"discoveries": 5, "cluster_status": 6}
+samples: Final = Table(
+    "progress_samples",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("progress", Float),
+    sqlite_with_rowid=False,
+)
+"""Points of the progress of jobs, for the pictures; see `monitor.store.samples`."""
+
+SINCE: Final = {"discoveries": 5, "cluster_status": 6, "progress_samples": 7}
 """Versions from which on tables exist; the others are in every version."""
 
 INDEXES: Final = {
@@ -124,6 +137,7 @@ INDEXES: Final = {
     "transitions_by_time": "transitions (at)",
     "transitions_by_job": "transitions (cluster, job_id)",
     "cluster_status_by_change": "cluster_status (changed_at)",
+    "progress_samples_by_time": "progress_samples (at)",
     "transitions_not_logged": "transitions (recorded_at) WHERE NOT logged",
 }
 """What each index is on. As SQL: SQLAlchemy's partial ones import every driver of PostgreSQL, 0.1 s at each start."""

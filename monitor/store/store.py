@@ -22,6 +22,7 @@ from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
 from monitor.store.recording import ClusterChanges, claim, delete_cluster, write_changes, write_discovery
+from monitor.store.samples import SAMPLES_AT_ONCE, write_samples
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 from monitor.store.statuses import CHANNEL, StatusTable
 
@@ -417,6 +418,19 @@ class Store(StoreReader):
                         self._note_changed(changes.ref.name)
                     elif state.revision == changes.revision:
                         self._synchronize([state])
+        self._write_samples(timeout)
+
+    def _write_samples(self, timeout: float | None) -> None:
+        """Write how far jobs have come, for the pictures; a point that cannot be written is missing there."""
+        rows = []
+        for state in [*self._states.values()]:
+            waits = state.samples_wait and state.loaded and state.replaced_by is None
+            if waits and state.lock.acquire(blocking=False):
+                rows += state.take_samples()
+                state.lock.release()
+        if rows:
+            limit = timeout or transaction_timeout(min(len(rows), SAMPLES_AT_ONCE))
+            self._database.write(partial(write_samples, rows=rows), limit)
 
     def _recover(self) -> None:
         """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""

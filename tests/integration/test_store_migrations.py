@@ -9,7 +9,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, JobState
-from monitor.store import ClusterRef, JobFilter, StoreError, TransitionFilter, migrations, open_store, reading
+from monitor.store import (
+    ClusterRef,
+    JobFilter,
+    ProgressSample,
+    StoreError,
+    TransitionFilter,
+    migrations,
+    open_store,
+    reading,
+)
 from monitor.store.schema import VERSION
 from tests.stored import Stored, close_all, count, record, run
 
@@ -118,6 +127,17 @@ def test_version_3_is_brought_up_and_an_aborted_import_wakes_nobody(write):
     assert first.reopened().store.snapshot("books").tracked["1"].incomplete
 
 
+def test_version_6_is_brought_up_and_progress_is_kept_from_then_on(write):
+    first = Stored(write(6), BOOKS, now=1795540100.0, flush_interval=0.0)
+    assert set(first.store.snapshot("books").tracked) == {"1", "3"}
+    assert first.store.samples([("books", "1")]) == {}
+    first.poll(record("1", progress=40, collection="poems"), cluster="books")
+    first.maintain()
+
+    assert first.store.samples([("books", "1")]) == {("books", "1"): [ProgressSample(1795540130.0, IMPORTING, 0.4)]}
+    assert first.store.discovered("clusters.d") == "[]"
+
+
 def test_jobs_that_finished_in_an_older_store_are_no_news_when_they_are_listed_again(write):
     first = Stored(write(2), BOOKS, now=1795539000.0)
 
@@ -179,7 +199,16 @@ def test_a_migrated_database_has_the_indexes_of_a_new_one(write):
     )
     open_store(url, retention=1, connections=1).close()
     migrated = sorted(run(url, query))
-    for table in ("schema", "clusters", "jobs", "outcomes", "transitions", "discoveries", "cluster_status"):
+    for table in (
+        "schema",
+        "clusters",
+        "jobs",
+        "outcomes",
+        "transitions",
+        "discoveries",
+        "cluster_status",
+        "progress_samples",
+    ):
         run(url, f"DROP TABLE {table}")
     open_store(url, retention=1, connections=1).close()
 
