@@ -1,4 +1,4 @@
-"""Configures the log: one JSON object a line, or a readable line on a terminal, with every secret masked."""
+"""Configures the log: JSON or logfmt, or readable lines on a terminal, with every secret masked."""
 
 import logging
 import math
@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from monitor.log_writer import LogWriter
+from monitor.logfmt import logfmt
 from monitor.redaction import Redactor
 
 LINE_LIMIT: Final = 64 * 1024
@@ -38,7 +39,7 @@ def configure(log_format: str, level: str, redactor: Redactor, stream: TextIO | 
     """Write every log line and warning of the process, ours and the libraries', to a stream.
 
     Args:
-        log_format: ``json``, ``console``, or ``auto``: console where the stream is a terminal.
+        log_format: ``json``, ``logfmt``, ``console``, or ``auto``: console where the stream is a terminal, else JSON.
         level: ``debug``, ``info``, ``warning`` or ``error``; of libraries nothing below ``warning`` is logged.
         redactor: Masks the secrets.
         stream: Standard error by default.
@@ -69,10 +70,13 @@ class _Output:
         self._encoding = stream.encoding or "utf-8"
         self._redactor = redactor
         self._lock = RLock()  # a signal handler may log while its thread writes
+        is_utf8 = self._encoding.lower().replace("-", "") == "utf8"
         self._render: Processor = structlog.processors.JSONRenderer()  # ASCII, for a stream that knows no more
         if log_format == "console" or (log_format == "auto" and stream.isatty()):
             self._render = _console(colors=stream.isatty())
-        elif self._encoding.lower().replace("-", "") == "utf8":
+        elif log_format == "logfmt":
+            self._render = logfmt(ascii_only=not is_utf8)
+        elif is_utf8:
             self._render = structlog.processors.JSONRenderer(serializer=_json)
 
     def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:

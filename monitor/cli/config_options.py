@@ -34,7 +34,9 @@ _store_option: Final = partial(
 )
 
 Listen = Annotated[Address | None, address_option("Address to listen on; overrides the config.")]
-LogFormat = Annotated[Format | None, option("--log-format", "Log format; overrides the config.", "auto|json|console")]
+LogFormat = Annotated[
+    Format | None, option("--log-format", "Log format; overrides the config.", "auto|json|logfmt|console")
+]
 LogLevel = Annotated[
     Level | None, option("--log-level", "Log level; overrides the config.", "debug|info|warning|error")
 ]

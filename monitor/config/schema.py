@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.config.files import LoadContext
 
 Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
-LogFormat: TypeAlias = Literal["auto", "json", "console"]
+LogFormat: TypeAlias = Literal["auto", "json", "logfmt", "console"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 MAX_CLUSTERS: Final = 20_000
@@ -54,7 +54,7 @@ class LogSection(Section):
     """What is logged, and how."""
 
     format: LogFormat = "auto"
-    """`json` is one JSON object a line, `console` is for people; `auto` is console on a terminal and json elsewhere."""
+    """`json` or `logfmt` for programs, `console` for people; `auto` is console on a terminal and json elsewhere."""
     level: LogLevel = "info"
     """The lowest level that is logged."""
 
@@ -63,7 +63,7 @@ class StateSection(Section):
     """Where the state is stored, and for how long."""
 
     url: types.StateUrl = Field(default="sqlite:///state.db", validate_default=True)
-    """sqlite:/// and a path, postgresql://user:password@host/database, or `memory://`, which forgets at a restart."""
+    """sqlite:/// and a path, postgresql://user:password@host/database (or postgres://), or `memory://`: not kept."""
     url_file: types.StateFile = None
     """A file that contains the URL, instead of url; white space around it is ignored."""
     retention: Seconds = Field(default="30d", ge=MIN_DURATION, le=MAX_DURATION, validate_default=True)

@@ -231,7 +231,7 @@ def test_a_pipe_gets_a_whole_job_on_a_line(config, monkeypatch):
         (("demo", "--listen", "::1:80"), "--listen: must be host:port, such as"),
         (("demo", "--listen", "a b:80"), "--listen: must have a host name or an address before the colon"),
         (("demo", "--for", "5"), "--for: missing unit: write 5s"),
-        (("demo", "--log-format", "xml"), "--log-format: 'xml' is not one of 'auto', 'json', 'console'"),
+        (("demo", "--log-format", "xml"), "--log-format: 'xml' is not one of 'auto', 'json', 'logfmt', 'console'"),
         (("demo", "--log-level", "loud"), "--log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         (("demo", "--clusters", "0"), "--clusters: should be greater than or equal to 1; see "),
         (("demo", "--seed", "x"), "--seed: should be a valid integer, "),

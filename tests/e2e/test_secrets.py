@@ -88,7 +88,7 @@ POLL = "{interval: 30s, timeout: 2s, requests_per_second: 1000, concurrency: 64}
 
 
 @pytest.mark.parametrize(
-    ("database", "log_format"), [("sqlite", "json"), ("sqlite", "console"), ("postgresql", "json")]
+    ("database", "log_format"), [("sqlite", "json"), ("sqlite", "console"), ("postgresql", "logfmt")]
 )
 def test_a_server_that_repeats_the_key_gets_it_into_nothing(echo, request, tmp_path, database, log_format):
     url = "sqlite:///state.db"

@@ -325,7 +325,7 @@ DURATION = "must be a duration such as 500ms, 30s, 5m, 1h30m or 2d"
         ("external_url:", "external_url: is empty; write a value or remove the key"),
         ("log: [json]", "log: must be a mapping of settings (key: value)"),
         ("log: ${NOPE}", "log: environment variable NOPE is not set"),
-        ("log: {format: xml}", "log.format: must be one of auto, json, console"),
+        ("log: {format: xml}", "log.format: must be one of auto, json, logfmt, console"),
         ("log: {level: INFO}", "log.level: must be one of debug, info, warning, error"),
         ("state: {url: 'sqlite://state.db'}", STATE_URL),
         ("state: {url: 'sqlite:///'}", STATE_URL),
