@@ -65,9 +65,14 @@ class Receiver:
             return list(self._came)
 
     def wait_for(
-        self, alertname: str, status: str = "firing", *, where: Callable[[Notification], bool] = lambda _: True
+        self,
+        alertname: str,
+        status: str = "firing",
+        *,
+        where: Callable[[Notification], bool] = lambda _: True,
+        count: int = 1,
     ) -> Notification:
-        """Return the first notification of this alert and status, once it is there; fails after a minute."""
+        """Return the first notification of this alert and status, once there are `count`; fails after a minute."""
 
         def found() -> list[Notification]:
             return [
@@ -75,8 +80,8 @@ class Receiver:
             ]
 
         with self._more:
-            self._more.wait_for(found, timeout=WAIT)
-            assert found(), f"{alertname} {status} did not come; what came: {self._came}"
+            self._more.wait_for(lambda: len(found()) >= count, timeout=WAIT)
+            assert len(found()) >= count, f"{alertname} {status} did not come; what came: {self._came}"
             return found()[0]
 
 

@@ -64,7 +64,7 @@ def _alertmanager(receiver: str) -> dict[str, Any]:
     config = _example("alertmanager/alertmanager.yml")
     config["route"] |= {"group_wait": "0s", "group_interval": INTERVAL}
     for one in config["receivers"]:
-        for webhook in one["webhook_configs"]:
+        for webhook in one.get("webhook_configs", []):
             webhook["url"] = webhook["url"].replace("http://localhost:9095", receiver)
     return config
 

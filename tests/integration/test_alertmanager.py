@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 from monitor.web import bound_socket
+from tests.alertmanager import receiving, running_alertmanager
 from tests.venvs import missing
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +27,7 @@ ALERTS = {
     for rule in group["rules"]
     if "alert" in rule
 }
+WATCHDOG = "MilvusImportWatchdog"
 PRESENT = (
     "MilvusImportJobStalled",
     "MilvusImportJobPendingTooLong",
@@ -47,7 +50,7 @@ def test_amtool_takes_the_example():
     code, said = amtool("check-config", str(CONFIG))
 
     assert code == 0, said
-    assert "4 receivers" in said
+    assert "5 receivers" in said
 
 
 def test_what_is_deployed_is_the_example():
@@ -65,6 +68,7 @@ def test_what_is_deployed_is_the_example():
         ("MilvusImportLastImportAborted", "prod-eu", "team"),
         ("MilvusImportJobStalled", "prod-eu", "team"),
         ("MilvusImportMonitorDown", None, "team"),
+        ("MilvusImportWatchdog", None, "dead-mans-switch"),
         ("MilvusImportLastImportFailed", "dev", "team"),
         ("MilvusImportClusterUnreachable", "staging-2", "team"),
     ],
@@ -206,10 +210,35 @@ def test_a_failed_import_says_why_there_is_no_successful_one(tmp_path):
 
 
 def test_without_a_monitor_everything_else_is_quiet(tmp_path):
-    others = [alert(one, "prod", "books") for one in ALERTS if one != "MilvusImportMonitorAbsent"]
+    others = [alert(one, "prod", "books") for one in ALERTS if one not in {"MilvusImportMonitorAbsent", WATCHDOG}]
     expected = {name(one) for one in others}
 
     with alertmanager(tmp_path) as url:
-        found = quieted(url, [alert("MilvusImportMonitorAbsent"), alert("NodeDown", "prod"), *others], expected)
+        raised = [alert("MilvusImportMonitorAbsent"), alert(WATCHDOG), alert("NodeDown", "prod"), *others]
+        found = quieted(url, raised, expected)
 
     assert found == expected, (tmp_path / "log").read_text()
+
+
+def test_the_watchdog_reaches_nobody_until_there_is_a_dead_mans_switch():
+    receivers = {one["name"]: set(one) - {"name"} for one in yaml.safe_load(CONFIG.read_text())["receivers"]}
+
+    assert {name for name, ways in receivers.items() if not ways} == {"dead-mans-switch"}
+
+
+def test_a_dead_mans_switch_hears_from_the_watchdog_again_and_again(tmp_path):
+    with receiving() as receiver:
+        text = re.sub(r"^    #(?=webhook_configs|  )", "    ", CONFIG.read_text(), flags=re.MULTILINE)
+        config = yaml.safe_load(text)
+        (switch,) = config["receivers"][-1]["webhook_configs"]
+        switch["url"] = f"{receiver.url}/ping"
+        route = config["route"]
+        route["group_interval"] = route["routes"][0]["repeat_interval"] = "1s"
+        with running_alertmanager(tmp_path, config) as url:
+            posted = [{"labels": alert(WATCHDOG)}]
+            requests.post(f"{url}/api/v2/alerts", json=posted, timeout=10).raise_for_status()
+            receiver.wait_for(WATCHDOG, count=3)
+        came = receiver.all()
+
+    assert {(one.path, one.status, one.labels["alertname"]) for one in came} == {("/ping", "firing", WATCHDOG)}
+    assert switch["send_resolved"] is False  # it would count as a sign of life

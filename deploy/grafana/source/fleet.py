@@ -45,7 +45,7 @@ def fleet() -> model.Dashboard:
         number(
             "Firing alerts",
             "Number of firing alerts of the monitor's rules. Always 0 if the rules are not loaded in Prometheus.",
-            'count(ALERTS{alertname=~"MilvusImport.+", alertstate="firing"}) or vector(0)',
+            f"count({queries.FIRING_ALERTS}) or vector(0)",
             width=3,
             steps=BAD_FROM_1,
         ),
@@ -120,8 +120,7 @@ def _alerts() -> table.Panel:
     return rows(
         "Firing alerts",
         "Firing alerts of the monitor's rules. Alertmanager decides who is notified.",
-        "max by (alertname, severity, milvus_cluster, collection) "
-        '(ALERTS{alertname=~"MilvusImport.+", alertstate="firing"})',
+        f"max by (alertname, severity, milvus_cluster, collection) ({queries.FIRING_ALERTS})",
         columns=(
             Column("alertname", "Alert"),
             Column("severity", "Severity", width=90),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 COLLECTION = "milvus_cluster, database, collection"
 JOB = f"{COLLECTION}, job_id"
 UNFINISHED = 'state!~"completed|failed|vanished"'
+FIRING_ALERTS = 'ALERTS{alertname=~"MilvusImport.+", alertname!="MilvusImportWatchdog", alertstate="firing"}'
+"""Firing alerts of the rules, without the one that always fires."""
 
 
 @dataclass(frozen=True, slots=True)
