@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ PAGES = {
 }
 """The pages of the monitor, and what they are asked for."""
 
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+ALERT_OF_THE_ROW = "${__data.fields.alertname:percentencode}"
+
 everywhere = pytest.mark.parametrize("name", DASHBOARDS)
 
 
@@ -45,8 +49,9 @@ def choice(name: str) -> dict[str, str]:
 
 
 def links(name: str) -> list[str]:
-    """The URLs behind the cells of a dashboard's tables."""
-    return [
+    """The URLs behind the cells of a dashboard's tables, and of its panels."""
+    of_panels = [link["url"] for panel in panels(DASHBOARDS[name]) for link in panel.get("links", [])]
+    return of_panels + [
         link["url"]
         for panel in panels(DASHBOARDS[name])
         for override in panel["fieldConfig"]["overrides"]
@@ -67,8 +72,9 @@ def test_grafanas_own_model_knows_every_field(name):
     register_default_plugins()
     read = json.loads(json.dumps(Dashboard.from_json(DASHBOARDS[name]), cls=JSONEncoder))
 
-    # What the data source adds to an annotation is not in the model of what all data sources share.
-    known = {f"/annotations/list/0/{field}" for field in ANNOTATION}
+    # What the data source adds to an annotation is not in the model of what all data sources share, nor is what only an
+    # import reads.
+    known = {f"/annotations/list/0/{field}" for field in ANNOTATION} | {"/__inputs", "/__elements", "/__requires"}
     assert set(forgotten(DASHBOARDS[name], read)) == known
 
 
@@ -138,6 +144,9 @@ def test_links_lead_to_dashboards_and_pages_that_there_are(name):
         path, _, query = url.partition("?")
         if path.startswith("${monitor}"):
             assert set(parse_qs(query)) == PAGES[path.removeprefix("${monitor}")], url
+        elif path.startswith("${runbooks}"):
+            alert = path.removeprefix("${runbooks}/")
+            assert (RUNBOOKS / f"{alert}.md").exists() or alert == ALERT_OF_THE_ROW, url
         else:
             given = {key.removeprefix("var-") for key in parse_qs(query) if key.startswith("var-")}
             assert given <= variables(dashboards_by_uid[urlsplit(path).path.removeprefix("/d/")]), url
@@ -165,6 +174,46 @@ def test_panels_lie_side_by_side_and_have_numbers_of_their_own(name):
 def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     (x, y, width, height), (u, v, wide, high) = one, other
     return x < u + wide and u < x + width and y < v + high and v < y + height
+
+
+@everywhere
+def test_an_import_asks_for_the_data_source_and_uses_it(name):
+    dashboard = DASHBOARDS[name]
+    (asked,) = dashboard["__inputs"]
+    imported = json.loads(json.dumps(dashboard).replace(f"${{{asked['name']}}}", "uid-of-the-data-source"))
+    (variable,) = [one for one in imported["templating"]["list"] if one["name"] == "datasource"]
+
+    assert (asked["type"], asked["pluginId"]) == ("datasource", variable["query"])
+    assert variable["current"]["value"] == "uid-of-the-data-source"
+    assert "${DS_" not in json.dumps(imported)
+
+
+@everywhere
+def test_a_provisioned_dashboard_needs_no_input_but_for_its_first_choice(name):
+    without = deepcopy(DASHBOARDS[name])
+    for one in without["templating"]["list"]:
+        if one["type"] == "datasource":
+            del one["current"]  # no data source has this name, so Grafana selects one that there is
+
+    assert "${DS_" not in json.dumps(without)
+    assert "${VAR_" not in json.dumps(without)
+
+
+@everywhere
+def test_an_import_requires_the_panels_that_there_are(name):
+    required = {(one["type"], one["id"]) for one in DASHBOARDS[name]["__requires"]}
+    used = {("panel", panel["type"]) for panel in panels(DASHBOARDS[name])}
+
+    assert required == used | {("grafana", "grafana"), ("datasource", "prometheus")}
+    assert all(set(one) == {"type", "id", "name", "version"} for one in DASHBOARDS[name]["__requires"])
+
+
+@everywhere
+def test_dashboards_are_found_by_their_tags(name):
+    links = DASHBOARDS[name]["links"]
+
+    assert {"milvus-import", "milvus", "prometheus", "zilliz"} == set(DASHBOARDS[name]["tags"])
+    assert [link["tags"] for link in links if link["type"] == "dashboards"] == [["milvus-import"]]
 
 
 def test_the_dashboards_are_documented():

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from deploy.grafana.source.cluster import cluster
 from deploy.grafana.source.collection import collection
 from deploy.grafana.source.fleet import fleet
+from deploy.grafana.source.portal import portable
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboards"
 
@@ -20,7 +21,8 @@ def dashboards() -> dict[str, str]:
         The contents of the files by name.
     """
     made = {"fleet": fleet(), "cluster": cluster(), "collection": collection()}
+    plain = {name: json.loads(json.dumps(dashboard, cls=JSONEncoder)) for name, dashboard in made.items()}
     return {
-        f"{name}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
-        for name, dashboard in made.items()
+        f"{name}.json": json.dumps(portable(dashboard), indent=2, sort_keys=True) + "\n"
+        for name, dashboard in plain.items()
     }

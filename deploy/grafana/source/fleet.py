@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import discovery, polling, problems, progress, queries, tables
+from deploy.grafana.source import discovery, links, polling, problems, progress, queries, tables
 from deploy.grafana.source.frame import cluster_variable, framed
 from deploy.grafana.source.links import FLEET_UID
 from deploy.grafana.source.panels import (
@@ -34,14 +34,14 @@ def fleet() -> model.Dashboard:
             queries.count(queries.unreachable(FLEET)),
             width=3,
             steps=BAD_FROM_1,
-        ),
+        ).links([links.runbook("MilvusImportClusterUnreachable")]),
         number(
             "Rejected keys",
             "Clusters that cannot be polled and rejected the API key within the last hour.",
             queries.count(queries.key_rejected(FLEET)),
             width=3,
             steps=BAD_FROM_1,
-        ),
+        ).links([links.runbook("MilvusImportKeyRejected")]),
         number(
             "Firing alerts",
             "Number of firing alerts of the monitor's rules. Always 0 if the rules are not loaded in Prometheus.",
@@ -122,7 +122,7 @@ def _alerts() -> table.Panel:
         "Firing alerts of the monitor's rules. Alertmanager decides who is notified.",
         f"max by (alertname, severity, milvus_cluster, collection) ({queries.FIRING_ALERTS})",
         columns=(
-            Column("alertname", "Alert"),
+            Column("alertname", "Alert", links=links.of_alert()),
             Column("severity", "Severity", width=90),
             Column("milvus_cluster", "Cluster"),
             Column("collection", "Collection"),

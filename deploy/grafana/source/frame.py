@@ -7,10 +7,14 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source import queries
+from deploy.grafana.source.portal import INPUT
 from deploy.grafana.source.queries import Scope
 
 TAG = "milvus-import"
+TAGS = [TAG, "milvus", "zilliz", "prometheus"]
+RUNBOOKS = "https://milvus-import-monitor.github.io/milvus-import-monitor/runbooks"
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+_IMPORTED = model.VariableOption(text=f"${{{INPUT}}}", value=f"${{{INPUT}}}")
 EVERYTHING = model.VariableOption(text="All", value="$__all")
 
 ANNOTATION = {
@@ -41,13 +45,15 @@ def framed(
         build.Dashboard(title)
         .uid(uid)
         .description(description)
-        .tags([TAG])
+        .tags(TAGS)
         .time("now-6h", "now")
         .refresh("30s")
         .timezone("browser")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .editable()
-        .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            build.DatasourceVariable("datasource").label("Data source").type("prometheus").current(_IMPORTED)
+        )
     )
     for variable in variables:
         frame.with_variable(variable)
@@ -56,6 +62,12 @@ def framed(
         .label("Monitor")
         .description("Base URL of the monitor, used in links to its pages.")
         .default_value("http://localhost:19595")
+    )
+    frame.with_variable(
+        build.TextBoxVariable("runbooks")
+        .label("Runbooks")
+        .description("Base URL of the runbooks of the alerts.")
+        .default_value(RUNBOOKS)
     )
     frame.link(
         build.DashboardLink("Imports")

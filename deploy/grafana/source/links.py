@@ -1,9 +1,12 @@
-"""Links between dashboards, and to the pages of the monitor.
+"""Links between dashboards, to the pages of the monitor, and to the runbooks of the alerts.
 
-The base URL of the monitor is the variable `monitor`, which the viewer can change.
+The base URLs are the variables `monitor` and `runbooks`, which the viewer can change.
 """
 
 from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import dashboard as model
 
 FLEET_UID: Final = "milvus-import-fleet"
 CLUSTER_UID: Final = "milvus-import-cluster"
@@ -22,7 +25,8 @@ def _link(title: str, url: str, *, new_tab: bool) -> Link:
 
 def _dashboard(uid: str, **variables: str) -> str:
     selected = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return f"/d/{uid}?${{datasource:queryparam}}&${{monitor:queryparam}}{selected}&${{__url_time_range}}"
+    same = "${datasource:queryparam}&${monitor:queryparam}&${runbooks:queryparam}"
+    return f"/d/{uid}?{same}{selected}&${{__url_time_range}}"
 
 
 def of_cluster() -> list[Link]:
@@ -49,3 +53,19 @@ def of_job() -> list[Link]:
     """Return the links of a job id."""
     page = f"${{monitor}}/job?cluster={_field('milvus_cluster')}&id={_field('job_id')}"
     return [_link("Job status page", page, new_tab=True)]
+
+
+def of_alert() -> list[Link]:
+    """Return the link of the name of an alert."""
+    return [_link("Runbook", f"${{runbooks}}/{_field('alertname')}", new_tab=True)]
+
+
+def runbook(alert: str) -> build.DashboardLink:
+    """Build the link of a panel to the runbook of an alert."""
+    return (
+        build.DashboardLink("Runbook")
+        .type(model.DashboardLinkType.LINK)
+        .url(f"${{runbooks}}/{alert}")
+        .tooltip(f"What {alert} means, and what to do")
+        .target_blank(target_blank=True)
+    )

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import stat
 
-from deploy.grafana.source import queries
+from deploy.grafana.source import links, queries
 from deploy.grafana.source.panels import BAD_FROM_1, WARN_FROM_1, number
 from deploy.grafana.source.queries import Scope
 
@@ -15,7 +15,7 @@ def failed(scope: Scope, width: int) -> stat.Panel:
         queries.count(queries.failed(scope)),
         width=width,
         steps=BAD_FROM_1,
-    )
+    ).links([links.runbook("MilvusImportJobFailed")])
 
 
 def latest_failed(scope: Scope, width: int) -> stat.Panel:
@@ -26,7 +26,7 @@ def latest_failed(scope: Scope, width: int) -> stat.Panel:
         queries.count(queries.latest_failed(scope)),
         width=width,
         steps=BAD_FROM_1,
-    )
+    ).links([links.runbook("MilvusImportLastImportFailed")])
 
 
 def stalled(scope: Scope, width: int) -> stat.Panel:
@@ -37,7 +37,7 @@ def stalled(scope: Scope, width: int) -> stat.Panel:
         queries.count(queries.stalled(scope, 'state!="uncommitted"')),
         width=width,
         steps=WARN_FROM_1,
-    )
+    ).links([links.runbook("MilvusImportJobStalled")])
 
 
 def vanished(scope: Scope, width: int) -> stat.Panel:
@@ -48,7 +48,7 @@ def vanished(scope: Scope, width: int) -> stat.Panel:
         queries.count(queries.vanished(scope)),
         width=width,
         steps=WARN_FROM_1,
-    )
+    ).links([links.runbook("MilvusImportJobVanished")])
 
 
 def uncommitted(scope: Scope, width: int) -> stat.Panel:
@@ -59,4 +59,4 @@ def uncommitted(scope: Scope, width: int) -> stat.Panel:
         queries.count(queries.uncommitted(scope)),
         width=width,
         steps=WARN_FROM_1,
-    )
+    ).links([links.runbook("MilvusImportJobUncommittedTooLong")])
