@@ -63,10 +63,10 @@ def run_daemon(
         gc.enable()
         running = serve(daemon, background_tasks=background_tasks, stop_after=stop_after, on_ready=on_ready)
         hanging = asyncio.run(running)
+    except (AddressError, NewerSchemaError) as error:  # the latter is a StoreError, too
+        fail(str(error), code=1)
     except StoreError as error:
         fail(str(error))
-    except (AddressError, NewerSchemaError) as error:
-        fail(str(error), code=1)
     except Exception:  # noqa: BLE001 - Python's own traceback would not mask the secrets that may be in it
         _log.exception("monitor_crashed")
         raise SystemExit(1) from None

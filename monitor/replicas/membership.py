@@ -14,7 +14,7 @@ from monitor.replicas.ownership import Ownership, steady_clock
 from monitor.replicas.session import ReplicaSession, ReplicasRefusedError
 from monitor.store.maintenance import describe_error
 
-HEARTBEAT: Final = 1.0
+HEARTBEAT: Final = 0.5
 """Seconds from one contact with the database to the next."""
 
 SETTLE: Final = 1.5
@@ -135,7 +135,8 @@ class Membership:
             started = time.monotonic()
             self._contact()
             self._tried.set()
-            self._stopping.wait(max(0.0, started + self._heartbeat - time.monotonic()))
+            pause = self._heartbeat if self._ownership.settled else self._heartbeat / 2  # the others wait for us
+            self._stopping.wait(max(0.0, started + pause - time.monotonic()))
         self._session.close()
 
     def _contact(self) -> None:

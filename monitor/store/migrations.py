@@ -96,7 +96,8 @@ def check_version(connection: Connection) -> int | None:
     version = connection.execute(select(schema.c.version)).scalar()
     if isinstance(version, int) and version > VERSION and "clusters" in ours:
         raise NewerSchemaError(
-            f"the store's schema has version {version}, and this monitor knows only those up to {VERSION}"
+            f"the store's schema has version {version}, made by a newer version of the monitor; this one knows those up"
+            f" to {VERSION}: update this monitor"
         )
     if not ours >= _tables(version):
         raise UnusableDatabaseError("it has a table named schema that the monitor did not make")
