@@ -117,6 +117,8 @@ SETS: dict[str, dict[str, Any]] = {
         "prometheusRule": {
             "enabled": True,
             "labels": {"release": "prometheus"},
+            "runbooksUrl": "https://git.example.com/docs/runbooks",
+            "runbooksSuffix": ".md",
             "groups": [
                 {"name": "mine", "rules": [{"record": "milvus_import:max_import_age:seconds", "expr": "vector(1)"}]}
             ],
@@ -261,7 +263,11 @@ def test_the_rules_are_those_of_prometheus():
 
     (rule,) = rendered("everything").of("PrometheusRule")
     own = yaml.safe_load(RULES.read_text())["groups"]
-    assert rule["spec"]["groups"] == own + SETS["everything"]["prometheusRule"]["groups"]
+    *groups, runbooks = rule["spec"]["groups"]
+    assert groups == own + SETS["everything"]["prometheusRule"]["groups"]
+    (record,) = runbooks["rules"]
+    assert record["record"] == "milvus_import:settings:info"
+    assert record["labels"] == {"runbooks_url": "https://git.example.com/docs/runbooks", "runbooks_suffix": ".md"}
 
 
 def test_the_service_finds_the_pods(chart):

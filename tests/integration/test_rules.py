@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ SETTINGS = PROMETHEUS / "rules" / "milvus-import-settings.yml"
 CASES = sorted((PROMETHEUS / "tests").glob("MilvusImport*.yml"))
 OTHER_CASES = [PROMETHEUS / "tests" / name for name in ("labels.yml", "sums.yml")]
 RUNBOOKS = ROOT / "docs" / "runbooks"
+SITE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Documentation"]
 
 KINDS = {"fires", "below", "resolves", "restart", "replicas"}
 """What is tried of each alert; of those about a cluster also what becomes of them when it goes away."""
@@ -42,7 +44,7 @@ ALWAYS = {"MilvusImportWatchdog"}
 """Alerts that fire all the time: they are never absent, and wake nobody."""
 
 SET_BY_USERS = {
-    "milvus_import:settings:info": {"monitor_url", "runbooks_url"},
+    "milvus_import:settings:info": {"monitor_url", "runbooks_url", "runbooks_suffix"},
     "milvus_import:max_import_age:seconds": {"milvus_cluster", "database", "collection", "of", *OWN_LABELS},
 }
 
@@ -152,7 +154,8 @@ def test_each_alert_says_how_bad_it_is_what_it_means_and_where_to_look(alert):
     assert rule["labels"]["severity"] in ({"none"} if alert in ALWAYS else {"critical", "warning"})
     assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
     assert ("link" in rule["annotations"]) == about_a_cluster
-    assert rule["annotations"]["runbook_url"].endswith(f"/{alert}.md")
+    assert rule["annotations"]["runbook_url"].endswith(f"}}}}{SITE}runbooks/{alert}/{{{{ end }}}}")
+    assert f"}}}}/{alert}{{{{" in rule["annotations"]["runbook_url"]
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -290,7 +293,7 @@ def test_the_examples_in_the_settings_work(tmp_path):
     firing = 'count by (collection) (ALERTS{alertname="MilvusImportNoSuccessfulImport", alertstate="firing"})'
     books, films = ({"labels": f'{{collection="{name}"}}', "value": 1} for name in ("books", "films"))
     address = "milvus_import:settings:info"
-    shown = f'{address}{{monitor_url="https://imports.example.com", runbooks_url="https://git.example.com/milvus-import-monitor/docs/runbooks"}}'
+    shown = f'{address}{{monitor_url="https://imports.example.com", runbooks_suffix=".md", runbooks_url="https://git.example.com/milvus-import-monitor/docs/runbooks"}}'
     checks = [
         {"expr": firing, "eval_time": "26h10m", "exp_samples": []},
         {"expr": firing, "eval_time": "26h20m", "exp_samples": [books]},
