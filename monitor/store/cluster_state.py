@@ -18,7 +18,7 @@ from monitor.jobs import (
 )
 from monitor.store.pages import ClusterRef, RecordedTransition
 from monitor.store.queries import StoredCluster
-from monitor.store.recording import ClusterChanges
+from monitor.store.recording import ClusterChanges, is_progress
 from monitor.store.samples import new_samples
 
 WAITING_LIMIT: Final = 10_000
@@ -129,7 +129,11 @@ class ClusterState:
         return unconfirmed
 
     def changes(self, now: float, diff: SnapshotDiff | None = None) -> ClusterChanges:
-        """Return what is to be stored: with a poll's transitions as the next revision, else often in the same one."""
+        """Return what is to be stored: everything, often in the same revision.
+
+        Of a poll that is what must not be lost, with its transitions as the next revision: not mere progress, nor which
+        finished jobs have left the list.
+        """
         snapshot = self.snapshot or Snapshot() if diff is None else diff.snapshot
         is_progress = diff is None and not self._logged and snapshot.outcomes == self._stored.outcomes
         steps = () if diff is None else diff.transitions
@@ -140,12 +144,20 @@ class ClusterState:
             at=now,
             stored=self._stored,
             snapshot=snapshot,
+            tracked=snapshot.tracked if diff is None else self._without_progress(snapshot.tracked),
             finished=self._finished,
             transitions=(*self._logged, *steps),
             to_log=len(steps),
-            delisted=self._delisted,
+            delisted=self._delisted if diff is None else (),
             compare_list=self._compare_list,
         )
+
+    def _without_progress(self, tracked: Mapping[str, Job]) -> Mapping[str, Job]:
+        """Return jobs with those as they are stored that have only progressed since."""
+        stored = self._stored.tracked
+        pairs = [(before, job) for job_id, job in tracked.items() if (before := stored.get(job_id)) is not None]
+        progressed = {job.job_id: before for before, job in pairs if before != job and is_progress(before, job)}
+        return {**tracked, **progressed} if progressed else tracked
 
     def confirm(self, changes: ClusterChanges, delisted: Iterable[str] = ()) -> None:
         """Note what has been stored, unless something else is by now, and stay with what has come since.
@@ -160,13 +172,14 @@ class ClusterState:
         self._note_delisted(delisted)
         self.revision = self._highest_revision = changes.next_revision
         self.outdated_revision = None
-        self._stored = changes.snapshot
+        self._stored = replace(changes.snapshot, tracked=changes.tracked)
         self._finished = {key: job for key, job in self._finished.items() if changes.finished.get(key) is not job}
         stored = set(map(id, changes.transitions))
         self._logged = [step for step in self._logged if id(step) not in stored]
         if self.snapshot is changes.snapshot:
-            self.dirty = self._compare_list = False
-            self._delisted = set()
+            self._compare_list = False
+            self._delisted = self._delisted.difference(changes.delisted)
+            self.dirty = bool(self._delisted) or changes.tracked is not changes.snapshot.tracked
 
     def _note_delisted(self, ids: Iterable[str]) -> None:
         if delisted := frozenset(ids):

@@ -53,11 +53,14 @@ UNREADABLE_LIMIT: Final = 10_000
 
 _JOB: Final = (jobs.c.cluster, jobs.c.job_id, jobs.c.facts, jobs.c.missing_since)
 
-_JOBS_BY_ID: Final = select(*_JOB).where(
-    jobs.c.cluster == bindparam("cluster_name"), jobs.c.job_id.in_(bindparam("ids", expanding=True))
-)
-_REVISION: Final = select(clusters.c.revision).where(
-    clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity")
+_JOBS_BY_ID: Final = (
+    select(clusters.c.revision, *_JOB)
+    .outerjoin_from(
+        clusters,
+        jobs,
+        (jobs.c.cluster == clusters.c.name) & jobs.c.job_id.in_(bindparam("ids", expanding=True)),
+    )
+    .where(clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity"))
 )
 
 _decode: Final = msgspec.json.Decoder(Job).decode
@@ -114,6 +117,12 @@ class StoreReader:
         rows = self._ask(lambda connection: connection.execute(query).mappings().all())
         last = (rows[limit - 1]["cluster"], rows[limit - 1]["job_id"]) if len(rows) > limit else None
         return JobPage(tuple(self._stored_jobs(rows[:limit])), last)
+
+    def job(self, cluster: str, job_id: str) -> Job | None:
+        """Return a job, None where it is not stored."""
+        wanted = select(*_JOB).where(jobs.c.cluster == cluster, jobs.c.job_id == job_id)
+        rows = self._ask(partial(_all_rows, query=wanted))
+        return next((entry.job for entry in self._stored_jobs(rows)), None)
 
     def finished(self, wanted: JobFilter, limit: int, offset: int = 0) -> JobPage:
         """Return finished jobs, the latest first, and how many there are. A text is searched for in the latest ones."""
@@ -204,12 +213,14 @@ class StoreReader:
 
     def _jobs_by_id(self, connection: Connection, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""
-        revision = connection.execute(_REVISION, {"cluster_name": ref.name, "cluster_identity": ref.identity}).scalar()
-        stored: dict[str, Job] = {}
+        revision, stored = 0, dict[str, Job]()
         for some in chunks([*ids], ROWS_AT_ONCE):
-            rows = connection.execute(_JOBS_BY_ID, {"cluster_name": ref.name, "ids": some}).mappings()
-            stored.update((entry.job.job_id, entry.job) for entry in self._stored_jobs(rows))
-        return readable_revision(revision), stored
+            wanted = {"cluster_name": ref.name, "cluster_identity": ref.identity, "ids": some}
+            for row in connection.execute(_JOBS_BY_ID, wanted).mappings():
+                revision = readable_revision(row["revision"])
+                if row["job_id"] is not None and (job := self._read_job(row)) is not None:
+                    stored[job.job_id] = job
+        return revision, stored
 
     def _load(self, connection: Connection, refs: list[ClusterRef], finished_since: float) -> dict[str, StoredCluster]:
         # Revisions first: what another monitor records meanwhile makes them outdated, which is noticed.

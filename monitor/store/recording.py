@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from importlib import import_module
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,9 @@ from monitor.store.pages import ClusterRef
 from monitor.store.schema import clusters, discoveries, jobs, outcomes, samples, statuses, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
+_columns: Final = attrgetter(
+    "database", "collection", "state", "reason", "stalled", "finished_at", "missing_since", "incomplete"
+)
 
 
 class ClusterChanges(msgspec.Struct, frozen=True):
@@ -23,7 +27,8 @@ class ClusterChanges(msgspec.Struct, frozen=True):
         next_revision: The revision afterwards; the same one for mere progress.
         at: The time, in seconds since the epoch.
         stored: What is stored.
-        snapshot: What is to be stored.
+        snapshot: What was seen.
+        tracked: Of its tracked jobs what is to be stored.
         finished: Jobs by id that are to be stored and are not tracked.
         transitions: Transitions to add, the latest last.
         to_log: How many of the latest transitions are not in the log yet.
@@ -37,6 +42,7 @@ class ClusterChanges(msgspec.Struct, frozen=True):
     at: float
     stored: Snapshot
     snapshot: Snapshot
+    tracked: Mapping[str, Job]
     finished: Mapping[str, Job]
     transitions: Collection[Transition]
     to_log: int
@@ -63,13 +69,20 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
     """Write changes, in a transaction."""
     stale = _lock_revisions(connection, changes)
     compared = dict[str, Collection[str]]()
-    put, removed, ended, reset, delisted, added = _rows(), _rows(), _rows(), _rows(), _rows(), _rows()
+    put, moved, removed, ended, reset, delisted, added = (_rows() for _ in range(7))
     for change in changes:
         if change.ref.name in stale:
             continue
-        tracked, before = change.snapshot.tracked, change.stored.tracked
-        changed = [job for job_id, job in tracked.items() if before.get(job_id) != job]
-        put += [job_row(change.ref.name, job) for job in (*change.finished.values(), *changed)]
+        tracked, before = change.tracked, change.stored.tracked
+        put += [job_row(change.ref.name, job) for job in change.finished.values()]
+        for job_id, job in tracked.items():
+            old = before.get(job_id)
+            if old == job:
+                continue
+            if old is not None and is_progress(old, job):
+                moved.append(_key(change, job_id, new_facts=_facts(job)))
+            else:
+                put.append(job_row(change.ref.name, job))
         dropped = before.keys() - tracked.keys() - change.finished.keys()
         removed += [_key(change, job_id) for job_id in dropped if not before[job_id].finished]
         now, then = change.snapshot.outcomes, change.stored.outcomes
@@ -87,6 +100,7 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
         added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
     for statement, rows in (
         (upsert(connection.dialect.name, jobs), put),
+        (_MOVE_JOB, moved),
         (_DELETE_JOB, removed),
         (upsert(connection.dialect.name, outcomes), ended),
         (_DELETE_OUTCOME, reset),
@@ -193,6 +207,7 @@ _LISTED: Final = select(jobs.c.job_id).where(
     jobs.c.cluster == bindparam("cluster_name"), jobs.c.missing_since.is_(None), jobs.c.finished_at.is_not(None)
 )
 _ONE_JOB: Final = (jobs.c.cluster == bindparam("cluster_name"), jobs.c.job_id == bindparam("id"))
+_MOVE_JOB: Final = update(jobs).where(*_ONE_JOB).values(facts=bindparam("new_facts"))
 _DELETE_JOB: Final = delete(jobs).where(*_ONE_JOB)
 _DELIST: Final = update(jobs).where(*_ONE_JOB).values(missing_since=bindparam("since"))
 _DELETE_OUTCOME: Final = delete(outcomes).where(
@@ -209,12 +224,21 @@ def _key(change: ClusterChanges, key: str, **values: Any) -> dict[str, Any]:
     return {"cluster_name": change.ref.name, "id": key, **values}
 
 
+def is_progress(before: Job, job: Job) -> bool:
+    """Return whether a job has changed in nothing that is a column of its own."""
+    return _columns(before) == _columns(job)
+
+
+def _facts(job: Job) -> str:
+    return _encode(job).decode()
+
+
 def job_row(cluster: str, job: Job) -> dict[str, Any]:
     """Return the row of a job."""
     return {
         "cluster": cluster,
         "job_id": job.job_id,
-        "facts": _encode(job).decode(),
+        "facts": _facts(job),
         "database": job.database,
         "collection": job.collection,
         "state": job.state.value,

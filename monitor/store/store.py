@@ -316,7 +316,7 @@ class Store(StoreReader):
         snapshot = self.snapshot(cluster)
         if snapshot is not None and (job := snapshot.tracked.get(job_id)) is not None:
             return job
-        return self._ask(partial(self._jobs_by_id, ref=ClusterRef(cluster, ""), ids=[job_id]))[1].get(job_id)
+        return super().job(cluster, job_id)
 
     def change_credentials(self, url: str) -> bool:
         """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""
