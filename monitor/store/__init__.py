@@ -17,7 +17,7 @@ from monitor.store.pages import (
     TransitionPage,
 )
 from monitor.store.queries import StoreReader
-from monitor.store.samples import ProgressSample
+from monitor.store.samples import ProgressSample, moved_at
 from monitor.store.statuses import PolledStatus, PollTimes
 from monitor.store.store import Store, StoreUnavailableError
 
@@ -41,6 +41,7 @@ __all__ = [
     "TransitionFilter",
     "TransitionPage",
     "describe_error",
+    "moved_at",
     "open_store",
     "reading",
 ]

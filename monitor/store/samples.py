@@ -55,7 +55,7 @@ def new_samples(cluster: str, before: Mapping[str, Job], now: Mapping[str, Job])
             "cluster": cluster,
             "job_id": job_id,
             "slot": slot,
-            "at": _moved_at(job),
+            "at": moved_at(job),
             "state": job.state.value,
             "progress": job.progress,
             "width": width,
@@ -93,14 +93,14 @@ def oldest_kept(connection: Connection, retention_start: float) -> float:
     return retention_start if oldest is None else max(retention_start, oldest)
 
 
-def _moved_at(job: Job) -> float:
+def moved_at(job: Job) -> float:
     """Return since when a job has had its progress and its state, as far as is known."""
     return job.samples[-1][0] if job.samples else job.last_change
 
 
 def _slot(job: Job) -> tuple[int, int]:
     """Return the slot in which a job's progress is, as the number of its first narrow slot, and its width in those."""
-    number = max(0, int((_moved_at(job) - job.first_seen) // FIRST_WIDTH))
+    number = max(0, int((moved_at(job) - job.first_seen) // FIRST_WIDTH))
     width = 1 << (number // SAMPLES_PER_JOB).bit_length()
     return number - number % width, width
 

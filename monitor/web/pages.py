@@ -21,6 +21,7 @@ from monitor.web.errors import RequestError
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, read_labels, storable
+from monitor.web.pictures import Pictures
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import JobView, cluster_view, job_view, transition_view
 
@@ -41,7 +42,12 @@ HEADERS: Final = {
     "Vary": "X-Fragment",
 }
 
-_STATIC_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_STATIC_FILES: Final = {
+    "page.css": "text/css",
+    "pictures.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _SEARCH: Final = ("q", "cluster", "label", "database", "collection", "state")
 
 _Entry = TypeVar("_Entry")
@@ -56,6 +62,7 @@ class Pages:
         self._store = context.store
         self._clock = context.clock
         self._import_files = ImportFiles(context)
+        self._pictures = Pictures(context)
         self._templates = Environment(
             loader=PackageLoader("monitor.web"),
             autoescape=True,
@@ -91,11 +98,13 @@ class Pages:
             await self._context.find_cluster(search.cluster)
         filtered = search != JobFilter()
         finished = await self._finished(search, request.query_params) if filtered else None
+        pictures = await self._pictures.of_search(search, _running_page(request.query_params))
         return await self._render(
             request,
             "fleet.html",
             lambda: {
                 **self._sections(self._fleet.overview(search), request.query_params),
+                **pictures(),
                 "finished": finished,
                 "query": query,
                 "filtered": filtered,
@@ -114,6 +123,7 @@ class Pages:
             raise RequestError(404, f"there is no job {job_id!r} of {name}", hint, name)
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
+        pictures = await self._pictures.of_job(cluster.cluster, job)
         return await self._render(
             request,
             "job.html",
@@ -122,6 +132,7 @@ class Pages:
                 "job_id": job_id,
                 "job": None if job is None else self._job_view(name, job),
                 "file_list": file_list,
+                **pictures(),
                 **history,
             },
         )
@@ -134,6 +145,7 @@ class Pages:
         finished = await self._finished(search, query)
         wanted = TransitionFilter(cluster=name, database=database, collection=collection)
         history = await self._history(request, wanted)
+        pictures = await self._pictures.of_search(search, _running_page(query))
 
         def values() -> Mapping[str, Any]:
             overview = self._fleet.overview(search)
@@ -145,6 +157,7 @@ class Pages:
                 "database": database,
                 "collection": collection,
                 **self._sections(overview, query),
+                **pictures(),
                 "finished": finished,
                 **history,
             }
@@ -234,6 +247,16 @@ def _text(query: QueryParams, name: str) -> str:
 def _page_number(query: QueryParams, section: str) -> int:
     text = query.get(f"{section}_page", "")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= PAGE_DIGITS else 1
+
+
+def _running_page(query: QueryParams) -> Callable[[int], slice]:
+    """Return what says which of so many running imports are on the requested page."""
+
+    def page(count: int) -> slice:
+        pager = _pager(query, "running", count, SECTION_SIZE)
+        return slice(pager["start"], pager["last"])
+
+    return page
 
 
 def _section(

@@ -114,7 +114,10 @@
     for (const { name, value } of Array.from(next.attributes)) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
-    for (const { name } of Array.from(old.attributes)) if (!next.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name } of Array.from(old.attributes)) {
+      const opened = name === "open" && old.matches("details"); // by somebody who reads it
+      if (!opened && !next.hasAttribute(name)) old.removeAttribute(name);
+    }
     morphChildren(old, next);
   }
 

@@ -1,0 +1,199 @@
+"""The pictures of a page with the tables behind them: progress of a job, timelines and durations of imports, curves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+from markupsafe import Markup
+
+from monitor.config import Cluster
+from monitor.jobs import Job, JobState
+from monitor.store import ProgressSample, RecordedTransition, StoredJob
+from monitor.web.overview import ClusterJob
+from monitor.web.progress_chart import Progress, follow_progress, progress_chart, progress_curve
+from monitor.web.svg import patterns, present, swatch
+from monitor.web.timeline import (
+    BARS_DRAWN,
+    DURATIONS_DRAWN,
+    Bar,
+    Window,
+    bar,
+    duration_chart,
+    latest,
+    timeline,
+    typical_duration,
+)
+
+_HOUR: Final = 3600.0
+_DAY: Final = 24 * _HOUR
+
+PERIODS: Final = (("day", "Last 24 hours", _DAY), ("week", "Last 7 days", 7 * _DAY))
+"""Name, title and seconds of each timeline. Completed imports are stored for 7 days after they have left the list."""
+
+PATTERNS: Final = patterns()
+
+JobKey = tuple[str, str]
+"""The name of a cluster, and the id of a job."""
+
+Samples = Mapping[JobKey, Sequence[ProgressSample]]
+
+
+class Key(msgspec.Struct, frozen=True):
+    """An entry of a legend: a state, its pattern, and how many imports are in it."""
+
+    state: str
+    pattern: Markup
+    count: int | None = None
+
+
+class ProgressRow(msgspec.Struct, frozen=True):
+    """A row of the table behind a picture of progress: from when on a job had a state and a progress."""
+
+    at: datetime
+    state: JobState
+    progress: float | None
+    seconds: float
+
+
+class ProgressPicture(msgspec.Struct, frozen=True):
+    """The picture of a job's progress, and the table behind it, the latest first."""
+
+    svg: Markup
+    legend: list[Key]
+    rows: list[ProgressRow]
+
+
+class BarRow(msgspec.Struct, frozen=True):
+    """A row of the table behind timelines."""
+
+    cluster: str
+    job_id: str
+    row: str
+    state: str
+    start: datetime
+    seconds: float | None
+    finished: bool
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """One timeline, and which states it shows."""
+
+    name: str
+    title: str
+    svg: Markup
+    legend: list[Key]
+    hidden: int
+
+
+class Timelines(msgspec.Struct, frozen=True):
+    """The timelines of a page, the durations of its latest imports, and the table behind them, the latest first."""
+
+    timelines: list[Timeline]
+    durations: Markup | None
+    rows: list[BarRow]
+    windows: Sequence[Window]
+    complete: bool
+
+
+def progress_of(job: Job, cluster: Cluster, stored: Iterable[ProgressSample], now: float) -> Progress:
+    """Return what is known of the progress of a job of a cluster."""
+    limits = {
+        JobState.PENDING: cluster.pending_after,
+        JobState.IMPORTING: cluster.stall_after,
+        JobState.UNCOMMITTED: cluster.uncommitted_after,
+        JobState.COMMITTING: cluster.stall_after,
+        JobState.UNKNOWN: cluster.stall_after,
+    }
+    return follow_progress(job, stored, limits, now)
+
+
+def progress_picture(
+    job: Job,
+    cluster: Cluster,
+    stored: Iterable[ProgressSample],
+    steps: Iterable[RecordedTransition],
+    now: float,
+) -> ProgressPicture | None:
+    """Return the picture of a job's progress, from its stored points and its transitions.
+
+    There is none of a job that was seen only when it had finished.
+    """
+    taken = [entry.transition for entry in steps]
+    known = [*stored, *(ProgressSample(step.at, step.to_state, step.progress) for step in taken)]
+    progress = progress_of(job, cluster, known, now)
+    if job.finished and progress.end <= progress.start:
+        return None
+    ends = [*(point.at for point in progress.points), progress.end]
+    rows = [
+        ProgressRow(datetime.fromtimestamp(point.at, UTC), point.state, point.progress, until - at)
+        for point, (at, until) in zip(progress.points, pairwise(ends), strict=True)
+    ]
+    shown = [phase.state.value for phase in progress.phases] + ["stalled"] * bool(progress.stalls)
+    legend = [Key(state, swatch(state)) for state in present(shown)]
+    return ProgressPicture(progress_chart(progress), legend, rows[::-1])
+
+
+def curves(entries: Iterable[tuple[ClusterJob, Cluster]], stored: Samples, now: float) -> Mapping[JobKey, Markup]:
+    """Return the small curves of running jobs, by their clusters and ids."""
+    return {
+        (name, job.job_id): progress_curve(progress_of(job, cluster, stored.get((name, job.job_id), ()), now))
+        for (name, job), cluster in entries
+    }
+
+
+def timelines(
+    cluster: str,
+    finished: Sequence[StoredJob] | None,
+    tracked: Iterable[ClusterJob],
+    now: float,
+    *,
+    by_collection: bool,
+    windows: Sequence[Window] = (),
+) -> Timelines:
+    """Return the timelines of a cluster or a collection.
+
+    Args:
+        cluster: The name of the cluster.
+        finished: The finished jobs, the latest ones; None while the database is away.
+        tracked: The jobs that are in memory.
+        now: Seconds since the epoch.
+        by_collection: Whether each collection has a row.
+        windows: When imports are expected.
+    """
+    jobs = {entry.job.job_id: entry.job for entry in finished or ()}
+    jobs |= {job.job_id: job for _, job in tracked if finished is None or not job.finished or job.job_id in jobs}
+    bars = latest((bar(job, now, _row(job) if by_collection else "") for job in jobs.values()), len(jobs))
+    shown = [_timeline(period, bars, now, windows) for period in PERIODS]
+    ended = [one for one in bars if one.finished and one.known_start][-DURATIONS_DRAWN:]
+    in_table = [one for one in bars if one.end >= now - PERIODS[-1][2]][-BARS_DRAWN:] or ended
+    return Timelines(
+        timelines=shown,
+        durations=duration_chart(ended, typical_duration(ended)) if ended else None,
+        rows=[_bar_row(cluster, one) for one in in_table[::-1]],
+        windows=windows,
+        complete=finished is not None,
+    )
+
+
+def _timeline(period: tuple[str, str, float], bars: Sequence[Bar], now: float, windows: Sequence[Window]) -> Timeline:
+    name, title, seconds = period
+    within = [one for one in bars if one.end >= now - seconds]
+    drawn = latest(within)
+    states = [one.pattern for one in drawn]
+    legend = [Key(state, swatch(state), states.count(state)) for state in present(states)]
+    svg = timeline(f"last-{name}", drawn, now - seconds, now, windows)
+    return Timeline(name, title, svg, legend, len(within) - len(drawn))
+
+
+def _bar_row(cluster: str, one: Bar) -> BarRow:
+    start = datetime.fromtimestamp(one.start, UTC)
+    return BarRow(
+        cluster, one.job_id, one.row, one.pattern, start, one.seconds if one.known_start else None, one.finished
+    )
+
+
+def _row(job: Job) -> str:
+    name = job.collection or "(no collection)"
+    return f"{job.database}/{name}" if job.database else name

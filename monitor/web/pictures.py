@@ -1,0 +1,96 @@
+"""Loads what the pictures of a page show; while the database is away, they show what is in memory."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from monitor.config import Cluster
+from monitor.jobs import Job
+from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
+from monitor.web.context import Context
+from monitor.web.overview import ClusterJob, finished_only
+from monitor.web.picture_views import PATTERNS, JobKey, Samples, curves, progress_picture, timelines
+from monitor.web.progress_chart import POINTS_DRAWN
+from monitor.web.timeline import BARS_DRAWN
+
+Values = Callable[[], Mapping[str, Any]]
+"""Makes the values of a template from what was loaded; to be called where pages are rendered."""
+
+
+class Pictures:
+    """The pictures of the pages."""
+
+    def __init__(self, context: Context) -> None:
+        self._fleet = context.fleet
+        self._store = context.store
+        self._clock = context.clock
+        self._memory_pool = context.memory_pool
+        self._store_pool = context.store_pool
+
+    async def of_search(self, search: JobFilter, page: Callable[[int], slice]) -> Values:
+        """Load the curves of running jobs and, if one cluster is searched, the timelines of what is found.
+
+        Args:
+            search: Which imports the page shows.
+            page: Returns which of so many running jobs are on the page.
+        """
+        overview = await self._memory_pool.run(lambda: self._fleet.overview(search))
+        shown = overview.running[page(len(overview.running))]
+        name = search.cluster
+
+        def load() -> tuple[Samples, Sequence[StoredJob] | None]:
+            samples = load_samples(self._store, [(cluster, job.job_id) for cluster, job in shown])
+            return samples, None if name is None else load_finished(self._store, search)
+
+        samples, finished = await self._store_pool.run(load)
+
+        def values() -> Mapping[str, Any]:
+            now = self._clock()
+            tracked = [*overview.attention, *overview.running]
+            by_collection = search.collection is None
+            of_days = None if name is None else timelines(name, finished, tracked, now, by_collection=by_collection)
+            drawn = curves(self._with_clusters(shown), samples, now)
+            return {"patterns": PATTERNS, "curves": drawn, "timelines": of_days}
+
+        return values
+
+    async def of_job(self, cluster: Cluster, job: Job | None) -> Values:
+        """Load the progress of a job; there is no picture of one that is no longer stored."""
+        if job is None:
+            return lambda: {"progress_picture": None}
+        key = cluster.name, job.job_id
+
+        def load() -> tuple[Samples, Sequence[RecordedTransition]]:
+            steps = self._store.transitions(TransitionFilter(cluster=cluster.name, job_id=job.job_id), POINTS_DRAWN)
+            return load_samples(self._store, [key]), steps.entries
+
+        samples, steps = await self._store_pool.run(load)
+
+        def values() -> Mapping[str, Any]:
+            shown = progress_picture(job, cluster, samples.get(key, ()), steps, self._clock())
+            return {"patterns": PATTERNS, "progress_picture": shown}
+
+        return values
+
+    def _with_clusters(self, entries: Iterable[ClusterJob]) -> Iterator[tuple[ClusterJob, Cluster]]:
+        for name, job in entries:
+            if (status := self._fleet.cluster(name)) is not None:
+                yield (name, job), status.cluster
+
+
+def load_samples(store: Store, keys: Collection[JobKey]) -> Samples:
+    """Return the stored points of some jobs; none while the database is away."""
+    try:
+        return store.samples(keys) if keys else {}
+    except StoreUnavailableError:
+        return {}
+
+
+def load_finished(store: Store, search: JobFilter) -> Sequence[StoredJob] | None:
+    """Return the finished jobs for the timelines, the latest ones; None while the database is away."""
+    wanted = finished_only(search)
+    if wanted is None:
+        return ()
+    try:
+        return store.finished(wanted, BARS_DRAWN).entries
+    except StoreUnavailableError:
+        return None

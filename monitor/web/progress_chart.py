@@ -1,0 +1,348 @@
+"""Draws the progress of a job over time: its steps and states, where it stood still, and how long it may still take."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from math import isfinite
+from typing import Final
+
+import msgspec
+from markupsafe import Markup
+
+from monitor.jobs import Job, JobState, current_pace
+from monitor.store import ProgressSample, moved_at
+from monitor.web.svg import element, fill, label, mark, percent, picture, time_axis
+from monitor.web.template_filters import duration
+from monitor.web.template_filters import percent as in_percent
+
+CONE: Final = 1.4
+"""How far off an estimate is: about half of those of docs/estimates.md are within this factor of the actual time."""
+
+POINTS_DRAWN: Final = 200
+"""Points of a picture and rows of its table: those of the store, at most."""
+
+CURVE_POINTS: Final = 40
+"""Points of a small curve: it is hardly wider than so many pixels."""
+
+CURVE_WIDTH, CURVE_HEIGHT = 96.0, 22.0
+
+_TOP, _HEIGHT = 10.0, 150.0
+_BOTTOM: Final = _TOP + _HEIGHT
+_STRIP: Final = _BOTTOM + 6.0
+_STRIP_HEIGHT: Final = 16.0
+_UNITS: Final = 1000.0
+"""Units of the width in which the line is drawn; it is stretched to the picture's width."""
+
+_LETTER: Final = 0.021
+"""Share of the width of a telephone that a letter takes."""
+
+_NAMED: Final = 3
+"""Stretches without progress that the description names."""
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """A time in which a job was in a state, or made no progress for too long; in seconds since the epoch."""
+
+    start: float
+    end: float
+    state: JobState
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.start
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """What is known of the progress of a job.
+
+    Attributes:
+        points: From when on it had which state and progress, in their order; at least one.
+        end: When it finished, or now.
+        state: Its state.
+        phases: The states that it was in.
+        stalls: When it made no progress for longer than the limit of its state.
+        left: The estimated seconds left; None where there is no estimate.
+    """
+
+    points: tuple[ProgressSample, ...]
+    end: float
+    state: JobState
+    phases: tuple[Span, ...]
+    stalls: tuple[Span, ...]
+    left: float | None
+
+    @property
+    def start(self) -> float:
+        """When it was first seen."""
+        return self.points[0].at
+
+    @property
+    def latest(self) -> float | None:
+        """Its latest progress, None where none is known."""
+        return next((point.progress for point in reversed(self.points) if point.progress is not None), None)
+
+
+def follow_progress(
+    job: Job, stored: Iterable[ProgressSample], limits: Mapping[JobState, float], now: float
+) -> Progress:
+    """Return what is known of the progress of a job.
+
+    Args:
+        job: The job.
+        stored: What is stored of it, and its transitions, in any order.
+        limits: Seconds without progress after which it stands still, by state.
+        now: Seconds since the epoch.
+    """
+    finished_at = job.finished_at if job.finished and job.finished_at is not None else None
+    seen = [ProgressSample(at, job.state, progress) for at, progress in job.samples]
+    seen.append(ProgressSample(moved_at(job), job.state, job.progress))
+    points = [*_in_order([*stored, *seen])]
+    points = [point for point in points if point.at >= job.first_seen] or points[-1:]
+    if points[0].at > job.first_seen:
+        points.insert(0, ProgressSample(job.first_seen, points[0].state, None))
+    end = max(now if finished_at is None else finished_at, points[-1].at)
+    stalls = [*_stalls(points, limits)]
+    if job.stalled:
+        stalls.append(Span(max(job.last_change, points[0].at), end, job.state))
+    pace = current_pace(job, now)
+    return Progress(
+        points=tuple(_thinned(points)),
+        end=end,
+        state=job.state,
+        phases=tuple(_phases(points, end)),
+        stalls=tuple(stalls),
+        left=None if pace is None else pace.seconds_left(now),
+    )
+
+
+def progress_chart(progress: Progress) -> Markup:
+    """Return the picture of a job's progress."""
+    axis_end = _axis_end(progress)
+    span = max(axis_end - progress.start, 1.0)
+
+    def ratio(at: float) -> float:
+        return (at - progress.start) / span
+
+    now = element(
+        "line", class_="now", x1=percent(ratio(progress.end)), x2=percent(ratio(progress.end)), y1=_TOP, y2=_BOTTOM
+    )
+    parts = [
+        *time_axis(progress.start, axis_end, _TOP, _STRIP + _STRIP_HEIGHT),
+        *(_level(level) for level in (0.0, 0.5, 1.0)),
+        *(_stall(stall, ratio(stall.start), stall.seconds / span) for stall in progress.stalls),
+        _lines(progress, axis_end, span),
+        *(_level_name(level) for level in (0.0, 0.5, 1.0)),
+        now if axis_end > progress.end else "",
+        *_end(progress, ratio(progress.end)),
+        *(_phase(phase, ratio(phase.start), phase.seconds / span) for phase in progress.phases),
+    ]
+    return picture("progress", "Progress over time", describe(progress), _STRIP + _STRIP_HEIGHT + 18, *parts)
+
+
+def describe(progress: Progress) -> str:
+    """Return in words what the picture shows."""
+    start, end = (datetime.fromtimestamp(at, UTC) for at in (progress.start, progress.end))
+    day = "%Y-%m-%d %H:%M"
+    said = [f"From {start:{day}} to {end:{day}} UTC: "]
+    said.append(", ".join(f"{phase.state.value} for {duration(phase.seconds)}" for phase in progress.phases))
+    latest = progress.latest
+    said.append(". No progress reported." if latest is None else f". Progress: {in_percent(_clamped(latest))}.")
+    longest = sorted(progress.stalls, key=lambda stall: stall.seconds)[-_NAMED:]
+    said += [f" No progress for {duration(stall.seconds)} while {stall.state.value}." for stall in longest]
+    if progress.left is not None:
+        early, late = progress.left / CONE, progress.left * CONE
+        said.append(f" About {duration(progress.left)} left, often between {duration(early)} and {duration(late)}.")
+    return "".join(said)
+
+
+def progress_curve(progress: Progress) -> Markup:
+    """Return a small picture of a job's progress; empty where none is known."""
+    latest = progress.latest
+    if latest is None:
+        return Markup()
+    span = max(progress.end - progress.start, 1.0)
+    points = [*_thinned([point for point in progress.points if point.progress is not None], CURVE_POINTS)]
+    steps = _steps(points, progress.start, progress.end, span, CURVE_WIDTH, CURVE_HEIGHT - 2, 1.0)
+    title = f"{in_percent(_clamped(latest))} in {duration(span)}"
+    if progress.stalls:
+        title += f", no progress for {duration(max(stall.seconds for stall in progress.stalls))}"
+    return element(
+        "svg",
+        element("title", title),
+        element("path", class_="grid", d=f"M0 {CURVE_HEIGHT - 0.5:g}H{CURVE_WIDTH:g}"),
+        element("path", class_="line stalled" if progress.stalls else "line", d=steps),
+        class_="picture curve",
+        role="img",
+        width=CURVE_WIDTH,
+        height=CURVE_HEIGHT,
+        viewBox=f"0 0 {CURVE_WIDTH:g} {CURVE_HEIGHT:g}",
+    )
+
+
+def _in_order(points: Iterable[ProgressSample]) -> Iterator[ProgressSample]:
+    """Yield points in the order of their times, without what says nothing new."""
+    last: ProgressSample | None = None
+    for point in sorted(points, key=lambda point: point.at):
+        progress = point.progress if point.progress is None or isfinite(point.progress) else None
+        if progress is None and last is not None and last.state is point.state:
+            progress = last.progress
+        if last is None or (last.state, last.progress) != (point.state, progress):
+            last = ProgressSample(point.at, point.state, progress)
+            yield last
+
+
+def _thinned(points: Sequence[ProgressSample], limit: int = POINTS_DRAWN) -> Iterator[ProgressSample]:
+    """Yield at most so many points, evenly, with the first and the last one."""
+    if len(points) <= limit:
+        yield from points
+        return
+    for number in range(limit):
+        yield points[number * (len(points) - 1) // (limit - 1)]
+
+
+def _phases(points: Sequence[ProgressSample], end: float) -> Iterator[Span]:
+    start = points[0]
+    for point in points[1:]:
+        if point.state is not start.state:
+            yield Span(start.at, point.at, start.state)
+            start = point
+    if end > start.at or start is points[0]:
+        yield Span(start.at, end, start.state)
+
+
+def _stalls(points: Sequence[ProgressSample], limits: Mapping[JobState, float]) -> Iterator[Span]:
+    for point, following in pairwise(points):
+        if following.at - point.at > limits.get(point.state, float("inf")):
+            yield Span(point.at, following.at, point.state)
+
+
+def _axis_end(progress: Progress) -> float:
+    """Return until when the picture goes: the past takes at least half of it."""
+    if progress.left is None:
+        return progress.end
+    return progress.end + min(progress.left * CONE, max(progress.end - progress.start, 60.0))
+
+
+def _clamped(progress: float) -> float:
+    return min(1.0, max(0.0, progress))
+
+
+def _steps(
+    points: Sequence[ProgressSample],
+    start: float,
+    end: float,
+    span: float,
+    width: float,
+    height: float,
+    top: float = 0.0,
+) -> str:
+    """Return the path of a progress, which keeps each value until the next one."""
+    commands: list[str] = []
+    for point in points:
+        if point.progress is None:
+            continue
+        x = f"{width * min(1.0, max(0.0, (point.at - start) / span)):.1f}"
+        y = f"{top + height * (1.0 - _clamped(point.progress)):.1f}"
+        commands.append(f"H{x}V{y}" if commands else f"M{x} {y}")
+    return f"{''.join(commands)}H{width * min(1.0, max(0.0, (end - start) / span)):.1f}" if commands else ""
+
+
+def _lines(progress: Progress, axis_end: float, span: float) -> Markup | str:
+    """Return the line of the progress, the area below it, and the cone of the estimate."""
+    steps = _steps(progress.points, progress.start, progress.end, span, _UNITS, _HEIGHT)
+    if not steps:
+        return ""
+    begin = steps[1:].split(" ")[0]
+    area = element("path", class_="area", d=f"{steps}V{_HEIGHT:g}H{begin}Z")
+    return element(
+        "svg",
+        area,
+        *_cone(progress, axis_end, span),
+        element("path", class_=f"line {progress.state.value}", d=steps),
+        class_="stretched",
+        x=0,
+        y=_TOP,
+        width="100%",
+        height=_HEIGHT,
+        viewBox=f"0 0 {_UNITS:g} {_HEIGHT:g}",
+        preserveAspectRatio="none",
+    )
+
+
+def _cone(progress: Progress, axis_end: float, span: float) -> list[Markup]:
+    latest = progress.latest
+    if progress.left is None or latest is None:
+        return []
+    latest = _clamped(latest)
+    x, y = _UNITS * (progress.end - progress.start) / span, _HEIGHT * (1.0 - latest)
+
+    def line_end(seconds: float) -> str:
+        """Return where the line ends that reaches the top in so many seconds: there, or at the edge."""
+        share = min(1.0, (axis_end - progress.end) / seconds) if seconds > 0 else 1.0
+        right = x + _UNITS * min(seconds, axis_end - progress.end) / span
+        return f"{right:.1f} {y - y * share:.1f}"
+
+    early, late = line_end(progress.left / CONE), line_end(progress.left * CONE)
+    corner = f"L{_UNITS:.1f} 0.0" if progress.left / CONE < axis_end - progress.end else ""
+    return [
+        element("path", class_="cone", d=f"M{x:.1f} {y:.1f}L{early}{corner}L{late}Z"),
+        element("path", class_="estimate", d=f"M{x:.1f} {y:.1f}L{line_end(progress.left)}"),
+    ]
+
+
+def _level(level: float) -> Markup:
+    y = _TOP + _HEIGHT * (1.0 - level)
+    return element("line", class_="grid", x1="0%", x2="100%", y1=y, y2=y)
+
+
+def _level_name(level: float) -> Markup:
+    y = _TOP + _HEIGHT * (1.0 - level)
+    return element("text", in_percent(level), class_="level", x=2, y=y + 12 if level else y - 4)
+
+
+def _stall(stall: Span, start: float, width: float) -> Markup:
+    """Return the ground of a time without progress, with its length where that fits."""
+    said = f"no progress for {duration(stall.seconds)}"
+    rect = element(
+        "rect",
+        element("title", said),
+        class_="standstill",
+        x=percent(start),
+        width=percent(width),
+        y=_TOP,
+        height=_HEIGHT,
+        fill=fill("stalled"),
+    )
+    if width < _LETTER * len(said):
+        return rect
+    name = element("text", said, class_="inside", x=percent(start + width / 2), y=_TOP + 16, text_anchor="middle")
+    return element("g", rect, name)
+
+
+def _end(progress: Progress, ratio: float) -> list[Markup]:
+    """Return a point at the latest progress, or the sign of how the job ended."""
+    latest = progress.latest
+    y = _TOP + _HEIGHT * (1.0 - _clamped(latest or 0.0))
+    if sign := mark(progress.state):
+        return [label(sign, ratio, min(y + 5, _BOTTOM - 4), class_=f"mark {progress.state.value}")]
+    if latest is None:
+        return []
+    return [element("circle", class_=f"point {progress.state.value}", cx=percent(ratio), cy=y, r=4)]
+
+
+def _phase(phase: Span, start: float, width: float) -> Markup:
+    name = phase.state.value
+    rect = element(
+        "rect",
+        element("title", f"{name} for {duration(phase.seconds)}"),
+        class_=f"shape {name}",
+        x=percent(start),
+        width=percent(max(width, 0.003)),
+        y=_STRIP,
+        height=_STRIP_HEIGHT,
+        fill=fill(name),
+    )
+    if width < _LETTER * (len(name) + 2):
+        return rect
+    return element("g", rect, element("text", name, class_="inside", x=percent(start + 0.008), y=_STRIP + 12))
