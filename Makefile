@@ -2,7 +2,12 @@
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test newest reliability bench lint format docs-tables dashboards screenshots clean
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test newest reliability bench lint format docs-tables dashboards screenshots clean
+
+help:  ## list these targets
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(UV)  ## run the monitor with simulated clusters, without any configuration
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
@@ -25,7 +30,7 @@ lint: $(UV)  ## check formatting, lint rules, types and import layers
 	$(UV) run --frozen --group lint mypy
 	$(UV) run --frozen --group lint lint-imports
 
-format: $(UV)
+format: $(UV)  ## format the code and apply fixes of the linter
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
 
@@ -39,7 +44,7 @@ dashboards: $(UV)  ## generate deploy/grafana/dashboards from deploy/grafana/sou
 screenshots: $(UV)  ## generate docs/images from the demo; requires chromium
 	$(UV) run --frozen --group test python -m tests.screenshots docs/images
 
-clean:
+clean:  ## delete everything that can be generated again
 	rm -rf .venv .uv .venvs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage*
 
 .uv/bin/uv:

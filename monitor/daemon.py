@@ -247,6 +247,7 @@ class Daemon:
             _log.exception("config_rejected", problems=[problem])
             return problem
         _log.info("config_reloaded", clusters=len(self._pollers.watched))
+        _log_warnings(self.config)
         return None
 
     def _check_keys(self, timeout: float = 0.0, file: Path | None = None) -> None:
@@ -323,6 +324,11 @@ def _secrets(config: Config) -> frozenset[str]:
     return config.secrets() | passwords_in(os.environ)
 
 
+def _log_warnings(config: Config) -> None:
+    for message in config.warnings():
+        _log.warning("config_warning", message=message)
+
+
 async def serve(
     daemon: Daemon,
     *,
@@ -372,6 +378,7 @@ async def serve(
     _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(daemon.fleet.names))
     if not (config.web.has_auth() or is_loopback(host)):
         _log.warning("listening_without_auth", listen=url)
+    _log_warnings(config)
     on_ready(url)
     try:
         await server.serve(sockets=[sock])

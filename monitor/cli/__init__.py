@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from monitor.cli.commands import STYLE, Commands
+from monitor.cli.options import print_error
 
 PACKAGE: Final = str(Path(__file__).parents[1])
 
@@ -44,5 +45,5 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - a traceback, or the error's text, could show a secret
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if PACKAGE in frame.filename]
         location = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-        typer.echo(f"internal error: {type(error).__name__} in {location}; please report it", err=True)
+        print_error(f"internal error: {type(error).__name__} in {location}; please report it")
         sys.exit(1)

@@ -17,8 +17,9 @@ def check_config(
 ) -> None:
     """Check a config file.
 
-    Exit code 0 if it is valid, 2 if not, 1 if a probed cluster fails. The files that it names are read, too; the store
-    is not opened.
+    The files that it names are read, too; the store is not opened.
+
+    Exit codes: 0 valid; 1 a probed cluster failed; 2 invalid.
     """
     loaded = load_config(config)
     discoveries = len(loaded.discovery)

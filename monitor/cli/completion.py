@@ -11,6 +11,8 @@ def completion(show: Annotated[bool, option("--show", "Print the script instead 
     """Install completion for the current shell.
 
     It takes effect in the next shell that is started.
+
+    Exit codes: 0 success; 1 the shell is unknown, or its files cannot be written.
     """
     action = "--show-completion" if show else "--install-completion"
     helper = typer.Typer(rich_markup_mode=None)

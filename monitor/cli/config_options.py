@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import SecretStr
 
 from monitor.cli.discovered import polled_clusters
-from monitor.cli.options import fail, option, source_of
+from monitor.cli.options import fail, option, print_warning, source_of
 from monitor.config import Address, Cluster, Config, ConfigError, load, parse_duration, parse_listen, parse_state_url
 from monitor.config import LogFormat as Format
 from monitor.config import LogLevel as Level
@@ -35,10 +35,10 @@ _store_option: Final = partial(
 
 Listen = Annotated[Address | None, address_option("Address to listen on; overrides the config.")]
 LogFormat = Annotated[
-    Format | None, option("--log-format", "Log format; overrides the config.", "auto|json|logfmt|console")
+    Format | None, option("--log-format", "auto, json, logfmt or console; overrides the config.", "FORMAT")
 ]
 LogLevel = Annotated[
-    Level | None, option("--log-level", "Log level; overrides the config.", "debug|info|warning|error")
+    Level | None, option("--log-level", "debug, info, warning or error; overrides the config.", "LEVEL")
 ]
 State = Annotated[str | None, _store_option("--state")]
 Store = Annotated[str | None, _store_option("--store")]
@@ -61,8 +61,8 @@ def _may_exist(file: Path) -> bool:
         return isinstance(error, PermissionError)
 
 
-def load_config(path: Path | None) -> Config:
-    """Return the config of a file, or exit with 2 and what is wrong with it.
+def load_config(path: Path | None, *, warn: bool = True) -> Config:
+    """Return the config of a file, or exit with 2 and what is wrong with it; `warn` of what is doubtful in it.
 
     From then on only errors are logged, with its secrets masked: what polls report is printed by the commands.
     """
@@ -74,6 +74,8 @@ def load_config(path: Path | None) -> Config:
         from_environment = source != "--config" and not (os.access(path, os.R_OK) and path.is_file())
         fail(f"{source}: {error}" if from_environment else str(error))
     configure(config.log.format, "error", Redactor(config.secrets()))
+    for warning in config.warnings() if warn else ():
+        print_warning(warning)
     return config
 
 

@@ -31,6 +31,8 @@ def demo(
     """Monitor simulated clusters; nothing to configure.
 
     Everything is embedded. Jobs run, stall, fail and vanish.
+
+    Exit codes: 0 after SIGINT, SIGTERM or the time of --for; 1 it cannot start, or crashed; 2 invalid input.
     """
     with closing(SimulatorServer(World(clusters, seed=seed))) as server:
         text = _CONFIG.format(

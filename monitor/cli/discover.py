@@ -7,7 +7,7 @@ import typer
 
 from monitor.cli.config_options import Store, load_config
 from monitor.cli.discovered import failures, find_clusters
-from monitor.cli.options import ConfigFile
+from monitor.cli.options import ConfigFile, print_error, print_warning
 from monitor.cli.output import Fields, Output, OutputFormat, print_rows
 from monitor.config import Config
 from monitor.discovery import REMOVED
@@ -30,20 +30,21 @@ _COLUMNS: Final = ("discovery", "name", "id", "project", "region", "plan", "stat
 
 
 def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, store: Store = None) -> None:
-    """List the clusters that the discoveries find, and why each is watched or not.
+    """List the clusters that the discoveries find.
 
-    Every discovery lists its clusters once; no cluster is polled. Exit code 1 if a discovery fails: the clusters of the
-    other discoveries are printed nevertheless. Names of clusters that a monitor has recorded are read from its store,
-    which may be in use and is not changed.
+    Says of each why it is watched or not. Every discovery lists its clusters once; no cluster is polled. Names of
+    clusters that a monitor has recorded are read from its store, which may be in use and is not changed.
+
+    Exit codes: 0 success, also if nothing is found; 1 a discovery failed, the others are printed; 2 invalid input.
     """
     loaded = load_config(config)
     if not loaded.discovery:
-        typer.echo(f"{loaded.path} has no discovery", err=True)
+        print_warning(f"{loaded.path} has no discovery")
     plan, errors = find_clusters(loaded, store)
     rows = [(decision, _reason(loaded, errors, decision)) for decision in plan.decisions]
     print_rows(output, rows, _FIELDS, _COLUMNS)
     for line in failures(errors):
-        typer.echo(line, err=True)
+        print_error(line)
     if errors:
         raise typer.Exit(1)
 

@@ -19,6 +19,8 @@ def healthcheck(
     """Exit with 0 if a monitor is ready.
 
     It is ready once it has tried to poll every cluster.
+
+    Exit codes: 0 ready, or working with --alive; 1 not; 2 invalid input.
     """
     path, status = ("/-/healthy", "healthy") if alive else ("/-/ready", "ready")
     try:

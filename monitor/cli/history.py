@@ -4,10 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Final, NamedTuple
 
-import typer
-
 from monitor.cli.config_options import Store, duration_option, load_config, unknown_cluster
-from monitor.cli.options import ClusterName, ConfigFile, fail, option, source_of
+from monitor.cli.options import ClusterName, ConfigFile, fail, option, print_warning, source_of
 from monitor.cli.output import Fields, JobStates, Output, OutputFormat, iso_time, print_rows
 from monitor.store import StoreError, TransitionFilter, reading
 
@@ -54,6 +52,8 @@ def history(
 
     They are in the order in which they were recorded, so times of different clusters can be slightly out of order. They
     are read from the store of a monitor, which may be running; nothing in it is changed.
+
+    Exit codes: 0 success, also without transitions; 2 invalid input, or nothing is recorded or can be read.
     """
     begin = None if since is None else time.time() - since
     selection = TransitionFilter(
@@ -75,9 +75,7 @@ def history(
     if cluster is not None and not steps and is_unknown:
         # Transitions stay when the config no longer has their cluster, so an unknown name is no error.
         name = source_of("--cluster", cluster)
-        typer.echo(
-            f"{name}: no such transition is recorded, and {unknown_cluster(loaded.path, loaded.clusters, cluster)}",
-            err=True,
-        )
+        problem = unknown_cluster(loaded.path, loaded.clusters, cluster)
+        print_warning(f"{name}: no such transition is recorded, and {problem}")
     if page.next_cursor is not None:
-        typer.echo(f"there are more than {limit} transitions; --limit sets how many are printed", err=True)
+        print_warning(f"there are more than {limit} transitions; --limit sets how many are printed")

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from monitor.cli.config_options import Store, load_config, select_clusters
-from monitor.cli.options import ClusterName, ConfigFile, fail, option
+from monitor.cli.options import ClusterName, ConfigFile, fail, option, print_error
 from monitor.cli.output import Fields, JobStates, Output, OutputFormat, iso_time, print_rows, printable
 from monitor.cli.poll_once import poll_clusters
 from monitor.config import Cluster
@@ -43,8 +43,10 @@ def jobs(
 ) -> None:
     """Poll every cluster once and print its jobs.
 
-    Exit code 1 if a job is in a --fail-on state or a cluster cannot be polled. Vanished jobs are known only from what a
-    monitor has recorded: --state vanished and --fail-on vanished read its store, and change nothing there.
+    Vanished jobs are known only from what a monitor has recorded: --state vanished and --fail-on vanished read its
+    store, and change nothing there.
+
+    Exit codes: 0 success; 1 a job is in a --fail-on state, or a cluster cannot be polled; 2 invalid input.
     """
     shown, failing = frozenset(state or JobState), frozenset(fail_on or ())
     loaded = load_config(config)
@@ -57,7 +59,7 @@ def jobs(
     print_rows(output, [row for row in rows if row[1].state in shown], _FIELDS, _COLUMNS)
     for poll in polls:
         if poll.error is not None:
-            typer.echo(printable(f"{poll.cluster.name}: {poll.error.kind}: {poll.error}"), err=True)
+            print_error(printable(f"{poll.cluster.name}: {poll.error.kind}: {poll.error}"))
     if any(poll.error for poll in polls) or any(job.state in failing for _, job in rows):
         raise typer.Exit(1)
 

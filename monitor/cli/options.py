@@ -38,9 +38,20 @@ ConfigFile = Annotated[Path | None, option("--config", "Config file.", "FILE", s
 ClusterName = Annotated[str | None, option("--cluster", "Only this cluster.", "NAME")]
 
 
+def print_error(message: str) -> None:
+    """Print an error on standard error; each line of it is one."""
+    for line in message.split("\n"):
+        typer.echo(f"error: {line}", err=True)
+
+
+def print_warning(message: str) -> None:
+    """Print a warning on standard error."""
+    typer.echo(f"warning: {message}", err=True)
+
+
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
-    """Print a message on standard error and exit."""
-    typer.echo(message, err=True)
+    """Print an error on standard error and exit."""
+    print_error(message)
     raise typer.Exit(code)
 
 

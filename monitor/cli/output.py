@@ -50,7 +50,7 @@ class OutputFormat(StrEnum):
     CSV = "csv"
 
 
-Output = Annotated[OutputFormat, option("--output", "Output format.", "table|json|csv", short="-o")]
+Output = Annotated[OutputFormat, option("--output", "table, json or csv.", "FORMAT", short="-o")]
 JobStates = Annotated[  # not ``…_STATE``, which is the URL of the store: the container image sets it
     list[JobState] | None, option("--state", "Only jobs in this state; repeatable.", "STATE", variable="job-state")
 ]

@@ -32,13 +32,15 @@ def run(
     """Monitor the clusters of a config file.
 
     Runs until SIGINT or SIGTERM; SIGHUP reloads the config file.
+
+    Exit codes: 0 after SIGINT or SIGTERM; 1 it cannot start, or crashed; 2 invalid input, or the store is unusable.
     """
 
     def overridden(loaded: Config) -> Config:
         return override(loaded, listen, log_format, log_level, state)
 
     path = config_path(config)
-    run_daemon(overridden(load_config(path)), lambda: overridden(load(path, os.environ)))
+    run_daemon(overridden(load_config(path, warn=False)), lambda: overridden(load(path, os.environ)))
 
 
 def run_daemon(

@@ -11,7 +11,7 @@ from monitor.cli.options import fail, option
 from monitor.simulator import SimulatorServer, World, snippet
 
 Clusters = Annotated[int, option("--clusters", "Number of simulated clusters.", "N", min=1, max=10_000)]
-Seed = Annotated[int, option("--seed", "Random seed; the same seed gives the same jobs.", "N")]
+Seed = Annotated[int, option("--seed", "Seed; the same one gives the same jobs.", "N")]
 # Not the variable of the monitor, which may run in the same environment and needs a port of its own.
 SimulatorListen = Annotated[Any, address_option("Address to listen on.", variable="simulate-listen")]
 
@@ -25,6 +25,8 @@ def simulate(
     """Serve only the simulated import API.
 
     All generations of the API, to rehearse alerts and to test other clients.
+
+    Exit codes: 0 after SIGINT, SIGTERM or the time of --for; 1 it cannot listen; 2 invalid input.
     """
     try:
         server = SimulatorServer(World(clusters, seed=seed), listen.host, listen.port)

@@ -38,8 +38,10 @@ def wait(
 ) -> None:
     """Wait until a job ends.
 
-    Shows a progress bar on standard error and prints one line on standard output. Exit code 0 if the job has completed,
-    1 if it has failed or vanished, 124 after the timeout. Temporary errors are reported and retried.
+    Shows a progress bar on standard error and prints one line on standard output. Temporary errors are reported and
+    retried.
+
+    Exit codes: 0 completed; 1 failed, vanished, or no such job; 2 invalid input; 124 timed out; 130 after Ctrl-C.
     """
     loaded = load_config(config)
     clusters = select_clusters(loaded, cluster)

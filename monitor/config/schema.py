@@ -26,6 +26,9 @@ Api: TypeAlias = Literal["v2", "v1", "milvus-2.3"]
 LogFormat: TypeAlias = Literal["auto", "json", "logfmt", "console"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
+MAX_WARNINGS: Final = 20
+"""Warnings that are spelled out: a template can repeat the same one for every cluster."""
+
 MAX_CLUSTERS: Final = 20_000
 """Clusters in one file; one process polls fewer, see the rate of an API key."""
 
@@ -361,6 +364,25 @@ class Config(Section):
     def path(self) -> Path | None:
         """The file that the config was read from; None when it was not read from a file."""
         return self._path
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each setting that is used in another way than it is written, up to a bound."""
+        sections: list[tuple[str, Cluster | KeySettings | None]] = []
+        sections += [(f"clusters[{index}]", cluster) for index, cluster in enumerate(self.clusters)]
+        for index, found in enumerate(self.discovery):
+            path = f"discovery[{index}]"
+            sections += [(path, found), (f"{path}.zilliz", found.zilliz), (f"{path}.http", found.http)]
+        texts = [
+            f"{self.path or 'config'}: {path}.{'api_key_file' if section.api_key_file else 'api_key'}: "
+            "the key is used without the word Bearer before it; write the key alone"
+            for path, section in sections
+            if section and isinstance(section.api_key, types.BearerKey)
+        ]
+        if len(texts) > MAX_WARNINGS:
+            texts[MAX_WARNINGS:] = [
+                f"{self.path or 'config'}: and {len(texts) - MAX_WARNINGS} more keys with the word Bearer"
+            ]
+        return texts
 
     def secrets(self) -> frozenset[str]:
         """Return every text to redact.

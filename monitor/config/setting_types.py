@@ -134,8 +134,12 @@ def read_api_key(file: Path) -> SecretStr:
     return secret_of(files.read_bytes(file, files.MAX_SECRET_BYTES))
 
 
+class BearerKey(SecretStr):
+    """A key that was written with `Bearer` before it, without that; see `Config.warnings`."""
+
+
 def _check_secret(secret: SecretStr) -> SecretStr:
-    """Require what fits into an HTTP header."""
+    """Require what fits into an HTTP header, and remove a `Bearer` that was copied from one."""
     text = secret.get_secret_value()
     if "\n" in text or "\r" in text:
         raise ValueError("must not contain a line break")
@@ -143,7 +147,8 @@ def _check_secret(secret: SecretStr) -> SecretStr:
         raise ValueError("must not contain characters outside of latin-1")
     if text != text.strip() or not all(char.isprintable() or char == "\xa0" for char in text):
         raise ValueError("must not contain control characters, or a space at either end")
-    return secret
+    scheme, _, key = text.partition(" ")
+    return BearerKey(key.lstrip()) if scheme.lower() == "bearer" and key else secret
 
 
 def state_of(content: bytes) -> str:

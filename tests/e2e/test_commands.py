@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from monitor.cli.commands import COMMANDS
+from monitor.cli.commands import command as command_of
 from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import as_csv, finished
 from tests.daemon import command, write_config
@@ -78,7 +79,7 @@ def test_an_unreadable_file_is_one_clear_sentence_and_exit_2(tmp_path):
     ended = finished("run", "-c", tmp_path / "nothing.yml")
 
     assert ended.returncode == 2
-    assert ended.stderr == f"{tmp_path}/nothing.yml: the config file does not exist\n"
+    assert ended.stderr == f"error: {tmp_path}/nothing.yml: the config file does not exist\n"
 
 
 def test_a_probe_reports_what_each_cluster_answered(server, tmp_path):
@@ -165,7 +166,7 @@ def test_jobs_prints_what_it_has_and_exits_with_1_when_a_cluster_fails(server, t
 
     assert ended.returncode == 1
     assert len(json.loads(ended.stdout)) == 2
-    assert ended.stderr == "dead: connection: 127.0.0.1:1: connection refused\n"
+    assert ended.stderr == "error: dead: connection: 127.0.0.1:1: connection refused\n"
 
 
 def test_jobs_of_one_cluster(server, tmp_path):
@@ -173,7 +174,10 @@ def test_jobs_of_one_cluster(server, tmp_path):
 
     assert finished("jobs", "-c", config, "--cluster", "books").returncode == 0
     ended = finished("jobs", "-c", config, "--cluster", "boks")
-    assert (ended.returncode, ended.stderr) == (2, f"--cluster: {config} has no cluster 'boks'; it has dead, books\n")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        f"error: --cluster: {config} has no cluster 'boks'; it has dead, books\n",
+    )
 
 
 def test_options_come_from_the_environment(config):
@@ -291,7 +295,7 @@ def test_a_bad_variable_is_named_by_its_own_name(arguments, variable, value):
     ended = finished(*arguments, **{f"MILVUS_IMPORT_MONITOR_{variable}": value})
 
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"MILVUS_IMPORT_MONITOR_{variable}: ")
+    assert ended.stderr.startswith(f"error: MILVUS_IMPORT_MONITOR_{variable}: ")
 
 
 @pytest.mark.parametrize("command_name", ["jobs", "check-config", "history", "watch", "wait --job 1", "run"])
@@ -303,11 +307,11 @@ def test_the_config_can_be_left_out_where_one_is_in_the_usual_place(monkeypatch,
 
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr == (
-        "no config file: give --config FILE, or create milvus-import-monitor.yml or "
+        "error: no config file: give --config FILE, or create milvus-import-monitor.yml or "
         "/etc/milvus-import-monitor/config.yml\n"
     )
     assert bad.returncode == 2
-    assert bad.stderr.startswith("milvus-import-monitor.yml:1: ")
+    assert bad.stderr.startswith("error: milvus-import-monitor.yml:1: ")
 
 
 def test_completion_knows_the_commands_and_their_options():
@@ -327,8 +331,8 @@ def test_an_option_is_named_by_its_own_name_though_there_is_a_variable():
     listen = finished("demo", "--listen", "here", MILVUS_IMPORT_MONITOR_LISTEN="127.0.0.1:0")
     clusters = finished("demo", "--clusters", "0", MILVUS_IMPORT_MONITOR_CLUSTERS="5")
 
-    assert listen.stderr.startswith("--listen: ")
-    assert clusters.stderr.startswith("--clusters: ")
+    assert listen.stderr.startswith("error: --listen: ")
+    assert clusters.stderr.startswith("error: --clusters: ")
 
 
 def test_without_a_command_the_help_is_shown():
@@ -388,7 +392,7 @@ def test_a_monitor_that_does_not_respond_is_one_sentence_with_what_to_do(name, s
     ):
         ended = finished(name, "--url", url)
         assert (ended.returncode, ended.stdout) == (1, "")
-        assert ended.stderr.startswith(f"{url}: no response: {why}")
+        assert ended.stderr.startswith(f"error: {url}: no response: {why}")
         assert len(ended.stderr.splitlines()) == 1
 
 
@@ -415,10 +419,49 @@ def test_the_schema_is_json():
     assert schema["properties"]["clusters"]
 
 
+def test_every_problem_of_a_config_is_an_error_of_its_own_line(tmp_path):
+    config = write_config(tmp_path, "{name: a, ulr: 'http://h'}", "{name: b, url: 'ftp://h'}")
+    ended = finished("check-config", "-c", config)
+
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"error: {config}:") for line in lines)
+
+
+def test_a_key_with_bearer_works_and_is_warned_of(server, tmp_path):
+    config = write_config(
+        tmp_path,
+        f"{{name: a, url: '{server.url}', cluster_id: empty, api_key: Bearer right-key}}",
+        f"{{name: b, url: '{server.url}', cluster_id: empty, api_key_file: key}}",
+    )
+    (tmp_path / "key").write_text("bearer   right-key\n")
+    checked = finished("check-config", "--probe", "-c", config)
+    listed = finished("jobs", "-c", config)
+
+    why = "the key is used without the word Bearer before it; write the key alone"
+    warnings = f"warning: {config}: clusters[0].api_key: {why}\nwarning: {config}: clusters[1].api_key_file: {why}\n"
+    assert (checked.returncode, checked.stderr) == (0, warnings)
+    assert "right-key" not in checked.stdout
+    assert (listed.returncode, listed.stderr) == (0, warnings)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_one_line_for_each_option_and_the_exit_codes(name):
+    text = finished(name, "--help", COLUMNS="80").stdout
+    about, options = text.split("\nOptions:\n")
+
+    assert "Exit codes: 0 " in " ".join(about.split())
+    assert [line.split()[0].rstrip(",") for line in options.splitlines()] == [
+        *(min(param.opts, key=len) for param in command_of(name).params if param.name != "help"),
+        "-h",
+    ]
+
+
 def test_version_and_help():
     assert finished("--version").stdout.startswith("milvus-import-monitor 0.")
     listed = finished("--help").stdout
     assert "install-completion" not in listed
+    assert "..." not in listed.split("Commands:")[1]
     for name in COMMANDS:
         help_text = finished(name, "--help", COLUMNS="80")
         assert f"  {name} " in listed
@@ -449,5 +492,5 @@ def test_an_address_in_use_ends_the_simulator_with_one_sentence_that_names_the_o
 
     assert (ended.returncode, ended.stderr) == (
         1,
-        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another --listen\n",
+        f"error: cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another --listen\n",
     )

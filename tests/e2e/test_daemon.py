@@ -232,11 +232,13 @@ def test_settings_that_need_a_restart_are_named_at_a_reload_as_in_the_file(world
         "poll": "{interval: 200ms, timeout: 5s, concurrency: 8}",
     }
     with started("run", "-c", config) as daemon:
-        write_config(tmp_path, milvus(server), **other)
+        write_config(tmp_path, milvus(server).replace("}", ", api_key: Bearer the-key}"), **other)
         requests.post(daemon.url + "/-/reload", timeout=5)
 
         named = daemon.wait_for("restart_needed")["settings"]
+        warning = daemon.wait_for("config_warning")["message"]
     assert named == ["listen", "log.format", "log.level", "poll.concurrency", "state.url", "state.retention"]
+    assert warning.startswith(f"{config}: clusters[0].api_key: the key is used without the word Bearer")
 
 
 def test_it_is_ready_once_every_cluster_was_tried(world, server, tmp_path):

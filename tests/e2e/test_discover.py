@@ -109,7 +109,7 @@ def test_a_discovery_that_fails_leaves_what_the_others_find_and_exits_with_1(tmp
 
     assert ended.returncode == 1
     assert rows(ended).keys() == {"http://lab"}
-    assert ended.stderr.startswith("discovery zilliz: cannot list the ")
+    assert ended.stderr.startswith("error: discovery zilliz: cannot list the ")
     assert len(ended.stderr.splitlines()) == 1
     assert KEY not in ended.stderr
 
@@ -123,7 +123,7 @@ def test_a_filter_by_project_needs_a_key_that_may_list_projects(tmp_path, world,
 
     assert found["in01-1"]["watched"] == "yes"
     assert refused.returncode == 1
-    assert refused.stderr.startswith("discovery zilliz: cannot list the projects, by which include or exclude")
+    assert refused.stderr.startswith("error: discovery zilliz: cannot list the projects, by which include or exclude")
 
 
 def test_names_and_clusters_that_a_monitor_has_recorded_are_listed(tmp_path, world, account):
@@ -151,7 +151,7 @@ def test_a_bad_config_exits_with_2_and_one_without_a_discovery_finds_nothing(tmp
 
     assert bad.returncode == 2
     assert 'did you mean "files"?' in bad.stderr
-    assert (none.returncode, none.stdout, none.stderr) == (0, "[]\n", f"{config} has no discovery\n")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "[]\n", f"warning: {config} has no discovery\n")
 
 
 def test_ctrl_c_does_not_wait_for_a_source_that_does_not_answer(tmp_path):

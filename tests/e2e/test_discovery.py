@@ -232,9 +232,12 @@ def test_commands_poll_the_clusters_found_under_their_recorded_names(tmp_path):
 
     assert (jobs.returncode, jobs.stdout.splitlines()[1].split(",")[0]) == (0, "prod")
     assert probe.stdout.startswith(f"{config}: valid, 0 clusters, 1 discovery\nprod: 1 job")
-    assert (unknown.returncode, unknown.stderr) == (2, f"--cluster: {config} has no cluster 'renamed'; it has prod\n")
+    assert (unknown.returncode, unknown.stderr) == (
+        2,
+        f"error: --cluster: {config} has no cluster 'renamed'; it has prod\n",
+    )
     assert failed.returncode == 1
-    assert failed.stderr.startswith("discovery zilliz: cannot list the clusters: ")
+    assert failed.stderr.startswith("error: discovery zilliz: cannot list the clusters: ")
     assert KEY not in failed.stderr
 
 

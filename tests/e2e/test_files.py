@@ -46,7 +46,7 @@ def test_a_config_in_a_folder_that_cannot_be_searched(closed, command, by):
 
     assert ended.returncode == 2
     assert ended.stderr.endswith(f"{file}: the config file cannot be read: permission denied\n")
-    assert ended.stderr.startswith(str(file) if by == "option" else "MILVUS_IMPORT_MONITOR_CONFIG: ")
+    assert ended.stderr.startswith(f"error: {file}" if by == "option" else "error: MILVUS_IMPORT_MONITOR_CONFIG: ")
 
 
 def test_the_usual_config_in_a_folder_that_cannot_be_searched(closed, monkeypatch):
@@ -54,7 +54,7 @@ def test_the_usual_config_in_a_folder_that_cannot_be_searched(closed, monkeypatc
     ended = finished("jobs")
 
     assert ended.returncode == 2
-    assert ended.stderr == f"{closed / 'config.yml'}: the config file cannot be read: permission denied\n"
+    assert ended.stderr == f"error: {closed / 'config.yml'}: the config file cannot be read: permission denied\n"
 
 
 @pytest.mark.parametrize("command", ["history", "jobs --fail-on vanished"])

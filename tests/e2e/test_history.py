@@ -92,7 +92,8 @@ def test_history_doubts_a_cluster_that_neither_the_config_nor_the_record_has(rec
 
     assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
     assert ended.stderr == (
-        f"--cluster: no such transition is recorded, and {recorded} has no cluster 'boks'; it has books, songs\n"
+        "warning: --cluster: no such transition is recorded, "
+        f"and {recorded} has no cluster 'boks'; it has books, songs\n"
     )
 
 
@@ -106,7 +107,7 @@ def test_history_prints_a_cluster_that_the_config_no_longer_has(recorded):
 def test_history_says_that_there_is_more_than_it_prints(recorded):
     ended = finished("history", "-c", recorded, "-n", "2", COLUMNS="200")
 
-    assert ended.stderr == "there are more than 2 transitions; --limit sets how many are printed\n"
+    assert ended.stderr == "warning: there are more than 2 transitions; --limit sets how many are printed\n"
     assert [line.split()[1] for line in ended.stdout.splitlines()[1:]] == ["songs", "songs"]
 
 
@@ -141,7 +142,7 @@ def test_where_nothing_is_recorded_one_sentence_says_so(recorded, tmp_path):
     assert "is kept in memory" in sentence(recorded, "--store", "memory://")
     assert f"{missing} does not exist" in sentence(recorded, "--store", f"sqlite:///{missing}")
     assert f"{folder} does not exist" in sentence(recorded, "--store", f"sqlite:///{folder}")
-    assert sentence(recorded, "--store", "bogus").startswith("--store: must be sqlite:///")
+    assert sentence(recorded, "--store", "bogus").startswith("error: --store: must be sqlite:///")
     assert not missing.exists()
 
 
@@ -191,7 +192,7 @@ def test_history_of_postgresql(tmp_path):
         server.stop()
         message = sentence(config)
         server.start()
-        assert message.startswith("the database cannot be read: ")
+        assert message.startswith("error: the database cannot be read: ")
 
 
 # What has vanished
@@ -236,7 +237,7 @@ def test_where_nothing_is_recorded_nobody_can_say_what_has_vanished(forgetful, t
     ended = finished("jobs", "-c", config, "--fail-on", "vanished", "--store", f"sqlite:///{tmp_path}/missing.db")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("vanished jobs are known only from the store, and ")
+    assert ended.stderr.startswith("error: vanished jobs are known only from the store, and ")
 
 
 def test_a_recorded_vanished_job_counts_though_the_cluster_is_down(tmp_path):
@@ -247,4 +248,4 @@ def test_a_recorded_vanished_job_counts_though_the_cluster_is_down(tmp_path):
     ended = finished("jobs", "-c", config, "--state", "vanished", "-o", "json")
 
     assert [job["job_id"] for job in json.loads(ended.stdout)] == ["7"]
-    assert ended.stderr.startswith("books: connection: ")
+    assert ended.stderr.startswith("error: books: connection: ")

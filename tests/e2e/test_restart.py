@@ -95,12 +95,12 @@ def test_a_folder_of_the_state_that_does_not_exist_is_one_clear_sentence(tmp_pat
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"the folder of the store, {tmp_path}/nowhere, does not exist: "
+        f"error: the folder of the store, {tmp_path}/nowhere, does not exist: "
         "make it, or name another place with state.url or --state\n"
     )
     bad = finished("run", "-c", config, MILVUS_IMPORT_MONITOR_STATE="redis://h")
     assert bad.returncode == 2
-    assert bad.stderr.startswith("MILVUS_IMPORT_MONITOR_STATE: must be sqlite:///state.db")
+    assert bad.stderr.startswith("error: MILVUS_IMPORT_MONITOR_STATE: must be sqlite:///state.db")
 
 
 def test_a_fault_while_reloading_is_logged_and_the_old_config_stays(tmp_path):

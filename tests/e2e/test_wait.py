@@ -93,7 +93,7 @@ def test_a_job_that_has_ended_already_is_reported_at_once(books, config):
 def test_a_job_that_was_never_there_is_1_and_says_so(config):
     ended = finished("wait", "-c", config, "--job", "77")
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "books: there is no job '77'\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: books: there is no job '77'\n")
 
 
 def test_a_timeout_is_124(books, config):
@@ -134,7 +134,7 @@ def test_a_wrong_key_is_not_waited_out(world, tmp_path):
         ended = finished("wait", "-c", config, "--job", "1")
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("a: unauthorized: ")
+    assert ended.stderr.startswith("error: a: unauthorized: ")
     assert "wrong-key" not in ended.stderr
 
 

@@ -188,5 +188,5 @@ def test_a_server_that_is_no_monitor_is_named(world):
         ended = finished("watch", "--url", url)
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"{url}: ")
+    assert ended.stderr.startswith(f"error: {url}: ")
     assert "(HTTP 404)" in ended.stderr

@@ -146,4 +146,4 @@ def test_a_response_that_is_not_that_of_a_monitor_is_one_sentence(body):
         ended = finished("watch", "--url", other.url)
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"{other.url}: the response is not that of a monitor\n"
+    assert ended.stderr == f"error: {other.url}: the response is not that of a monitor\n"

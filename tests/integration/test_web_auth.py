@@ -631,15 +631,18 @@ def test_a_health_check_comes_in_with_a_password(folder):
     assert (anybody.returncode, anybody.stderr) == (0, "")
     assert (stranger.returncode, stranger.stderr) == (
         1,
-        f"{served.url}: a user name and a password are required; give --username and --password-file (HTTP 401)\n",
+        (
+            f"error: {served.url}: a user name and a password are required; "
+            "give --username and --password-file (HTTP 401)\n"
+        ),
     )
     assert (mistaken.returncode, mistaken.stderr) == (
         1,
-        f"{served.url}: a user name and a password are required; user name or password is wrong (HTTP 401)\n",
+        f"error: {served.url}: a user name and a password are required; user name or password is wrong (HTTP 401)\n",
     )
     assert doubtful.returncode == 1
     assert doubtful.stderr == (
-        f"{served.url}: no response: the certificate is not trusted: self-signed certificate; "
+        f"error: {served.url}: no response: the certificate is not trusted: self-signed certificate; "
         "give its certificate with --ca-file, or use --insecure\n"
     )
     assert without_tls.returncode == 1
@@ -662,5 +665,5 @@ def test_a_health_check_says_what_is_wrong_with_its_options(options, problem):
     done = finished("healthcheck", *options)
 
     assert done.returncode == 2
-    assert done.stderr.startswith(problem)
+    assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1

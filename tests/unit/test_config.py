@@ -373,3 +373,39 @@ def test_all_databases_are_asked_of_the_cluster(written: str) -> None:
 def test_a_database_may_be_called_all() -> None:
     (cluster,) = read("clusters: [{name: a, url: 'http://a', databases: [all]}]").clusters
     assert (cluster.databases, cluster.follows_databases) == (("all",), False)
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "warned"),
+    [
+        ("Bearer the-key", "the-key", 1),
+        ("BEARER  root:Milvus", "root:Milvus", 1),
+        ("Bearer", "Bearer", 0),
+        ("Bearer-the-key", "Bearer-the-key", 0),
+        ("the-key", "the-key", 0),
+    ],
+)
+def test_a_key_is_used_without_bearer_and_a_warning_names_the_setting(written, key, warned):
+    config = read(
+        f"clusters: [{{name: a, url: 'http://a', api_key: '{written}'}}]\n"
+        f"discovery: [{{zilliz: {{api_key: '{written}'}}}}, {{http: {{url: 'http://i', api_key: '{written}'}}}}]"
+    )
+
+    zilliz, http = config.discovery
+    found = (config.clusters[0].api_key, zilliz.zilliz.api_key, http.http.api_key)
+    assert {secret.get_secret_value() for secret in found} == {key}
+    assert [text.split(": ")[1] for text in config.warnings()] == [
+        "clusters[0].api_key",
+        "discovery[0].zilliz.api_key",
+        "discovery[1].http.api_key",
+    ] * warned
+    assert key in config.secrets()
+
+
+def test_no_more_than_some_warnings_are_spelled_out():
+    clusters = ", ".join(f"{{name: c{number}, url: 'http://a', api_key: Bearer k{number}}}" for number in range(50))
+
+    warnings = read(f"clusters: [{clusters}]").warnings()
+
+    assert len(warnings) == 21
+    assert warnings[-1].endswith("and 30 more keys with the word Bearer")

@@ -39,6 +39,8 @@ def watch(
 
     Polls the clusters of a config, or follows a running monitor. Problems come first. Stop with Ctrl-C. In a pipe, each
     change of a state is one line.
+
+    Exit codes: 0 after Ctrl-C or SIGTERM; 1 no monitor responds at --url; 2 invalid input.
     """
     previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is restored
     try:
