@@ -4,7 +4,7 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test newest reliability bench lint format docs-tables dashboards screenshots clean
+.PHONY: help demo test newest reliability bench lint format docs docs-tables dashboards screenshots clean
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: $(UV)  ## check formatting, lint rules, types and import layers
 format: $(UV)  ## format the code and apply fixes of the linter
 	$(UV) run --frozen --group lint ruff format .
 	$(UV) run --frozen --group lint ruff check --fix .
+
+docs: $(UV)  ## build the documentation site in build/site, and check its links
+	$(UV) run --frozen --group docs python -m tests.docs_site
 
 docs-tables: $(UV)  ## generate the settings in docs/configuration.md and in values.schema.json from monitor/config
 	$(UV) run --frozen --group test python -m tests.docs_tables
