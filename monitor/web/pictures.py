@@ -1,16 +1,20 @@
 """Loads what the pictures of a page show; while the database is away, they show what is in memory."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.config import Cluster
 from monitor.jobs import Job
 from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
+from monitor.web.errors import BusyError
 from monitor.web.overview import ClusterJob, finished_only
 from monitor.web.picture_views import PATTERNS, JobKey, Samples, curves, progress_picture, timelines
 from monitor.web.progress_chart import POINTS_DRAWN
 from monitor.web.timeline import BARS_DRAWN
+
+_T = TypeVar("_T")
 
 Values = Callable[[], Mapping[str, Any]]
 """Makes the values of a template from what was loaded; to be called where pages are rendered."""
@@ -25,6 +29,7 @@ class Pictures:
         self._clock = context.clock
         self._memory_pool = context.memory_pool
         self._store_pool = context.store_pool
+        self._timeout = context.limits.pictures_timeout
 
     async def of_search(self, search: JobFilter, page: Callable[[int], slice]) -> Values:
         """Load the curves of running jobs and, if one cluster is searched, the timelines of what is found.
@@ -41,7 +46,8 @@ class Pictures:
             samples = load_samples(self._store, [(cluster, job.job_id) for cluster, job in shown])
             return samples, None if name is None else load_finished(self._store, search)
 
-        samples, finished = await self._store_pool.run(load)
+        nothing: tuple[Samples, Sequence[StoredJob] | None] = ({}, None)
+        samples, finished = await self._load(load, nothing)
 
         def values() -> Mapping[str, Any]:
             now = self._clock()
@@ -63,13 +69,21 @@ class Pictures:
             steps = self._store.transitions(TransitionFilter(cluster=cluster.name, job_id=job.job_id), POINTS_DRAWN)
             return load_samples(self._store, [key]), steps.entries
 
-        samples, steps = await self._store_pool.run(load)
+        nothing: tuple[Samples, Sequence[RecordedTransition]] = ({}, ())
+        samples, steps = await self._load(load, nothing)
 
         def values() -> Mapping[str, Any]:
             shown = progress_picture(job, cluster, samples.get(key, ()), steps, self._clock())
             return {"patterns": PATTERNS, "progress_picture": shown}
 
         return values
+
+    async def _load(self, load: Callable[[], _T], otherwise: _T) -> _T:
+        """Return what a function loads, or something else where the database is slow or has too much to do."""
+        try:
+            return await asyncio.wait_for(self._store_pool.run(load), self._timeout)
+        except (TimeoutError, BusyError):
+            return otherwise
 
     def _with_clusters(self, entries: Iterable[ClusterJob]) -> Iterator[tuple[ClusterJob, Cluster]]:
         for name, job in entries:

@@ -2,6 +2,7 @@
 
 import html
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -163,6 +164,18 @@ def test_while_the_database_is_away_the_pictures_show_what_is_in_memory(tmp_path
         assert 'class="picture curve"' in section(served, "/", "running")
     repair()
     watched.store.close()
+
+
+@pytest.mark.parametrize("waiting", [64, 0])
+def test_a_page_does_not_wait_for_a_database_that_is_slow_or_busy(watched, monkeypatch, waiting):
+    answer = threading.Event()
+    monkeypatch.setattr(watched.store, "samples", lambda _: answer.wait(30) and {})
+    with ServedApp(watched, pictures_timeout=0.1) as served:
+        monkeypatch.setattr(served.app.state.pools[1], "_limit", waiting)
+        shown = section(served, "/", "running")
+        answer.set()
+
+    assert shown.count('class="picture curve"') == 1
 
 
 def violations(page, axe):
