@@ -19,8 +19,8 @@ from monitor.store.schema import samples
 SAMPLES_PER_JOB: Final = 200
 """Points of one job: more than its picture could show."""
 
-FIRST_WIDTH: Final = 10.0
-"""Seconds of a slot of a job that has just begun: its cluster is seldom polled more often."""
+FIRST_WIDTH: Final = 5.0
+"""Seconds of a slot of a job that has just begun: points are not written more often."""
 
 SAMPLES_AT_ONCE: Final = 2000
 """Points that are written every few seconds, at most, of all jobs together, so that they cost a large fleet less than a

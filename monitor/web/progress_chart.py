@@ -157,21 +157,22 @@ def describe(progress: Progress) -> str:
 
 
 def progress_curve(progress: Progress) -> Markup:
-    """Return a small picture of a job's progress; empty where none is known."""
+    """Return a small picture of a job's progress; empty where it has made none."""
     latest = progress.latest
-    if latest is None:
+    if latest is None or all((point.progress or 0.0) <= 0 for point in progress.points):
         return Markup()
     span = max(progress.end - progress.start, 1.0)
     points = [*_thinned([point for point in progress.points if point.progress is not None], CURVE_POINTS)]
     steps = _steps(points, progress.start, progress.end, span, CURVE_WIDTH, CURVE_HEIGHT - 2, 1.0)
     title = f"{in_percent(_clamped(latest))} in {duration(span)}"
-    if progress.stalls:
-        title += f", no progress for {duration(max(stall.seconds for stall in progress.stalls))}"
+    stalled = bool(progress.stalls) and progress.stalls[-1].end >= progress.end
+    if stalled:
+        title += f", no progress for {duration(progress.stalls[-1].seconds)}"
     return element(
         "svg",
         element("title", title),
         element("path", class_="grid", d=f"M0 {CURVE_HEIGHT - 0.5:g}H{CURVE_WIDTH:g}"),
-        element("path", class_="line stalled" if progress.stalls else "line", d=steps),
+        element("path", class_="line stalled" if stalled else "line", d=steps),
         class_="picture curve",
         role="img",
         width=CURVE_WIDTH,

@@ -106,6 +106,24 @@ def test_the_picture_of_a_job_remembers_what_was_before_a_restart(tmp_path):
     assert len(re.findall(r"importing \d+ % 30 s", shown)) == 19
 
 
+def test_a_job_that_another_monitor_polls_has_its_whole_picture_too(server):
+    owner, other = (WatchedClusters("eu", url=server.url) for _ in range(2))
+    poll(owner)
+    for progress in range(20):
+        poll(owner, record("1", "books", IMPORTING, progress=progress / 20))
+    other.now = owner.now
+    other.store.reload(["eu"], 0.0)
+    with ServedApp(other) as served:
+        shown = words(section(served, JOB, "progress"))
+        poll(owner, record("1", "books", COMPLETED))
+        timeline = words(section(served, CLUSTER, "timeline"))
+    for monitor in (owner, other):
+        monitor.store.close()
+
+    assert len(re.findall(r"importing \d+ % 30 s", shown)) == 19
+    assert "1 completed." in timeline
+
+
 def test_the_page_of_a_cluster_has_a_row_for_each_collection_and_a_bar_for_each_import(served):
     shown = section(served, CLUSTER, "timeline")
     legends = re.findall(r'<figcaption class="legend">(.*?)</figcaption>', shown, re.DOTALL)

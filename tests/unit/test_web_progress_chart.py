@@ -76,7 +76,8 @@ def test_times_without_progress_are_marked_past_and_present():
         "no progress for 1 h 6 min",
     ]
     assert describe(progress).count("No progress for 1 h 6 min while importing.") == 2
-    assert "stalled" in progress_curve(progress)
+    assert "no progress for 1 h 6 min" in progress_curve(progress)
+    assert "stalled" not in progress_curve(known(job(progress=0.5, moved=4000), at(0, 0.1), at(4000, 0.5), now=4100))
 
 
 def test_a_job_that_failed_ends_with_a_sign_and_not_only_a_colour():
@@ -103,6 +104,10 @@ def test_without_any_progress_there_are_only_states():
     assert describe(progress).endswith("No progress reported.")
     assert progress_curve(progress) == ""
     assert [rect.get("class") for rect in drawn(progress).iter("rect")] == ["shape importing"]
+
+
+def test_a_job_that_has_not_begun_has_no_small_curve():
+    assert progress_curve(known(job(PENDING, 0.0), at(0, 0.0, PENDING))) == ""
 
 
 def test_points_in_any_order_and_twice_are_one_line():
