@@ -44,6 +44,9 @@ def log_changes(changes: SnapshotDiff, now: float, labels: Mapping[str, object])
     for job in changes.incomplete:
         rows = {"imported_rows": job.imported_rows, "total_rows": job.total_rows}
         _log.warning("import_job_incomplete", **labels, **_job_fields(job, now), **rows)
+    for short in changes.short:
+        times = {"duration_seconds": short.duration, "typical_duration_seconds": short.typical}
+        _log.warning("import_job_short", **labels, **_job_fields(short.job, now), **times)
     for job in changes.describe_paused:
         _log.warning("import_job_describe_paused", **labels, **_job_fields(job, now))
     if changes.dropped:

@@ -7,6 +7,7 @@ to 1, except in a `JobRecord`, which has the server's percent.
 from monitor.jobs.databases import collections_to_look_up, match_databases, note_lookups, update_databases
 from monitor.jobs.describe_queue import describe_queue
 from monitor.jobs.diff import compare_lists, diff
+from monitor.jobs.durations import TypicalDuration, append_duration, import_duration, typical_duration
 from monitor.jobs.eta import Pace, current_pace, eta_seconds, recent_pace
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
@@ -26,11 +27,13 @@ from monitor.jobs.model import (
     normalize_state,
     whole_percent,
 )
+from monitor.jobs.outcomes import DECISIONS
 from monitor.jobs.reloading import compare_snapshots
-from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, Snapshot, SnapshotDiff
+from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, ShortImport, Snapshot, SnapshotDiff
 from monitor.jobs.tracking import first_seen, follow
 
 __all__ = [
+    "DECISIONS",
     "ID_LIMIT",
     "NAME_LIMIT",
     "REASON_LIMIT",
@@ -48,9 +51,12 @@ __all__ = [
     "Pace",
     "Policy",
     "PollResult",
+    "ShortImport",
     "Snapshot",
     "SnapshotDiff",
     "Transition",
+    "TypicalDuration",
+    "append_duration",
     "classify",
     "collections_to_look_up",
     "compare_lists",
@@ -61,10 +67,12 @@ __all__ = [
     "eta_seconds",
     "first_seen",
     "follow",
+    "import_duration",
     "match_databases",
     "normalize_state",
     "note_lookups",
     "recent_pace",
+    "typical_duration",
     "update_databases",
     "whole_percent",
 ]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from monitor.jobs.databases import drop_unknown_outcomes
 from monitor.jobs.describe_queue import HARMFUL_DESCRIBES
+from monitor.jobs.durations import add_durations
 from monitor.jobs.model import (
     STATE_ORDER,
     TERMINAL,
@@ -65,6 +66,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         and not (old is None and job.finished and job.job_id in unconfirmed)
         and _is_news(old, job, previous.baseline_at)
     )
+    found: list[Job] = []
     if policy.several_databases:
         found = [job for old, job in changes if old is not None and job.database and not old.database]
         outcomes = update_outcomes(previous, with_databases(changed), transitions, now, found)
@@ -72,6 +74,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     else:
         outcomes = update_outcomes(previous, changed, transitions, now)
+    outcomes, short = add_durations(outcomes, previous, changed, transitions, found)
     counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
     known_changes = [(old, job) for old, job in changes if old is not None]
@@ -83,6 +86,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             outcomes=outcomes,
             baseline_at=now if previous is None else previous.baseline_at,
             databases=result.databases,
+            polled_at=now,
         ),
         previous=previous,
         changed=changed,
@@ -100,6 +104,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             and not (old and old.incomplete)
             and not (old is None and job.job_id in unconfirmed)
         ),
+        short=short,
         describe_paused=tuple(
             job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
         ),

@@ -15,6 +15,9 @@ OUTCOMES_LIMIT: Final = 10_000
 
 _ENDED: Final = (JobState.COMPLETED, JobState.FAILED)
 
+DECISIONS: Final = {Failure.ABORTED, Failure.COLLECTION_DROPPED}
+"""Failures that somebody has decided."""
+
 
 def update_outcomes(
     previous: Snapshot | None,
@@ -88,18 +91,32 @@ def _updated(previous: CollectionOutcome, jobs: list[Job], now: float, *, live: 
     failed = _latest_failed(newer, now)
     if failed is None and live:
         failed = True
-    return CollectionOutcome(
+    return replace(
+        previous,
         last_failed=failed,
         last_completed_at=last_completed_at,
         last_finished_at=max((at for job in newer if (at := ended[job.job_id]) is not None), default=last),
         last_aborted=failed is True and _is_aborted(previous, newer),
+        failures_in_a_row=_failures_in_a_row(previous.failures_in_a_row, newer, now),
     )
+
+
+def _failures_in_a_row(before: int, newer: list[Job], now: float) -> int:
+    """Return how many imports have failed since one last completed; where the order is unknown, failures were last."""
+    order = _order(newer, now) or [int(job.state is JobState.FAILED) for job in newer]
+    failures = before
+    for _, job in sorted(zip(order, newer, strict=True), key=lambda entry: entry[0]):
+        if job.state is JobState.COMPLETED:
+            failures = 0
+        elif job.failure not in DECISIONS:
+            failures += 1
+    return failures
 
 
 def _is_aborted(previous: CollectionOutcome, newer: list[Job]) -> bool:
     """Return whether the failure of a collection's latest import was somebody's decision and hides no other failure."""
     failures = {job.failure for job in newer if job.state is JobState.FAILED}
-    if not failures <= {Failure.ABORTED, Failure.COLLECTION_DROPPED}:
+    if not failures <= DECISIONS:
         return False
     if Failure.COLLECTION_DROPPED in failures or any(job.state is JobState.COMPLETED for job in newer):
         return True  # whatever failed before: the collection that lacks the data is gone, or has been filled since

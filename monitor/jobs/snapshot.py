@@ -85,6 +85,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         outcomes: How the latest import of each collection ended.
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
         databases: The databases of the listed jobs; empty where the list names or filters them.
+        polled_at: When the poll was made, or None after a restart.
     """
 
     listing: JobList = msgspec.field(default_factory=JobList)
@@ -93,6 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     outcomes: Mapping[CollectionKey, CollectionOutcome] = msgspec.field(default_factory=dict)
     baseline_at: float | None = None
     databases: JobDatabases = _NO_DATABASES
+    polled_at: float | None = None
 
     def has_unfinished_jobs(self) -> bool:
         """Return whether any job is unfinished, listed or missing."""
@@ -105,6 +107,14 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
             states[state] += count
         states.update(job.state for job in self.tracked.values() if job.missing_since is not None and not job.finished)
         return states
+
+
+class ShortImport(msgspec.Struct, frozen=True, gc=False):
+    """A job that completed in less than a tenth of the typical time, and both times, in seconds."""
+
+    job: Job
+    duration: float
+    typical: float
 
 
 class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +132,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         resumed: Jobs that have just stopped being stalled.
         explained: Failed jobs whose reason came only now, after their transition was logged.
         incomplete: Jobs that have just completed without their rows.
+        short: Jobs that have just completed in less than a tenth of the typical time.
         describe_paused: Jobs that are described more and more rarely from now on, because describing them does harm.
         progressed: Number of jobs that went forward in their state.
         regressed: Number of jobs whose progress went back in their state.
@@ -141,6 +152,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     resumed: tuple[Job, ...] = ()
     explained: tuple[Job, ...] = ()
     incomplete: tuple[Job, ...] = ()
+    short: tuple[ShortImport, ...] = ()
     describe_paused: tuple[Job, ...] = ()
     progressed: int = 0
     regressed: int = 0

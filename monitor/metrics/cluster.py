@@ -30,7 +30,7 @@ _JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
 _STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
 _facts: Final = attrgetter(*families.JOB_FACTS)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
-_MOST_COLLECTION_SERIES: Final = 14  # eight listed states, three finished ones, three of the outcome
+_MOST_COLLECTION_SERIES: Final = 17  # eight listed states, three finished ones, six of the outcome
 
 RenderedText = TypeVar("RenderedText", "JobText", "CollectionText")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from monitor.jobs import Job, JobState, Pace
+from monitor.jobs import Job, JobState, Pace, typical_duration
 from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, CollectionFacts, Histogram
 
 Samples = Iterable[tuple[tuple[str, ...], Any]]
@@ -168,6 +168,15 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
     Family("gauge", "collection_last_completed_timestamp_seconds", _COLLECTION,
            "When an import job of the collection last completed.",
            lambda facts: _one(None if (at := facts[2].last_completed_at) is None else f"{at:.3f}")),
+    Family("gauge", "collection_last_completed_short", _COLLECTION,
+           "1 when the import that completed last took less than a tenth of the typical time, otherwise 0.",
+           lambda facts: _one(int(facts[2].last_short) if facts[2].durations else None)),
+    Family("gauge", "collection_failures_in_a_row", _COLLECTION,
+           "Import jobs of the collection that failed since one last completed, without aborted ones.",
+           lambda facts: _one(None if facts[2].last_failed is None else facts[2].failures_in_a_row)),
+    Family("gauge", "collection_typical_duration_seconds", _COLLECTION,
+           "Median duration of the last 20 completed import jobs of the collection.",
+           lambda facts: _one(None if (typical := typical_duration(facts[2])) is None else typical.median)),
 )
 """Of each collection: rendered when a job has changed. The first is dropped when the cluster cannot be polled."""
 

@@ -102,7 +102,9 @@ class ClusterState:
     def forget_list(self) -> None:
         """Forget the latest list: another monitor has polled the cluster since."""
         if self.snapshot is not None:
-            self.snapshot = replace(self.snapshot, listing=JobList(), counts={}, databases=JobDatabases())
+            self.snapshot = replace(
+                self.snapshot, listing=JobList(), counts={}, databases=JobDatabases(), polled_at=None
+            )
 
     def keep_logged(self, steps: Iterable[Transition]) -> None:
         """Add transitions that are logged before they are stored."""

@@ -1,7 +1,7 @@
 """Creates the tables of the store, and brings those of an older version up to this one."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection, Inspector, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
-from monitor.jobs import TERMINAL, Job, JobState, classify
+from monitor.jobs import DECISIONS, TERMINAL, Job, JobState, append_duration, classify, import_duration
 from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row
 from monitor.store.schema import INDEXES, SINCE, VERSION, discoveries, metadata, samples, schema, statuses
@@ -195,6 +195,55 @@ def _add_samples(connection: Connection) -> None:
     samples.create(connection, checkfirst=True)
 
 
+def _add_durations(connection: Connection) -> None:
+    """To version 8: how long the latest imports of each collection took, and failures in a row, by the stored jobs."""
+    flag = "INTEGER DEFAULT 0" if connection.dialect.name == "sqlite" else "BOOLEAN DEFAULT false"
+    connection.exec_driver_sql("ALTER TABLE outcomes ADD COLUMN durations TEXT DEFAULT '' NOT NULL")
+    connection.exec_driver_sql(f"ALTER TABLE outcomes ADD COLUMN last_short {flag} NOT NULL")
+    connection.exec_driver_sql("ALTER TABLE outcomes ADD COLUMN failures_in_a_row INTEGER DEFAULT 0 NOT NULL")
+    by_end = "jobs_of_collection_by_end"
+    connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {by_end} ON {INDEXES[by_end]}")
+    for outcome in connection.execute(_OUTCOMES).mappings().all():
+        ended = connection.execute(_LATEST_ENDED, dict(outcome)).scalars().all()
+        connection.execute(_SET_DURATIONS, {**outcome, **_summarize(ended, outcome["baseline_at"])})
+
+
+def _summarize(ended: Sequence[str], baseline_at: float | None) -> dict[str, object]:
+    """Return the durations, and the failures in a row, of jobs that have ended, the latest first."""
+    failures, durations, completed = 0, "", False
+    for job in filter(None, map(_readable_job, ended)):
+        completed |= job.state is JobState.COMPLETED
+        failures += not completed and job.state is JobState.FAILED and job.failure not in DECISIONS
+    for job in filter(None, map(_readable_job, reversed(ended))):
+        duration = import_duration(job, baseline_at) if job.state is JobState.COMPLETED else None
+        if duration is not None:
+            durations = append_duration(durations, duration)
+    return {"durations": durations, "failures": failures}
+
+
+def _readable_job(facts: str) -> Job | None:
+    try:
+        return msgspec.json.decode(facts, type=Job)
+    except (msgspec.MsgspecError, TypeError):
+        return None
+
+
+_OUTCOMES: Final = text("""
+    SELECT outcomes.cluster, outcomes."database", outcomes.collection, clusters.baseline_at
+    FROM outcomes LEFT JOIN clusters ON clusters.name = outcomes.cluster
+""")
+
+_LATEST_ENDED: Final = text("""
+    SELECT facts FROM jobs
+    WHERE cluster = :cluster AND "database" = :database AND collection = :collection AND finished_at IS NOT NULL
+    ORDER BY finished_at DESC LIMIT 40
+""")
+
+_SET_DURATIONS: Final = text("""
+    UPDATE outcomes SET durations = :durations, failures_in_a_row = :failures
+    WHERE cluster = :cluster AND "database" = :database AND collection = :collection
+""")
+
 _SET_ABORTED: Final = text("""
     UPDATE outcomes SET last_aborted = :aborted
     FROM (
@@ -258,5 +307,6 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_discoveries,
     _add_statuses,
     _add_samples,
+    _add_durations,
 )
 """How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

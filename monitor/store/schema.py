@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false, text
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -60,8 +60,11 @@ outcomes: Final = Table(
     Column("last_completed_at", Float),
     Column("last_finished_at", Float),
     Column("last_aborted", _Flag, nullable=False, server_default=false()),
+    *_texts("durations", default=""),
+    Column("last_short", _Flag, nullable=False, server_default=false()),
+    Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
 )
-"""How the latest import of each collection ended."""
+"""How the latest imports of each collection ended, and how long those took that completed."""
 
 transitions: Final = Table(
     "transitions",

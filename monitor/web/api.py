@@ -102,7 +102,7 @@ async def _jobs(context: Context, _: Request, query: JobsQuery) -> Response:
         jobs = {(cluster, job.job_id): job for cluster, job in found}
         page, cursor = _page(sorted(jobs.items()), query.limit)
         now = context.clock()
-        views = [job_view(cluster, job, now, context.fleet.labels(cluster)) for (cluster, _), job in page]
+        views = [job_view(cluster, job, now, context.fleet.cluster(cluster)) for (cluster, _), job in page]
         return json_response(Jobs(jobs=views, next_cursor=cursor, complete=complete))
 
     return await context.store_pool.run(load)
@@ -126,7 +126,7 @@ async def _job(context: Context, _: Request, query: JobQuery) -> Response:
     job = await context.find_job(await context.find_cluster(query.cluster), query.id)
     if job is None:
         raise RequestError(404, "no such job", f"its transitions may still be recorded: {PREFIX}/transitions")
-    return json_response(job_view(query.cluster, job, context.clock(), context.fleet.labels(query.cluster)))
+    return json_response(job_view(query.cluster, job, context.clock(), context.fleet.cluster(query.cluster)))
 
 
 async def _transitions(context: Context, _: Request, query: TransitionsQuery) -> Response:

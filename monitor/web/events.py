@@ -120,7 +120,7 @@ class EventStreams:
         name, labels, now = status.cluster.name, status.cluster.labels, self._clock()
         events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
         if diff is not None:
-            events += [("job", job_view(name, job, now, labels)) for job in diff.changed]
+            events += [("job", job_view(name, job, now, status)) for job in diff.changed]
         events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
         events += [("transition", transition_view(recorded, labels)) for recorded in change.transitions]
         return tuple((event, _encode(event, data)) for event, data in events)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from monitor.jobs import Job, JobState
+from monitor.jobs import CollectionOutcome, Job, JobState, typical_duration
 from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
@@ -148,6 +148,7 @@ class Pages:
         pictures = await self._pictures.of_search(search, _running_page(query))
 
         def values() -> Mapping[str, Any]:
+            outcome = cluster.snapshot.outcomes.get((database, collection), CollectionOutcome())
             overview = self._fleet.overview(search)
             if not (overview.attention or overview.running or (finished and finished["entries"]) or history["steps"]):
                 what = f"no imports into {collection or 'this collection'} of {name}"
@@ -156,6 +157,8 @@ class Pages:
                 "cluster": cluster_view(cluster),
                 "database": database,
                 "collection": collection,
+                "outcome": outcome,
+                "typical": typical_duration(outcome),
                 **self._sections(overview, query),
                 **pictures(),
                 "finished": finished,
@@ -206,7 +209,7 @@ class Pages:
         }
 
     def _job_view(self, cluster: str, job: Job) -> JobView:
-        return job_view(cluster, job, self._clock(), self._fleet.labels(cluster))
+        return job_view(cluster, job, self._clock(), self._fleet.cluster(cluster))
 
     def _sections(self, overview: FleetOverview, query: QueryParams) -> Mapping[str, Any]:
         """Return the sections that come from memory."""

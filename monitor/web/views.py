@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from monitor.jobs import Failure, Job, JobState, current_pace
+from monitor.jobs import Failure, Job, JobState, current_pace, typical_duration
 from monitor.store import RecordedTransition
 from monitor.web.overview import ClusterStatus
 
@@ -55,6 +55,9 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     progress_per_minute: float | None  # progress per minute at its recent pace; null where that is unknown
     rows_per_second: float | None
     eta_seconds: float | None  # estimated time left; null while it is unknown
+    typical_duration_seconds: float | None  # median of the last 20 completed imports of its collection; null below 5
+    typical_duration_low_seconds: float | None  # half of these took between this time and the next one
+    typical_duration_high_seconds: float | None
     stalled: bool  # whether it has made no progress for longer than the limit of its state
     listed: bool
     missing_since: datetime | None
@@ -133,8 +136,14 @@ def cluster_view(status: ClusterStatus) -> ClusterView:
     return msgspec.convert(asdict(status) | computed, ClusterView, strict=False)  # not strict: times are numbers
 
 
-def job_view(cluster: str, job: Job, now: float, labels: Mapping[str, str]) -> JobView:
-    """Return a job with the labels of its cluster, and its pace and time left as of now."""
+def job_view(cluster: str, job: Job, now: float, status: ClusterStatus | None) -> JobView:
+    """Return a job with its pace and time left as of now, and how long the imports of its collection usually take.
+
+    ``status`` is that of its cluster, None if it is not watched any more.
+    """
+    labels = {} if status is None else status.cluster.labels
+    outcomes = {} if status is None else status.snapshot.outcomes
+    typical = typical_duration(outcomes.get((job.database, job.collection)))
     pace = current_pace(job, now)
     speed = None if pace is None else pace.per_second
     computed = {
@@ -144,6 +153,9 @@ def job_view(cluster: str, job: Job, now: float, labels: Mapping[str, str]) -> J
         "progress_per_minute": None if speed is None else _rounded(speed * _MINUTE),
         "rows_per_second": None if speed is None or not job.total_rows else _rounded(speed * job.total_rows),
         "eta_seconds": None if pace is None else _rounded(pace.seconds_left(now)),
+        "typical_duration_seconds": None if typical is None else typical.median,
+        "typical_duration_low_seconds": None if typical is None else typical.low,
+        "typical_duration_high_seconds": None if typical is None else typical.high,
         "listed": job.missing_since is None,
     }
     return msgspec.convert(asdict(job) | computed, JobView, strict=False)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.jobs import Failure, JobState
+from monitor.jobs import Failure, JobState, TypicalDuration, typical_duration
 from monitor.store import (
     ClusterRef,
     JobFilter,
@@ -136,6 +136,16 @@ def test_version_6_is_brought_up_and_progress_is_kept_from_then_on(write):
 
     assert first.store.samples([("books", "1")]) == {("books", "1"): [ProgressSample(1795540130.0, IMPORTING, 0.4)]}
     assert first.store.discovered("clusters.d") == "[]"
+
+
+def test_version_7_is_brought_up_and_the_durations_of_its_imports_are_known(write):
+    first = Stored(write(7), BOOKS, now=1795550000.0)
+    outcomes = first.store.snapshot("books").outcomes
+
+    assert outcomes["", "books"].durations == "60.0 90.0 120.0 150.0 180.0 210.0 240.0"
+    assert typical_duration(outcomes["", "books"]) == TypicalDuration(150.0, 105.0, 195.0)
+    assert typical_duration(outcomes["", "poems"]) is None
+    assert [outcomes["", name].failures_in_a_row for name in ("books", "poems")] == [0, 2]
 
 
 def test_jobs_that_finished_in_an_older_store_are_no_news_when_they_are_listed_again(write):

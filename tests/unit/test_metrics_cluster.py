@@ -428,7 +428,7 @@ def test_collections_have_a_bound_of_their_own():
 
 
 def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first():
-    watched = Watched(series_per_cluster=20, bounds={"collection_series": 0})
+    watched = Watched(series_per_cluster=21, bounds={"collection_series": 0})
     watched.poll(
         0, *(job(str(number), FAILED if number == 4 else COMPLETED, collection=f"c{number}") for number in range(5))
     )

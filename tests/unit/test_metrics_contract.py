@@ -40,6 +40,9 @@ CONTRACT = {
     "collection_last_finished_failed": ("gauge", COLLECTION),
     "collection_last_finished_aborted": ("gauge", COLLECTION),
     "collection_last_completed_timestamp_seconds": ("gauge", COLLECTION),
+    "collection_last_completed_short": ("gauge", COLLECTION),
+    "collection_failures_in_a_row": ("gauge", COLLECTION),
+    "collection_typical_duration_seconds": ("gauge", COLLECTION),
     "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
     "cluster_owned": ("gauge", CLUSTER),
     "cluster_up": ("gauge", CLUSTER),
@@ -83,7 +86,9 @@ def busy_cluster(name: str) -> ClusterMetrics:
             record("2", "Completed" if number > 2 else "Pending", database="default", imported_rows=0),
             record("3", "Failed" if number > 3 else "Importing", collection='od"d\\ \nname é', reason="no disk"),
         ]
-        diff = poll(snapshot, *records, now=NOW + number * 30)
+        times = {"create_time": str(NOW - 100), "complete_time": str(NOW + 1)}
+        ended = [record(f"1{n}", "Completed", database="default", **times) for n in range(5)] if number > 2 else []
+        diff = poll(snapshot, *records, *ended, now=NOW + number * 30)
         snapshot = diff.snapshot
         metrics.set_usage({"list": number, "describe": 1}, {"list": 0.5})
         metrics.poll_succeeded(diff, now=NOW + number * 30, duration=0.25, bad_records=1)

@@ -48,6 +48,7 @@ COMPLETED = record(state="Completed", progress=100)
 EMPTY = record(state="Completed", progress=100, imported_rows=0, total_rows=0)
 ABORTED = record(state="Failed", reason="aborted by user")
 FORWARD = tuple((record(progress=10 * number),) for number in range(1, 5))
+IMPORTS = [(record(str(number), state),) for number in range(5) for state in ("Importing", "Completed")]
 
 
 def transitions(**counts: int) -> list[str]:
@@ -160,6 +161,24 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         "collection_last_completed_timestamp_seconds",
         polled((RUNNING,), (COMPLETED,)),
         [f"milvus_import_collection_last_completed_timestamp_seconds{{{BOOKS}}} 1750000030.000"],
+    ),
+    (
+        "collection_last_completed_short",
+        polled((), *IMPORTS[:2]),
+        [f"milvus_import_collection_last_completed_short{{{BOOKS}}} 0"],
+    ),
+    ("collection_last_completed_short", polled((RUNNING,), (COMPLETED,)), []),
+    (
+        "collection_failures_in_a_row",
+        polled((), (RUNNING,), (FAILED,), (FAILED, record("2", "Failed")), (ABORTED, record("2", "Failed"))),
+        [f"milvus_import_collection_failures_in_a_row{{{BOOKS}}} 2"],
+    ),
+    ("collection_failures_in_a_row", polled((RUNNING,)), []),
+    ("collection_typical_duration_seconds", polled((), *IMPORTS[:8]), []),
+    (
+        "collection_typical_duration_seconds",
+        polled((), *IMPORTS[:10]),
+        [f"milvus_import_collection_typical_duration_seconds{{{BOOKS}}} 30.0"],
     ),
     ("cluster_owned", polled(), ['milvus_import_cluster_owned{milvus_cluster="prod"} 1']),
     ("cluster_up", polled(), []),

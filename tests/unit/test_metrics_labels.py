@@ -29,7 +29,9 @@ class Watched:
             self.poll(number, running, record("2"), record("3"), record("4"))
         running = record("1", progress=50, imported_rows=5, total_rows=9)
         ended = record("3", "Completed", 100, imported_rows=0, total_rows=0), record("4", "Completed", 100)
-        self.poll(5, running, record("2", "Failed", reason="timeout"), *ended)
+        times = {"create_time": str(T), "complete_time": str(T + 100)}
+        others = [record(f"1{number}", "Completed", 100, collection="films", **times) for number in range(5)]
+        self.poll(5, running, record("2", "Failed", reason="timeout"), *ended, *others)
         self.metrics.poll_failed("timeout", now=T + 151, duration=0.1)
 
     def poll(self, number, *records):

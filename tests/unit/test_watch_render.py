@@ -132,6 +132,13 @@ def test_clusters_that_are_down_are_listed_with_the_reason_up_to_a_bound():
     ]
 
 
+def test_a_wide_screen_shows_how_long_an_import_usually_takes():
+    shown = View({("books", "1"): job("1", progress=0.5)}, usual={("books", "1"): 750.0})
+
+    assert ["usually 12m30s" in row for row in drawn(shown, width=120)] == [False, True]
+    assert not any("usually" in row for row in drawn(shown, width=80))
+
+
 @pytest.mark.parametrize(("now", "left"), [(1000.0, "~1m30s"), (1060.0, "~30s"), (1200.0, "~0s")])
 def test_the_time_left_runs_down_where_there_is_an_estimate(now, left):
     shown = View({("books", "1"): job("1", progress=0.5), ("books", "2"): job("2")}, {("books", "1"): 1090.0})

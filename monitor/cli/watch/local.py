@@ -11,7 +11,7 @@ from monitor.cli.options import exit_process
 from monitor.cli.watch.state import COMPLETED_SHOWN, JobKey, View, completed_job
 from monitor.config import Cluster, Config
 from monitor.daemon import Daemon
-from monitor.jobs import Job, JobState, current_pace
+from monitor.jobs import Job, JobState, current_pace, typical_duration
 from monitor.log import configure
 from monitor.redaction import Redactor
 from monitor.store import TransitionFilter
@@ -41,6 +41,7 @@ def local_source(config: Config, clusters: tuple[Cluster, ...]) -> Iterator[Call
 def _view(daemon: Daemon, now: float) -> View:
     recent = TransitionFilter(states=frozenset({JobState.COMPLETED}), since=now - COMPLETED_SHOWN)
     jobs: dict[JobKey, Job] = {}
+    usual: dict[JobKey, float] = {}
     for entry in daemon.store.transitions(recent).entries:
         step = entry.transition
         job = completed_job(step.job_id, step.database, step.collection, step.at, step.duration)
@@ -49,9 +50,14 @@ def _view(daemon: Daemon, now: float) -> View:
     for status in statuses:
         if status.snapshot is not None:
             jobs.update({(status.cluster.name, job.job_id): job for job in status.snapshot.tracked.values()})
+            for job in status.snapshot.tracked.values():
+                typical = typical_duration(status.snapshot.outcomes.get((job.database, job.collection)))
+                if typical is not None:
+                    usual[status.cluster.name, job.job_id] = typical.median
     paces = {key: current_pace(job, now) for key, job in jobs.items()}
     return View(
         jobs,
         {key: pace.done_at for key, pace in paces.items() if pace is not None},
         {status.cluster.name: status.why if status.status in ("up", "down") else None for status in statuses},
+        usual=usual,
     )

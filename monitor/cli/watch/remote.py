@@ -73,13 +73,15 @@ class RemoteSource:
             shown = {**_keyed(completed, _completed_job), **_keyed(jobs, _job)}
             seconds_left = _keyed(jobs, lambda job: job["eta_seconds"])
             done_at = {key: now + seconds for key, seconds in seconds_left.items() if seconds is not None}
+            seconds = _keyed(jobs, lambda job: job.get("typical_duration_seconds"))
+            usual = {key: float(typical) for key, typical in seconds.items() if typical is not None}
             why_down = {item["name"]: _why_down(item) for item in clusters}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
         hint = "" if self._cluster else "; --cluster NAME shows those of one cluster"
         note = f"{self._client.url}: more than {' and '.join(cut)}; the rest is left out{hint}" if cut else ""
-        return View(shown, done_at, why_down, note)
+        return View(shown, done_at, why_down, note, usual)
 
     def _items(self, resource: str, **parameters: Any) -> tuple[list[Any], bool]:
         """Return the items of a resource, and whether there are more than are read."""

@@ -18,6 +18,10 @@ _NARROW: Final = 70
 
 _STATE_WIDTH: Final = 11
 _ETA_WIDTH: Final = 10
+_USUAL_WIDTH: Final = 14
+
+_WIDE: Final = 100
+"""Columns from which on the usual duration of an import is shown."""
 _NO_REASON: Final = {JobState.FAILED: "no reason reported", JobState.VANISHED: "the job no longer exists on the server"}
 
 
@@ -78,11 +82,13 @@ def _table(lines: list[_Line], view: View, width: int, now: float) -> Table:
         if wide:
             cells.append(Text(printable(job.job_id), style="dim"))
         state = Text("stalled", style="yellow") if job.stalled else coloured_state(job.state)
-        table.add_row(*cells, state, _details(job, view.done_at.get(key), now))
+        table.add_row(
+            *cells, state, _details(job, view.done_at.get(key), view.usual.get(key) if width >= _WIDE else None, now)
+        )
     return table
 
 
-def _details(job: Job, done_at: float | None, now: float) -> RenderableType:
+def _details(job: Job, done_at: float | None, usual: float | None, now: float) -> RenderableType:
     """Return why a job failed, or its progress."""
     if job.state in UNSUCCESSFUL:
         reason = job.reason if job.state is JobState.FAILED else ""
@@ -96,7 +102,11 @@ def _details(job: Job, done_at: float | None, now: float) -> RenderableType:
     row.add_column(width=_ETA_WIDTH, no_wrap=True, overflow="ellipsis")
     bar = ProgressBar(total=1.0, completed=job.progress, complete_style=colour, finished_style="green")
     left = "" if done_at is None else f"~{rough_duration(max(0.0, done_at - now))}"
-    row.add_row(bar, percent(job.progress), Text(left, style="dim"))
+    cells: list[RenderableType] = [bar, percent(job.progress), Text(left, style="dim")]
+    if usual is not None:
+        row.add_column(width=_USUAL_WIDTH, no_wrap=True, overflow="ellipsis")
+        cells.append(Text(f"usually {rough_duration(usual)}", style="dim"))
+    row.add_row(*cells)
     return row
 
 

@@ -29,7 +29,8 @@ JobKey = tuple[str, str]
 class View(msgspec.Struct, frozen=True):
     """Jobs and clusters at one moment.
 
-    `done_at` has the time at which a job is expected to be done, where there is an estimate. `clusters` has why each
+    `done_at` has the time at which a job is expected to be done, where there is an estimate, `usual` the seconds that
+    imports of its collection usually take. `clusters` has why each
     one is down: empty for one that is up, None for one that has not been polled. `note` is what is wrong with the
     source of all this, or what it leaves out.
     """
@@ -38,6 +39,7 @@ class View(msgspec.Struct, frozen=True):
     done_at: Mapping[JobKey, float] = {}
     clusters: Mapping[str, str | None] = {}
     note: str = ""
+    usual: Mapping[JobKey, float] = {}
 
 
 def completed_job(job_id: str, database: str, collection: str, at: float, duration: float) -> Job:
