@@ -18,6 +18,9 @@ from monitor.web.template_filters import percent as in_percent
 CONE: Final = 1.4
 """How far off an estimate is: about half of those of docs/estimates.md are within this factor of the actual time."""
 
+CLOCK_AHEAD: Final = 86_400.0
+"""Seconds by which a point may be in the future: the clock may have gone back since."""
+
 POINTS_DRAWN: Final = 200
 """Points of a picture and rows of its table: those of the store, at most."""
 
@@ -98,9 +101,10 @@ def follow_progress(
     seen = [ProgressSample(at, job.state, progress) for at, progress in job.samples]
     seen.append(ProgressSample(moved_at(job), job.state, job.progress))
     points = [*_in_order([*stored, *seen])]
-    points = [point for point in points if point.at >= job.first_seen] or points[-1:]
-    if points[0].at > job.first_seen:
-        points.insert(0, ProgressSample(job.first_seen, points[0].state, None))
+    latest = max(now, job.last_change) + CLOCK_AHEAD
+    points = [point for point in points if job.first_seen <= point.at <= latest]
+    if not points or points[0].at > job.first_seen:
+        points.insert(0, ProgressSample(job.first_seen, points[0].state if points else job.state, None))
     end = max(now if finished_at is None else finished_at, points[-1].at)
     stalls = [*_stalls(points, limits)]
     if job.stalled:

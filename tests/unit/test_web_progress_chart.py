@@ -137,6 +137,13 @@ def test_a_clock_that_steps_draws_something_in_the_picture(step):
     assert all(span.seconds >= 0 for span in chart.phases)
 
 
+@pytest.mark.parametrize("damaged", [-1e300, 1e300, math.inf, math.nan, 0.0])
+def test_a_point_at_a_time_that_cannot_be_is_left_out(damaged):
+    points = [ProgressSample(damaged, IMPORTING, 0.9), at(60, 0.1)]
+
+    assert path(known(job(progress=0.5, moved=300), *points), "line") == "M100.0 135.0H500.0V75.0H1000.0"
+
+
 def test_of_thousands_of_points_200_are_drawn_the_first_and_the_last_among_them():
     points = [at(number, number / 10_000) for number in range(5000)]
     progress = known(job(progress=0.4999, moved=4999), *points, now=5000)
