@@ -22,8 +22,8 @@ from monitor.web.timeline import (
     bar,
     duration_chart,
     latest,
+    median_duration,
     timeline,
-    typical_duration,
 )
 
 _HOUR: Final = 3600.0
@@ -150,6 +150,7 @@ def timelines(
     now: float,
     *,
     by_collection: bool,
+    typical: float | None = None,
     windows: Sequence[Window] = (),
 ) -> Timelines:
     """Return the timelines of a cluster or a collection.
@@ -160,6 +161,7 @@ def timelines(
         tracked: The jobs that are in memory.
         now: Seconds since the epoch.
         by_collection: Whether each collection has a row.
+        typical: How many seconds the imports of the collection usually take; None where that is not known.
         windows: When imports are expected.
     """
     jobs = {entry.job.job_id: entry.job for entry in finished or ()}
@@ -170,7 +172,7 @@ def timelines(
     in_table = [one for one in bars if one.end >= now - PERIODS[-1][2]][-BARS_DRAWN:] or ended
     return Timelines(
         timelines=shown,
-        durations=duration_chart(ended, typical_duration(ended)) if ended else None,
+        durations=_durations(ended, typical, by_collection=by_collection) if ended else None,
         rows=[_bar_row(cluster, one) for one in in_table[::-1]],
         windows=windows,
         complete=finished is not None,
@@ -185,6 +187,12 @@ def _timeline(period: tuple[str, str, float], bars: Sequence[Bar], now: float, w
     legend = [Key(state, swatch(state), states.count(state)) for state in present(states)]
     svg = timeline(f"last-{name}", drawn, now - seconds, now, windows)
     return Timeline(name, title, svg, legend, len(within) - len(drawn))
+
+
+def _durations(ended: Sequence[Bar], typical: float | None, *, by_collection: bool) -> Markup:
+    if by_collection:  # what is usual for one collection is not for another
+        return duration_chart(ended, median_duration(ended), "median")
+    return duration_chart(ended, typical)
 
 
 def _bar_row(cluster: str, one: Bar) -> BarRow:

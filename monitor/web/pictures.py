@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, TypeVar
 
 from monitor.config import Cluster
-from monitor.jobs import Job
+from monitor.jobs import Job, typical_duration
 from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import BusyError
@@ -52,8 +52,11 @@ class Pictures:
         def values() -> Mapping[str, Any]:
             now = self._clock()
             tracked = [*overview.attention, *overview.running]
-            by_collection = search.collection is None
-            of_days = None if name is None else timelines(name, finished, tracked, now, by_collection=by_collection)
+            of_days = None
+            if name is not None:
+                typical = self._typical(name, search)
+                by_collection = search.collection is None
+                of_days = timelines(name, finished, tracked, now, by_collection=by_collection, typical=typical)
             drawn = curves(self._with_clusters(shown), samples, now)
             return {"patterns": PATTERNS, "curves": drawn, "timelines": of_days}
 
@@ -84,6 +87,14 @@ class Pictures:
             return await asyncio.wait_for(self._store_pool.run(load), self._timeout)
         except (TimeoutError, BusyError):
             return otherwise
+
+    def _typical(self, cluster: str, search: JobFilter) -> float | None:
+        """Return the seconds that imports of the searched collection usually take, None where that is not known."""
+        status = self._fleet.cluster(cluster)
+        if status is None or search.collection is None or search.database is None:
+            return None
+        typical = typical_duration(status.snapshot.outcomes.get((search.database, search.collection)))
+        return None if typical is None else typical.median
 
     def _with_clusters(self, entries: Iterable[ClusterJob]) -> Iterator[tuple[ClusterJob, Cluster]]:
         for name, job in entries:

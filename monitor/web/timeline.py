@@ -25,7 +25,7 @@ LANES: Final = 4
 DURATIONS_DRAWN: Final = 20
 """Imports whose durations are compared, the latest ones."""
 
-TYPICAL_FROM: Final = 5
+MEDIAN_FROM: Final = 5
 """Completed imports from which on their median duration is drawn."""
 
 _LANE: Final = 14.0
@@ -141,8 +141,8 @@ def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: 
     return picture(name, title, _describe(bars, rows), y + 20, *axis, *parts)
 
 
-def duration_chart(bars: Sequence[Bar], typical: float | None = None) -> Markup:
-    """Return a picture of how long imports took, the latest on the right, with their typical duration."""
+def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str = "usually") -> Markup:
+    """Return a picture of how long imports took, the latest on the right, with a duration to compare them with."""
     longest = max([one.seconds for one in bars] + [typical or 0.0, 1.0])
     columns = max(len(bars), _FEWEST_COLUMNS)
     bottom = _COLUMN_TOP + _COLUMN_HEIGHT
@@ -174,17 +174,17 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None) -> Markup:
     if typical is not None:
         y = bottom - _COLUMN_HEIGHT * typical / longest
         parts.append(element("line", class_="typical", x1="0%", x2="100%", y1=y, y2=y))
-        parts.append(label(f"usually {duration(typical)}", 1.0, y - 4 if y > _COLUMN_TOP + 14 else y + 13, "inside"))
+        parts.append(label(f"{name} {duration(typical)}", 1.0, y - 4 if y > _COLUMN_TOP + 14 else y + 13, "inside"))
     title = f"Durations of the last {len(bars)} imports" if len(bars) != 1 else "Duration of the last import"
     said = [f"{one.state.value} after {duration(one.seconds)}" for one in bars]
-    usual = "" if typical is None else f" Usually {duration(typical)}."
+    usual = "" if typical is None else f" {name.capitalize()} {duration(typical)}."
     return picture("durations", title, f"Oldest first: {', '.join(said)}.{usual}", bottom + 20, *parts)
 
 
-def typical_duration(bars: Iterable[Bar]) -> float | None:
-    """Return the median duration of completed imports; None where there are too few of them."""
+def median_duration(bars: Iterable[Bar]) -> float | None:
+    """Return the median duration of completed imports, of whichever collections; None where there are too few."""
     completed = [one.seconds for one in bars if one.state is JobState.COMPLETED and one.known_start]
-    return median(completed) if len(completed) >= TYPICAL_FROM else None
+    return median(completed) if len(completed) >= MEDIAN_FROM else None
 
 
 _Rows = dict[str, tuple[list[Bar], list[Window]]]

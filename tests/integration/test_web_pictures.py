@@ -132,7 +132,7 @@ def test_the_page_of_a_cluster_has_a_row_for_each_collection_and_a_bar_for_each_
         ["importing", "2", "completed", "5", "failed", "1", "vanished", "1", "stalled", "1"]
     ] * 2
     assert len(re.findall(r'<text class="row"', shown)) == 2 * 4
-    assert "usually 40 min" in words(shown)
+    assert "median 40 min" in words(shown)
     assert "2 songs importing 2025-06-16 01:43:40 1 min 30 s so far" in words(shown)
 
 
@@ -143,6 +143,7 @@ def test_the_page_of_a_collection_has_only_its_imports(served):
     assert "importing 1 completed 5 failed 1" in words(shown)
     assert "Durations of the last 7 imports" not in words(shown)
     assert "Durations of the last 6 imports" in words(shown)
+    assert "usually 40 min" in words(shown)
 
 
 def test_a_search_draws_what_it_finds(served):

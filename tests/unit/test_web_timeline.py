@@ -14,8 +14,8 @@ from monitor.web.timeline import (
     bar,
     duration_chart,
     latest,
+    median_duration,
     timeline,
-    typical_duration,
 )
 
 IMPORTING, COMPLETED, FAILED, VANISHED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED, JobState.VANISHED
@@ -159,10 +159,17 @@ def test_durations_are_columns_with_the_latest_on_the_right():
     )
 
 
-def test_a_typical_duration_is_known_from_the_fifth_completed_import_on():
+def test_the_duration_to_compare_with_has_its_name():
+    svg = duration_chart([during(0, 1)], HOUR, "median")
+
+    assert [text.text for text in texts(svg, "inside")] == ["median 1 h"]
+    assert ET.fromstring(svg).find("desc").text.endswith("Median 1 h.")
+
+
+def test_a_median_is_known_from_the_fifth_completed_import_on():
     bars = [during(0, hours) for hours in (1, 2, 3, 4)]
 
-    assert typical_duration(bars) is None
-    assert typical_duration([*bars, during(0, 100, FAILED)]) is None
-    assert typical_duration([*bars, during(5, 5, known_start=False)]) is None
-    assert typical_duration([*bars, during(0, 100)]) == 3 * HOUR
+    assert median_duration(bars) is None
+    assert median_duration([*bars, during(0, 100, FAILED)]) is None
+    assert median_duration([*bars, during(5, 5, known_start=False)]) is None
+    assert median_duration([*bars, during(0, 100)]) == 3 * HOUR
