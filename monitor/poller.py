@@ -166,7 +166,9 @@ class Poller:
         try:
             previous = self._store.snapshot(self.cluster.name)
             result = self._fetch(previous, now)
-            recorded = self._record(diff(previous, result, now, policy(self.cluster, steps)))
+            recorded = self._record(
+                diff(previous, result, now, policy(self.cluster, steps, poll_failed=bool(self._error)))
+            )
             if recorded is None:
                 return PollOutcome(ok=False)
             changes, transition_ids = recorded
@@ -278,7 +280,7 @@ class Poller:
         return cluster_fields(self.cluster)
 
 
-def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = ()) -> Policy:
+def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = (), *, poll_failed: bool = False) -> Policy:
     """Return the policy by which the jobs of a cluster are followed."""
     return Policy(
         cluster.stall_after,
@@ -287,6 +289,7 @@ def policy(cluster: Cluster, clock_steps: tuple[ClockStep, ...] = ()) -> Policy:
         cluster.failed_retention,
         several_databases=cluster.follows_databases or len(cluster.databases) > 1,
         clock_steps=clock_steps,
+        poll_failed=poll_failed,
     )
 
 

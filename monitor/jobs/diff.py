@@ -25,6 +25,7 @@ from monitor.jobs.model import (
     normalize_state,
 )
 from monitor.jobs.outcomes import update_outcomes, with_databases
+from monitor.jobs.short_retention import follow_finished
 from monitor.jobs.snapshot import JobList, ListedCounts, PollResult, Snapshot, SnapshotDiff
 from monitor.jobs.stalls import is_stalled_in_silence, is_stalled_while_missing
 from monitor.jobs.tracking import first_seen, follow, merge, vanish
@@ -77,6 +78,9 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     outcomes, short = add_durations(outcomes, previous, changed, transitions, found)
     counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
+    missing = sum(job.missing_since is not None and not job.finished for job in tracked.values())
+    followed = {} if policy.poll_failed else before.just_finished
+    just_finished, left_early = follow_finished(followed, listing.records, transitions, complete=not missing)
     known_changes = [(old, job) for old, job in changes if old is not None]
     return SnapshotDiff(
         snapshot=Snapshot(
@@ -87,6 +91,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             baseline_at=now if previous is None else previous.baseline_at,
             databases=result.databases,
             polled_at=now,
+            just_finished=just_finished,
         ),
         previous=previous,
         changed=changed,
@@ -104,13 +109,14 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
             and not (old and old.incomplete)
             and not (old is None and job.job_id in unconfirmed)
         ),
+        left_early=left_early,
         short=short,
         describe_paused=tuple(
             job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
         ),
         progressed=sum(gain > 0 for gain in moves),
         regressed=sum(gain < 0 for gain in moves),
-        missing=sum(job.missing_since is not None and not job.finished for job in tracked.values()),
+        missing=missing,
         dropped=len(dropped),
         outcomes_changed=previous is None or outcomes != previous.outcomes,
         counts_changed=counts != before.counts,

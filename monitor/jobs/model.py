@@ -245,6 +245,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
         missing_limit: Jobs that stay tracked although they are missing from the list.
         several_databases: Whether the cluster has several: jobs of unknown databases can be of different collections.
         clock_steps: Steps of the clock, whose time does not count as time without progress.
+        poll_failed: Whether the poll before has failed.
     """
 
     stall_after: float = 1800.0
@@ -254,3 +255,4 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     missing_limit: int = 100_000
     several_databases: bool = False
     clock_steps: tuple[ClockStep, ...] = ()
+    poll_failed: bool = False

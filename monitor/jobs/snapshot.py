@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from monitor.jobs.model import CollectionKey, CollectionOutcome, Job, JobRecord, JobState, Transition
+from monitor.jobs.short_retention import FinishedListing
 
 ListedCounts = Mapping[tuple[str, str, JobState], int]
 """Number of listed jobs by database, collection and state."""
@@ -86,6 +87,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         baseline_at: When the first poll of the cluster was made, or None where that is not known.
         databases: The databases of the listed jobs; empty where the list names or filters them.
         polled_at: When the poll was made, or None after a restart.
+        just_finished: Jobs that have finished in the latest polls, by id; none after a restart.
     """
 
     listing: JobList = msgspec.field(default_factory=JobList)
@@ -95,6 +97,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     baseline_at: float | None = None
     databases: JobDatabases = _NO_DATABASES
     polled_at: float | None = None
+    just_finished: Mapping[str, FinishedListing] = msgspec.field(default_factory=dict)
 
     def has_unfinished_jobs(self) -> bool:
         """Return whether any job is unfinished, listed or missing."""
@@ -132,6 +135,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
         resumed: Jobs that have just stopped being stalled.
         explained: Failed jobs whose reason came only now, after their transition was logged.
         incomplete: Jobs that have just completed without their rows.
+        left_early: Number of finished jobs that were listed in too few polls before they left the list.
         short: Jobs that have just completed in less than a tenth of the typical time.
         describe_paused: Jobs that are described more and more rarely from now on, because describing them does harm.
         progressed: Number of jobs that went forward in their state.
@@ -152,6 +156,7 @@ class SnapshotDiff(msgspec.Struct, frozen=True, gc=False):
     resumed: tuple[Job, ...] = ()
     explained: tuple[Job, ...] = ()
     incomplete: tuple[Job, ...] = ()
+    left_early: int = 0
     short: tuple[ShortImport, ...] = ()
     describe_paused: tuple[Job, ...] = ()
     progressed: int = 0

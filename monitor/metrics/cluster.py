@@ -30,7 +30,7 @@ _JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
 _STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
 _facts: Final = attrgetter(*families.JOB_FACTS)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
-_MOST_COLLECTION_SERIES: Final = 17  # eight listed states, three finished ones, six of the outcome
+_MOST_COLLECTION_SERIES: Final = 18  # eight listed states, three finished ones, the rows, six of the outcome
 
 RenderedText = TypeVar("RenderedText", "JobText", "CollectionText")
 
@@ -165,7 +165,9 @@ class ClusterMetrics:
             state.snapshot = diff.snapshot
             self._begin_poll()
             state.add_collections([(job.database, job.collection) for job in diff.changed], self._collections_limit)
-            self._render(diff, now, state.count_transitions(diff.transitions))
+            state.left_early += diff.left_early
+            state.count_rows(diff)
+            self._render(diff, now, state.count_transitions(diff.transitions) | state.count_pending(diff))
 
     def poll_failed(self, kind: str, *, now: float, duration: float) -> None:
         """Show that a poll failed; the jobs stay, but for failures whose retention has passed."""
@@ -357,7 +359,14 @@ class ClusterMetrics:
         state = self._state
         state.series_dropped = self._jobs_dropped + self._collections_dropped
         listed, *outcomes = self._collection_lines
-        counted = (state.series_dropped, state.polls_missed, state.failures.total(), state.bad_records, state.throttled)
+        counted = (
+            state.series_dropped,
+            state.polls_missed,
+            state.failures.total(),
+            state.bad_records,
+            state.throttled,
+            state.left_early,
+        )
         intervals = (state.interval_in_force, state.stretch)
         facts = (state.cluster, state.up, state.failure, state.paused, state.missing, *intervals, *counted)
         if facts != self._cluster_facts:

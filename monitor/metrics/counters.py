@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from monitor.config import Cluster
-from monitor.jobs import TERMINAL, CollectionKey, CollectionOutcome, JobState, Snapshot, Transition
+from monitor.jobs import TERMINAL, CollectionKey, CollectionOutcome, JobState, Snapshot, SnapshotDiff, Transition
 
 DURATION_BUCKETS: Final = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Seconds: an import runs for minutes or hours."""
@@ -28,8 +28,9 @@ USUAL_TRANSITIONS: Final = (
 """Exported as 0 from the start, so that `increase()` sees the first of them; any other appears when it happens."""
 
 
-CollectionFacts = tuple[Sequence[tuple[JobState, int]], Mapping[str, int], CollectionOutcome]
-"""Of a collection the listed jobs by state, the finished ones since the start, and how the latest ended."""
+CollectionFacts = tuple[Sequence[tuple[JobState, int]], Mapping[str, int], CollectionOutcome, int | None]
+"""Of a collection the listed jobs by state, the finished ones since the start, how the latest ended, and the rows of
+those that completed, None where they are not counted."""
 
 _NONE_FINISHED: Final[Mapping[str, int]] = {}
 _NO_OUTCOME: Final = CollectionOutcome()
@@ -62,7 +63,9 @@ class ClusterState:
     ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
     which factor the interval is longer than configured;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed; ``paused`` is
-    whether the cluster is not polled, ``missing`` whether the latest list of its discovery lacks it.
+    whether the cluster is not polled, ``missing`` whether the latest list of its discovery lacks it;
+    ``rows`` are those of completed jobs by collection, ``waiting_rows`` those of ``waiting`` jobs; ``left_early`` are
+    finished jobs that left the list too soon.
     """
 
     cluster: Cluster
@@ -88,6 +91,10 @@ class ClusterState:
     finished: dict[CollectionKey, Mapping[str, int]] = field(default_factory=dict)
     new_collections: set[CollectionKey] = field(default_factory=set)
     waiting: Counter[tuple[CollectionKey, str]] = field(default_factory=Counter)
+    pending: Histogram = field(default_factory=Histogram)
+    rows: Counter[CollectionKey] = field(default_factory=Counter)
+    waiting_rows: Counter[CollectionKey] = field(default_factory=Counter)
+    left_early: int = 0
 
     def __post_init__(self) -> None:
         self.use(self.cluster)
@@ -115,6 +122,8 @@ class ClusterState:
             self._count_finished(key, state, count)
         was_waiting = bool(self.waiting)
         self.waiting.clear()
+        self.rows.update(self.waiting_rows)
+        self.waiting_rows.clear()
         self.new_collections.clear()
         return was_waiting
 
@@ -144,11 +153,38 @@ class ClusterState:
                 self.durations[to_state].observe(step.duration)
         return changed
 
+    def count_rows(self, diff: SnapshotDiff) -> None:
+        """Count the rows of jobs that have just completed, as far as the server gives them."""
+        completed = {step.job_id for step in diff.transitions if step.to_state is JobState.COMPLETED}
+        for job in diff.changed if completed else ():
+            key = job.database, job.collection
+            if job.job_id in completed and key in self.finished:
+                (self.waiting_rows if key in self.new_collections else self.rows)[key] += job.imported_rows or 0
+
+    def count_pending(self, diff: SnapshotDiff) -> set[tuple[str, ...]]:
+        """Observe how long jobs were pending that no longer are; return the labels of the histogram if there are any.
+
+        Jobs that were never seen pending count as 0; of those first seen finished nothing is known.
+        """
+        previous = {} if diff.previous is None else diff.previous.tracked
+        changed: set[tuple[str, ...]] = set()
+        for step in diff.transitions:
+            job = previous.get(step.job_id)
+            if step.from_state is None:
+                observed = step.to_state not in {*TERMINAL, JobState.PENDING}
+            else:  # only the first time: a retried job can be pending again
+                observed = step.from_state is JobState.PENDING and job is not None and job.state_since == job.first_seen
+            if observed:
+                self.pending.observe(step.duration)
+                changed.add(())
+        return changed
+
     def collections(self) -> Iterator[tuple[CollectionKey, CollectionFacts]]:
         """Yield what there is to show of each collection."""
-        finished, outcomes = self.finished, self.snapshot.outcomes
+        finished, outcomes, rows = self.finished, self.snapshot.outcomes, self.rows
         listed: dict[CollectionKey, list[tuple[JobState, int]]] = defaultdict(list)
         for (database, collection, state), count in self.snapshot.counts.items():
             listed[database, collection].append((state, count))
         for key in {**listed, **finished, **outcomes}:
-            yield key, (listed.get(key, ()), finished.get(key, _NONE_FINISHED), outcomes.get(key, _NO_OUTCOME))
+            counted = rows[key] if key in finished else None
+            yield key, (listed.get(key, ()), finished.get(key, _NONE_FINISHED), outcomes.get(key, _NO_OUTCOME), counted)

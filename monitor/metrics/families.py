@@ -159,6 +159,9 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
     Family("counter", "jobs_finished_total", _COLLECTION_STATE,
            "Import jobs that completed, failed or vanished since the monitor started.",
            lambda facts: _by_label(facts[1])),
+    Family("counter", "rows_total", _COLLECTION,
+           "Rows of import jobs that completed since the monitor started, where the API gives them.",
+           lambda facts: _one(facts[3])),
     Family("gauge", "collection_last_finished_failed", _COLLECTION,
            "1 when the collection's most recent finished import job failed, 0 when it completed.",
            lambda facts: _one(None if facts[2].last_failed is None else int(facts[2].last_failed))),
@@ -186,6 +189,9 @@ TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("histogram", "job_duration_seconds", ("state",),
            "Time from the first poll that saw an import job unfinished to the one that saw it finished.",
            lambda state: _by_label(state.durations)),
+    Family("histogram", "job_pending_seconds", (),
+           "Time from the first poll that saw an import job to the first that saw it not pending.",
+           lambda state: _one(state.pending)),
 )
 """Of all jobs of a cluster: rendered when there are transitions."""
 
@@ -220,6 +226,9 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("counter", "bad_records_total", (),
            "Records of the cluster's lists that were no import jobs and were skipped.",
            lambda state: _one(state.bad_records)),
+    Family("counter", "jobs_left_early_total", (),
+           "Finished import jobs that left the server's list after less than 3 polls.",
+           lambda state: _one(state.left_early)),
     Family("counter", "api_throttled_seconds_total", ("endpoint",),
            "Time waited because of a rate limit, ours or the server's.",
            lambda state: _by_label(state.throttled)),

@@ -103,7 +103,7 @@ class ClusterState:
         """Forget the latest list: another monitor has polled the cluster since."""
         if self.snapshot is not None:
             self.snapshot = replace(
-                self.snapshot, listing=JobList(), counts={}, databases=JobDatabases(), polled_at=None
+                self.snapshot, listing=JobList(), counts={}, databases=JobDatabases(), polled_at=None, just_finished={}
             )
 
     def keep_logged(self, steps: Iterable[Transition]) -> None:

@@ -419,7 +419,7 @@ def test_a_bound_of_0_shows_no_job_and_still_counts_and_polls():
 
 
 def test_collections_have_a_bound_of_their_own():
-    watched = Watched(series_per_cluster=12, bounds={"collection_series": 0})
+    watched = Watched(series_per_cluster=15, bounds={"collection_series": 0})
     watched.poll(0, *(job(str(number), collection=f"c{number}") for number in range(5)))
     shown = watched.scrape().named("milvus_import_jobs")
 
@@ -428,7 +428,7 @@ def test_collections_have_a_bound_of_their_own():
 
 
 def test_within_the_bound_of_collections_those_whose_latest_import_failed_come_first():
-    watched = Watched(series_per_cluster=21, bounds={"collection_series": 0})
+    watched = Watched(series_per_cluster=24, bounds={"collection_series": 0})
     watched.poll(
         0, *(job(str(number), FAILED if number == 4 else COMPLETED, collection=f"c{number}") for number in range(5))
     )

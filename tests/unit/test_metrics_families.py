@@ -45,6 +45,9 @@ def used(metrics: ClusterMetrics, requests: dict[str, int], throttled: dict[str,
 RUNNING = record(progress=25, imported_rows=250, total_rows=1000)
 FAILED = record(state="Failed", reason="disk quota exceeded")
 COMPLETED = record(state="Completed", progress=100)
+FULL = record(state="Completed", progress=100, imported_rows=1000, total_rows=1000)
+PENDING = record(state="Pending")
+LEFT_EARLY = 'milvus_import_jobs_left_early_total{milvus_cluster="prod"} %s'
 EMPTY = record(state="Completed", progress=100, imported_rows=0, total_rows=0)
 ABORTED = record(state="Failed", reason="aborted by user")
 FORWARD = tuple((record(progress=10 * number),) for number in range(1, 5))
@@ -64,9 +67,9 @@ def transitions(**counts: int) -> list[str]:
     ]
 
 
-def histogram(state: str, seconds: float | None = None) -> Iterator[str]:
+def histogram(state: str, seconds: float | None = None, name: str = "job_duration_seconds") -> Iterator[str]:
     """The lines of a histogram of no duration, or of one."""
-    name, labels = "milvus_import_job_duration_seconds", f'milvus_cluster="prod",state="{state}"'
+    name, labels = f"milvus_import_{name}", 'milvus_cluster="prod"' + (f',state="{state}"' if state else "")
     for bound in (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, None):
         le = "+Inf" if bound is None else f"{bound}.0"
         count = seconds is not None and (bound is None or seconds <= bound)
@@ -162,6 +165,18 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         polled((RUNNING,), (COMPLETED,)),
         [f"milvus_import_collection_last_completed_timestamp_seconds{{{BOOKS}}} 1750000030.000"],
     ),
+    ("rows_total", polled((RUNNING,)), [f"milvus_import_rows_total{{{BOOKS}}} 0"]),
+    ("rows_total", polled((RUNNING,), (FULL,), (FULL,)), [f"milvus_import_rows_total{{{BOOKS}}} 1000"]),
+    ("rows_total", polled((FULL,), (FULL,)), [f"milvus_import_rows_total{{{BOOKS}}} 0"]),
+    ("job_pending_seconds", polled((PENDING,)), [*histogram("", name="job_pending_seconds")]),
+    (
+        "job_pending_seconds",  # it was pending for 60 s, and then once more
+        polled((), (PENDING,), (PENDING,), (RUNNING,), (PENDING,), (RUNNING,), (FULL,)),
+        [*histogram("", 60.0, "job_pending_seconds")],
+    ),
+    ("job_pending_seconds", polled((), (FULL,)), [*histogram("", name="job_pending_seconds")]),
+    ("jobs_left_early_total", polled((RUNNING,), (FULL,), (FULL,), (FULL,), (), ()), [LEFT_EARLY % 0]),
+    ("jobs_left_early_total", polled((RUNNING,), (FULL,), (FULL,), (), ()), [LEFT_EARLY % 1]),
     (
         "collection_last_completed_short",
         polled((), *IMPORTS[:2]),
