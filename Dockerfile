@@ -1,6 +1,6 @@
 # Both stages use the same base image, because the virtual environment refers to its Python. The base can be any Debian with
-# python3 >= 3.11, venv and pip (for the build only), and ca-certificates.
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+# python3 >= 3.11, venv and pip (for the build only), and ca-certificates. Add @sha256:… to pin its content, as renovate does.
+ARG BASE_IMAGE=python:3.14-slim-trixie
 
 FROM ${BASE_IMAGE} AS build
 ARG UV_VERSION=0.13.9
@@ -72,6 +72,8 @@ LABEL org.opencontainers.image.title="milvus-import-monitor" \
       org.opencontainers.image.description="Monitors bulk-import jobs of Zilliz Cloud and Milvus for Prometheus." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.url="https://milvus-import-monitor.github.io/milvus-import-monitor/" \
+      org.opencontainers.image.documentation="https://milvus-import-monitor.github.io/milvus-import-monitor/" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \

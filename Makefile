@@ -15,7 +15,7 @@ demo: $(UV)  ## run the monitor with simulated clusters, without any configurati
 test: $(UV)  ## run all tests with branch coverage, or one file: make test ARGS=tests/unit/test_config.py
 	$(UV) run --frozen --group test pytest $(or $(ARGS),-n 2 --dist loadfile --cov --cov-report=term)
 
-newest: $(UV)  ## run the unit tests with the newest versions of all dependencies instead of the locked versions
+newest: $(UV)  ## run the unit tests on the newest Python and with the newest versions of all dependencies
 	tests/newest.sh $(UV)
 
 reliability: $(UV)  ## run the reliability tests at full length and write docs/reliability.md
@@ -24,11 +24,13 @@ reliability: $(UV)  ## run the reliability tests at full length and write docs/r
 bench: $(UV)  ## run the benchmarks; make bench ARGS=--write updates docs/performance.md
 	$(UV) run --frozen --group test python -m tests.bench $(ARGS)
 
-lint: $(UV)  ## check formatting, lint rules, types and import layers
+lint: $(UV)  ## check formatting, lint rules, types, import layers and workflows
 	$(UV) run --frozen --group lint ruff format --check .
 	$(UV) run --frozen --group lint ruff check .
 	$(UV) run --frozen --group lint mypy
 	$(UV) run --frozen --group lint lint-imports
+	$(UV) run --frozen --group lint actionlint
+	$(UV) run --frozen --group lint zizmor --offline --quiet .github
 
 format: $(UV)  ## format the code and apply fixes of the linter
 	$(UV) run --frozen --group lint ruff format .

@@ -132,7 +132,7 @@ def _arguments() -> list[str]:
 def _make_base(buildah: Buildah, root: Path) -> None:
     packages = "python3,python3-venv,python3-pip,ca-certificates"
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root],
+        ["debootstrap", "--variant=minbase", f"--include={packages}", "trixie", root],
         capture_output=True,
         text=True,
         timeout=300,
@@ -303,6 +303,8 @@ def test_the_image_says_what_it_is(buildah: Buildah) -> None:
         "org.opencontainers.image.created": CREATED,
         "org.opencontainers.image.revision": REVISION,
         "org.opencontainers.image.source": SOURCE,
+        "org.opencontainers.image.url": project["urls"]["Documentation"],
+        "org.opencontainers.image.documentation": project["urls"]["Documentation"],
     }
 
 
