@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from monitor.client.curl import Command, commands
 from monitor.client.databases import KnownDatabases
 from monitor.client.errors import SHARED_FAILURES, ApiError, ErrorKind, JobGoneError, StoppedError
 from monitor.client.import_api import ImportApi
@@ -16,6 +17,7 @@ __all__ = [
     "POLL_LIMIT",
     "SHARED_FAILURES",
     "ApiError",
+    "Command",
     "ErrorKind",
     "ImportApi",
     "ImportFile",
@@ -24,6 +26,7 @@ __all__ = [
     "Network",
     "StoppedError",
     "Usage",
+    "commands",
     "connect",
 ]
 

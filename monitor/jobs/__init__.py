@@ -4,6 +4,7 @@ Pure: no I/O and no clock. Times are seconds since the epoch (UTC) and come in a
 to 1, except in a `JobRecord`, which has the server's percent.
 """
 
+from monitor.jobs.advice import advise
 from monitor.jobs.databases import collections_to_look_up, match_databases, note_lookups, update_databases
 from monitor.jobs.describe_queue import describe_queue
 from monitor.jobs.diff import compare_lists, diff
@@ -56,6 +57,7 @@ __all__ = [
     "SnapshotDiff",
     "Transition",
     "TypicalDuration",
+    "advise",
     "append_duration",
     "classify",
     "collections_to_look_up",

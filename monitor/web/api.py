@@ -25,7 +25,17 @@ from monitor.web.params import (
     read_query,
     read_time,
 )
-from monitor.web.views import Clusters, Jobs, JobView, Problem, Transitions, cluster_view, job_view, transition_view
+from monitor.web.views import (
+    Clusters,
+    JobDetails,
+    Jobs,
+    Problem,
+    Transitions,
+    cluster_view,
+    job_details,
+    job_view,
+    transition_view,
+)
 
 PREFIX: Final = "/api/v1"
 
@@ -123,10 +133,11 @@ def _listed_finished_jobs(
 
 
 async def _job(context: Context, _: Request, query: JobQuery) -> Response:
-    job = await context.find_job(await context.find_cluster(query.cluster), query.id)
+    cluster = await context.find_cluster(query.cluster)
+    job = await context.find_job(cluster, query.id)
     if job is None:
         raise RequestError(404, "no such job", f"its transitions may still be recorded: {PREFIX}/transitions")
-    return json_response(job_view(query.cluster, job, context.clock(), context.fleet.cluster(query.cluster)))
+    return json_response(job_details(cluster, job, context.clock()))
 
 
 async def _transitions(context: Context, _: Request, query: TransitionsQuery) -> Response:
@@ -163,7 +174,7 @@ _CHANGES: Final = "What changes from now on, as server-sent events."
 ENDPOINTS: Final = (
     Endpoint("clusters", "The clusters, by name.", ClustersQuery, Clusters, _clusters),
     Endpoint("jobs", _LISTED, JobsQuery, Jobs, _jobs),
-    Endpoint("job", "One job.", JobQuery, JobView, _job),
+    Endpoint("job", "One job, and commands with which people can act on it.", JobQuery, JobDetails, _job),
     Endpoint("transitions", _RECORDED, TransitionsQuery, Transitions, _transitions),
     Endpoint("stream", _CHANGES, StreamQuery, None, _stream),
 )

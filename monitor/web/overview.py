@@ -14,6 +14,7 @@ from monitor.config import Cluster
 from monitor.discovery import REMOVED, WatchedCluster
 from monitor.jobs import TERMINAL, UNSUCCESSFUL, Job, JobState, Snapshot, SnapshotDiff, compare_snapshots
 from monitor.store import JobFilter, PolledStatus, PollTimes, RecordedTransition
+from monitor.web.headline import UNREACHABLE, kind_of_trouble
 
 OVERVIEWS_CACHED: Final = 4  # for the next request with the same search; each only refers to jobs
 
@@ -114,6 +115,7 @@ class FleetOverview(msgspec.Struct, frozen=True):
     clusters: list[ClusterStatus]  # those that need attention first
     attention: list[ClusterJob]  # matching jobs that were unsuccessful, are stalled, or wait for a commit
     running: list[ClusterJob]  # other matching unfinished jobs, oldest first
+    troubles: Counter[str]  # what is wrong with `attention`, in one word each, and how many clusters are unreachable
 
 
 def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, version: int) -> FleetOverview:
@@ -140,7 +142,10 @@ def summarize(clusters: Iterable[ClusterStatus], search: JobFilter, now: float, 
     attention.sort(key=lambda entry: (_urgency(entry[1]), -entry[1].state_since))
     running.sort(key=lambda entry: entry[1].first_seen)
     ranked.sort(key=lambda entry: entry[:2])
-    return FleetOverview(version, totals, stalled, statuses, [entry[2] for entry in ranked], attention, running)
+    troubles = Counter(kind_of_trouble(job) for _, job in attention)
+    troubles[UNREACHABLE] = statuses["down"]
+    by_rank = [entry[2] for entry in ranked]
+    return FleetOverview(version, totals, stalled, statuses, by_rank, attention, running, troubles)
 
 
 def needs_attention(job: Job, oldest: float) -> bool:

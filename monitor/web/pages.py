@@ -18,18 +18,19 @@ from monitor.jobs import CollectionOutcome, Job, JobState, typical_duration
 from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
+from monitor.web.headline import Headline, headline, job_headline
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, read_labels, storable
 from monitor.web.pictures import Pictures
+from monitor.web.suggestions import suggest
 from monitor.web.template_filters import FILTERS
-from monitor.web.views import JobView, cluster_view, job_view, transition_view
+from monitor.web.views import JobView, cluster_view, job_details, job_view, transition_view
 
 SECTION_SIZE: Final = 25  # jobs of one section of a page; the rest is on its next pages
 ATTENTION_SIZE: Final = 10  # the same for what needs attention, so that running jobs are in sight too
 CLUSTERS_SIZE: Final = 50  # the same for clusters
 HISTORY_SIZE: Final = 50  # transitions of one page
-SUGGESTED_NAMES: Final = 200  # names of clusters that the form suggests
 PAGE_DIGITS: Final = 6  # digits of the number of a page; no section has more pages
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -46,7 +47,10 @@ _STATIC_FILES: Final = {
     "page.css": "text/css",
     "pictures.css": "text/css",
     "page.js": "text/javascript",
+    "controls.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+    "icon-bad.svg": "image/svg+xml",
+    "icon-warn.svg": "image/svg+xml",
 }
 _SEARCH: Final = ("q", "cluster", "label", "database", "collection", "state")
 
@@ -79,7 +83,13 @@ class Pages:
 
     def problem(self, request: Request, error: RequestError) -> Response:
         """Return a page about an error, with a link to a cluster, or to all of them."""
-        values = {"error": error, "base": request.state.base, "fragment": False, "fleet_version": 0}
+        values = {
+            "error": error,
+            "base": request.state.base,
+            "fragment": False,
+            "fleet_version": 0,
+            "headline": Headline(),
+        }
         page = self._templates.get_template("problem.html").render(values)
         return HTMLResponse(page, error.status, HEADERS)
 
@@ -99,19 +109,20 @@ class Pages:
         filtered = search != JobFilter()
         finished = await self._finished(search, request.query_params) if filtered else None
         pictures = await self._pictures.of_search(search, _running_page(request.query_params))
-        return await self._render(
-            request,
-            "fleet.html",
-            lambda: {
-                **self._sections(self._fleet.overview(search), request.query_params),
+
+        def values() -> Mapping[str, Any]:
+            overview = self._fleet.overview(search)
+            return {
+                **self._sections(overview, request.query_params),
                 **pictures(),
                 "finished": finished,
                 "query": query,
                 "filtered": filtered,
                 "outdated_since": _time(self._fleet.outdated_since),
-                "names": self._fleet.names[:SUGGESTED_NAMES],
-            },
-        )
+                "suggestions": None if _is_fragment(request) else suggest(self._fleet.names, overview.clusters),
+            }
+
+        return await self._render(request, "fleet.html", values)
 
     async def _job(self, request: Request) -> Response:
         cluster = await self._context.find_cluster(_text(request.query_params, "cluster"))
@@ -124,13 +135,15 @@ class Pages:
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
         pictures = await self._pictures.of_job(cluster.cluster, job)
+        files = file_list.files if file_list else ()
         return await self._render(
             request,
             "job.html",
             lambda: {
                 "cluster": cluster_view(cluster),
                 "job_id": job_id,
-                "job": None if job is None else self._job_view(name, job),
+                "job": None if job is None else job_details(cluster, job, self._clock(), files),
+                "headline": Headline() if job is None else job_headline(job),
                 "file_list": file_list,
                 **pictures(),
                 **history,
@@ -168,7 +181,7 @@ class Pages:
         return await self._render(request, "collection.html", values)
 
     async def _render(self, request: Request, template: str, values: Callable[[], Mapping[str, Any]]) -> Response:
-        fragment = request.headers.get("x-fragment") == "main"
+        fragment = _is_fragment(request)
 
         def render() -> Response:
             context = {"fleet_version": self._fleet.version, "now": self._clock(), "fragment": fragment, **values()}
@@ -220,6 +233,7 @@ class Pages:
         down = [status for status in overview.clusters if status.status == "down"]
         return {
             "overview": overview,
+            "headline": headline(overview.troubles),
             "fleet_version": overview.version,
             "attention": _section(query, "attention", overview.attention, ATTENTION_SIZE, job),
             "running": _section(query, "running", overview.running, SECTION_SIZE, job),
@@ -237,6 +251,11 @@ async def static(request: Request) -> Response:
     # The address contains the version, so that a newer one is fetched again.
     headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(content, media_type=_STATIC_FILES[name], headers=headers)
+
+
+def _is_fragment(request: Request) -> bool:
+    """Return whether only the content of the page is requested, by a page that shows it already."""
+    return request.headers.get("x-fragment") == "main"
 
 
 def _time(moment: float | None) -> datetime | None:

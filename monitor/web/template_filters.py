@@ -46,11 +46,17 @@ def clock(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def short_clock(moment: datetime, now: float) -> str:
+    """Return a time in UTC for people: only the time of day if it is today's, else the date and the minute."""
+    moment, today = moment.astimezone(UTC), datetime.fromtimestamp(now, UTC).date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M")
+
+
 def sentence(text: str) -> str:
     """Return a text with a capital letter at its start and a full stop at its end."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('?', '.')) or not text else '.'}"
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence)
+    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence, short_clock)
 }

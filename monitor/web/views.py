@@ -1,13 +1,14 @@
 """Clusters, jobs and transitions as the API and the pages show them. Their fields are a contract: docs/http.md."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 from msgspec.structs import asdict
 
-from monitor.jobs import Failure, Job, JobState, current_pace, typical_duration
+from monitor.client import ImportFile, commands
+from monitor.jobs import Failure, Job, JobState, advise, current_pace, typical_duration
 from monitor.store import RecordedTransition
 from monitor.web.overview import ClusterStatus
 
@@ -63,11 +64,26 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     missing_since: datetime | None
     reason: str
     failure: Failure | None  # the failure reason as one of a fixed set of classes
+    advice: str  # what to do about it; empty if nothing needs to be done
     first_seen: datetime
     state_since: datetime
     last_change: datetime
     created_at: datetime | None
     finished_at: datetime | None
+
+
+class CommandView(msgspec.Struct, frozen=True, kw_only=True):
+    """A command for people to paste into a shell; the monitor does not run it."""
+
+    title: str
+    command: str  # empty if the API of the cluster has no such request
+    note: str  # what to know before it is run; may be empty
+
+
+class JobDetails(JobView, frozen=True, kw_only=True):
+    """An import job, and the commands with which people can act on it."""
+
+    commands: list[CommandView]
 
 
 class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +173,16 @@ def job_view(cluster: str, job: Job, now: float, status: ClusterStatus | None) -
         "typical_duration_low_seconds": None if typical is None else typical.low,
         "typical_duration_high_seconds": None if typical is None else typical.high,
         "listed": job.missing_since is None,
+        "advice": advise(job),
     }
     return msgspec.convert(asdict(job) | computed, JobView, strict=False)
+
+
+def job_details(status: ClusterStatus, job: Job, now: float, files: Iterable[ImportFile] = ()) -> JobDetails:
+    """Return a job with the commands with which people can act on it; they contain no secret."""
+    view = job_view(status.cluster.name, job, now, status)
+    found = commands(status.cluster, job, [file.name for file in files])
+    return JobDetails(**asdict(view), commands=[CommandView(**asdict(command)) for command in found])
 
 
 def transition_view(recorded: RecordedTransition, labels: Mapping[str, str]) -> TransitionView:

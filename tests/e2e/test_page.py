@@ -87,7 +87,8 @@ def test_a_bar_moves_and_a_failure_appears_without_reloading(browser, fleet):
         assert page.evaluate("document.activeElement.name") == "q"
         assert page.get_by_label("Search").input_value() == "half typed"
         assert page.evaluate("window.scrollY") == 40
-        assert page.title() == "Imports · milvus-import-monitor"
+        assert page.title() == "(1 failed) Imports · milvus-import-monitor"
+        expect(page.locator("#icon")).to_have_attribute("href", re.compile("icon-bad.svg"))
 
 
 REMEMBER_WHEN = """selector => {
@@ -193,7 +194,7 @@ def test_what_a_server_says_stays_text(browser, fleet):
             page.goto(path)
             expect(page.locator(".reason").first).to_contain_text("<script>document.title='owned'</script>")
             assert "owned" not in page.title().replace(EVIL, "")
-            assert page.locator("script").count() == 1
+            assert page.locator("script").count() == 2
         page.goto("/")
         page.locator("#attention").get_by_role("link", name=EVIL).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(EVIL)
@@ -216,6 +217,7 @@ def test_it_works_without_a_script(browser, fleet):
 def paths(job):
     return (
         "/",
+        "/?state=uncommitted",
         "/?cluster=us",
         "/?q=o&state=completed",
         f"/job?cluster=eu&id={job.id}",
@@ -296,6 +298,54 @@ def test_the_keyboard_reaches_everything(browser, fleet):
 
     assert {"q", "cluster", "database", "collection", "state", "submit"} <= reached
     assert f"/job?cluster=eu&id={job.id}" in reached
+
+
+@pytest.mark.parametrize("clipboard", [True, False], ids=["https or localhost", "http"])
+def test_a_command_is_copied_as_it_stands(browser, fleet, clipboard):
+    job = frozen(fleet.cluster, progress=99, state="Uncommitted")
+    fleet.daemon.wait_for("import_job_transition", job_id=job.id)
+    with opened(browser, fleet.url, permissions=["clipboard-read", "clipboard-write"]) as page:
+        if not clipboard:
+            page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
+        page.goto(f"/job?cluster=eu&id={job.id}")
+        commit = page.locator(".command", has=page.get_by_role("heading", name="Commit it"))
+        commit.get_by_role("button", name="Copy").press("Enter")
+        expect(page.locator("#copied")).to_have_text("Copied")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == commit.locator("pre").text_content()
+        assert f'{{"jobId": "{job.id}"}}' in copied
+        page.get_by_role("button", name=f"Copy {job.id}").click()
+        expect(page.locator("#copied")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == job.id
+
+
+def test_a_slash_leads_to_the_search_also_on_a_telephone(browser, fleet):
+    job = frozen(fleet.cluster, progress=20)
+    fleet.daemon.wait_for("import_job_transition", job_id=job.id)
+    for size in ({"width": 1200, "height": 900}, {"width": 390, "height": 844}):
+        with opened(browser, fleet.url, viewport=size) as page:
+            page.goto("/")
+            search = page.get_by_label("Search", exact=True)
+            expect(search).to_be_visible(visible=size["width"] > 1000)
+            page.keyboard.press("/")
+            expect(search).to_be_focused()
+            page.keyboard.type("a/b")
+            assert search.input_value() == "a/b"
+            page.keyboard.press("Tab")
+            expect(page.get_by_label("Cluster", exact=True)).to_be_focused()
+            names = page.locator("#collection-names option").evaluate_all("all => all.map(one => one.value)")
+            assert names == ["books"]
+
+
+def test_no_id_is_broken_by_a_narrow_column(browser, fleet):
+    job = frozen(fleet.cluster, "a_collection_with_an_ordinary_name", progress=20)
+    fleet.daemon.wait_for("import_job_transition", job_id=job.id)
+    for width in (820, 1000, 1200):
+        with opened(browser, fleet.url, viewport={"width": width, "height": 900}) as page:
+            page.goto("/")
+            lines = page.locator("#running .name").evaluate_all("all => all.map(one => one.getClientRects().length)")
+            assert lines == [1, 1, 1], width
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_it_goes_on_after_the_monitor_was_away(browser, tmp_path):

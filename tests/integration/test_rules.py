@@ -12,6 +12,7 @@ import yaml
 
 from monitor.cli import app
 from monitor.config import TARGET_LABELS
+from monitor.jobs.advice import BY_FAILURE, COMMITTING, INCOMPLETE, PENDING, STALLED, UNCOMMITTED, VANISHED
 from tests.promql import OWN_LABELS, UnknownNameError, Vocabulary, exported
 from tests.venvs import missing
 
@@ -156,6 +157,27 @@ def test_each_alert_says_how_bad_it_is_what_it_means_and_where_to_look(alert):
     assert ("link" in rule["annotations"]) == about_a_cluster
     assert rule["annotations"]["runbook_url"].endswith(f"}}}}{SITE}runbooks/{alert}/{{{{ end }}}}")
     assert f"}}}}/{alert}{{{{" in rule["annotations"]["runbook_url"]
+
+
+def test_alerts_about_jobs_say_what_to_do_in_the_words_of_the_pages():
+    actions = {name: rule["annotations"]["action"] for name, rule in ALERTS.items() if "action" in rule["annotations"]}
+
+    for variable, names in (
+        ("$labels.reason", ["MilvusImportJobFailed"]),
+        ("$reason", ["MilvusImportLastImportFailed", "MilvusImportLastImportAborted"]),
+    ):
+        for name in names:
+            chosen = dict(re.findall(rf'if eq {re.escape(variable)} "(\w+)" }}}}([^{{]+)', actions.pop(name)))
+            assert chosen == {failure: text for failure, text in BY_FAILURE.items() if failure != "other"}
+            assert f"{{{{ else }}}}{BY_FAILURE['other']}{{{{ end }}}}" in ALERTS[name]["annotations"]["action"]
+    stalled = actions.pop("MilvusImportJobStalled")
+    assert stalled == f'{{{{ if eq $labels.state "committing" }}}}{COMMITTING}{{{{ else }}}}{STALLED}{{{{ end }}}}'
+    assert actions == {
+        "MilvusImportJobPendingTooLong": PENDING,
+        "MilvusImportJobUncommittedTooLong": UNCOMMITTED,
+        "MilvusImportJobVanished": VANISHED,
+        "MilvusImportJobIncomplete": INCOMPLETE,
+    }
 
 
 @pytest.mark.parametrize("alert", ALERTS)

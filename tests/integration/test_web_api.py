@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from monitor.jobs import JobState, eta_seconds
+from monitor.jobs.advice import BY_FAILURE
 from monitor.store import StoreUnavailableError
 from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions, openapi_document
 from tests.served_app import ServedApp, WatchedClusters, record
@@ -69,7 +70,7 @@ def test_clusters_are_told_by_name_with_what_is_known_of_them(served):
 def test_a_job_is_told_in_every_detail(served, watched):
     answer = served.json("/api/v1/job", cluster="eu", id="1")
 
-    assert answer == served.json("/api/v1/jobs", cluster="eu")["jobs"][0]
+    assert answer == served.json("/api/v1/jobs", cluster="eu")["jobs"][0] | {"commands": []}
     assert (answer["progress"], answer["total_rows"], answer["state"]) == (0.5, 1000, "importing")
     assert answer["progress_per_minute"] == pytest.approx(0.2)
     assert answer["rows_per_second"] == pytest.approx(1000 * 0.1 / 30, abs=1e-5)
@@ -80,6 +81,8 @@ def test_a_job_is_told_in_every_detail(served, watched):
     assert (answer["stalled"], answer["listed"], answer["finished_at"]) == (False, True, None)
     failed = served.json("/api/v1/job", cluster="eu", id="2")
     assert (failed["failure"], failed["reason"]) == ("file_not_found", NO_FILE)
+    assert failed["advice"] == BY_FAILURE["file_not_found"]
+    assert [command["title"] for command in failed["commands"]] == ["Import again"]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +325,9 @@ def test_answers_are_what_the_document_says(served):
         assert set(value) == set(schemas[name]["properties"]) == set(schemas[name]["required"]), name
 
     check("ClusterView", served.json("/api/v1/clusters")["clusters"][0])
-    check("JobView", served.json("/api/v1/job", cluster="eu", id="1"))
+    check("JobView", served.json("/api/v1/jobs")["jobs"][0])
+    check("JobDetails", served.json("/api/v1/job", cluster="eu", id="2"))
+    check("CommandView", served.json("/api/v1/job", cluster="eu", id="2")["commands"][0])
     check("TransitionView", served.json("/api/v1/transitions")["transitions"][0])
     for name, path in (("Clusters", "clusters"), ("Jobs", "jobs"), ("Transitions", "transitions")):
         check(name, served.json(f"/api/v1/{path}"))

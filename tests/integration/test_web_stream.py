@@ -100,7 +100,7 @@ def test_it_tells_what_a_poll_changed(served, watched):
 
     assert names(events) == [("cluster", "eu"), ("job", "1"), ("transition", "1")]
     assert events[0][1]["jobs"]["failed"] == 1
-    assert events[1][1] == served.json("/api/v1/job", cluster="eu", id="1")
+    assert events[1][1] == served.json("/api/v1/jobs")["jobs"][0]
     assert events[2][1] == served.json("/api/v1/transitions")["transitions"][0]
 
 

@@ -50,6 +50,7 @@
         const version = next.body.querySelector("[data-fleet-version]");
         if (version) {
           main.dataset.version = version.dataset.fleetVersion;
+          showTrouble(version.dataset.title, version.dataset.icon);
           version.remove();
         }
         morphChildren(main, next.body);
@@ -63,6 +64,13 @@
     }
     fetching = false;
     schedule(latest > shown());
+  }
+
+  // A tab in the background shows its title and its icon.
+  function showTrouble(title, address) {
+    if (document.title !== title) document.title = title;
+    const icon = document.getElementById("icon");
+    if (icon.getAttribute("href") !== address) icon.setAttribute("href", address);
   }
 
   function announce() {
@@ -110,7 +118,7 @@
     }
     if (old.isEqualNode(next)) return;
     // Do not overwrite what somebody is typing.
-    if (old.matches("form")) return;
+    if (old.matches("#search")) return;
     for (const { name, value } of Array.from(next.attributes)) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
