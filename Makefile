@@ -42,6 +42,7 @@ docs: $(UV)  ## build the documentation site in build/site, and check its links
 docs-tables: $(UV)  ## generate the settings in docs/configuration.md and in values.schema.json from monitor/config
 	$(UV) run --frozen --group test python -m tests.docs_tables
 	$(UV) run --frozen --group test python -m tests.values_schema
+	$(UV) run --frozen --group test python -m tests.chart_readme
 
 dashboards: $(UV)  ## generate deploy/grafana/dashboards from deploy/grafana/source
 	$(UV) run --frozen --group dashboards python -m deploy.grafana.source

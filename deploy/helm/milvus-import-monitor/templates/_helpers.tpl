@@ -17,8 +17,18 @@ app.kubernetes.io/name: {{ include "monitor.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* Of the pod of helm test, which is none of the monitors. */ -}}
+{{- define "monitor.testSelector" -}}
+app.kubernetes.io/name: {{ include "monitor.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "monitor.labels" -}}
 {{ include "monitor.selector" . }}
+{{ include "monitor.commonLabels" . }}
+{{- end -}}
+
+{{- define "monitor.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
@@ -27,11 +37,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
 {{- end }}
 {{- end -}}
 
+{{- define "monitor.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
 {{- define "monitor.image" -}}
+{{- with .Values.global.imageRegistry | default .Values.image.registry }}{{ . }}/{{ end -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "monitor.imagePullSecrets" -}}
+{{- with concat (.Values.global.imagePullSecrets | default list) .Values.imagePullSecrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- /* On OpenShift, the user and the groups are assigned by its security context constraints. */ -}}
+{{- define "monitor.podSecurityContext" -}}
+{{- $openshift := .Values.openshift -}}
+{{- if eq (toString $openshift) "auto" -}}
+{{- $openshift = .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- end -}}
+{{- $context := .Values.podSecurityContext -}}
+{{- if $openshift -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
+{{- /* Where browsers reach the monitor, without a slash at the end; empty if the chart does not know it. */ -}}
+{{- define "monitor.externalUrl" -}}
+{{- if .Values.config.external_url -}}
+{{ .Values.config.external_url | trimSuffix "/" }}
+{{- else if .Values.ingress.enabled -}}
+{{- with first .Values.ingress.hosts -}}
+{{ ternary "https" "http" (not (empty $.Values.ingress.tls)) }}://{{ .host }}{{ dig "path" "/" (first (.paths | default (list dict))) | trimSuffix "/" }}
+{{- end -}}
+{{- else if and .Values.httpRoute.enabled .Values.httpRoute.hostnames -}}
+https://{{ first .Values.httpRoute.hostnames }}
 {{- end -}}
 {{- end -}}
 
@@ -74,6 +122,9 @@ HTTP
 {{- if include "monitor.web" . -}}
 {{- $_ := set $config "web_config" "/etc/milvus-import-monitor/web/web.yml" -}}
 {{- end -}}
+{{- with include "monitor.externalUrl" . -}}
+{{- $_ := set $config "external_url" (print . "/") -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
 
@@ -87,6 +138,12 @@ HTTP
 {{- define "monitor.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.state.postgresql.existingSecret) -}}
 {{- fail "replicas: more than one replica requires a shared state; set state.postgresql.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.hosts: an Ingress requires at least one host" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs: an HTTPRoute requires the Gateway that it belongs to" -}}
 {{- end -}}
 {{- if and .Values.keys.existingSecret .Values.keys.files -}}
 {{- fail "keys: existingSecret and files are mutually exclusive" -}}
