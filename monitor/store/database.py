@@ -257,10 +257,13 @@ def create_store_database(url: str, connections: int) -> Database:
     """
     file = sqlite_file(url)
     if url.startswith("memory:"):
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            "sqlite://", poolclass=StaticPool, paramstyle="named", connect_args={"check_same_thread": False}
+        )
     elif file is not None:
         engine = create_engine(
             f"sqlite:///{file}",
+            paramstyle="named",
             connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
             pool_size=2,
             max_overflow=connections,

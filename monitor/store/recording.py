@@ -7,7 +7,20 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, select, text, update
+from sqlalchemy import (
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Insert,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
@@ -107,7 +120,7 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
         (_DELIST, delisted),
     ):
         if rows:
-            connection.execute(statement, rows)
+            _execute(connection, statement, rows)
     ids = list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
     return Written(stale, ids, compared)
 
@@ -139,7 +152,7 @@ def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges])
                 "seen": change.revision,
                 "next": change.next_revision,
             }
-            if connection.execute(_ADVANCE, values).rowcount != 1:
+            if _execute(connection, _ADVANCE, values).rowcount != 1:
                 stale.add(ref.name)
     return stale
 
@@ -157,6 +170,16 @@ def _begin(connection: Connection, change: ClusterChanges) -> None:
     connection.execute(delete(samples).where(samples.c.cluster == ref.name))
     row = {"name": ref.name, "identity": ref.identity, "baseline_at": change.snapshot.baseline_at}
     connection.execute(_ADD_CLUSTER, row)
+
+
+def _execute(connection: Connection, statement: ClauseElement, rows: Any) -> CursorResult[Any]:
+    """Execute a statement with rows as the driver takes them: to convert them again costs more than SQLite does."""
+    return connection.exec_driver_sql(_sql(statement, connection.dialect), rows)
+
+
+@lru_cache
+def _sql(statement: ClauseElement, dialect: Dialect) -> str:
+    return str(statement.compile(dialect=dialect))
 
 
 @lru_cache
