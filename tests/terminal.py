@@ -9,7 +9,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyte
@@ -85,6 +85,10 @@ class Terminal:
         self._screen.reset()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
+    def press(self, keys: str) -> None:
+        """Press keys, each as the characters that a terminal sends for it."""
+        os.write(self._master, keys.encode())
+
     def press_ctrl_c(self) -> None:
         os.write(self._master, b"\x03")
 
@@ -97,8 +101,10 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: object, columns: int = 100, lines: int = 24, **environment: str) -> Iterator[Terminal]:
-    """A command of the monitor in a terminal of its own; killed at the end where it still runs."""
+def terminal(
+    *arguments: object, columns: int = 100, lines: int = 24, prefix: Sequence[str] = (), **environment: str
+) -> Iterator[Terminal]:
+    """A command of the monitor in a terminal of its own, run by another one if given; killed where it still runs."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
@@ -108,7 +114,7 @@ def terminal(*arguments: object, columns: int = 100, lines: int = 24, **environm
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     with subprocess.Popen(
-        command(*arguments),
+        [*prefix, *command(*arguments)],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -3,20 +3,23 @@
 import csv
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from monitor.cli.options import option
+from monitor.cli.table import Column, table_lines
 from monitor.config import format_duration
-from monitor.jobs import JobState, whole_percent
+from monitor.jobs import JobState, normalize_state, whole_percent
 
 COLOURS: Final = {
     JobState.FAILED: "red",
@@ -29,13 +32,19 @@ COLOURS: Final = {
 _PIPE_WIDTH: Final = 10_000
 """Columns of a table that is not printed on a terminal: a program expects each row on one line."""
 
-_TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO"}
+_TITLES: Final = {"job_id": "JOB", "from_state": "FROM", "to_state": "TO", "eta_seconds": "LEFT"}
 _STATES: Final = ("state", "from_state", "to_state")
-_WRAPPED: Final = ("cluster", "collection", "progress", "reason", "name", "id", "project", "region")
+_NAMES: Final = ("collection", "name", "cluster")
+"""Columns with names of any length; the last of them is the first that is left out of a narrow table."""
+
+_OPTIONAL: Final = ("progress", "age", "eta_seconds", "from_state", "discovery", "project", "region", "plan")
+"""Columns that a narrow table leaves out, the last ones first."""
+
 _FORMULA: Final = ("=", "+", "-", "@", "\t")
 """Characters with which a formula of a spreadsheet starts."""
 
 _MINUTE: Final = 60.0
+_UNIT: Final = re.compile("[0-9]+[a-z]+")
 
 Value = str | float | int | bool | Mapping[str, str] | None
 Fields = Mapping[str, Callable[..., Value]]
@@ -50,9 +59,19 @@ class OutputFormat(StrEnum):
     CSV = "csv"
 
 
+def parse_state(text: str) -> JobState:
+    """Return a state by its name in any case, or by one of the words of the API; raises `ValueError`."""
+    word = text.strip().lower()
+    state = JobState(word) if word in set(JobState) else normalize_state(word)
+    if state is JobState.UNKNOWN and word != JobState.UNKNOWN:
+        raise ValueError(f"{text!r} is not one of {', '.join(f'{str(state)!r}' for state in JobState)}")
+    return state
+
+
 Output = Annotated[OutputFormat, option("--output", "table, json or csv.", "FORMAT", short="-o")]
+state_option: Final = partial(option, metavar="STATE", parser=parse_state)
 JobStates = Annotated[  # not ``…_STATE``, which is the URL of the store: the container image sets it
-    list[JobState] | None, option("--state", "Only jobs in this state; repeatable.", "STATE", variable="job-state")
+    list[JobState] | None, state_option("--state", "Only jobs in this state; repeatable.", variable="job-state")
 ]
 
 
@@ -66,17 +85,13 @@ def print_rows(output: OutputFormat, items: Iterable[tuple[Any, ...]], fields: F
         writer.writeheader()
         writer.writerows({field: _csv_cell(value) for field, value in row.items()} for row in rows)
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            title = _TITLES.get(column, column.upper())
-            table.add_column(title, overflow="fold", no_wrap=column not in _WRAPPED)
-        for row in rows:
-            table.add_row(*(_table_cell(row, column) for column in columns))
+        now = time.time()
+        cells = [[_table_cell(row, column, now) for column in columns] for row in rows]
         console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
         with console.capture() as printed:
-            console.print(table)
-        for line in printed.get().splitlines():
-            typer.echo(line.rstrip())
+            for line in table_lines([_table_column(column) for column in columns], cells, console.width):
+                console.print(line, soft_wrap=True)
+        typer.echo(printed.get(), nl=False)
 
 
 def _csv_cell(value: Value) -> Value:
@@ -89,12 +104,24 @@ def _csv_cell(value: Value) -> Value:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
-def _table_cell(row: Mapping[str, Value], column: str) -> Text:
+def _table_column(name: str) -> Column:
+    """Return how a column gives way in a narrow table."""
+    order = _NAMES if name in _NAMES else _OPTIONAL
+    rank = order.index(name) + 1 if name in order else 0
+    return Column(_TITLES.get(name, name.upper()), rank, name in _NAMES, name == "reason")
+
+
+def _table_cell(row: Mapping[str, Value], column: str, now: float) -> Text:
+    if column == "age":
+        created = row["created_at"] or row["first_seen"]
+        return Text(short_duration(now - datetime.fromisoformat(created).timestamp()) if created else "")  # type: ignore[arg-type]
     value = row[column]
     if column in _STATES:
         return coloured_state(str(value))
     if column == "progress":
         return Text(percent(value) if isinstance(value, float) else "")
+    if column == "eta_seconds":
+        return Text(f"~{rough_duration(value)}" if isinstance(value, float) else "")
     if column == "at":
         return Text(str(value)[:19] + "Z")
     if column == "collection":
@@ -126,6 +153,11 @@ def rough_duration(seconds: float) -> str:
     """Return a duration to the second, and to the minute from an hour on."""
     step = 1.0 if seconds < 60 * _MINUTE else _MINUTE
     return format_duration(round(seconds / step) * step)
+
+
+def short_duration(seconds: float) -> str:
+    """Return a duration in its two largest units, and never a negative one."""
+    return "".join(_UNIT.findall(format_duration(max(0, round(seconds))))[:2])
 
 
 def iso_time(at: float | None) -> str | None:

@@ -17,24 +17,28 @@ from monitor.poller import fetch, policy
 class ClusterPoll(msgspec.Struct, frozen=True):
     """The result of polling one cluster once: its jobs, and why the poll failed if it did.
 
-    `jobs` includes those of its recorded snapshot that have vanished within ``failed_retention``.
+    `jobs` includes those of its recorded snapshot that have vanished within ``failed_retention``. `followed` has the
+    jobs that a monitor has recorded, by id, with what this poll has added.
     """
 
     cluster: Cluster
     jobs: tuple[Job, ...]
     bad_records: tuple[str, ...]
     error: ApiError | None
+    followed: Mapping[str, Job] = {}
 
 
-def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mapping[str, Snapshot]) -> list[ClusterPoll]:
+def poll_clusters(
+    config: Config, clusters: Iterable[Cluster], snapshots: Mapping[str, Snapshot], *, find_vanished: bool = False
+) -> list[ClusterPoll]:
     """Poll clusters once, at most ``poll.concurrency`` at a time, and return the results in their order.
 
-    Jobs of a recorded snapshot, by cluster name, that are missing from the list are described.
+    With `find_vanished`, jobs of a recorded snapshot, by cluster name, that are missing from the list are described.
     """
     network = Network(connections=config.poll.concurrency)
     pool = ThreadPoolExecutor(config.poll.concurrency)
     try:
-        return list(pool.map(partial(_poll, network, snapshots), clusters))
+        return list(pool.map(partial(_poll, network, snapshots, find_vanished), clusters))
     except KeyboardInterrupt:
         exit_process(INTERRUPTED)
     finally:
@@ -42,8 +46,9 @@ def poll_clusters(config: Config, clusters: Iterable[Cluster], snapshots: Mappin
         network.close()
 
 
-def _poll(network: Network, snapshots: Mapping[str, Snapshot], cluster: Cluster) -> ClusterPoll:
-    now, snapshot = time.time(), snapshots.get(cluster.name)
+def _poll(network: Network, snapshots: Mapping[str, Snapshot], find_vanished: bool, cluster: Cluster) -> ClusterPoll:
+    now, recorded = time.time(), snapshots.get(cluster.name)
+    snapshot = recorded if find_vanished else None
     jobs: tuple[Job, ...] = ()
     bad_records: tuple[str, ...] = ()
     error = None
@@ -53,8 +58,9 @@ def _poll(network: Network, snapshots: Mapping[str, Snapshot], cluster: Cluster)
         error = failure
     else:
         jobs, bad_records = diff(None, result, now, policy(cluster)).changed, result.listing.bad_records
-        snapshot = None if snapshot is None else diff(snapshot, result, now, policy(cluster)).snapshot
+        recorded = None if recorded is None else diff(recorded, result, now, policy(cluster)).snapshot
+        snapshot = recorded if find_vanished else None
     oldest = now - cluster.failed_retention
     tracked = () if snapshot is None else snapshot.tracked.values()
     vanished = [job for job in tracked if job.state is JobState.VANISHED and (job.finished_at or 0.0) > oldest]
-    return ClusterPoll(cluster, (*jobs, *vanished), bad_records, error)
+    return ClusterPoll(cluster, (*jobs, *vanished), bad_records, error, {} if recorded is None else recorded.tracked)

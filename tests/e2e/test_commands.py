@@ -115,6 +115,7 @@ def test_jobs_as_a_table_shows_one_line_a_job(config):
 
     header, *rows = ended.stdout.splitlines()
     assert header.split() == ["CLUSTER", "COLLECTION", "JOB", "STATE", "PROGRESS", "REASON"]
+    assert ended.stdout == "".join(f"{line.rstrip()}\n" for line in (header, *rows))
     assert len(rows) == 2
     assert any("importing" in row and "40%" in row for row in rows)
     assert any("failed" in row and "disk quota exceeded" in row for row in rows)
@@ -149,7 +150,9 @@ def test_jobs_describes_what_a_list_leaves_open(tmp_path, generation):
 
 
 def test_jobs_can_be_chosen_by_state(config):
-    jobs = json.loads(finished("jobs", "-c", config, "-o", "json", "--state", "failed", "--state", "pending").stdout)
+    jobs = json.loads(
+        finished("jobs", "-c", config, "-o", "json", "--state", "Failed", "--state", "importpending").stdout
+    )
 
     assert [job["collection"] for job in jobs] == ["poems"]
 

@@ -1,5 +1,6 @@
 """Watching jobs in a real terminal, from a config."""
 
+import re
 import signal
 import subprocess
 
@@ -37,13 +38,14 @@ def test_a_bar_moves_and_a_failure_comes_to_the_top(books, config):
     novels, poems = importing(books, "novels"), importing(books, "poems", 70)
     with terminal("watch", "-c", config) as shown:
         shown.wait_for("1 of 1 clusters up · 2 importing", "novels", "40%", "━", "70%")
-        assert "poems" in shown.lines[1]
+        assert shown.lines[1].split() == ["COLLECTION", "JOB", "STATE", "AGE", "PROGRESS", "LEFT"]
+        assert "poems" in shown.lines[2]
         set_status(novels, progress=55)
         shown.wait_for("55%")
         set_status(novels, "Failed", reason="disk quota exceeded")
         shown.wait_for("1 importing, 1 failed", "disk quota exceeded")
-        assert "novels" in shown.lines[1]
-        assert "failed" in shown.lines[1]
+        assert "novels" in shown.lines[2]
+        assert "failed" in shown.lines[2]
         set_status(poems, "Completed")
         shown.wait_for("1 completed, 1 failed", "100%")
         assert shown.on_the_other_screen
@@ -72,12 +74,42 @@ def test_there_are_never_more_lines_than_the_terminal_has(books, config):
     for number in range(60):
         importing(books, f"collection_{number}", number)
     with terminal("watch", "-c", config, lines=10) as shown:
-        shown.wait_for("… and 52 more", "59%")
+        shown.wait_for("… and 53 more", "59%")
         assert shown.lines[0] == "1 of 1 clusters up · 60 importing"
         shown.resize(columns=90, lines=30)
-        shown.wait_for("… and 32 more", "32%")
+        shown.wait_for("… and 33 more", "33%")
         shown.resize(columns=50, lines=8)
-        shown.wait_for("… and 54 more")
+        shown.wait_for("… and 55 more")
+
+
+def test_keys_scroll_and_end_it(books, config):
+    for number in range(30):
+        importing(books, f"collection_{number}", 30 + number)
+    with terminal("watch", "-c", config, columns=90, lines=10) as shown:
+        shown.wait_for("59%", "… and 23 more · ↑ ↓ PgUp PgDn scroll, q quits")
+        shown.press("\x1b[6~")
+        shown.wait_for("52%", "… 7 above, 16 below")
+        shown.press("\x1b[B")
+        shown.press("j")
+        shown.wait_for("50%", "… 9 above, 14 below")
+        shown.press("\x1b[F")
+        shown.wait_for("30%", "… 23 above, 0 below")
+        shown.press("\x1b[5~\x1b[A")
+        shown.wait_for("… 15 above, 8 below")
+        shown.press("\x1b[H")
+        shown.wait_for("59%", "… and 23 more")
+        assert not re.search(r"\S +\x1b\[[0-9]+;1H", re.sub(r"\x1b\[[0-9;]*m", "", shown.written))
+        shown.press("x\x1bq")
+        assert shown.ended() == 0
+        assert not shown.on_the_other_screen
+        assert not shown.cursor_is_hidden
+
+
+def test_it_draws_without_keys_where_the_keyboard_belongs_to_another_program(books, config):
+    importing(books, "novels")
+    script = '"$@" < /dev/null'
+    with terminal("watch", "-c", config, prefix=("sh", "-c", script, "sh")) as shown:
+        shown.wait_for("novels", "40%")
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -1,12 +1,9 @@
 """What `watch` shows, for every size of a terminal and whatever there is to show."""
 
-import io
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
 
 from monitor.cli.output import rough_duration
 from monitor.cli.watch.render import changes, screen, sentence
@@ -24,10 +21,8 @@ def view(*jobs, cluster="books", clusters=None, note=""):
     return View({(cluster, one.job_id): one for one in jobs}, {}, {"books": ""} if clusters is None else clusters, note)
 
 
-def drawn(shown, width=100, height=24, now=1000.0):
-    console = Console(file=io.StringIO(), width=width, height=height, color_system=None, legacy_windows=False)
-    console.print(screen(shown, width, height, now))
-    return console.file.getvalue().splitlines()
+def drawn(shown, width=100, height=24, now=1000.0, offset=0):
+    return [line.plain for line in screen(shown, width, height, now, offset=offset).lines]
 
 
 ANY_TEXT = st.text(max_size=60)
@@ -61,7 +56,7 @@ def test_whatever_there_is_to_show_fits_the_terminal(jobs, done_at, clusters, no
 
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)  # accents take no column of their own
-    assert not any("\x1b" in line for line in lines)
+    assert not any("\x1b" in line or line != line.rstrip() for line in lines)
 
 
 WORDS = ("new failure", "old failure", "stuck", "running", "behind", "waiting")
@@ -80,9 +75,10 @@ def test_problems_come_first_and_the_latest_of_them_first():
         width=140,
     )
 
-    assert [next(word for word in WORDS if word in row) for row in lines[1:]] == list(WORDS)
-    assert "no such file" in lines[1]
-    assert "stalled" in lines[3]
+    assert [next(word for word in WORDS if word in row) for row in lines[2:]] == list(WORDS)
+    assert lines[1].split() == ["COLLECTION", "JOB", "STATE", "AGE", "PROGRESS", "LEFT"]
+    assert "no such file" in lines[2]
+    assert "stalled" in lines[4]
 
 
 def test_many_problems_do_not_hide_all_running_jobs():
@@ -93,14 +89,42 @@ def test_many_problems_do_not_hide_all_running_jobs():
 
     assert len(lines) == 12
     assert sum(" failed " in row for row in lines[1:]) == 5
-    assert sum(" importing " in row for row in lines[1:]) == 5
-    assert lines[-1].strip() == "… and 90 more"
+    assert sum(" importing " in row for row in lines[1:]) == 4
+    assert lines[-1].strip() == "… and 91 more"
+
+
+def test_scrolled_down_every_job_is_shown_once_and_there_is_an_end():
+    jobs = [job(f"f{number}", FAILED) for number in range(20)] + [job(f"r{number}") for number in range(20)]
+    seen, offset = [], 0
+    while True:
+        shown = screen(view(*jobs), 100, 12, 1000.0, offset=offset)
+        assert shown.offset == offset
+        seen += [line.plain.split()[1] for line in shown.lines[2 : 2 + shown.page]]
+        if shown.lines[-1].plain.endswith(" 0 below"):
+            break
+        offset = min(offset + shown.page, 40 - shown.page)
+
+    assert set(seen) == {one.job_id for one in jobs}
+    assert screen(view(*jobs), 100, 12, 1000.0, offset=10**9).offset == 40 - shown.page
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_ids_stay_whole_and_the_bar_gives_way_first(width):
+    job_id = "job-01fa0e5c42cjxvzf9hdmu5y"
+    shown = view(job(job_id, progress=0.5, collection="a_rather_long_name_of_a_collection", created_at=-2000.0))
+
+    *_, row = drawn(shown, width)
+
+    assert job_id in row
+    assert "50%" in row
+    assert ("━" in row) is (width >= 100)
+    assert ("50m" in row) is (width >= 80)
 
 
 def test_problems_use_the_room_that_running_jobs_leave():
     lines = drawn(view(*(job(f"f{number}", FAILED) for number in range(50)), job("r")), height=12)
 
-    assert sum(" failed " in row for row in lines) == 9
+    assert sum(" failed " in row for row in lines) == 8
     assert sum(" importing " in row for row in lines) == 1
 
 
@@ -135,7 +159,7 @@ def test_clusters_that_are_down_are_listed_with_the_reason_up_to_a_bound():
 def test_a_wide_screen_shows_how_long_an_import_usually_takes():
     shown = View({("books", "1"): job("1", progress=0.5)}, usual={("books", "1"): 750.0})
 
-    assert ["usually 12m30s" in row for row in drawn(shown, width=120)] == [False, True]
+    assert ["usually 12m30s" in row for row in drawn(shown, width=120)] == [False, False, True]
     assert not any("usually" in row for row in drawn(shown, width=80))
 
 
@@ -143,7 +167,7 @@ def test_a_wide_screen_shows_how_long_an_import_usually_takes():
 def test_the_time_left_runs_down_where_there_is_an_estimate(now, left):
     shown = View({("books", "1"): job("1", progress=0.5), ("books", "2"): job("2")}, {("books", "1"): 1090.0})
 
-    assert [left in row for row in drawn(shown, now=now)] == [False, True, False]
+    assert [left in row for row in drawn(shown, now=now)] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(

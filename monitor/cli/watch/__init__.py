@@ -3,17 +3,18 @@
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from monitor.cli.monitor_client import CaFile, Insecure, PasswordFile, Username, monitor_client, url_option
 from monitor.cli.options import ClusterName, ConfigFile, fail, is_from_environment, source_of
 from monitor.cli.output import iso_time
+from monitor.cli.watch.keys import QUIT, keyboard, scroll
+from monitor.cli.watch.painter import Painter
 from monitor.cli.watch.remote import RemoteSource
 from monitor.cli.watch.render import changes, screen
 from monitor.cli.watch.state import View
@@ -21,6 +22,7 @@ from monitor.cli.watch.state import View
 _INTERVAL: Final = 0.25
 """Seconds between two frames, at least."""
 
+_HINT: Final = " · ↑ ↓ PgUp PgDn scroll, q quits"
 _REST: Final = 4.0
 """Nothing is drawn for this many times as long as the last frame took: a fifth of a core at most."""
 
@@ -37,10 +39,10 @@ def watch(
 ) -> None:
     """Show live progress bars of the jobs.
 
-    Polls the clusters of a config, or follows a running monitor. Problems come first. Stop with Ctrl-C. In a pipe, each
-    change of a state is one line.
+    Polls the clusters of a config, or follows a running monitor. Problems come first. Arrow keys, PgUp, PgDn, Home and
+    End scroll; stop with q or Ctrl-C. In a pipe, each change of a state is one line.
 
-    Exit codes: 0 after Ctrl-C or SIGTERM; 1 no monitor responds at --url; 2 invalid input.
+    Exit codes: 0 after q, Ctrl-C or SIGTERM; 1 no monitor responds at --url; 2 invalid input.
     """
     previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is restored
     try:
@@ -74,17 +76,32 @@ def _is_remote(context: typer.Context, config: Path | None, url: str) -> bool:
 
 def _show(source: Callable[[], View]) -> None:
     """Draw frames on a terminal; elsewhere print a line for each change."""
-    console, previous = Console(), View()
-    interactive = console.is_terminal and not console.is_dumb_terminal
-    live = Live(console=console, screen=interactive, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-    with live if interactive else nullcontext():
+    console = Console()
+    if console.is_terminal and not console.is_dumb_terminal:
+        _draw(source, console)
+        return
+    previous = View()
+    while True:
+        view = source()
+        for line in changes(previous, view):
+            typer.echo(f"{iso_time(time.time())} {line}")
+        previous = view
+        time.sleep(_INTERVAL)
+
+
+def _draw(source: Callable[[], View], console: Console) -> None:
+    """Draw frames, and scroll, until a key or a signal ends it."""
+    offset = 0
+    with console.screen(), keyboard() as keys:
+        painter = Painter(console)
         while True:
             view, started = source(), time.thread_time()
-            if interactive:
-                live.update(screen(view, console.width, console.height, time.time()), refresh=True)
-            else:
-                for line in changes(previous, view):
-                    typer.echo(f"{iso_time(time.time())} {line}")
-            previous = view
+            hint = _HINT if keys.is_there else ""
+            frame = screen(view, console.width, console.height, time.time(), offset=offset, hint=hint)
+            painter.paint(frame.lines)
+            offset = frame.offset
             # CPU time counts, so that a terminal that blocks its writer does not.
-            time.sleep(max(_INTERVAL, _REST * (time.thread_time() - started)))
+            for key in keys.pressed(max(_INTERVAL, _REST * (time.thread_time() - started))):
+                if key == QUIT:
+                    return
+                offset = scroll(offset, key, frame.page)

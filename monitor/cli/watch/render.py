@@ -2,48 +2,97 @@
 
 from collections import Counter
 from heapq import nsmallest
-from typing import Final
+from typing import Final, NamedTuple
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.cells import cell_len
 from rich.text import Text
 
-from monitor.cli.output import COLOURS, coloured_state, percent, printable, qualified_name, rough_duration
+from monitor.cli.output import (
+    COLOURS,
+    coloured_state,
+    percent,
+    printable,
+    qualified_name,
+    rough_duration,
+    short_duration,
+)
+from monitor.cli.table import fitted, shorten
 from monitor.cli.watch.state import JobKey, View, is_problem, is_shown, sort_key
 from monitor.jobs import UNSUCCESSFUL, Job, JobState
 
-_NARROW: Final = 70
-"""Columns below which the ids of jobs are left out."""
+_MIN_JOBS: Final = 3
+"""Lines for jobs below which the titles of the columns are left out."""
 
-_STATE_WIDTH: Final = 11
-_ETA_WIDTH: Final = 10
-_USUAL_WIDTH: Final = 14
+_STATE_WIDTH, _AGE_WIDTH, _PERCENT_WIDTH, _LEFT_WIDTH = 11, 7, 4, 8
+_PROGRESS_WIDTH: Final = 32
+"""Columns of bar, percent and time left that long names leave to them."""
 
+_MIN_BAR: Final = 4
+_NO_BAR: Final = _PERCENT_WIDTH + 1 + _LEFT_WIDTH
+_SHORT, _SHORTEST = 16, 8
+"""Columns to which names are shortened before the bar gives way, and after that."""
+
+_USUAL_WIDTH: Final = 15
 _WIDE: Final = 100
 """Columns from which on the usual duration of an import is shown."""
+
 _NO_REASON: Final = {JobState.FAILED: "no reason reported", JobState.VANISHED: "the job no longer exists on the server"}
 
+_Line = tuple[JobKey, Job]
 
-def screen(view: View, width: int, height: int, now: float) -> RenderableType:
-    """Return the screen of a terminal of so many columns and lines: no line wraps, and all of them fit."""
-    head = [Text(_summary(view), style="bold", no_wrap=True, overflow="ellipsis")]
+
+class Screen(NamedTuple):
+    """What a terminal shows.
+
+    Attributes:
+        lines: Its lines, of which none is too long.
+        offset: Number of jobs above the first one that is shown.
+        page: Number of jobs that are shown.
+    """
+
+    lines: list[Text]
+    offset: int
+    page: int
+
+
+def screen(view: View, width: int, height: int, now: float, *, offset: int = 0, hint: str = "") -> Screen:
+    """Return the screen of a terminal of so many columns and lines.
+
+    Without an `offset`, problems come first, and half of the room is left to the other jobs; scrolled down, the others
+    follow. `hint` says how to see the jobs for which there is no room.
+    """
+    lines = [Text(_summary(view), style="bold")]
     if view.note:
-        head.append(_alarm(view.note))
+        lines.append(_alarm(view.note))
     down = [f"{name}: {why}" for name, why in sorted(view.clusters.items()) if why]
-    down_shown = max(1, (height - len(head)) // 4)
-    head.extend(map(_alarm, down[:down_shown]))
-    if len(down) > down_shown:
-        head.append(_alarm(f"… and {len(down) - down_shown} more clusters are down"))
-    room = max(0, height - len(head) - 1)
-    lines = [(key, job) for key, job in view.jobs.items() if is_shown(job, now)]
-    shown = _select(lines, room)
-    tail = [Text(f"… and {len(lines) - len(shown)} more", style="dim")] if len(lines) > len(shown) and room else []
-    return Group(*head[:height], *([_table(shown, view, width, now)] if shown else []), *tail)
+    down_shown = max(1, (height - len(lines)) // 4)
+    more_down = len(down) - down_shown
+    lines += map(_alarm, down[:down_shown])
+    if more_down > 0:
+        lines.append(_alarm(f"… and {more_down} more clusters are down"))
+    jobs = [(key, job) for key, job in view.jobs.items() if is_shown(job, now)]
+    room = max(0, height - len(lines))
+    has_titles = bool(jobs) and room > _MIN_JOBS
+    room -= has_titles
+    page = room if len(jobs) <= room else max(0, room - 1)
+    offset = max(0, min(offset, len(jobs) - page))
+    shown = _window(jobs, offset, page)
+    layout = _Layout(shown, view, width)
+    if has_titles:
+        lines.append(layout.titles())
+    lines += (layout.line(key, job, now) for key, job in shown)
+    below = len(jobs) - offset - len(shown)
+    if offset:
+        lines.append(Text(f"… {offset:,} above, {below:,} below", style="dim"))
+    elif below and room:
+        lines.append(Text(f"… and {below:,} more{hint}", style="dim"))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Screen(lines[:height], offset, page)
 
 
 def _alarm(text: str) -> Text:
-    return Text(printable(text), style="red", no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), style="red")
 
 
 def _summary(view: View) -> str:
@@ -55,7 +104,16 @@ def _summary(view: View) -> str:
     return f"{up} of {len(view.clusters)} clusters up{waiting} · {states or 'no jobs'}"
 
 
-_Line = tuple[JobKey, Job]
+def _window(jobs: list[_Line], offset: int, page: int) -> list[_Line]:
+    """Return the jobs of a page; those of the first page are not repeated on the others."""
+    first = _select(jobs, page)
+    if not offset:
+        return first
+    on_first = {key for key, _ in first}
+    others = sorted(
+        (line for line in jobs if line[0] not in on_first), key=lambda line: (not is_problem(line[1]), sort_key(line))
+    )
+    return [*first, *others][offset : offset + page]
 
 
 def _select(lines: list[_Line], room: int) -> list[_Line]:
@@ -66,48 +124,82 @@ def _select(lines: list[_Line], room: int) -> list[_Line]:
     return problems + running[: room - len(problems)]
 
 
-def _table(lines: list[_Line], view: View, width: int, now: float) -> Table:
-    table = Table.grid(padding=(0, 1), expand=True)
-    several_clusters, wide = len(view.clusters) > 1, width >= _NARROW
-    if several_clusters:
-        table.add_column(ratio=3, no_wrap=True, overflow="ellipsis")
-    table.add_column(ratio=4, no_wrap=True, overflow="ellipsis")
-    if wide:
-        table.add_column(ratio=4, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=_STATE_WIDTH, no_wrap=True)
-    table.add_column(ratio=9, no_wrap=True, overflow="ellipsis")
-    for key, job in lines:
-        cells: list[RenderableType] = [Text(printable(key[0]))] if several_clusters else []
-        cells.append(Text(printable(qualified_name(job.database, job.collection))))
-        if wide:
-            cells.append(Text(printable(job.job_id), style="dim"))
-        state = Text("stalled", style="yellow") if job.stalled else coloured_state(job.state)
-        table.add_row(
-            *cells, state, _details(job, view.done_at.get(key), view.usual.get(key) if width >= _WIDE else None, now)
-        )
-    return table
+class _Layout:
+    """The columns of jobs: ids stay whole; first long names give way, then the bar, then the rest."""
 
+    def __init__(self, jobs: list[_Line], view: View, width: int) -> None:
+        columns = {"COLLECTION": [qualified_name(job.database, job.collection) for _, job in jobs]}
+        if len(view.clusters) > 1:
+            columns = {"CLUSTER": [key[0] for key, _ in jobs], **columns}
+        names = {
+            title: max(cell_len(text) for text in (title, *map(printable, texts))) for title, texts in columns.items()
+        }
+        job_id = max(cell_len(text) for text in ("JOB", *(printable(job.job_id) for _, job in jobs)))
+        self._widths = {**names, "JOB": job_id, "STATE": _STATE_WIDTH, "AGE": _AGE_WIDTH}
+        self._width = width
+        self._view = view
+        self._has_usual = width >= _WIDE and any(key in view.usual for key, _ in jobs)
+        for shortest, least in ((_SHORT, _PROGRESS_WIDTH), (_SHORTEST, _NO_BAR)):
+            widths = list(names.values())
+            by_index = dict(enumerate(widths))
+            shorten(by_index, by_index, shortest, least - self._progress_width())
+            self._widths |= names | dict(zip(names, by_index.values(), strict=True))
+            names = {title: self._widths[title] for title in names}
+        for title in ("AGE", "CLUSTER", "COLLECTION", "STATE"):
+            least = _PERCENT_WIDTH if title != "AGE" else _NO_BAR
+            if self._progress_width() < least:
+                self._widths.pop(title, None)
 
-def _details(job: Job, done_at: float | None, usual: float | None, now: float) -> RenderableType:
-    """Return why a job failed, or its progress."""
-    if job.state in UNSUCCESSFUL:
-        reason = job.reason if job.state is JobState.FAILED else ""
-        return Text(printable(reason) or _NO_REASON[job.state], style=COLOURS[job.state])
-    if job.progress is None:
-        return Text("")
-    colour = "yellow" if job.stalled else COLOURS.get(job.state, "cyan")
-    row = Table.grid(padding=(0, 1), expand=True)
-    row.add_column(ratio=1)
-    row.add_column(width=4, justify="right")
-    row.add_column(width=_ETA_WIDTH, no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=1.0, completed=job.progress, complete_style=colour, finished_style="green")
-    left = "" if done_at is None else f"~{rough_duration(max(0.0, done_at - now))}"
-    cells: list[RenderableType] = [bar, percent(job.progress), Text(left, style="dim")]
-    if usual is not None:
-        row.add_column(width=_USUAL_WIDTH, no_wrap=True, overflow="ellipsis")
-        cells.append(Text(f"usually {rough_duration(usual)}", style="dim"))
-    row.add_row(*cells)
-    return row
+    def _progress_width(self) -> int:
+        return self._width - sum(self._widths.values()) - len(self._widths)
+
+    def _bar_width(self) -> int:
+        bar = self._progress_width() - _NO_BAR - 1 - (_USUAL_WIDTH if self._has_usual else 0)
+        return bar if bar >= _MIN_BAR else 0
+
+    def titles(self) -> Text:
+        bar = self._bar_width()
+        progress = "PROGRESS".ljust(bar + 1 + _PERCENT_WIDTH) if bar else "DONE"
+        left = " LEFT" if self._progress_width() >= _NO_BAR else ""
+        cells = {title: Text(title) for title in self._widths}
+        return self._joined(cells, Text(f"{progress}{left}"), style="bold")
+
+    def line(self, key: JobKey, job: Job, now: float) -> Text:
+        """Return the line of a job; an unsuccessful one has its reason where others have their progress."""
+        created = job.first_seen if job.created_at is None else job.created_at
+        cells = {
+            "CLUSTER": Text(printable(key[0])),
+            "COLLECTION": Text(printable(qualified_name(job.database, job.collection))),
+            "JOB": Text(printable(job.job_id)),
+            "STATE": Text("stalled", style="yellow") if job.stalled else coloured_state(job.state),
+            "AGE": Text(short_duration(now - created), style="dim"),
+        }
+        if job.state in UNSUCCESSFUL:
+            reason = printable(job.reason) if job.state is JobState.FAILED else ""
+            return self._joined(cells, Text(reason or _NO_REASON[job.state], style=COLOURS[job.state]))
+        if job.progress is None:
+            return self._joined(cells, Text())
+        progress, bar = Text(), self._bar_width()
+        if bar:
+            done = round(job.progress * bar)
+            progress.append("━" * done, style="yellow" if job.stalled else COLOURS.get(job.state, "cyan"))
+            progress.append("─" * (bar - done) + " ", style="dim")
+        progress.append(percent(job.progress).rjust(_PERCENT_WIDTH))
+        done_at, usual = self._view.done_at.get(key), self._view.usual.get(key)
+        left = "" if done_at is None else f" ~{rough_duration(max(0.0, done_at - now))}"
+        if self._progress_width() >= _NO_BAR:
+            progress.append(left, style="dim")
+        if bar and self._has_usual and usual is not None:
+            progress.append(" " * (_LEFT_WIDTH - len(left)) + f" usually {rough_duration(usual)}", style="dim")
+        return self._joined(cells, progress)
+
+    def _joined(self, cells: dict[str, Text], last: Text, style: str = "") -> Text:
+        line = Text(style=style)
+        for title, width in self._widths.items():
+            line.append_text(fitted(cells[title], width)).append(" ")
+        line.append_text(last)
+        line.rstrip()
+        return line
 
 
 def changes(previous: View, current: View) -> list[str]:
