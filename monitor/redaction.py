@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 MASK: Final = "********"
 
@@ -200,14 +200,14 @@ def _base64(secret: str) -> set[str]:
 
 def password_of(url: str) -> frozenset[str]:
     """Return the password of a URL, literally and decoded, alone and after its user; also one among its parameters."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return frozenset()
-    parameters = (parameter.partition("=") for parameter in parts.query.split("&"))
+    # Not with urlsplit: newer versions of Python reject several hosts of which one is an IPv6 address.
+    address, _, query = url.partition("#")[0].partition("?")
+    user_and_password = address.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    user, _, password = user_and_password.partition(":")
+    parameters = (parameter.partition("=") for parameter in query.split("&"))
     passwords = {value for name, _, value in parameters if name == "password"}
-    if parts.password:
-        passwords |= {parts.password, f"{parts.username}:{parts.password}"}
+    if password:
+        passwords |= {password, f"{user}:{password}"}
     return frozenset(passwords | set(map(unquote, passwords))) - {""}
 
 

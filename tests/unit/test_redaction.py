@@ -192,7 +192,8 @@ def seconds(redactor, text):
         ("http://mona:p%40ss@h", {"p%40ss", "p@ss", "mona:p%40ss", "mona:p@ss"}),
         ("postgresql://h/d?sslmode=x&password=secret", {"secret"}),
         ("http://h", set()),
-        ("http://[mona:secret@h", set()),
+        ("http://[mona:secret@h", {"secret", "[mona:secret"}),
+        ("postgresql://mona:secret@h1:1,[::1]:2,h3/db", {"secret", "mona:secret"}),
     ],
 )
 def test_the_password_of_a_url_is_found_as_it_is_written_and_as_it_is_meant(url, passwords):
