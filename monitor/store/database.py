@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.store.listening import Listener
 from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, postgres_engine
+from monitor.store.worker import Worker
 
 TRANSACTION_TIMEOUT: Final = 5.0
 """Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
@@ -77,8 +78,9 @@ class Database:
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._in_memory = isinstance(engine.pool, StaticPool)
-        self._writer = _KeptConnection(engine, begin="BEGIN IMMEDIATE", cache=WRITER_CACHE)
-        self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="")
+        on_disk = file is not None
+        self._writer = _KeptConnection(engine, begin="BEGIN IMMEDIATE", cache=WRITER_CACHE, on_disk=on_disk)
+        self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="", on_disk=on_disk)
         self._inode = self._current_inode()
 
     def read(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
@@ -87,6 +89,8 @@ class Database:
             return self._run_in_postgres(work, timeout)
         if self._in_memory:
             return self._writer.run(work)
+        if self._writer.is_hanging or self._poll_reader.is_hanging:
+            raise TimeoutError("the disk of the store does not answer")
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
 
@@ -174,12 +178,14 @@ class _KeptConnection:
         engine: The database.
         begin: The statement that begins a transaction; empty for none.
         cache: KiB of pages that it keeps.
+        on_disk: Whether the database is in a file, whose disk can hang.
     """
 
-    def __init__(self, engine: Engine, begin: str, cache: int = READER_CACHE) -> None:
+    def __init__(self, engine: Engine, begin: str, cache: int = READER_CACHE, *, on_disk: bool) -> None:
         self._engine = engine
         self._begin = begin
         self._cache = cache
+        self._worker = Worker("store") if on_disk else None
         self._lock = Lock()
         self._begun = 0.0
         self._timeout = TRANSACTION_TIMEOUT
@@ -190,11 +196,11 @@ class _KeptConnection:
 
         Args:
             work: What to do.
-            timeout: Seconds after which other threads regard this transaction as hanging.
+            timeout: Seconds after which this and other threads regard the transaction as hanging.
 
         Raises:
             StoreBusyError: Another thread is at it.
-            TimeoutError: Another thread has been at it for longer than it may.
+            TimeoutError: The disk does not answer, or another thread has been at it for longer than it may.
         """
         is_large = self._timeout > TRANSACTION_TIMEOUT
         if not self._lock.acquire(timeout=LARGE_WRITE_WAIT if is_large else BUSY_TIMEOUT):
@@ -202,6 +208,28 @@ class _KeptConnection:
                 raise StoreBusyError("another thread is using the store")
             raise TimeoutError("another thread has been using the store for too long")
         self._begun, self._timeout = monotonic(), timeout
+        try:
+            if self._worker is None:
+                return self._transaction(work)
+            return self._worker.run(partial(self._transaction, work), timeout)
+        finally:
+            self._lock.release()
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether a transaction waits for the disk, and nobody waits for it any more."""
+        return self._worker is not None and self._worker.is_hanging
+
+    def close(self) -> None:
+        """Close the connection, unless a thread hangs on it."""
+        if self._lock.acquire(timeout=BUSY_TIMEOUT):
+            if not self.is_hanging:
+                self._discard()
+            if self._worker is not None:
+                self._worker.end()
+            self._lock.release()
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(begin=self._begin)
@@ -211,14 +239,6 @@ class _KeptConnection:
         except BaseException:
             self._discard()
             raise
-        finally:
-            self._lock.release()
-
-    def close(self) -> None:
-        """Close the connection, unless a thread hangs on it."""
-        if self._lock.acquire(timeout=BUSY_TIMEOUT):
-            self._discard()
-            self._lock.release()
 
     def _discard(self) -> None:
         connection, self._connection = self._connection, None

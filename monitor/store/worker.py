@@ -1,0 +1,75 @@
+"""Runs functions in a thread of its own, so that whoever waits for one can give up: a hanging disk has no timeout."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Final, TypeVar
+
+END_TIMEOUT: Final = 1.0
+"""Seconds to wait for the end of the thread."""
+
+T = TypeVar("T")
+_Call = tuple[Future[Any], Callable[[], Any]]
+
+
+class Worker:
+    """Runs one function at a time. For one caller at a time.
+
+    Args:
+        name: The name of its thread, which does not keep the process from ending.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._latest: Future[Any] | None = None
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether a function still runs that nobody waits for any more."""
+        return self._latest is not None and not self._latest.done()
+
+    def run(self, function: Callable[[], T], timeout: float) -> T:
+        """Return the result of a function, which goes on running if it takes too long.
+
+        Args:
+            function: What to run.
+            timeout: Seconds to wait for it.
+
+        Raises:
+            TimeoutError: It takes longer, or an earlier one is still running.
+        """
+        if self.is_hanging:
+            raise TimeoutError("the disk of the store does not answer")
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        future: Future[T] = Future()
+        self._latest = future
+        self._calls.put((future, function))
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            if future.done():  # the function itself has raised it, or has just ended
+                return future.result()
+            raise TimeoutError(f"the disk of the store has not answered for {timeout:g} s") from None
+
+    def end(self) -> None:
+        """End the thread, unless it hangs; it is started again when it is needed."""
+        thread, self._thread = self._thread, None
+        if thread is not None and not self.is_hanging:
+            self._calls.put(None)
+            thread.join(END_TIMEOUT)
+        elif thread is not None:
+            self._thread = thread
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function = call
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
+                future.set_exception(error)
+            del call, future, function  # while waiting for the next one
