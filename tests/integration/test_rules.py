@@ -302,8 +302,10 @@ def test_the_examples_in_the_settings_work(tmp_path):
     settings = uncommented(tmp_path)
     fine, said = promtool("check", "rules", settings)
     assert fine, said
-    assert "3 rules found" in said
+    assert "5 rules found" in said
 
+    films = 'milvus_cluster="prod-eu", collection="films", instance="a:19595"'
+    first_seen = f'milvus_import_job_first_seen_timestamp_seconds{{{films}, job_id="1"}}'
     completed = 'milvus_import_collection_last_completed_timestamp_seconds{milvus_cluster="prod-eu", '
     up = 'milvus_import_cluster_up{milvus_cluster="prod-eu", instance="a:19595"}'
     series = [
@@ -311,7 +313,11 @@ def test_the_examples_in_the_settings_work(tmp_path):
         {"series": completed + 'collection="films", instance="a:19595"}', "values": "0x1100"},
         {"series": completed + 'collection="tmp_1", instance="a:19595"}', "values": "0x1100"},
         {"series": up, "values": "1x1100"},
+        {"series": first_seen, "values": "0x1100"},
+        {"series": f"milvus_import_collection_typical_duration_seconds{{{films}}}", "values": "36000x1100"},
+        {"series": f"milvus_import_collection_last_completed_short{{{films}}}", "values": "0x1000 1x10 0x90"},
     ]
+    long, short = (f'count(ALERTS{{alertname="MilvusImport{name}"}})' for name in ("TakesLong", "WasShort"))
     firing = 'count by (collection) (ALERTS{alertname="MilvusImportNoSuccessfulImport", alertstate="firing"})'
     books, films = ({"labels": f'{{collection="{name}"}}', "value": 1} for name in ("books", "films"))
     address = "milvus_import:settings:info"
@@ -320,6 +326,10 @@ def test_the_examples_in_the_settings_work(tmp_path):
         {"expr": firing, "eval_time": "26h10m", "exp_samples": []},
         {"expr": firing, "eval_time": "26h20m", "exp_samples": [books]},
         {"expr": firing, "eval_time": "7d20m", "exp_samples": [books, films]},
+        {"expr": long, "eval_time": "30h", "exp_samples": []},
+        {"expr": long, "eval_time": "30h10m", "exp_samples": [{"labels": "{}", "value": 1}]},
+        {"expr": short, "eval_time": "10000m", "exp_samples": []},
+        {"expr": short, "eval_time": "10010m", "exp_samples": [{"labels": "{}", "value": 1}]},
         {"expr": address, "eval_time": "1h", "exp_samples": [{"labels": shown, "value": 1}]},
     ]
     case = {"interval": "10m", "input_series": series, "promql_expr_test": checks}

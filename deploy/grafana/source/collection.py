@@ -85,6 +85,19 @@ def collection() -> model.Dashboard:
         .with_target(over_time(latest, "latest import")),
         progress.finished(SCOPE, 8),
         progress.success(SCOPE, 8).height(8),
+        lines(
+            "Usual duration",
+            "Median duration of the last 20 completed imports. No value until 5 are known.",
+            over_time(f"max({queries.collections(SCOPE, 'collection_typical_duration_seconds')})", "usual duration"),
+            width=12,
+            unit="s",
+        ),
+        lines(
+            "Failures in a row",
+            "Imports that have failed since one last completed, without aborted ones.",
+            over_time(f"max({queries.collections(SCOPE, 'collection_failures_in_a_row')})", "failures in a row"),
+            width=12,
+        ),
     )
     return framed(
         COLLECTION_UID,
