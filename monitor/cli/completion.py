@@ -10,7 +10,7 @@ from monitor.cli.options import fail, option
 def completion(show: Annotated[bool, option("--show", "Print the script instead of installing it.")] = False) -> None:
     """Install completion for the current shell.
 
-    It takes effect in the next shell that is started.
+    Names of clusters and ids of jobs are completed, too. It takes effect in the next shell that is started.
 
     Exit codes: 0 success; 1 the shell is unknown, or its files cannot be written.
     """

@@ -47,10 +47,15 @@ For = Annotated[float | None, duration_option("--for", "Stop after this time, su
 
 def config_path(path: Path | None) -> Path:
     """Return the given config file or else the first default one, or exit with 2 if there is none."""
-    path = path or next((file for file in DEFAULT_FILES if _may_exist(file)), None)
+    path = path or default_file()
     if path is None:
         fail(f"no config file: give --config FILE, or create {' or '.join(map(str, DEFAULT_FILES))}")
     return path
+
+
+def default_file() -> Path | None:
+    """Return the first default config file that exists."""
+    return next((file for file in DEFAULT_FILES if _may_exist(file)), None)
 
 
 def _may_exist(file: Path) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Final, NamedTuple
 
+from monitor.cli.complete import job_ids
 from monitor.cli.config_options import Store, duration_option, load_config, unknown_cluster
 from monitor.cli.options import ClusterName, ConfigFile, fail, option, print_warning, source_of
 from monitor.cli.output import Fields, JobStates, Output, OutputFormat, iso_time, print_rows
@@ -43,7 +44,7 @@ def history(
     cluster: ClusterName = None,
     collection: Annotated[str | None, option("--collection", "Only jobs of this collection.", "NAME")] = None,
     state: JobStates = None,
-    job: Annotated[str | None, option("--job", "Only this job.", "ID")] = None,
+    job: Annotated[str | None, option("--job", "Only this job.", "ID", autocompletion=job_ids)] = None,
     limit: Annotated[int, option("--limit", "Only the latest N.", "N", short="-n", min=1, max=_MAX_LIMIT)] = 100,
     output: Output = OutputFormat.TABLE,
     store: Store = None,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from monitor.cli.complete import cluster_names
+
 BAD_INPUT: Final = 2
 """Exit code for bad input: a bad config file, a bad option."""
 
@@ -35,7 +37,7 @@ def variable_of(name: str) -> str:
 
 
 ConfigFile = Annotated[Path | None, option("--config", "Config file.", "FILE", short="-c", readable=False)]
-ClusterName = Annotated[str | None, option("--cluster", "Only this cluster.", "NAME")]
+ClusterName = Annotated[str | None, option("--cluster", "Only this cluster.", "NAME", autocompletion=cluster_names)]
 
 
 def print_error(message: str) -> None:

@@ -69,7 +69,13 @@ def parse_state(text: str) -> JobState:
 
 
 Output = Annotated[OutputFormat, option("--output", "table, json or csv.", "FORMAT", short="-o")]
-state_option: Final = partial(option, metavar="STATE", parser=parse_state)
+
+
+def _states(incomplete: str) -> list[str]:
+    return [state.value for state in JobState if state.value.startswith(incomplete)]
+
+
+state_option: Final = partial(option, metavar="STATE", parser=parse_state, autocompletion=_states)
 JobStates = Annotated[  # not ``…_STATE``, which is the URL of the store: the container image sets it
     list[JobState] | None, state_option("--state", "Only jobs in this state; repeatable.", variable="job-state")
 ]

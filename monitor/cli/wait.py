@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from monitor import client
+from monitor.cli.complete import cluster_names, job_ids
 from monitor.cli.config_options import duration_option, load_config, select_clusters
 from monitor.cli.options import ConfigFile, fail, option
 from monitor.cli.output import percent, printable, rough_duration
@@ -31,9 +32,12 @@ _PERMANENT_ERRORS: Final = (UnauthorizedError, BadRequestError, NotFoundError)
 
 
 def wait(
-    job: Annotated[str, option("--job", "Id of the job.", "ID")],
+    job: Annotated[str, option("--job", "Id of the job.", "ID", autocompletion=job_ids)],
     config: ConfigFile = None,
-    cluster: Annotated[str | None, option("--cluster", "The job's cluster, if there are several.", "NAME")] = None,
+    cluster: Annotated[
+        str | None,
+        option("--cluster", "The job's cluster, if there are several.", "NAME", autocompletion=cluster_names),
+    ] = None,
     timeout: Annotated[float | None, duration_option("--timeout", "Give up after this time, such as 2h.")] = None,
 ) -> None:
     """Wait until a job ends.
