@@ -111,10 +111,10 @@ def receiving() -> Iterator[Receiver]:
 
 
 @contextmanager
-def running_alertmanager(folder: Path, config: Config) -> Iterator[str]:
+def running_alertmanager(folder: Path, config: Config, program: str = "prometheus-alertmanager") -> Iterator[str]:
     """Run one with this config, that keeps everything in `folder`, until the block is left, and give its URL."""
     file = folder / "alertmanager.yml"
     file.write_text(yaml.safe_dump(config))
     options = (f"--config.file={file}", f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address=")
-    with listening("prometheus-alertmanager", "prometheus-alertmanager", *options) as url:
+    with listening(program, "prometheus-alertmanager", *options) as url:
         yield url

@@ -53,10 +53,10 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, config: Config) -> Iterator[Prometheus]:
+def running_prometheus(folder: Path, config: Config, program: str = "prometheus") -> Iterator[Prometheus]:
     """Run a server with this config, that keeps everything in `folder`, until the block is left."""
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
     options = (f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}")
-    with listening("prometheus", "prometheus", *options, ready="Server is ready to receive web requests") as url:
+    with listening(program, "prometheus", *options, ready="Server is ready to receive web requests") as url:
         yield Prometheus(url)

@@ -37,16 +37,18 @@ class Chain:
 
 
 @contextmanager
-def running_chain(folder: Path, config: Path) -> Iterator[Chain]:
+def running_chain(
+    folder: Path, config: Path, prometheus: str = "prometheus", alertmanager: str = "prometheus-alertmanager"
+) -> Iterator[Chain]:
     """Run everything behind the servers that a config of the monitor names, until the block is left."""
     with (
         receiving() as receiver,
-        running_alertmanager(folder, _alertmanager(receiver.url)) as alertmanager,
+        running_alertmanager(folder, _alertmanager(receiver.url), alertmanager) as alerts,
         started("run", "-c", config) as daemon,
-        running_prometheus(folder, _prometheus(daemon.url, alertmanager)) as prometheus,
+        running_prometheus(folder, _prometheus(daemon.url, alerts), prometheus) as server,
     ):
-        prometheus.wait_for('up{job="milvus-import-monitor"} == 1')
-        yield Chain(daemon, prometheus, receiver, time.time())
+        server.wait_for('up{job="milvus-import-monitor"} == 1')
+        yield Chain(daemon, server, receiver, time.time())
 
 
 def _prometheus(monitor: str, alertmanager: str) -> dict[str, Any]:
