@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,9 +27,14 @@ TESTS = (
     "tests/e2e/test_memory.py",
     "tests/e2e/test_hostile.py",
     "tests/fuzz/test_fuzz.py",
+    "tests/integration/test_client_raw_answers.py",
+    "tests/integration/test_store.py",
+    "tests/integration/test_store_unavailable.py",
+    "tests/e2e/test_blocked_log.py",
 )
 FULL = {
     "MONITOR_KILLS": "200",
+    "MONITOR_KILLS_POSTGRESQL": "60",
     "MONITOR_REPLICA_ROUNDS": "10",
     "MONITOR_FUZZ": "100000",
     "MONITOR_MEMORY_MINUTES": "60",
@@ -50,6 +56,10 @@ COUNTS = (
     Count("crash_lost", "Lost transitions", "Observable state changes that were not recorded or not logged."),
     Count("crash_duplicated", "Duplicate transitions", "Transitions that were recorded more than once."),
     Count("crash_seed", "Seed", "Set `MONITOR_SEED` to it to repeat the same kills."),
+    Count("crash_postgresql_kills", "Kills with PostgreSQL", "The same with the state on PostgreSQL."),
+    Count("crash_postgresql_transitions", "Recorded transitions", "With PostgreSQL."),
+    Count("crash_postgresql_lost", "Lost transitions", "With PostgreSQL."),
+    Count("crash_postgresql_duplicated", "Duplicate transitions", "With PostgreSQL."),
     Count(
         "replica_hand_overs",
         "Hand-overs",
@@ -83,15 +93,30 @@ COUNTS = (
 )
 
 
+CASES = (
+    Count("interim|continue|after another", "Interim responses", "Sequences of responses such as 100 and 103."),
+    Count(
+        "damage|unreadable|corrupt", "Damaged stores", "Rows, tables and files that are damaged or of another program."
+    ),
+    Count("lost|closed|away|outage|commit", "Interrupted databases", "Connections, commits and servers that are cut."),
+    Count("freezes|frozen|lock_of|slow_write", "Frozen databases", "Servers that do not answer, and locks of others."),
+    Count("wait_for_the_log", "Blocked logs", "A pipe that nobody reads, and a closed standard error."),
+)
+"""Tests without counts of their own, by a regular expression of their names: how many have passed."""
+
+
 def counted(report: Path) -> dict[str, str]:
-    """Return the properties recorded in a JUnit report, by key."""
-    found = ET.parse(report).iter("property")
-    return {str(one.get("name")): str(one.get("value")) for one in found}
+    """Return the properties recorded in a JUnit report, by key, and how many tests of each of `CASES` have passed."""
+    tree = ET.parse(report)
+    values = {str(one.get("name")): str(one.get("value")) for one in tree.iter("property")}
+    names = [str(case.get("name")) for case in tree.iter("testcase") if case.find("skipped") is None]
+    return values | {one.key: str(sum(bool(re.search(one.key, name)) for name in names)) for one in CASES}
 
 
 def table(values: dict[str, str], python: str, cores: int) -> str:
     """Return the table of the page."""
     rows = [f"| {one.name} | `{one.key}` | {values.get(one.key, 'not run')} | {one.meaning} |" for one in COUNTS]
+    rows += [f"| {one.name} | tests | {values[one.key]} | {one.meaning} |" for one in CASES]
     head = f"Python {python}, {cores} cores.\n\n| Result | Property | Value | Meaning |\n|---|---|---|---|\n"
     return head + "\n".join(rows) + "\n"
 

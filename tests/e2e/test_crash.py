@@ -17,10 +17,17 @@ import pytest
 from monitor.simulator import Lifecycle, World
 from tests.daemon import write_config
 from tests.fakes.simulator import SimulatorServer, set_status
+from tests.postgres import running_postgres
+from tests.stored import run
 
-KILLS = int(os.environ.get("MONITOR_KILLS", "200"))
+KILLS = {
+    "sqlite": int(os.environ.get("MONITOR_KILLS", "60")),
+    "postgresql": int(os.environ.get("MONITOR_KILLS_POSTGRESQL", "0")),
+}
 SEED = int(os.environ.get("MONITOR_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
-LONGEST_LIFE = 0.7
+LONGEST_LIFE = {"sqlite": 0.7, "postgresql": 6.0}
+"""Seconds until a daemon is killed; with PostgreSQL it waits for some until the previous one is known to be dead."""
+
 GENERATIONS = ("zilliz", "milvus", "v1", "milvus-2.3")
 LIVES = (
     ("Pending", "Importing", "Completed"),
@@ -113,14 +120,18 @@ class Story:
         return bool(self._open)
 
 
-def recorded_in(file):
+def recorded_in(url):
     """What the store has of each job: its states in order."""
-    states = {}
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
-        for cluster, job_id, state in connection.execute(
-            "SELECT cluster, job_id, to_state FROM transitions ORDER BY id"
-        ):
-            states.setdefault((cluster, job_id), []).append(state)
+    states, query = {}, "SELECT cluster, job_id, to_state FROM transitions ORDER BY id"
+    if url.startswith("sqlite"):  # only read: to recover the file is the next daemon's business
+        with closing(
+            sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=5)
+        ) as connection:
+            rows = connection.execute(query).fetchall()
+    else:
+        rows = run(url, query)
+    for cluster, job_id, state in rows:
+        states.setdefault((cluster, job_id), []).append(state)
     return states
 
 
@@ -144,11 +155,34 @@ def is_within(part, whole):
 
 
 def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tmp_path, record_property):
-    print(f"MONITOR_SEED={SEED} MONITOR_KILLS={KILLS}")
+    results = kill_again_and_again(tmp_path, "sqlite", f"sqlite:///{tmp_path}/state.db")
+
+    record_property("crash_kills", results["kills"])
+    record_property("crash_seed", SEED)
+    record_property("crash_transitions", results["transitions"])
+    record_property("crash_lost", results["lost"])
+    record_property("crash_duplicated", results["duplicated"])
+
+
+@pytest.mark.skipif(not KILLS["postgresql"], reason="takes minutes: make reliability runs it; see also test_sharing.py")
+def test_none_is_lost_or_invented_with_postgresql(tmp_path, record_property):
+    with running_postgres() as postgres:
+        results = kill_again_and_again(tmp_path, "postgresql", postgres.url)
+
+    record_property("crash_postgresql_kills", results["kills"])
+    record_property("crash_postgresql_transitions", results["transitions"])
+    record_property("crash_postgresql_lost", results["lost"])
+    record_property("crash_postgresql_duplicated", results["duplicated"])
+
+
+def kill_again_and_again(tmp_path, kind, url):
+    """Kill one daemon after the other while jobs move on; return what was counted, where nothing is lost."""
+    longest_life, number = LONGEST_LIFE[kind], KILLS[kind]
+    print(f"MONITOR_SEED={SEED} kills={number}")
     chance = random.Random(SEED)
     world = World()
     clusters = [world.add_cluster(f"c-{generation}", generation=generation) for generation in GENERATIONS]
-    file, log = tmp_path / "state.db", tmp_path / "log"
+    log = tmp_path / "log"
     with SimulatorServer(world) as server:
         config = write_config(
             tmp_path,
@@ -156,7 +190,7 @@ def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tm
             f"{{name: c-v1, api: v1, url: '{server.url}', cluster_id: c-v1, api_key: any}}",
             f"{{name: c-milvus, url: '{server.url}/clusters/c-milvus'}}",
             f"{{name: c-milvus-2.3, api: milvus-2.3, url: '{server.url}/clusters/c-milvus-2.3'}}",
-            state="{url: 'sqlite:///state.db'}",
+            state=f"{{url: '{url}'}}",
             poll="{interval: 100ms, timeout: 2s, requests_per_second: 1000}",
             log="{format: json, level: info}",
         )
@@ -165,34 +199,26 @@ def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tm
             daemons.start()
             wait_for_baselines(log, len(clusters))
             unfinished = True
-            while kills < KILLS or unfinished:
-                dies_at = time.monotonic() + chance.uniform(0.02, LONGEST_LIFE)
-                while kills >= KILLS or time.monotonic() < dies_at:
-                    unfinished = story.go_on(recorded_in(file), more=kills < KILLS)
+            while kills < number or unfinished:
+                dies_at = time.monotonic() + chance.uniform(0.02, longest_life)
+                while kills >= number or time.monotonic() < dies_at:
+                    unfinished = story.go_on(recorded_in(url), more=kills < number)
                     if not unfinished:
                         break
                     time.sleep(0.02)
-                if kills < KILLS:
+                if kills < number:
                     assert daemons.end(signal.SIGKILL) == -signal.SIGKILL, log.read_text()[-2000:]
                     kills += 1
                     daemons.start()
-            settle(file, story)
+            settle(url, story)
             time.sleep(1.5)  # what was recorded and not logged by those who were killed is told once a second
             assert daemons.end(signal.SIGTERM) == 0
 
-    recorded, logged = recorded_in(file), logged_in(log)
+    recorded, logged = recorded_in(url), logged_in(log)
     steps = {(*key, state) for key, states in recorded.items() for state in states}
     print(f"kills={kills} transitions={len(steps)} logged={logged.total()}")
     missing = sum((Counter(story.happened[key]) - Counter(recorded.get(key, []))).total() for key in story.patient)
-    record_property("crash_kills", kills)
-    record_property("crash_seed", SEED)
-    record_property("crash_transitions", sum(map(len, recorded.values())))
-    record_property("crash_lost", missing + len(steps - set(logged)))
-    record_property(
-        "crash_duplicated",
-        sum((Counter(states) - Counter(story.happened.get(key, []))).total() for key, states in recorded.items()),
-    )
-    assert kills >= KILLS
+    assert kills >= number
     for key, happened in story.happened.items():
         if key in story.patient:
             assert recorded.get(key) == happened, key
@@ -201,13 +227,21 @@ def test_no_transition_is_lost_or_invented_however_often_the_daemon_is_killed(tm
     assert set(recorded) <= set(story.happened)
     assert not steps - set(logged), "recorded and not logged"
     assert not set(logged) - steps, "logged and not recorded"
+    return {
+        "kills": kills,
+        "transitions": sum(map(len, recorded.values())),
+        "lost": missing + len(steps - set(logged)),
+        "duplicated": sum(
+            (Counter(states) - Counter(story.happened.get(key, []))).total() for key, states in recorded.items()
+        ),
+    }
 
 
-def settle(file, story):
+def settle(url, story):
     """Wait until the patient jobs' last states are recorded."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        recorded = recorded_in(file)
+        recorded = recorded_in(url)
         if all(recorded.get(key) == story.happened[key] for key in story.patient):
             return
         time.sleep(0.05)
