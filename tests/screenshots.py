@@ -31,7 +31,7 @@ def main() -> None:
                 page.goto("/")
                 settled(page)
                 page.screenshot(path=folder / f"page-{scheme}.png")
-        with opened(browser, daemon.url, color_scheme="light", viewport={"width": 1200, "height": 620}) as page:
+        with opened(browser, daemon.url, color_scheme="light", viewport={"width": 1200, "height": 1250}) as page:
             page.goto("/")
             page.locator("#attention .card.failed a.id").first.click()
             page.locator("#history li").first.wait_for()

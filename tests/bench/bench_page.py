@@ -87,7 +87,7 @@ class Crowd:
         changes = diff(previous, PollResult(listing, new_ids), now, Policy())
         self.store.record(name, changes)
         self.metrics[name].poll_succeeded(changes, now=now, duration=0.1, bad_records=0)
-        self.fleet.poll_finished(name, ok=True, why="", diff=changes)
+        self.fleet.poll_finished(name, diff=changes)
 
     def poll_all_again_and_again(self, interval: float, part: int) -> None:
         """Polls every fourth cluster once an interval, evenly."""
