@@ -20,6 +20,7 @@ from monitor.clock import ClockSteps
 from monitor.config import Config, ConfigError, load_web
 from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
+from monitor.expectations import CHECK_INTERVAL, ExpectationChecks
 from monitor.jobs import Transition
 from monitor.key_files import KeyFiles
 from monitor.log_writer import LogWriter
@@ -117,6 +118,13 @@ class Daemon:
             renew_key=lambda file: self._check_keys(KEY_CHECK_TIMEOUT, file),
             takeover=config.replicas.takeover,
         )
+        self._expectations = ExpectationChecks(
+            self.store,
+            expectations=lambda: self.config.expectations,
+            polled=self._pollers.polled,
+            show=self._pollers.show_expectations,
+            labels=cluster_fields,
+        )
         self._discoverer = Discoverer(
             self._network, self.store, self._key_files.key, self._reloader.submit, self._apply_discovered
         )
@@ -127,6 +135,7 @@ class Daemon:
             self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
         self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
+        self._scheduler.run_every(CHECK_INTERVAL, self._expectations.check)
         self._pollers.start_planning()
 
     @property

@@ -15,7 +15,7 @@ from monitor.config import Cluster
 from monitor.discovery import WatchedCluster
 from monitor.intervals import PollIntervals
 from monitor.jobs import Snapshot
-from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
+from monitor.metrics import ClusterMetrics, ExpectationSample, Exposition, ProcessMetrics
 from monitor.poll_log import cluster_fields
 from monitor.poller import Poller, PollOutcome
 from monitor.replicas import Handover
@@ -175,6 +175,17 @@ class Pollers:
         self._intervals.plan()
         for name in scheduled:
             self._schedule(self._pollers[name])
+
+    def polled(self) -> Iterator[tuple[Cluster, float | None]]:
+        """Yield the clusters that this monitor polls, each with the time of its last successful poll."""
+        for name, watched in [*self.watched.items()]:
+            if watched.polled and self._handover.polls(name) and (status := self._status.cluster(name)) is not None:
+                yield watched.cluster, status.last_success
+
+    def show_expectations(self, name: str, samples: Sequence[ExpectationSample]) -> None:
+        """Show how the imports of a cluster that should happen are doing."""
+        if (poller := self._pollers.get(name)) is not None:
+            poller.metrics.set_expectations(samples)
 
     def hide_failures(self, now: float) -> None:
         """Hide, one by one, the failures of removed clusters whose time has passed."""

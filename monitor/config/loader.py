@@ -9,7 +9,7 @@ from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config import discovery, schema
+from monitor.config import discovery, expectations, schema
 from monitor.config.discovery import discovery_conflicts
 from monitor.config.document import REFERENCE, as_mapping, read_document
 from monitor.config.errors import ConfigError, printable
@@ -59,6 +59,7 @@ def _find_conflicts(document: Document) -> Iterator[Problem]:
         for inner, text in discovery_conflicts(item):
             yield ("discovery", index, *inner), text
     yield from _repeated_names(document, "discovery")
+    yield from _repeated_names(document, "expectations")
 
 
 def find_cluster_conflicts(document: Document, given: frozenset[str] = frozenset()) -> Iterator[Problem]:
@@ -129,6 +130,7 @@ def json_schema() -> dict[str, Any]:
     found = document["$defs"]["Discovery"]
     del found["properties"]["poll_interval"]["default"]
     found["required"] = []  # a name is derived
+    document["$defs"]["Expectation"]["required"].remove("name")
     for section, shared in (("poll", PollSettings), ("jobs", JobSettings)):
         for model, name in product(("Cluster", "Discovery"), shared.model_fields):
             if (model, name) != ("Discovery", "interval"):
@@ -148,11 +150,12 @@ def _descriptions() -> dict[tuple[str, str], str]:
     Pydantic can read it, too, but does so at every import of the models, which takes 0.1 s.
     """
     texts: dict[tuple[str, str], str] = {}
-    sources = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in (discovery, schema)]
+    modules = (discovery, expectations, schema)
+    sources = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in modules]
     for definition in chain.from_iterable(source.body for source in sources):
         if not isinstance(definition, ast.ClassDef):
             continue
-        model = getattr(schema, definition.name, None) or getattr(discovery, definition.name)
+        model = next(getattr(module, definition.name) for module in modules if hasattr(module, definition.name))
         for base in model.__bases__:
             texts |= {(model.__name__, name): text for (other, name), text in texts.items() if other == base.__name__}
         for setting, below in pairwise(definition.body):

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, ValidationIn
 
 from monitor.config import setting_types as types
 from monitor.config.discovery import FILTERS, MAX_DISCOVERIES, Filters, KeySettings, ZillizAccount, name_discoveries
+from monitor.config.expectations import MAX_EXPECTATIONS, Expectation, name_expectations
 from monitor.config.labels import Labels
 from monitor.config.setting_types import Seconds
 from monitor.config.validation import Section
@@ -324,6 +325,19 @@ def _shared(info: ValidationInfo) -> dict[str, Any]:
     }
 
 
+def _expectations(value: Any) -> Any:
+    """Give each expectation a name."""
+    if value is None:
+        return ()
+    if isinstance(value, str | dict):
+        raise ValueError("must be a list of expectations (- collection: …)")  # noqa: TRY004  # for pydantic
+    if not isinstance(value, list):
+        return value
+    if len(value) > MAX_EXPECTATIONS:
+        raise ValueError(f"lists {len(value):,} expectations; at most {MAX_EXPECTATIONS:,} are allowed")
+    return name_expectations(value)
+
+
 class Config(Section):
     """Config of milvus-import-monitor. Durations are written 500ms, 30s, 1h30m or 2d; ${NAME} is a variable."""
 
@@ -353,6 +367,10 @@ class Config(Section):
         default=(), json_schema_extra={"maxItems": MAX_DISCOVERIES}
     )
     """Where more clusters are found: those of a Zilliz Cloud key, in files, or at a URL."""
+    expectations: Annotated[tuple[Expectation, ...], BeforeValidator(_expectations)] = Field(
+        default=(), json_schema_extra={"maxItems": MAX_EXPECTATIONS}
+    )
+    """Imports that should happen, and when: late and missed ones are reported."""
 
     _path: Path | None = None
 

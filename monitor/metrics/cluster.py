@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from itertools import accumulate
 from operator import attrgetter
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from monitor.config import Cluster
 from monitor.jobs import CollectionKey, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
 from monitor.metrics import families
 from monitor.metrics.counters import ClusterState, CollectionFacts
+from monitor.metrics.expectations import ExpectationSample
 from monitor.metrics.families import JOB_ETA, ClusterValues, Family, JobValue, escape, label
 
 STALE_INTERVALS: Final = 5
@@ -112,6 +113,8 @@ class ClusterMetrics:
         self._cluster_facts: object = None
         self._collections: dict[CollectionKey, CollectionText] = {}
         self._transitions: list[dict[tuple[str, ...], bytes]] = []
+        self._expected: tuple[ExpectationSample, ...] = ()
+        self._expectation_lines: Text = ((),) * len(families.EXPECTATION_FAMILIES)
         self._render(_everything(Snapshot()), 0.0)
 
     def scrape(self, now: float) -> Text:
@@ -125,6 +128,7 @@ class ClusterMetrics:
             self._state.use(cluster)
             self._cluster_labels = _cluster_labels(cluster)
             self._collections.clear()
+            self._render_expectations()
             self._render(_everything(self._state.snapshot), self._joined_at)
 
     def restore(self, snapshot: Snapshot, now: float) -> None:
@@ -230,6 +234,14 @@ class ClusterMetrics:
         with self._lock:
             if missing != self._state.missing:
                 self._state.missing = missing
+                self._publish()
+
+    def set_expectations(self, samples: Sequence[ExpectationSample]) -> None:
+        """Show how the imports that should happen are doing."""
+        with self._lock:
+            if (*samples,) != self._expected:
+                self._expected = (*samples,)
+                self._render_expectations()
                 self._publish()
 
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
@@ -348,6 +360,13 @@ class ClusterMetrics:
             shown, self._collections_dropped = _fitting(shown, room)
         self._collection_lines = _columns(shown, len(families.COLLECTION_FAMILIES))
 
+    def _render_expectations(self) -> None:
+        labels = [self._collection_labels(sample.database, sample.collection) for sample in self._expected]
+        self._expectation_lines = tuple(
+            tuple([family.render(of, family.value(one)) for of, one in zip(labels, self._expected, strict=True)])
+            for family in families.EXPECTATION_FAMILIES
+        )
+
     def _collection_labels(self, database: str, collection: str) -> str:
         return f'{self._cluster_labels},database="{escape(database)}",collection="{escape(collection)}"'
 
@@ -373,7 +392,8 @@ class ClusterMetrics:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
         polls = self._render_families(families.POLL_FAMILIES)
-        lasting = (*outcomes, *[tuple(of.values()) for of in self._transitions], *self._cluster_lines, *polls)
+        transitions = [tuple(of.values()) for of in self._transitions]
+        lasting = (*outcomes, *transitions, *self._expectation_lines, *self._cluster_lines, *polls)
         if state.paused:
             self.text = self._paused_text(lasting)
             return
@@ -389,10 +409,18 @@ class ClusterMetrics:
         """Return the text of a cluster that is not polled: counters, the cluster itself, and failures if wanted."""
         jobs = list(self._lasting_lines) if self._failures_shown else [()] * len(_JOB_FAMILIES)
         jobs[_STALLED] = ()
-        kinds = (*families.COLLECTION_FAMILIES[1:], *families.TRANSITION_FAMILIES, *families.CLUSTER_FAMILIES)
+        kinds: tuple[Family[Any], ...] = (
+            *families.COLLECTION_FAMILIES[1:],
+            *families.TRANSITION_FAMILIES,
+            *families.EXPECTATION_FAMILIES,
+            *families.CLUSTER_FAMILIES,
+            *families.POLL_FAMILIES,
+        )
+        of_collections = {one.name for one in families.COLLECTION_FAMILIES}
+        of_collections |= {one.name for one in families.EXPECTATION_FAMILIES}
         kept = [
-            () if family in families.COLLECTION_FAMILIES and family.type == "gauge" else lines
-            for family, lines in zip((*kinds, *families.POLL_FAMILIES), lasting, strict=True)
+            () if family.name in of_collections and family.type == "gauge" else lines
+            for family, lines in zip(kinds, lasting, strict=True)
         ]
         text = (*jobs, (), (), *kept)
         return ClusterText(fresh=text, stale=text, fresh_until=0.0)

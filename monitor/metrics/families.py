@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from monitor.jobs import Job, JobState, Pace, typical_duration
 from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, CollectionFacts, Histogram
+from monitor.metrics.expectations import ExpectationSample
 
 Samples = Iterable[tuple[tuple[str, ...], Any]]
 """Of each sample the values of its labels beside those of cluster and collection, and a number or a histogram."""
@@ -19,6 +20,8 @@ JobValue = Callable[[Job], object]
 """Gives the value of a job, None where the job has none."""
 
 ClusterValues = Callable[[ClusterState], Samples]
+
+ExpectationValues = Callable[[ExpectationSample], Samples]
 
 CollectionValues = Callable[[CollectionFacts], Samples]
 
@@ -183,6 +186,19 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
 )
 """Of each collection: rendered when a job has changed. The first is dropped when the cluster cannot be polled."""
 
+EXPECTATION_FAMILIES: Final[tuple[Family[ExpectationValues], ...]] = (
+    Family("gauge", "expectation_state", ("expectation", *_COLLECTION_STATE),
+           "1 for the current state of an import that should happen.",
+           lambda sample: [((escape(sample.expectation), sample.state), 1)]),
+    Family("gauge", "expectation_deadline_timestamp_seconds", ("expectation", *_COLLECTION),
+           "When an import that should happen has to be complete.",
+           lambda sample: [((escape(sample.expectation),), f"{sample.deadline:.3f}")]),
+    Family("gauge", "expectation_predicted_timestamp_seconds", ("expectation", *_COLLECTION),
+           "When an import that should happen will probably be complete; absent where that would be a guess.",
+           lambda sample: [((escape(sample.expectation),), f"{sample.predicted:.3f}")] if sample.predicted else ()),
+)
+"""Of each expected import: rendered when one of them changes."""
+
 TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("counter", "job_transitions_total", ("from_state", "to_state"),
            "Transitions of import jobs recorded since the monitor started.", lambda state: state.transitions.items()),
@@ -248,7 +264,7 @@ POLL_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
 
 FAMILIES: Final[tuple[Family[Any], ...]] = (
     *PROGRESS_FAMILIES, *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES,
-    *CLUSTER_FAMILIES, *POLL_FAMILIES,
+    *EXPECTATION_FAMILIES, *CLUSTER_FAMILIES, *POLL_FAMILIES,
 )
 # fmt: on
 """All of them, in the order of the exposition."""

@@ -1,6 +1,7 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
-from monitor.store.database import StoreError
+from monitor.store.database import StoreBusyError, StoreError
+from monitor.store.expectations import ExpectationRecord
 from monitor.store.listening import Listener
 from monitor.store.maintenance import describe_error
 from monitor.store.migrations import NewerSchemaError
@@ -25,6 +26,7 @@ __all__ = [
     "PAGE_LIMIT",
     "ClusterRef",
     "CursorError",
+    "ExpectationRecord",
     "JobFilter",
     "JobPage",
     "Listener",
@@ -34,6 +36,7 @@ __all__ = [
     "ProgressSample",
     "RecordedTransition",
     "Store",
+    "StoreBusyError",
     "StoreError",
     "StoreReader",
     "StoreUnavailableError",

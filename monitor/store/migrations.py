@@ -12,7 +12,17 @@ from sqlalchemy.exc import DatabaseError
 from monitor.jobs import DECISIONS, TERMINAL, Job, JobState, append_duration, classify, import_duration
 from monitor.store.database import Database, StoreError
 from monitor.store.recording import job_row
-from monitor.store.schema import INDEXES, SINCE, VERSION, discoveries, metadata, samples, schema, statuses
+from monitor.store.schema import (
+    INDEXES,
+    SINCE,
+    VERSION,
+    discoveries,
+    expectations,
+    metadata,
+    samples,
+    schema,
+    statuses,
+)
 
 CHECKED_SIZE: Final = 64 * 1024 * 1024
 """Bytes of a SQLite file that is checked for damage at the start; a larger one would take seconds."""
@@ -244,6 +254,12 @@ _SET_DURATIONS: Final = text("""
     WHERE cluster = :cluster AND "database" = :database AND collection = :collection
 """)
 
+
+def _add_expectations(connection: Connection) -> None:
+    """To version 9: the current occurrence of each expected import."""
+    expectations.create(connection, checkfirst=True)
+
+
 _SET_ABORTED: Final = text("""
     UPDATE outcomes SET last_aborted = :aborted
     FROM (
@@ -308,5 +324,6 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _add_statuses,
     _add_samples,
     _add_durations,
+    _add_expectations,
 )
 """How version 1 becomes 2, 2 becomes 3, and so on. A step that was released is never changed."""

@@ -1,6 +1,6 @@
 """Reads the store: transitions and jobs page by page, and the clusters as they are stored."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -48,6 +48,9 @@ ROWS_AT_ONCE: Final = 500
 TRANSITIONS_AT_ONCE: Final = 1000
 """Transitions that are read for `StoreReader.transitions_after`, the latest ones."""
 
+IMPORTS_READ: Final = 500
+"""Finished imports of one collection that are read for `StoreReader.finished_imports`, the latest ones."""
+
 UNREADABLE_LIMIT: Final = 10_000
 """Rows of which it is remembered that they cannot be read."""
 
@@ -61,6 +64,13 @@ _JOBS_BY_ID: Final = (
         (jobs.c.cluster == clusters.c.name) & jobs.c.job_id.in_(bindparam("ids", expanding=True)),
     )
     .where(clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity"))
+)
+_FINISHED_IMPORTS: Final = (
+    select(*_JOB)
+    .where(jobs.c.cluster == bindparam("its_cluster"), jobs.c.database == bindparam("its_database"))
+    .where(jobs.c.collection == bindparam("its_collection"), jobs.c.finished_at >= bindparam("since"))
+    .order_by(jobs.c.finished_at.desc())
+    .limit(IMPORTS_READ)
 )
 
 _decode: Final = msgspec.json.Decoder(Job).decode
@@ -174,6 +184,19 @@ class StoreReader:
                 if (sample := self._read("progress_samples", row, ProgressSample)) is not None:
                     found.setdefault((row["cluster"], row["job_id"]), []).append(sample)
         return found
+
+    def finished_imports(self, cluster: str, since: Mapping[CollectionKey, float]) -> dict[CollectionKey, list[Job]]:
+        """Return the latest imports of collections that have finished since a time, each with its own."""
+
+        def read(connection: Connection) -> dict[CollectionKey, list[Job]]:
+            found = {}
+            for key, at in since.items():
+                wanted = {"its_cluster": cluster, "its_database": key[0], "its_collection": key[1], "since": at}
+                rows = connection.execute(_FINISHED_IMPORTS, wanted).mappings()
+                found[key] = [entry.job for entry in self._stored_jobs(rows)]
+            return found
+
+        return self._database.read(read)
 
     def load(self, refs: Iterable[ClusterRef], finished_since: float = 0.0) -> dict[str, StoredCluster]:
         """Return clusters as they are stored by name; of failed and vanished jobs those finished since a time.

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, discoveries, jobs, outcomes, samples, statuses, transitions
+from monitor.store.schema import clusters, discoveries, expectations, jobs, outcomes, samples, statuses, transitions
 
 _encode: Final = msgspec.json.Encoder().encode
 _columns: Final = attrgetter(
@@ -200,6 +200,7 @@ def delete_cluster(connection: Connection, name: str) -> None:
     """Forget a cluster, but not its jobs, which can be many."""
     connection.execute(delete(outcomes).where(outcomes.c.cluster == name))
     connection.execute(delete(statuses).where(statuses.c.name == name))
+    connection.execute(delete(expectations).where(expectations.c.cluster == name))
     connection.execute(delete(clusters).where(clusters.c.name == name))
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text, false, text
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Version of the schema; `monitor.store.migrations` brings older ones up to it."""
 
 LONGEST_FAILED_RETENTION: Final = 366 * 86_400.0
@@ -121,7 +121,24 @@ samples: Final = Table(
 )
 """Points of the progress of jobs, for the pictures; see `monitor.store.samples`."""
 
-SINCE: Final = {"discoveries": 5, "cluster_status": 6, "progress_samples": 7}
+expectations: Final = Table(
+    "expectations",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("cluster", "expectation", "database", "collection")),
+    *_texts("state", "reported"),
+    *(
+        Column(name, Float, nullable=False)
+        for name in ("occurrence", "deadline", "known_since", "gap_from", "gap_to", "seen_until")
+    ),
+    Column("revision", BigInteger, nullable=False),
+)
+"""Of each expected import the current occurrence, and which of its events are in the log.
+
+``revision`` grows with each change, so that of two monitors only one makes it. ``seen_until``, by which a gap is found,
+is also written without that.
+"""
+
+SINCE: Final = {"discoveries": 5, "cluster_status": 6, "progress_samples": 7, "expectations": 9}
 """Versions from which on tables exist; the others are in every version."""
 
 INDEXES: Final = {

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
+from monitor.store.expectations import ExpectationTable
 from monitor.store.listening import Listener
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
@@ -72,6 +73,7 @@ class Store(StoreReader):
         self.up = True
         self.failures = 0
         self.statuses = StatusTable(database)
+        self.expectations = ExpectationTable(database)
         self._retention = retention
         self._clock = clock
         usual_interval = SHARED_FLUSH_INTERVAL if database.is_postgres else FLUSH_INTERVAL

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, JobState, TypicalDuration, typical_duration
 from monitor.store import (
     ClusterRef,
+    ExpectationRecord,
     JobFilter,
     ProgressSample,
     StoreError,
@@ -148,6 +150,16 @@ def test_version_7_is_brought_up_and_the_durations_of_its_imports_are_known(writ
     assert [outcomes["", name].failures_in_a_row for name in ("books", "poems")] == [0, 2]
 
 
+def test_version_6_is_brought_up_and_expected_imports_are_kept_from_then_on(write):
+    first = Stored(write(6), BOOKS, now=1795540100.0)
+    times = {"deadline": 2.0, "known_since": 0.0, "gap_from": 0.0, "gap_to": 0.0, "seen_until": 1.5}
+    record = ExpectationRecord("books", "nightly", "", "poems", occurrence=1.0, state="waiting", **times)
+    assert first.store.expectations.load(["books"]) == []
+    first.store.expectations.transact(lambda connection: first.store.expectations.write(connection, record))
+
+    assert first.store.expectations.load(["books"]) == [replace(record, revision=1)]
+
+
 def test_jobs_that_finished_in_an_older_store_are_no_news_when_they_are_listed_again(write):
     first = Stored(write(2), BOOKS, now=1795539000.0)
 
@@ -218,6 +230,7 @@ def test_a_migrated_database_has_the_indexes_of_a_new_one(write):
         "discoveries",
         "cluster_status",
         "progress_samples",
+        "expectations",
     ):
         run(url, f"DROP TABLE {table}")
     open_store(url, retention=1, connections=1).close()

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 ENVIRON = {"KEY": "a-key", "EMPTY": "", "PORT": "99999"}
 CLUSTER = "clusters: [{name: a, url: 'http://a:19530'}]\n"
-KNOWN_AT_THE_TOP = "listen, web_config, external_url, log, state, replicas, poll, jobs, clusters, discovery"
+KNOWN_AT_THE_TOP = (
+    "listen, web_config, external_url, log, state, replicas, poll, jobs, clusters, discovery, expectations"
+)
 KNOWN_IN_LOG = "format, level"
 KNOWN_IN_CLUSTER = (
     "name, url, api, cluster_id, project_id, region_id, api_key, api_key_file, databases, labels, tls, interval, "
@@ -183,7 +185,13 @@ def test_only_the_first_problems_are_spelled_out_and_the_rest_is_counted(tmp_pat
         ("clusters: ${NOPE}\n", "config.yml:1: clusters: environment variable NOPE is not set"),
         ("clusters: [a]\n", "config.yml:1: clusters[0]: must be a mapping of settings (key: value)"),
         ("clusters: ['${NOPE}']\n", "config.yml:1: clusters[0]: environment variable NOPE is not set"),
-        ("cluster: []\n", 'config.yml:1: cluster: unknown key; did you mean "clusters"?'),
+        (
+            "cluster: []\n",
+            (
+                "config.yml:1: cluster: unknown key here; it belongs in expectations: check the indentation of this "
+                'line, or did you mean "clusters"?'
+            ),
+        ),
         (
             "a: 1\n" + CLUSTER,
             f"config.yml:1: a: unknown key; valid keys are {KNOWN_AT_THE_TOP}",

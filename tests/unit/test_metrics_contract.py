@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from monitor.client import ErrorKind
 from monitor.discovery import DiscoveryStatus
-from monitor.metrics import FAMILIES, ClusterMetrics, Exposition, ProcessMetrics
+from monitor.metrics import FAMILIES, ClusterMetrics, ExpectationSample, Exposition, ProcessMetrics
 from tests.clusters import cluster
 from tests.jobs import poll, record
 from tests.venvs import missing
@@ -46,6 +46,9 @@ CONTRACT = {
     "collection_last_completed_short": ("gauge", COLLECTION),
     "collection_failures_in_a_row": ("gauge", COLLECTION),
     "collection_typical_duration_seconds": ("gauge", COLLECTION),
+    "expectation_state": ("gauge", {*COLLECTION, "expectation", "state"}),
+    "expectation_deadline_timestamp_seconds": ("gauge", {*COLLECTION, "expectation"}),
+    "expectation_predicted_timestamp_seconds": ("gauge", {*COLLECTION, "expectation"}),
     "cluster_failure": ("gauge", {*CLUSTER, "reason"}),
     "cluster_owned": ("gauge", CLUSTER),
     "cluster_up": ("gauge", CLUSTER),
@@ -97,6 +100,7 @@ def busy_cluster(name: str) -> ClusterMetrics:
         metrics.poll_succeeded(diff, now=NOW + number * 30, duration=0.25, bad_records=1)
     metrics.poll_failed("timeout", now=NOW + 125, duration=0.25)
     metrics.poll_missed(2)
+    metrics.set_expectations([ExpectationSample("nightly", "default", "books", "running", NOW + 60, NOW + 30)])
     return metrics
 
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from monitor.jobs import JobRecord, Snapshot
-from monitor.metrics import FAMILIES, ClusterMetrics, Exposition
+from monitor.metrics import FAMILIES, ClusterMetrics, ExpectationSample, Exposition
 from tests.clusters import cluster
 from tests.jobs import poll, record
 
@@ -77,6 +77,13 @@ def histogram(state: str, seconds: float | None = None, name: str = "job_duratio
     yield f"{name}_count{{{labels}}} {int(seconds is not None)}"
     yield f"{name}_sum{{{labels}}} {seconds or 0.0}"
 
+
+EXPECTED = polled(
+    (),
+    then=lambda metrics: metrics.set_expectations(
+        [ExpectationSample("nightly", "", "books", "running", T + 900, T + 600)]
+    ),
+)
 
 CASES: list[tuple[str, Callable[[], str], list[str]]] = [
     ("job_progress_ratio", polled((RUNNING,)), [f"milvus_import_job_progress_ratio{{{JOB}}} 0.25"]),
@@ -194,6 +201,22 @@ CASES: list[tuple[str, Callable[[], str], list[str]]] = [
         "collection_typical_duration_seconds",
         polled((), *IMPORTS[:10]),
         [f"milvus_import_collection_typical_duration_seconds{{{BOOKS}}} 30.0"],
+    ),
+    ("expectation_state", polled(()), []),
+    (
+        "expectation_state",
+        EXPECTED,
+        [f'milvus_import_expectation_state{{{BOOKS},expectation="nightly",state="running"}} 1'],
+    ),
+    (
+        "expectation_deadline_timestamp_seconds",
+        EXPECTED,
+        [f'milvus_import_expectation_deadline_timestamp_seconds{{{BOOKS},expectation="nightly"}} {T + 900:.3f}'],
+    ),
+    (
+        "expectation_predicted_timestamp_seconds",
+        EXPECTED,
+        [f'milvus_import_expectation_predicted_timestamp_seconds{{{BOOKS},expectation="nightly"}} {T + 600:.3f}'],
     ),
     ("cluster_owned", polled(), ['milvus_import_cluster_owned{milvus_cluster="prod"} 1']),
     ("cluster_up", polled(), []),

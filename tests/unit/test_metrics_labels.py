@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from monitor.metrics import FAMILIES, ClusterMetrics, Exposition
+from monitor.metrics import FAMILIES, ClusterMetrics, ExpectationSample, Exposition
 from tests.clusters import cluster
 from tests.jobs import poll, record
 
@@ -32,6 +32,7 @@ class Watched:
         times = {"create_time": str(T), "complete_time": str(T + 100)}
         others = [record(f"1{number}", "Completed", 100, collection="films", **times) for number in range(5)]
         self.poll(5, running, record("2", "Failed", reason="timeout"), *ended, *others)
+        self.metrics.set_expectations([ExpectationSample("nightly", "", "books", "running", T + 900, T + 600)])
         self.metrics.poll_failed("timeout", now=T + 151, duration=0.1)
 
     def poll(self, number, *records):

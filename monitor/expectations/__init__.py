@@ -1,0 +1,11 @@
+"""Imports that should happen: which of them began in time, are complete, late, or were missed.
+
+Each start of an expectation is an occurrence. How it goes follows from the imports seen of its collection
+(`occurrences`, `tracking`: pure functions); `checks` reads them, keeps the result in the store, shows and logs it.
+"""
+
+from monitor.expectations.checks import CHECK_INTERVAL, ExpectationChecks
+from monitor.expectations.occurrences import ExpectedState
+from monitor.expectations.windows import Window, windows
+
+__all__ = ["CHECK_INTERVAL", "ExpectationChecks", "ExpectedState", "Window", "windows"]

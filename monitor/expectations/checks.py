@@ -1,0 +1,347 @@
+"""Looks at the imports that should happen every few seconds, keeps their states in the store, shows and logs them."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from monitor.config import Cluster, Expectation
+from monitor.expectations.collections import ExpectedKey, expected_imports
+from monitor.expectations.occurrences import EARLY_LIMIT, ExpectedState, ended_at, occurrence
+from monitor.expectations.tracking import Event, Look, begin_look, first_record, look
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, current_pace, typical_duration
+from monitor.metrics import ExpectationSample
+from monitor.store import ExpectationRecord, Store, StoreBusyError
+
+CHECK_INTERVAL: Final = 5.0
+"""Seconds from one look at the imports that should happen to the next."""
+
+READ_INTERVAL: Final = 60.0
+"""Seconds after which the finished imports of a collection are read again, besides whenever one has ended."""
+
+SEEN_INTERVAL: Final = 300.0
+"""Seconds after which it is stored up to when clusters have been polled; far less than ``TRUSTED_GAP``."""
+
+WRITE_DELAY: Final = 60.0
+"""Seconds for which an import that has just ended may wait to be written, as while the store is busy."""
+
+_OPEN: Final = frozenset({ExpectedState.WAITING, ExpectedState.RUNNING, ExpectedState.LATE_START, ExpectedState.LATE})
+_UNSTARTED: Final = frozenset({ExpectedState.WAITING, ExpectedState.LATE_START})
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.expectations")
+
+
+class _Imports(msgspec.Struct, frozen=True):
+    """The finished imports of one collection since a time, as they were read when it had an outcome."""
+
+    jobs: Sequence[Job] = ()
+    since: float = float("inf")
+    outcome: CollectionOutcome | None = None
+    read_at: float = float("-inf")
+
+    def is_outdated(self, since: float, outcome: CollectionOutcome | None, now: float, *, is_open: bool) -> bool:
+        """Return whether they have to be read again."""
+        is_old = is_open and not self.read_at <= now < self.read_at + READ_INTERVAL
+        return since < self.since or outcome != self.outcome or is_old
+
+
+class _ExpectedCluster:
+    """A cluster that this monitor polls, with the records of its expected imports."""
+
+    def __init__(self, records: Iterable[ExpectationRecord]) -> None:
+        self.records = {record.key: record for record in records}
+        self.imports: dict[CollectionKey, _Imports] = defaultdict(_Imports)
+        self.left_out = 0
+
+
+class ExpectationChecks:
+    """Checks the imports that should happen on the clusters that this monitor polls.
+
+    While the store is unavailable nothing is judged: an import may have completed unseen, and what has been logged
+    could not be kept.
+
+    Args:
+        store: Keeps the records; its snapshots and finished jobs are what has happened.
+        expectations: Returns the expectations of the config.
+        polled: Returns the clusters that this monitor polls, each with the time of its last successful poll.
+        show: Shows the imports of a cluster, by its name.
+        labels: Returns the fields of each event of a cluster.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        expectations: Callable[[], Sequence[Expectation]],
+        polled: Callable[[], Iterable[tuple[Cluster, float | None]]],
+        show: Callable[[str, Sequence[ExpectationSample]], None],
+        labels: Callable[[Cluster], Mapping[str, object]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._expectations = expectations
+        self._polled = polled
+        self._show = show
+        self._labels = labels
+        self._clock = clock
+        self._clusters: dict[str, _ExpectedCluster] = {}
+        self._matching: dict[str, tuple[Expectation, ...]] = {}
+        self._matched: Sequence[Expectation] = ()
+        self._seen_at = clock()
+
+    def check(self) -> None:
+        """Look at all expected imports once."""
+        expectations = self._expectations()
+        if not (expectations or self._clusters) or not self._store.up:
+            return
+        if expectations != self._matched:
+            self._matching, self._matched = {}, expectations
+        clusters = {cluster.name: (cluster, seen) for cluster, seen in self._polled()}
+        wanted = [name for name in clusters if self._expected_of(name) or name in self._clusters]
+        for name in self._clusters.keys() - wanted:
+            del self._clusters[name]
+        try:
+            self._load([name for name in wanted if name not in self._clusters])
+            for name in wanted:
+                self._try_cluster(*clusters[name])
+            self._keep_seen()
+        except StoreBusyError:  # looked at again after `CHECK_INTERVAL`
+            return
+        except (SQLAlchemyError, OSError) as error:
+            self._clusters.clear()
+            self._store.mark_unavailable(error)
+
+    def _try_cluster(self, cluster: Cluster, seen: float | None) -> None:
+        try:
+            self._check_cluster(cluster, seen)
+        except (StoreBusyError, SQLAlchemyError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours costs one cluster this look: it is logged, what was shown stays
+            _log.exception("expectations_not_checked", **self._labels(cluster))
+
+    def _expected_of(self, name: str) -> tuple[Expectation, ...]:
+        """Return the expectations of a cluster."""
+        if name not in self._matching:
+            self._matching[name] = tuple(one for one in self._matched if fnmatchcase(name, one.cluster))
+        return self._matching[name]
+
+    def _load(self, names: Sequence[str]) -> None:
+        loaded: dict[str, list[ExpectationRecord]] = {name: [] for name in names}
+        for record in self._store.expectations.load(names) if names else ():
+            loaded[record.cluster].append(record)
+        self._clusters |= {name: _ExpectedCluster(records) for name, records in loaded.items()}
+
+    def _check_cluster(self, cluster: Cluster, seen: float | None) -> None:
+        name, expectations = cluster.name, self._expected_of(cluster.name)
+        known, snapshot = self._clusters[name], self._store.snapshot(name)
+        if seen is None or snapshot is None:  # not polled yet since the start: the records count
+            by_name = {one.name: one for one in expectations}
+            kept = [record for record in known.records.values() if record.expectation in by_name]
+            self._show(name, [_sample(record, None) for record in kept])
+            return
+        expected, left_out = expected_imports(expectations, snapshot, seen)
+        if left_out > known.left_out:
+            _log.warning("expectations_left_out", **self._labels(cluster), imports=left_out)
+        known.left_out = left_out
+        looks = self._look(name, known, expected, snapshot, seen)
+        if not self._write(cluster, known, looks):
+            del self._clusters[name]  # another monitor has it by now, or has had it in between
+            return
+        now = self._clock()
+        outcomes = [snapshot.outcomes.get((key[1], key[2])) for key in looks]
+        self._show(
+            name,
+            [
+                _sample(one.record, _predicted(one, outcome, now))
+                for one, outcome in zip(looks.values(), outcomes, strict=True)
+            ],
+        )
+
+    def _look(
+        self,
+        name: str,
+        known: _ExpectedCluster,
+        expected: Mapping[ExpectedKey, Expectation],
+        snapshot: Snapshot,
+        seen: float,
+    ) -> dict[ExpectedKey, Look]:
+        """Judge the expected imports of a cluster."""
+        records = {}
+        for key, expectation in expected.items():
+            record = known.records.get(key) or _adopted(key, known.records, expected)
+            if record is None:
+                records[key] = first_record(expectation, name, key[1], key[2], seen)
+            else:
+                records[key] = begin_look(expectation, record, seen)
+        tracked: dict[CollectionKey, list[Job]] = defaultdict(list)
+        for job in snapshot.tracked.values():
+            tracked[job.database, job.collection].append(job)
+        self._read_imports(name, known, records, snapshot)
+        looks = {}
+        for key, record in records.items():
+            collection = key[1], key[2]
+            jobs = {job.job_id: job for job in (*known.imports[collection].jobs, *tracked[collection])}
+            if _is_being_written(snapshot.outcomes.get(collection), jobs.values(), record.occurrence, self._clock()):
+                looks[key] = Look(record, occurrence(expected[key], record.occurrence), None, (), 0)
+            else:
+                looks[key] = look(expected[key], record, jobs.values())
+        return looks
+
+    def _read_imports(
+        self, name: str, known: _ExpectedCluster, records: Mapping[ExpectedKey, ExpectationRecord], snapshot: Snapshot
+    ) -> None:
+        """Read the finished imports of those collections of which they can have changed."""
+        needed: dict[CollectionKey, float] = {}
+        is_open: dict[CollectionKey, bool] = defaultdict(bool)
+        for (_, *names), record in records.items():
+            key, at = (names[0], names[1]), record.occurrence - EARLY_LIMIT
+            needed[key] = min(at, needed.get(key, at))
+            is_open[key] |= record.state in _OPEN and at <= record.seen_until
+        now, outcomes = self._clock(), snapshot.outcomes
+        since = {
+            key: at
+            for key, at in needed.items()
+            if known.imports[key].is_outdated(at, outcomes.get(key), now, is_open=is_open[key])
+        }
+        for key, jobs in self._store.finished_imports(name, since).items() if since else ():
+            known.imports[key] = _Imports(jobs, since[key], outcomes.get(key), now)
+
+    def _write(self, cluster: Cluster, known: _ExpectedCluster, looks: Mapping[ExpectedKey, Look]) -> bool:
+        """Store what has changed, and log it while nobody else can; return whether the records were still ours."""
+        changed = {key: one for key, one in looks.items() if _differs(known.records.get(key), one.record)}
+        obsolete = [record for key, record in known.records.items() if key not in looks]
+        logged: dict[ExpectedKey, set[Event]] = defaultdict(set)  # by an attempt that was rolled back
+
+        def work(connection: Connection) -> None:
+            for record in obsolete:
+                self._store.expectations.delete(connection, record)
+            for one in changed.values():
+                if not self._store.expectations.write(connection, one.record):
+                    raise _ChangedElsewhereError
+            for key, one in changed.items():
+                self._log_look(cluster, one, logged[key])
+
+        try:
+            if changed or obsolete:
+                self._store.expectations.transact(work)
+        except _ChangedElsewhereError:
+            return False
+        known.records = {
+            key: replace(one.record, revision=one.record.revision + 1) if key in changed else one.record
+            for key, one in looks.items()
+        }
+        return True
+
+    def _keep_seen(self) -> None:
+        """Store up to when the clusters have been polled, every few minutes."""
+        now = self._clock()
+        if 0 <= now - self._seen_at < SEEN_INTERVAL:
+            return
+        seen = {
+            name: max(record.seen_until for record in one.records.values())
+            for name, one in self._clusters.items()
+            if one.records
+        }
+        self._store.expectations.write_seen(seen, now)
+        self._seen_at = now
+
+    def _log_look(self, cluster: Cluster, one: Look, logged: set[Event]) -> None:
+        """Log what a look has brought, and note it."""
+        for event in one.events:
+            if event not in logged:
+                logged.add(event)
+                self._log_event(cluster, one.record, event)
+        if one.unknown and not logged:
+            _log.info("expectation_not_judged", **self._fields(cluster, one.record), occurrences=one.unknown)
+
+    def _log_event(self, cluster: Cluster, record: ExpectationRecord, event: Event) -> None:
+        job, deadline = event.job, event.expected.complete_by
+        details: dict[str, object] = {
+            "state": event.state.value,
+            "starts": _iso(event.expected.starts),
+            "deadline": _iso(deadline),
+            "job_id": job.job_id if job else "",
+        }
+        if event.expected.start_by is not None:
+            details["start_by"] = _iso(event.expected.start_by)
+        if job is not None and (ended := ended_at(job)) is not None:
+            details["late_seconds"] = round(max(0.0, ended - deadline), 3)
+            details["imported_rows"] = job.imported_rows
+        fields = {**self._fields(cluster, record), **details}
+        match event.name:
+            case "met":
+                _log.info("expectation_met", **fields)
+            case "late":
+                _log.warning("expectation_late", **fields)
+            case _:
+                _log.error("expectation_missed", **fields)
+
+    def _fields(self, cluster: Cluster, record: ExpectationRecord) -> dict[str, object]:
+        names = {"expectation": record.expectation, "database": record.database, "collection": record.collection}
+        return {**self._labels(cluster), **names}
+
+
+def _predicted(one: Look, outcome: CollectionOutcome | None, now: float) -> float | None:
+    """Return when the import of an occurrence will probably be complete: by its pace, or as long as usual."""
+    record, job, typical = one.record, one.job, typical_duration(outcome)
+    if job is not None and not job.finished:
+        if (pace := current_pace(job, now)) is not None:
+            return max(now, pace.done_at)
+        return None if typical is None else max(now, job.first_seen + typical.median)
+    waits = record.state in _UNSTARTED and record.occurrence <= now
+    return now + typical.median if waits and typical is not None else None
+
+
+class _ChangedElsewhereError(Exception):
+    """Another monitor has changed a record."""
+
+
+def _adopted(
+    key: ExpectedKey, records: Mapping[ExpectedKey, ExpectationRecord], expected: Mapping[ExpectedKey, Expectation]
+) -> ExpectationRecord | None:
+    """Return the record of an import from before the database of its collection was known, as one of the database."""
+    expectation, database, collection = key
+    before = expectation, "", collection
+    if before in expected or before not in records:
+        return None
+    return replace(records[before], database=database, revision=0)
+
+
+def _differs(previous: ExpectationRecord | None, record: ExpectationRecord) -> bool:
+    """Return whether a record has changed in more than the times of polls, which are stored every few minutes."""
+    if previous is None:
+        return True
+    times = {name: getattr(record, name) for name in ("seen_until", "gap_from", "gap_to")}
+    return replace(previous, **times) != record
+
+
+def _is_being_written(outcome: CollectionOutcome | None, jobs: Iterable[Job], since: float, now: float) -> bool:
+    """Return whether an import that has just completed is not in the store yet, as while another thread writes."""
+    completed_at = None if outcome is None else outcome.last_completed_at
+    if completed_at is None or not max(since, now - WRITE_DELAY) <= completed_at:
+        return False
+    return all((ended_at(job) or 0.0) < completed_at - 1.0 for job in jobs)
+
+
+def _sample(record: ExpectationRecord, predicted: float | None) -> ExpectationSample:
+    return ExpectationSample(
+        expectation=record.expectation,
+        database=record.database,
+        collection=record.collection,
+        state=record.state,
+        deadline=record.deadline,
+        predicted=None if predicted is None else round(predicted),
+    )
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

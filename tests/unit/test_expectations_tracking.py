@@ -1,0 +1,187 @@
+"""How an import that should happen goes: imports in, the state and the events out."""
+
+import pytest
+from msgspec.structs import replace
+
+from monitor.config import Expectation
+from monitor.cron import Cron
+from monitor.expectations.tracking import begin_look, first_record, look
+from monitor.expectations.windows import Window, windows
+from monitor.jobs import Job, JobState
+
+HOUR = 3600.0
+MIDNIGHT = 1_780_272_000.0  # 2026-06-01 in UTC
+NIGHTLY = Expectation(
+    name="nightly", collection="books", starts="0 2 * * *", start_within=1800.0, complete_within=4 * HOUR, min_rows=10
+)
+
+
+def hours(at):
+    return MIDNIGHT + at * HOUR
+
+
+def job(number, begun, state, ended=None, rows=None, **facts):
+    end = None if ended is None else hours(ended)
+    return Job(
+        job_id=str(number),
+        collection="books",
+        state=JobState(state),
+        first_seen=hours(begun),
+        state_since=end or hours(begun),
+        last_change=end or hours(begun),
+        finished_at=end,
+        imported_rows=rows,
+        **facts,
+    )
+
+
+def as_seen(one, seen):
+    """A job as a poll at a time sees it."""
+    if one.finished_at is None or one.finished_at <= seen:
+        return one
+    return replace(one, state=JobState.IMPORTING, finished_at=None, completed_at=None, imported_rows=None)
+
+
+class Followed:
+    """An import that should happen, on a cluster that is polled every minute."""
+
+    def __init__(self, expectation=NIGHTLY, since=1.0):
+        self.expectation = expectation
+        self.record = first_record(expectation, "prod", "", "books", hours(since))
+        self.events = []
+        self.unknown = 0
+
+    def until(self, at, jobs=()):
+        while (seen := self.record.seen_until + 60.0) < hours(at):
+            self.look(seen, jobs)
+        return self.look(hours(at), jobs)
+
+    def look(self, seen, jobs):
+        """Look once, with no poll since the previous look."""
+        known = [as_seen(one, seen) for one in jobs if one.first_seen <= seen]
+        result = look(self.expectation, begin_look(self.expectation, self.record, seen), known)
+        self.record = result.record
+        self.events += [event.name for event in result.events]
+        self.unknown += result.unknown
+        return self.record.state
+
+
+def test_an_import_that_never_began_starts_late_and_is_missed():
+    nightly = Followed()
+
+    assert nightly.until(2.4) == "waiting"
+    assert nightly.until(2.6) == "late_start"
+    assert nightly.until(5.9) == "late_start"
+    assert nightly.until(6.1) == "missed"
+    assert nightly.until(25.9) == "missed"
+    assert nightly.until(26.1) == "waiting"
+    assert nightly.events == ["late", "missed"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "state", "events"),
+    [
+        ([job(1, 2.1, "importing")], "late", ["late"]),
+        ([job(1, 2.1, "completed", 3, 10)], "completed", ["met"]),
+        ([job(1, 1.95, "completed", 3)], "completed", ["met"]),  # a little early; its rows are not known
+        ([job(1, 2.1, "completed", 3, 9)], "too_few_rows", ["missed"]),
+        ([job(1, 2.1, "failed", 3)], "missed", ["missed"]),
+        ([job(1, 2.1, "vanished", 3)], "missed", ["missed"]),
+        ([job(1, 1.5, "completed", 3)], "missed", ["late", "missed"]),  # it belongs to the day before
+        ([job(1, 2.1, "failed", 3), job(2, 3.5, "completed", 4)], "completed", ["met"]),
+        ([job(1, 2.1, "completed", 3, 5), job(2, 3.5, "completed", 4, 50)], "completed", ["missed", "met"]),
+        ([job(1, 2.1, "completed", 3), job(2, 3.5, "failed", 4)], "missed", ["met", "missed"]),
+        ([job(1, 2.1, "completed", 3), job(2, 3.5, "importing")], "completed", ["met"]),
+        ([job(1, 2.1, "completed", 3), job(2, 5.5, "failed", 7)], "completed", ["met"]),
+        ([job(1, 2.1, "completed", 3), job(2, 14, "failed", 15)], "completed", ["met"]),
+        ([job(1, 3, "completed", 4)], "completed", ["late", "met"]),
+        ([job(1, 2.1, "completed", 8)], "completed", ["late", "met"]),
+        ([job(1, 9, "completed", 10)], "completed", ["late", "missed", "met"]),
+    ],
+)
+def test_the_last_import_of_the_occurrence_counts(jobs, state, events):
+    nightly = Followed()
+
+    assert nightly.until(25.9, jobs) == state
+    assert nightly.events == events
+
+
+def test_an_import_is_running_until_it_has_ended():
+    nightly = Followed()
+    jobs = [job(1, 2.1, "completed", 3)]
+
+    assert [nightly.until(at, jobs) for at in (2.05, 2.2, 2.9, 3.1)] == ["waiting", "running", "running", "completed"]
+
+
+def test_an_occurrence_that_passed_while_the_monitor_was_down_is_judged_by_the_list():
+    for jobs, state in (([], "missed"), ([job(1, 6.5, "completed", 6.5)], "completed")):
+        nightly = Followed()
+        nightly.until(4.9, [job(2, 2.1, "failed", 3)])
+        assert nightly.look(hours(6.5), [job(2, 2.1, "failed", 3), *jobs]) == state
+
+
+def test_after_a_long_gap_an_import_that_is_not_listed_is_not_missed():
+    nightly = Followed()
+    nightly.until(1.9)
+
+    assert nightly.look(hours(7), []) == "waiting"
+    assert nightly.record.occurrence == hours(26)
+    assert (nightly.events, nightly.unknown) == ([], 1)
+
+
+def test_after_a_long_gap_an_import_that_is_listed_counts():
+    listed = [job(1, 7, "completed", 3, completed_at=hours(3)), job(2, 7, "completed", 7)]
+    for one in listed:
+        nightly = Followed()
+        nightly.until(1.9)
+        assert nightly.look(hours(7), [one]) == "completed"
+        assert nightly.events == ["met"]
+
+
+def test_imports_of_several_occurrences_in_a_gap_are_none_missed():
+    hourly = Expectation(name="hourly", collection="books", starts="0 * * * *", complete_within=HOUR / 2)
+    books = Followed(hourly, since=0.9)
+    books.until(2.9, [job(1, 1.1, "completed", 1.2), job(2, 2.1, "completed", 2.2)])
+    books.look(hours(4.7), [job(3, 4.7, "completed", 4.7), job(4, 4.7, "completed", 4.7)])
+
+    assert books.events == ["met"] * 4
+
+
+def test_what_started_before_it_was_expected_is_never_missed():
+    assert Followed(since=3).until(25.9) == "waiting"
+    running = Followed(since=3)
+    assert running.until(3.1, [job(1, 2.1, "completed", 5)]) == "running"
+    assert running.until(5.1, [job(1, 2.1, "completed", 5)]) == "completed"
+
+
+def test_a_restart_repeats_no_event_and_keeps_the_state():
+    nightly = Followed()
+    nightly.until(6.1)
+    nightly.look(hours(6.2), [])
+
+    assert (nightly.record.state, nightly.events) == ("missed", ["late", "missed"])
+
+
+def test_an_import_that_the_store_has_forgotten_stays_complete():
+    nightly = Followed()
+    nightly.until(3.1, [job(1, 2.1, "completed", 3)])
+
+    assert nightly.until(20, []) == "completed"
+
+
+def test_a_changed_start_begins_anew():
+    nightly = Followed()
+    nightly.until(6.1)
+    nightly.expectation = NIGHTLY.model_copy(update={"starts": "0 4 * * *", "cron": Cron("0 4 * * *", "UTC")})
+
+    assert nightly.until(9) == "waiting"
+    assert nightly.record.occurrence == hours(28)
+
+
+def test_the_windows_of_a_period_are_those_of_the_matching_expectations():
+    other = NIGHTLY.model_copy(update={"name": "other", "cluster": "test-*"})
+
+    assert windows([NIGHTLY, other], "prod", "", "books", hours(3), hours(27)) == [
+        Window("nightly", hours(2), hours(2.5), hours(6)),
+        Window("nightly", hours(26), hours(26.5), hours(30)),
+    ]
