@@ -17,7 +17,7 @@ import structlog
 
 from monitor.client import ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Config, ConfigError, load_web
+from monitor.config import Config, ConfigError, Expectation, load_web
 from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
 from monitor.expectations import CHECK_INTERVAL, ExpectationChecks
@@ -142,6 +142,11 @@ class Daemon:
     def external_url(self) -> str:
         """Where a reverse proxy serves the pages, without a slash at the end; empty where it is not known."""
         return self.config.external_url
+
+    @property
+    def expectations(self) -> Sequence[Expectation]:
+        """The imports that should happen, as in the config."""
+        return self.config.expectations
 
     def start(self) -> None:
         """Join the other monitors, and start polling and looking for clusters.

@@ -37,6 +37,7 @@ class WatchedClusters:
         self.is_healthy = self.is_ready = True
         self.reload_problem = None
         self.external_url = ""
+        self.expectations = ()
         self.reloads = 0
         self.registry = CollectorRegistry()
         jobs = Gauge("milvus_import_job_state", "State.", ["milvus_cluster", "job_id", "state"], registry=self.registry)

@@ -1,10 +1,11 @@
 """What the handlers share: the daemon, the clock, the limits, the event streams and the worker threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from monitor.client import ImportFile
+from monitor.config import Expectation
 from monitor.jobs import Job
 from monitor.store import Store
 from monitor.web.errors import RequestError
@@ -23,6 +24,10 @@ class MonitoredDaemon(Protocol):
 
     fleet: FleetStatus  # the clusters and their tracked jobs
     store: Store  # finished jobs and transitions
+
+    @property
+    def expectations(self) -> Sequence[Expectation]:
+        """Return the imports that should happen, as in the config."""
 
     @property
     def external_url(self) -> str:

@@ -23,6 +23,7 @@ from monitor.web.timeline import (
     duration_chart,
     latest,
     median_duration,
+    row_name,
     timeline,
 )
 
@@ -32,7 +33,10 @@ _DAY: Final = 24 * _HOUR
 PERIODS: Final = (("day", "Last 24 hours", _DAY), ("week", "Last 7 days", 7 * _DAY))
 """Name, title and seconds of each timeline. Completed imports are stored for 7 days after they have left the list."""
 
+LONGEST_PERIOD: Final = PERIODS[-1][2]
+
 PATTERNS: Final = patterns()
+WINDOW: Final = swatch("expected")
 
 JobKey = tuple[str, str]
 """The name of a cluster, and the id of a job."""
@@ -77,6 +81,15 @@ class BarRow(msgspec.Struct, frozen=True):
     finished: bool
 
 
+class WindowRow(msgspec.Struct, frozen=True):
+    """A row of the table of expected imports."""
+
+    title: str
+    row: str
+    start: datetime
+    end: datetime
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """One timeline, and which states it shows."""
 
@@ -93,7 +106,7 @@ class Timelines(msgspec.Struct, frozen=True):
     timelines: list[Timeline]
     durations: Markup | None
     rows: list[BarRow]
-    windows: Sequence[Window]
+    windows: list[WindowRow]
     complete: bool
 
 
@@ -166,7 +179,10 @@ def timelines(
     """
     jobs = {entry.job.job_id: entry.job for entry in finished or ()}
     jobs |= {job.job_id: job for _, job in tracked if finished is None or not job.finished or job.job_id in jobs}
-    bars = latest((bar(job, now, _row(job) if by_collection else "") for job in jobs.values()), len(jobs))
+    bars = latest(
+        (bar(job, now, row_name(job.database, job.collection) if by_collection else "") for job in jobs.values()),
+        len(jobs),
+    )
     shown = [_timeline(period, bars, now, windows) for period in PERIODS]
     ended = [one for one in bars if one.finished and one.known_start][-DURATIONS_DRAWN:]
     in_table = [one for one in bars if one.end >= now - PERIODS[-1][2]][-BARS_DRAWN:] or ended
@@ -174,7 +190,7 @@ def timelines(
         timelines=shown,
         durations=_durations(ended, typical, by_collection=by_collection) if ended else None,
         rows=[_bar_row(cluster, one) for one in in_table[::-1]],
-        windows=windows,
+        windows=[_window_row(window) for window in windows[::-1]],
         complete=finished is not None,
     )
 
@@ -185,6 +201,8 @@ def _timeline(period: tuple[str, str, float], bars: Sequence[Bar], now: float, w
     drawn = latest(within)
     states = [one.pattern for one in drawn]
     legend = [Key(state, swatch(state), states.count(state)) for state in present(states)]
+    if any(window.end >= now - seconds and window.start <= now for window in windows):
+        legend.append(Key("expected", WINDOW))
     svg = timeline(f"last-{name}", drawn, now - seconds, now, windows)
     return Timeline(name, title, svg, legend, len(within) - len(drawn))
 
@@ -202,6 +220,6 @@ def _bar_row(cluster: str, one: Bar) -> BarRow:
     )
 
 
-def _row(job: Job) -> str:
-    name = job.collection or "(no collection)"
-    return f"{job.database}/{name}" if job.database else name
+def _window_row(window: Window) -> WindowRow:
+    start, end = (datetime.fromtimestamp(at, UTC) for at in (window.start, window.end))
+    return WindowRow(window.title, window.row, start, end)

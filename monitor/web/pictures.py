@@ -9,8 +9,9 @@ from monitor.jobs import Job, typical_duration
 from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import BusyError
+from monitor.web.expected import expected_windows
 from monitor.web.overview import ClusterJob, finished_only
-from monitor.web.picture_views import PATTERNS, JobKey, Samples, curves, progress_picture, timelines
+from monitor.web.picture_views import LONGEST_PERIOD, PATTERNS, JobKey, Samples, curves, progress_picture, timelines
 from monitor.web.progress_chart import POINTS_DRAWN
 from monitor.web.timeline import BARS_DRAWN
 
@@ -24,6 +25,7 @@ class Pictures:
     """The pictures of the pages."""
 
     def __init__(self, context: Context) -> None:
+        self._monitor = context.monitor
         self._fleet = context.fleet
         self._store = context.store
         self._clock = context.clock
@@ -56,7 +58,22 @@ class Pictures:
             if name is not None:
                 typical = self._typical(name, search)
                 by_collection = search.collection is None
-                of_days = timelines(name, finished, tracked, now, by_collection=by_collection, typical=typical)
+                jobs = [*(job for _, job in tracked), *(entry.job for entry in finished or ())]
+                of_days = timelines(
+                    name,
+                    finished,
+                    tracked,
+                    now,
+                    by_collection=by_collection,
+                    typical=typical,
+                    windows=expected_windows(
+                        self._monitor.expectations,
+                        name,
+                        dict.fromkeys((job.database, job.collection) for job in jobs),
+                        (now - LONGEST_PERIOD, now),
+                        by_collection=by_collection,
+                    ),
+                )
             drawn = curves(self._with_clusters(shown), samples, now)
             return {"patterns": PATTERNS, "curves": drawn, "timelines": of_days}
 

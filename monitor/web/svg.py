@@ -146,8 +146,10 @@ def present(states: Iterable[str]) -> list[str]:
 
 
 def swatch(state: str) -> Markup:
-    """Return the pattern of a state for a legend."""
-    rect = element("rect", class_=f"shape {state}", x=1, y=1, width=20, height=10, fill=fill(state))
+    """Return the pattern of a state for a legend; without one, the frame of the windows of expected imports."""
+    pattern = fill(state) if state in _PATTERNS else None
+    kind = f"shape {state}" if pattern else "window"
+    rect = element("rect", class_=kind, x=1, y=1, width=20, height=10, fill=pattern)
     return element("svg", rect, class_="swatch", aria_hidden="true", width=22, height=12)
 
 

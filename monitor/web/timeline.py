@@ -85,13 +85,13 @@ class Window(msgspec.Struct, frozen=True, gc=False):
         start: From when on it is expected, in seconds since the epoch.
         end: When it has to be complete.
         row: The name of its row.
-        title: What is expected, in words.
+        title: The name of the expectation.
     """
 
     start: float
     end: float
     row: str = ""
-    title: str = "import expected"
+    title: str = "import"
 
 
 def bar(job: Job, now: float, row: str = "") -> Bar:
@@ -101,6 +101,12 @@ def bar(job: Job, now: float, row: str = "") -> Bar:
     if not known and job.created_at is not None and job.created_at < end:
         start, known = job.created_at, True
     return Bar(min(start, end), end, job.state, job.job_id, job.stalled and not job.finished, row, known)
+
+
+def row_name(database: str, collection: str) -> str:
+    """Return the name of the row of a collection."""
+    name = collection or "(no collection)"
+    return f"{database}/{name}" if database else name
 
 
 def latest(bars: Iterable[Bar], limit: int = BARS_DRAWN) -> list[Bar]:
@@ -240,7 +246,7 @@ def _window(window: Window, start: float, span: float, y: float, height: float) 
     left, right = max(0.0, (window.start - start) / span), min(1.0, (window.end - start) / span)
     return element(
         "rect",
-        element("title", f"{window.title}: {_moment(window.start)} to {_moment(window.end)} UTC"),
+        element("title", f"{window.title} expected: {_moment(window.start)} to {_moment(window.end)} UTC"),
         class_="window",
         x=percent(left),
         width=percent(max(right - left, _NARROWEST)),

@@ -3,10 +3,12 @@
 import html
 import re
 import threading
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from monitor.config import parse
 from monitor.jobs import JobState
 from monitor.store import StoreUnavailableError
 from tests.browser import PATIENCE, chromium, opened, program_of_axe
@@ -150,6 +152,20 @@ def test_a_search_draws_what_it_finds(served):
     assert "completed 5" not in words(section(served, f"{CLUSTER}&state=failed", "timeline"))
     assert "failed 1" in words(section(served, f"{CLUSTER}&state=failed", "timeline"))
     assert "No imports." in words(section(served, f"{CLUSTER}&q=nothing", "timeline"))
+
+
+def test_expected_imports_are_drawn_behind_the_others_with_a_table(served, watched):
+    expected = "{cluster: e*, collection: %s, starts: '0 20 * * *', complete_within: 2h}"
+    text = f"expectations: [{expected % 'books'}, {expected % 'never_seen'}]\nclusters: [{{name: eu, url: 'http://a'}}]"
+    watched.expectations = parse(text, source="c", directory=Path(), environ={}).expectations
+    of_cluster, of_collection = (section(served, path, "timeline") for path in (CLUSTER, COLLECTION))
+
+    assert of_cluster.count('class="window"') > of_collection.count('class="window"') > 1
+    assert "never_seen" in words(of_cluster)
+    assert "never_seen" not in words(of_collection)
+    assert "books expected: Jun 15 20:00 to Jun 15 22:00 UTC" in words(of_collection)
+    assert re.search(r"books 2025-06-15 20:00:00 2025-06-15 22:00:00", words(of_collection))
+    assert 'class="window"' not in section(served, "/?cluster=us", "timeline")
 
 
 def test_only_running_jobs_of_the_page_have_their_points_loaded(served, watched, monkeypatch):

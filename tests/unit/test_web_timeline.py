@@ -101,7 +101,7 @@ def test_windows_of_expected_imports_are_behind_the_bars():
 
     assert [(x, width) for x, width, _ in shapes(svg, "window")] == [("25%", "25%"), ("75%", "25%")]
     assert order == ["window", "shape completed", "window"]
-    assert "nightly: Jun 16 18:00 to Jun 17 00:00 UTC" in svg
+    assert "nightly expected: Jun 16 18:00 to Jun 17 00:00 UTC" in svg
 
 
 def test_names_from_outside_stay_text():
