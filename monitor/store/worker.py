@@ -24,12 +24,12 @@ class Worker:
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._latest: Future[Any] | None = None
+        self._given_up: Future[Any] | None = None
 
     @property
     def is_hanging(self) -> bool:
         """Whether a function still runs that nobody waits for any more."""
-        return self._latest is not None and not self._latest.done()
+        return self._given_up is not None and not self._given_up.done()
 
     def run(self, function: Callable[[], T], timeout: float) -> T:
         """Return the result of a function, which goes on running if it takes too long.
@@ -47,13 +47,13 @@ class Worker:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         future: Future[T] = Future()
-        self._latest = future
         self._calls.put((future, function))
         try:
             return future.result(timeout)
         except TimeoutError:
             if future.done():  # the function itself has raised it, or has just ended
                 return future.result()
+            self._given_up = future
             raise TimeoutError(f"the disk of the store has not answered for {timeout:g} s") from None
 
     def end(self) -> None:

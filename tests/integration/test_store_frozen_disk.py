@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from contextlib import contextmanager
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -94,6 +94,19 @@ def test_a_function_that_hangs_is_given_up_and_the_next_ones_are_not_waited_for(
     with pytest.raises(TimeoutError, match="own"):
         worker.run(raise_timeout, 60)
     worker.end()
+
+
+def test_a_function_that_is_waited_for_does_not_hang():
+    worker, started, may_end = Worker("test"), Event(), Event()
+    caller = Thread(target=worker.run, args=(lambda: started.set() or may_end.wait(), 60))
+    caller.start()
+    started.wait()
+    was_hanging = worker.is_hanging
+    may_end.set()
+    caller.join()
+    worker.end()
+
+    assert not was_hanging
 
 
 def raise_timeout():
