@@ -33,6 +33,8 @@ PRESENT = (
     "MilvusImportJobPendingTooLong",
     "MilvusImportJobUncommittedTooLong",
     "MilvusImportNoSuccessfulImport",
+    "MilvusImportNotStarted",
+    "MilvusImportWillMissDeadline",
     "MilvusImportThrottled",
     "MilvusImportPollsMissed",
     "MilvusImportSeriesDropped",

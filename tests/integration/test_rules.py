@@ -37,9 +37,21 @@ FROM_KNOWN = {
     "MilvusImportJobUncommittedTooLong",
     "MilvusImportJobVanished",
     "MilvusImportJobIncomplete",
+    "MilvusImportNotStarted",
+    "MilvusImportWillMissDeadline",
+    "MilvusImportDeadlineMissed",
+    "MilvusImportTooFewRows",
     "MilvusImportKeyRejected",
 }
 """Alerts about a series that a rule carries over while no monitor shows the cluster: once resolved, they stay so."""
+
+ABOUT_EXPECTATIONS = {
+    "MilvusImportNotStarted",
+    "MilvusImportWillMissDeadline",
+    "MilvusImportDeadlineMissed",
+    "MilvusImportTooFewRows",
+}
+"""Alerts about imports that should happen, each with an action of its own."""
 
 ALWAYS = {"MilvusImportWatchdog"}
 """Alerts that fire all the time: they are never absent, and wake nobody."""
@@ -58,6 +70,8 @@ REMEMBERED = {
     "job_id_state:milvus_import_job_stalled:known": _COLLECTION | {"job_id", "state"},
     "collection:milvus_import_collection_last_finished_failed:known": _COLLECTION,
     "collection:milvus_import_collection_last_finished_aborted:known": _COLLECTION,
+    "expectation_state:milvus_import_expectation_state:known": _COLLECTION | {"expectation", "state"},
+    "expectation:milvus_import_expectation_delay_seconds:known": _COLLECTION | {"expectation"},
     "milvus_cluster_reason:milvus_import_cluster_failure:known": _CLUSTER | {"reason"},
 }
 """What a rule goes by that it recorded itself at its last evaluation."""
@@ -170,6 +184,7 @@ def test_alerts_about_jobs_say_what_to_do_in_the_words_of_the_pages():
             chosen = dict(re.findall(rf'if eq {re.escape(variable)} "(\w+)" }}}}([^{{]+)', actions.pop(name)))
             assert chosen == {failure: text for failure, text in BY_FAILURE.items() if failure != "other"}
             assert f"{{{{ else }}}}{BY_FAILURE['other']}{{{{ end }}}}" in ALERTS[name]["annotations"]["action"]
+    assert all(len(actions.pop(name)) > 50 for name in ABOUT_EXPECTATIONS)
     stalled = actions.pop("MilvusImportJobStalled")
     assert stalled == f'{{{{ if eq $labels.state "committing" }}}}{COMMITTING}{{{{ else }}}}{STALLED}{{{{ end }}}}'
     assert actions == {
