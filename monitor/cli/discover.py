@@ -32,8 +32,9 @@ _COLUMNS: Final = ("discovery", "name", "id", "project", "region", "plan", "stat
 def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, store: Store = None) -> None:
     """List the clusters that the discoveries find.
 
-    Says of each why it is watched or not. Every discovery lists its clusters once; no cluster is polled. Names of
-    clusters that a monitor has recorded are read from its store, which may be in use and is not changed.
+    The reason why each is watched or not is printed, too. Every discovery lists its clusters once; no cluster is
+    polled. Names of clusters that a monitor has recorded are read from its store, which may be in use and is not
+    changed.
 
     Exit codes: 0 success, also if nothing is found; 1 a discovery failed, the others are printed; 2 invalid input.
     """

@@ -54,7 +54,7 @@ def history(
     They are in the order in which they were recorded, so times of different clusters can be slightly out of order. They
     are read from the store of a monitor, which may be running; nothing in it is changed.
 
-    Exit codes: 0 success, also without transitions; 2 invalid input, or nothing is recorded or can be read.
+    Exit codes: 0 success, also without transitions; 2 invalid input, or the store is empty or cannot be read.
     """
     begin = None if since is None else time.time() - since
     selection = TransitionFilter(

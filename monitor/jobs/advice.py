@@ -55,7 +55,7 @@ STALLED: Final = (
     "your server supports it, and import again."
 )
 COMMITTING: Final = (
-    "Check the server's log and whether the collection still exists: a job that commits cannot be aborted, and has no "
+    "Check the server's log and whether the collection still exists: a committing job cannot be aborted, and has no "
     "timeout."
 )
 

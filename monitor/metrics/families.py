@@ -243,7 +243,7 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
            "Records of the cluster's lists that were no import jobs and were skipped.",
            lambda state: _one(state.bad_records)),
     Family("counter", "jobs_left_early_total", (),
-           "Finished import jobs that left the server's list after less than 3 polls.",
+           "Finished import jobs that left the server's list after fewer than 3 polls.",
            lambda state: _one(state.left_early)),
     Family("counter", "api_throttled_seconds_total", ("endpoint",),
            "Time waited because of a rate limit, ours or the server's.",

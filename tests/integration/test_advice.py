@@ -172,7 +172,7 @@ def test_nothing_is_advised_about_a_job_that_needs_nothing():
         assert commands(cluster("http://milvus"), bad)
 
 
-def test_a_job_that_commits_is_not_aborted():
+def test_a_committing_job_cannot_be_aborted():
     found = commands(cluster("http://milvus"), job(JobState.COMMITTING, stalled=True))
 
     assert [one.title for one in found] == ["Show its files"]
