@@ -8,7 +8,7 @@ from monitor.jobs.advice import advise
 from monitor.jobs.databases import collections_to_look_up, match_databases, note_lookups, update_databases
 from monitor.jobs.describe_queue import describe_queue
 from monitor.jobs.diff import compare_lists, diff
-from monitor.jobs.durations import TypicalDuration, append_duration, import_duration, typical_duration
+from monitor.jobs.durations import TypicalDuration, append_duration, import_duration, typical_duration, typical_of
 from monitor.jobs.eta import Pace, current_pace, eta_seconds, recent_pace
 from monitor.jobs.failures import Failure, classify
 from monitor.jobs.model import (
@@ -75,6 +75,7 @@ __all__ = [
     "note_lookups",
     "recent_pace",
     "typical_duration",
+    "typical_of",
     "update_databases",
     "whole_percent",
 ]

@@ -45,10 +45,15 @@ def typical_duration(outcome: CollectionOutcome | None) -> TypicalDuration | Non
 
     ``snapshot.outcomes.get((database, collection))`` is the argument.
     """
-    durations = [] if outcome is None else sorted(read_durations(outcome.durations))
-    if len(durations) < DURATIONS_NEEDED:
+    return None if outcome is None else typical_of(read_durations(outcome.durations))
+
+
+def typical_of(durations: Iterable[float]) -> TypicalDuration | None:
+    """Return what is typical of some durations in seconds; None below five of them."""
+    ordered = sorted(durations)
+    if len(ordered) < DURATIONS_NEEDED:
         return None
-    return TypicalDuration(_quantile(durations, 0.5), _quantile(durations, 0.25), _quantile(durations, 0.75))
+    return TypicalDuration(_quantile(ordered, 0.5), _quantile(ordered, 0.25), _quantile(ordered, 0.75))
 
 
 def import_duration(job: Job, baseline_at: float | None = None, polled_at: float | None = None) -> float | None:

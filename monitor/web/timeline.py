@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
-from statistics import median
 from typing import Final
 
 import msgspec
 from markupsafe import Markup
 
-from monitor.jobs import TERMINAL, Job, JobState
+from monitor.jobs import TERMINAL, Job, JobState, typical_of
 from monitor.web.svg import element, fill, label, mark, percent, picture, shorten, time_axis
 from monitor.web.template_filters import duration
 
@@ -24,9 +23,6 @@ LANES: Final = 4
 
 DURATIONS_DRAWN: Final = 20
 """Imports whose durations are compared, the latest ones."""
-
-MEDIAN_FROM: Final = 5
-"""Completed imports from which on their median duration is drawn."""
 
 _LANE: Final = 14.0
 _BAR: Final = 11.0
@@ -189,8 +185,8 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str 
 
 def median_duration(bars: Iterable[Bar]) -> float | None:
     """Return the median duration of completed imports, of whichever collections; None where there are too few."""
-    completed = [one.seconds for one in bars if one.state is JobState.COMPLETED and one.known_start]
-    return median(completed) if len(completed) >= MEDIAN_FROM else None
+    typical = typical_of(one.seconds for one in bars if one.state is JobState.COMPLETED and one.known_start)
+    return None if typical is None else typical.median
 
 
 _Rows = dict[str, tuple[list[Bar], list[Window]]]

@@ -352,3 +352,22 @@ def test_schemathesis_finds_nothing(served, tmp_path):
 @pytest.mark.parametrize("kind", [Clusters, Jobs, Transitions])
 def test_every_answer_can_be_read_by_a_client_that_is_typed(served, kind):
     assert msgspec.json.decode(served.get(f"/api/v1/{kind.__name__.lower()}").content, type=kind)
+
+
+def test_pages_and_the_api_tell_how_long_imports_of_a_collection_usually_take():
+    watched = WatchedClusters("eu")
+    watched.poll("eu")
+    for number in range(5):
+        watched.poll("eu", record(f"{number}", "books", IMPORTING))
+        watched.poll("eu", record(f"{number}", "books", COMPLETED), after=720.0)
+    watched.poll("eu", record("9", "books", IMPORTING), record("8", "films", IMPORTING))
+    with ServedApp(watched) as served:
+        jobs = {job["job_id"]: job for job in served.json("/api/v1/jobs", state="importing")["jobs"]}
+        paths = ("/?cluster=eu", "/job?cluster=eu&id=9", "/collection?cluster=eu&database=&collection=books")
+        pages = [served.get(path).text for path in paths]
+        other = served.get("/job?cluster=eu&id=8").text
+
+    fields = [f"typical_duration_{name}" for name in ("seconds", "low_seconds", "high_seconds")]
+    assert [jobs["9"][name] for name in fields] == [720, 720, 720]
+    assert [jobs["8"][name] for name in fields] == [None, None, None]
+    assert ["usually 12 min" in page for page in (*pages, other)] == [True, True, True, False]

@@ -1,6 +1,7 @@
 """How long imports usually take: polls in, the typical duration of the collection out."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.jobs import (
     CollectionOutcome,
@@ -11,6 +12,7 @@ from monitor.jobs import (
     import_duration,
     typical_duration,
 )
+from monitor.poll_log import log_changes
 from tests.jobs import poll, record
 
 HOUR = 3600.0
@@ -128,3 +130,12 @@ def test_streaks_of_failures_end_with_a_success_and_do_not_count_aborts():
         streaks.append(outcome(changes).failures_in_a_row)
 
     assert streaks == [1, 1, 2, 0, 1]
+
+
+def test_an_unusually_short_import_is_logged_with_both_times():
+    with capture_logs() as logged:
+        log_changes(after([720] * 5, [record("x")], [record("x", "Completed")]), 100_000.0, {"milvus_cluster": "prod"})
+    short = [line for line in logged if line["event"] == "import_job_short"]
+
+    assert [(line["log_level"], line["milvus_cluster"], line["job_id"]) for line in short] == [("warning", "prod", "x")]
+    assert (short[0]["duration_seconds"], short[0]["typical_duration_seconds"]) == (30, 720)
