@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from monitor.jobs.durations import DURATIONS_NEEDED
 from monitor.simulator import Lifecycle, SimulatedCluster, Trouble, World
 from monitor.simulator.lifecycles import Phase
 from tests.alertmanager import Notification
@@ -63,7 +64,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with SimulatorServer(world) as server, running_fleet(folder, world, server.url) as chain:
         shop = world.clusters["shop"]
         jobs = trouble_in(world, chain)
-        complete(shop, chain)
+        for _ in range(DURATIONS_NEEDED):
+            complete(shop, chain)
         failed = shop.add_job(Lifecycle.frozen("Importing", 40), collection="books", database="sales")
         chain.prometheus.wait_for(f'milvus_import_job_state{{job_id="{failed.id}", state="importing"}}')
 

@@ -264,7 +264,7 @@ def test_it_is_alive_while_it_waits_for_its_first_answers(tmp_path):
 
     assert (ready.returncode, ready.stderr) == (
         1,
-        f"{daemon.url}: some clusters have not been polled yet (HTTP 503)\n",
+        f"error: {daemon.url}: some clusters have not been polled yet (HTTP 503)\n",
     )
     assert (alive.returncode, alive.stdout) == (0, "healthy\n")
 
@@ -275,7 +275,7 @@ def test_an_address_in_use_is_one_clear_sentence_that_names_the_setting(server, 
 
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; "
+        f"error: cannot listen on 127.0.0.1:{server.port}: Address already in use; "
         "set another address with `listen` or --listen\n"
     )
 
@@ -288,7 +288,7 @@ def test_a_place_where_no_state_can_be_kept_is_2_and_one_clear_sentence_and_chec
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"the folder of the store, {tmp_path}/nodir, does not exist: make it, "
+        f"error: the folder of the store, {tmp_path}/nodir, does not exist: make it, "
         "or name another place with state.url or --state\n"
     )
     assert finished("check-config", "-c", config).returncode == 0

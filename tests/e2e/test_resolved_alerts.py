@@ -19,7 +19,7 @@ ABOUT_JOBS = {
     *(f"MilvusImportJob{what}TooLong" for what in ("Pending", "Uncommitted")),
     *("MilvusImportLastImportFailed", "MilvusImportLastImportAborted"),
 }
-FIRING = 'ALERTS{alertstate="firing", alertname!~"MilvusImportMonitor.*"}'
+FIRING = 'ALERTS{alertstate="firing", alertname!~"MilvusImportMonitor.*|MilvusImportWatchdog"}'
 
 
 def get_into_trouble(cluster: SimulatedCluster, prometheus: Prometheus) -> None:
