@@ -14,9 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from monitor.store import CursorError, JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
+from monitor.web.expectation_views import Expectations, find_expectations
 from monitor.web.overview import ClusterJob, finished_only
 from monitor.web.params import (
     ClustersQuery,
+    ExpectationsQuery,
     JobQuery,
     JobsQuery,
     StreamQuery,
@@ -157,6 +159,15 @@ async def _transitions(context: Context, _: Request, query: TransitionsQuery) ->
     return json_response(Transitions(transitions=views, next_cursor=page.next_cursor, complete=page.complete))
 
 
+async def _expectations(context: Context, _: Request, query: ExpectationsQuery) -> Response:
+    clusters = context.fleet.labelled(read_labels(query.label))
+    if query.cluster is not None:
+        await context.find_cluster(query.cluster)
+        named = frozenset({query.cluster})
+        clusters = named if clusters is None else named & clusters
+    return json_response(await find_expectations(context, clusters, query.limit))
+
+
 async def _stream(context: Context, request: Request, query: StreamQuery) -> Response:
     if query.cluster is not None:
         await context.find_cluster(query.cluster)
@@ -169,6 +180,7 @@ async def _stream(context: Context, request: Request, query: StreamQuery) -> Res
 
 _LISTED: Final = "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id."
 _RECORDED: Final = "The recorded transitions, latest recorded first."
+_EXPECTED: Final = "The imports that should happen, those in trouble first."
 _CHANGES: Final = "What changes from now on, as server-sent events."
 
 ENDPOINTS: Final = (
@@ -176,6 +188,7 @@ ENDPOINTS: Final = (
     Endpoint("jobs", _LISTED, JobsQuery, Jobs, _jobs),
     Endpoint("job", "One job, and commands with which people can act on it.", JobQuery, JobDetails, _job),
     Endpoint("transitions", _RECORDED, TransitionsQuery, Transitions, _transitions),
+    Endpoint("expectations", _EXPECTED, ExpectationsQuery, Expectations, _expectations),
     Endpoint("stream", _CHANGES, StreamQuery, None, _stream),
 )
 """Every endpoint of the API but its own description."""

@@ -18,6 +18,7 @@ from monitor.jobs import CollectionOutcome, Job, JobState, typical_duration
 from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
+from monitor.web.expectation_views import EXPECTATIONS_SHOWN, Expectations, find_expectations
 from monitor.web.headline import Headline, headline, job_headline
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
@@ -109,6 +110,9 @@ class Pages:
         filtered = search != JobFilter()
         finished = await self._finished(search, request.query_params) if filtered else None
         pictures = await self._pictures.of_search(search, _running_page(request.query_params))
+        expected = Expectations(expectations=[], complete=True)
+        if search == JobFilter(cluster=search.cluster) and search.cluster is not None:
+            expected = await find_expectations(self._context, {search.cluster}, EXPECTATIONS_SHOWN)
 
         def values() -> Mapping[str, Any]:
             overview = self._fleet.overview(search)
@@ -116,6 +120,7 @@ class Pages:
                 **self._sections(overview, request.query_params),
                 **pictures(),
                 "finished": finished,
+                "expected": expected,
                 "query": query,
                 "filtered": filtered,
                 "outdated_since": _time(self._fleet.outdated_since),
@@ -159,11 +164,13 @@ class Pages:
         wanted = TransitionFilter(cluster=name, database=database, collection=collection)
         history = await self._history(request, wanted)
         pictures = await self._pictures.of_search(search, _running_page(query))
+        expected = await find_expectations(self._context, {name}, EXPECTATIONS_SHOWN, (database, collection))
 
         def values() -> Mapping[str, Any]:
             outcome = cluster.snapshot.outcomes.get((database, collection), CollectionOutcome())
             overview = self._fleet.overview(search)
-            if not (overview.attention or overview.running or (finished and finished["entries"]) or history["steps"]):
+            imports = overview.attention or overview.running or (finished and finished["entries"]) or history["steps"]
+            if not (imports or expected.expectations):
                 what = f"no imports into {collection or 'this collection'} of {name}"
                 raise RequestError(404, what, "a collection has a page once something is imported into it", name)
             return {
@@ -175,6 +182,7 @@ class Pages:
                 **self._sections(overview, query),
                 **pictures(),
                 "finished": finished,
+                "expected": expected,
                 **history,
             }
 

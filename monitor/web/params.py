@@ -49,6 +49,14 @@ class ClustersQuery(msgspec.Struct, frozen=True):
     cursor: _Cursor = ""
 
 
+class ExpectationsQuery(msgspec.Struct, frozen=True):
+    """Parameters of ``expectations``."""
+
+    cluster: _Cluster = None
+    label: _Labels = ()
+    limit: _Limit = PAGE
+
+
 class JobQuery(msgspec.Struct, frozen=True):
     """Parameters of ``job``."""
 

@@ -10,7 +10,7 @@ import requests
 from monitor.jobs import JobState, eta_seconds
 from monitor.jobs.advice import BY_FAILURE
 from monitor.store import StoreUnavailableError
-from monitor.web.api import ENDPOINTS, Clusters, Jobs, Transitions, openapi_document
+from monitor.web.api import ENDPOINTS, Clusters, Expectations, Jobs, Transitions, openapi_document
 from tests.served_app import ServedApp, WatchedClusters, record
 from tests.venvs import environment
 
@@ -329,7 +329,12 @@ def test_answers_are_what_the_document_says(served):
     check("JobDetails", served.json("/api/v1/job", cluster="eu", id="2"))
     check("CommandView", served.json("/api/v1/job", cluster="eu", id="2")["commands"][0])
     check("TransitionView", served.json("/api/v1/transitions")["transitions"][0])
-    for name, path in (("Clusters", "clusters"), ("Jobs", "jobs"), ("Transitions", "transitions")):
+    for name, path in (
+        ("Clusters", "clusters"),
+        ("Jobs", "jobs"),
+        ("Transitions", "transitions"),
+        ("Expectations", "expectations"),
+    ):
         check(name, served.json(f"/api/v1/{path}"))
     check("Problem", served.get("/api/v1/nothing").json())
 
@@ -349,7 +354,7 @@ def test_schemathesis_finds_nothing(served, tmp_path):
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("kind", [Clusters, Jobs, Transitions])
+@pytest.mark.parametrize("kind", [Clusters, Jobs, Transitions, Expectations])
 def test_every_answer_can_be_read_by_a_client_that_is_typed(served, kind):
     assert msgspec.json.decode(served.get(f"/api/v1/{kind.__name__.lower()}").content, type=kind)
 
