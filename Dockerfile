@@ -67,7 +67,7 @@ ARG BASE_IMAGE
 ARG SOURCE=""
 ARG REVISION=""
 ARG CREATED=""
-ARG VERSION=0.1.0
+ARG VERSION=1.0.0
 LABEL org.opencontainers.image.title="milvus-import-monitor" \
       org.opencontainers.image.description="Monitors bulk-import jobs of Zilliz Cloud and Milvus for Prometheus." \
       org.opencontainers.image.licenses="Apache-2.0" \
