@@ -17,6 +17,9 @@ FIRES_AT_ONCE: Final = 2000
 _LOOKBACKS: Final = tuple(days * 86_400.0 for days in (1 / 24, 1, 8, 32, 367, 8 * 366))
 """Seconds in which the latest fire time is looked for: at most eight years, the longest time between two leap days."""
 
+_SKIPPED: Final = 7200.0
+"""Seconds before a time from which it is found although the clocks went forward: they skip an hour or less."""
+
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 _FIELDS: Final = "minute, hour, day of the month, month, day of the week"
@@ -48,6 +51,10 @@ class Cron:
     def next(self, after: float) -> float:
         """Return when it fires next after a time; both in seconds since the epoch."""
         return self._next(after)
+
+    def fires(self, at: float) -> bool:
+        """Return whether it fires at a time, also as one of a skipped hour: those are found only from before it."""
+        return self._next(at - 1e-3) == at or at in self.between(at - _SKIPPED, at + 1e-3)
 
     def latest(self, now: float) -> float | None:
         """Return when it fired last up to a time; None where that is years ago."""

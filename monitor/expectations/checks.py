@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from operator import is_
 from typing import Final
 
 import msgspec
@@ -60,6 +61,18 @@ class _ExpectedCluster:
         self.records = {record.key: record for record in records}
         self.imports: dict[CollectionKey, _Imports] = defaultdict(_Imports)
         self.left_out = 0
+        self.awaits_import = False
+        self._looked: tuple[object, ...] = ()
+        self._looked_at = float("-inf")
+
+    def has_changed(self, now: float, *facts: object) -> bool:
+        """Return whether a look can bring anything new: other facts than at the last one, or `READ_INTERVAL` later."""
+        is_same = len(facts) == len(self._looked) and all(map(is_, facts, self._looked))
+        return not is_same or self.awaits_import or not self._looked_at <= now < self._looked_at + READ_INTERVAL
+
+    def note_look(self, now: float, *facts: object) -> None:
+        """Note what has been looked at."""
+        self._looked, self._looked_at = facts, now
 
 
 class ExpectationChecks:
@@ -96,6 +109,8 @@ class ExpectationChecks:
         self._clusters: dict[str, _ExpectedCluster] = {}
         self._matching: dict[str, tuple[Expectation, ...]] = {}
         self._matched: Sequence[Expectation] = ()
+        self._unstored: dict[str, dict[ExpectedKey, set[tuple[str, float]]]] = {}
+        """By cluster what is in the log, but not in the store because a transaction failed: not to be logged again."""
         self._seen_at = clock()
 
     def check(self) -> None:
@@ -109,6 +124,8 @@ class ExpectationChecks:
         wanted = [name for name in clusters if self._expected_of(name) or name in self._clusters]
         for name in self._clusters.keys() - wanted:
             del self._clusters[name]
+        for name in self._unstored.keys() - clusters.keys():
+            del self._unstored[name]
         try:
             self._load([name for name in wanted if name not in self._clusters])
             for name in wanted:
@@ -148,6 +165,9 @@ class ExpectationChecks:
             kept = [record for record in known.records.values() if record.expectation in by_name]
             self._show(name, [_sample(record, None) for record in kept])
             return
+        facts = cluster, expectations, snapshot, seen
+        if not known.has_changed(self._clock(), *facts):
+            return
         expected, left_out = expected_imports(expectations, snapshot, seen)
         if left_out > known.left_out:
             _log.warning("expectations_left_out", **self._labels(cluster), imports=left_out)
@@ -157,6 +177,7 @@ class ExpectationChecks:
             del self._clusters[name]  # another monitor has it by now, or has had it in between
             return
         now = self._clock()
+        known.note_look(now, *facts)
         outcomes = [snapshot.outcomes.get((key[1], key[2])) for key in looks]
         self._show(
             name,
@@ -186,14 +207,18 @@ class ExpectationChecks:
         for job in snapshot.tracked.values():
             tracked[job.database, job.collection].append(job)
         self._read_imports(name, known, records, snapshot)
-        looks = {}
+        looks, unwritten = {}, set()
         for key, record in records.items():
             collection = key[1], key[2]
             jobs = {job.job_id: job for job in (*known.imports[collection].jobs, *tracked[collection])}
             if _is_being_written(snapshot.outcomes.get(collection), jobs.values(), record.occurrence, self._clock()):
                 looks[key] = Look(record, occurrence(expected[key], record.occurrence), None, (), 0)
+                unwritten.add(collection)
             else:
                 looks[key] = look(expected[key], record, jobs.values())
+        known.awaits_import = bool(unwritten)
+        for collection in unwritten:  # read again at the next look
+            known.imports.pop(collection, None)
         return looks
 
     def _read_imports(
@@ -219,7 +244,7 @@ class ExpectationChecks:
         """Store what has changed, and log it while nobody else can; return whether the records were still ours."""
         changed = {key: one for key, one in looks.items() if _differs(known.records.get(key), one.record)}
         obsolete = [record for key, record in known.records.items() if key not in looks]
-        logged: dict[ExpectedKey, set[Event]] = defaultdict(set)  # by an attempt that was rolled back
+        logged = self._unstored.get(cluster.name, {})  # by an attempt that was rolled back
 
         def work(connection: Connection) -> None:
             for record in obsolete:
@@ -228,13 +253,16 @@ class ExpectationChecks:
                 if not self._store.expectations.write(connection, one.record):
                     raise _ChangedElsewhereError
             for key, one in changed.items():
-                self._log_look(cluster, one, logged[key])
+                if one.events or one.unknown:
+                    self._unstored[cluster.name] = logged
+                    self._log_look(cluster, one, logged.setdefault(key, set()))
 
         try:
             if changed or obsolete:
                 self._store.expectations.transact(work)
         except _ChangedElsewhereError:
             return False
+        self._unstored.pop(cluster.name, None)
         known.records = {
             key: replace(one.record, revision=one.record.revision + 1) if key in changed else one.record
             for key, one in looks.items()
@@ -254,13 +282,14 @@ class ExpectationChecks:
         self._store.expectations.write_seen(seen, now)
         self._seen_at = now
 
-    def _log_look(self, cluster: Cluster, one: Look, logged: set[Event]) -> None:
-        """Log what a look has brought, and note it."""
+    def _log_look(self, cluster: Cluster, one: Look, logged: set[tuple[str, float]]) -> None:
+        """Log what a look has brought, and note it by its name and the start of the occurrence."""
         for event in one.events:
-            if event not in logged:
-                logged.add(event)
+            if (noted := (event.name, event.expected.starts)) not in logged:
+                logged.add(noted)
                 self._log_event(cluster, one.record, event)
-        if one.unknown and not logged:
+        if one.unknown and (noted := ("not_judged", one.record.occurrence)) not in logged:
+            logged.add(noted)
             _log.info("expectation_not_judged", **self._fields(cluster, one.record), occurrences=one.unknown)
 
     def _log_event(self, cluster: Cluster, record: ExpectationRecord, event: Event) -> None:
@@ -308,12 +337,13 @@ class _ChangedElsewhereError(Exception):
 def _adopted(
     key: ExpectedKey, records: Mapping[ExpectedKey, ExpectationRecord], expected: Mapping[ExpectedKey, Expectation]
 ) -> ExpectationRecord | None:
-    """Return the record of an import from before the database of its collection was known, as one of the database."""
+    """Return the record of an import from before its collection had one: of the database in the config, or of none."""
     expectation, database, collection = key
-    before = expectation, "", collection
-    if before in expected or before not in records:
-        return None
-    return replace(records[before], database=database, revision=0)
+    for earlier in ("", expected[key].named_database):
+        before = expectation, earlier, collection
+        if before in records and before not in expected:
+            return replace(records[before], database=database, revision=0)
+    return None
 
 
 def _differs(previous: ExpectationRecord | None, record: ExpectationRecord) -> bool:

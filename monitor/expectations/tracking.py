@@ -84,12 +84,15 @@ def first_record(
 def begin_look(expectation: Expectation, record: ExpectationRecord, seen: float) -> ExpectationRecord:
     """Note up to when the cluster has been polled, and any gap since the previous look.
 
-    An occurrence at which the expectation does not start (any more) is replaced: the config has changed.
+    An occurrence that cannot be the current one is replaced: the starts in the config have changed, or the clock was
+    ahead and has been set back.
     """
     cron = expectation.cron
-    if cron.next(record.occurrence - 1e-3) != record.occurrence:
+    is_ahead = record.occurrence > cron.next(seen)
+    if is_ahead or not cron.fires(record.occurrence) or _has_other_starts(expectation, record):
         changed = first_record(expectation, record.cluster, record.database, record.collection, seen)
         return replace(changed, revision=record.revision)
+    record = replace(record, known_since=min(record.known_since, seen))
     gap = seen - record.seen_until
     if gap > GAP:
         known_since = seen if gap > TRUSTED_GAP else record.known_since
@@ -98,8 +101,19 @@ def begin_look(expectation: Expectation, record: ExpectationRecord, seen: float)
     if seen - record.occurrence > 2 * CATCH_UP * behind:  # an import every few minutes, and a long gap
         starts = cron.latest(seen - CATCH_UP * behind)
         if starts is not None and starts > record.occurrence:
-            record = replace(record, occurrence=starts, reported="")
+            record = replace(record, occurrence=starts, state=ExpectedState.WAITING.value, reported="")
     return replace(record, seen_until=seen)
+
+
+def _has_other_starts(expectation: Expectation, record: ExpectationRecord) -> bool:
+    """Return whether the expectation now has starts that were none when the record was made.
+
+    Otherwise the next occurrence would be the current one by now, unless many are still to be judged (``CATCH_UP``):
+    then the record is about one that nothing is known of, though its deadline has passed.
+    """
+    is_behind = expectation.cron.next(record.occurrence) + GAP <= record.seen_until
+    is_catching_up = record.state == ExpectedState.WAITING and record.deadline <= record.seen_until
+    return is_behind and not is_catching_up
 
 
 def look(expectation: Expectation, record: ExpectationRecord, jobs: Collection[Job]) -> Look:

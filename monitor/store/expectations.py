@@ -19,6 +19,8 @@ RECORDS_KEPT: Final = 90 * 86_400.0
 TROUBLE: Final = ("missed", "too_few_rows", "late", "late_start")
 """The states that are shown first."""
 
+_KEY: Final = ("cluster", "expectation", "database", "collection")
+
 
 class ExpectationRecord(msgspec.Struct, frozen=True):
     """What is known of an expected import of one collection; times in seconds since the epoch.
@@ -72,12 +74,23 @@ class ExpectationTable:
         return records
 
     def write(self, connection: Connection, record: ExpectationRecord) -> bool:
-        """Write a record whose revision is that of the stored one, 0 for a new one; return whether it still was."""
+        """Write a record whose revision is that of the stored one, 0 for a new one; return whether it still was.
+
+        A new one replaces one that cannot be read, which would otherwise keep it away for good.
+        """
         values = msgspec.structs.asdict(record) | {"revision": record.revision + 1}
         if not record.revision:
             values["revision"] = 1
-            return connection.execute(_add(connection.dialect.name), values).rowcount == 1
-        found = {f"its_{name}": values.pop(name) for name in ("cluster", "expectation", "database", "collection")}
+            add = _add(connection.dialect.name)
+            if connection.execute(add, values).rowcount == 1:
+                return True
+            if _records(connection, select(expectations).where(*_THE_RECORD).params(_keys(record))):
+                return False
+            self.delete(connection, record)
+            return connection.execute(add, values).rowcount == 1
+        found = _keys(record)
+        for name in _KEY:
+            del values[name]
         return connection.execute(_UPDATE.values(values), found | {"seen_revision": record.revision}).rowcount == 1
 
     def write_seen(self, seen_until: Mapping[str, float], now: float) -> None:
@@ -93,8 +106,7 @@ class ExpectationTable:
 
     def delete(self, connection: Connection, record: ExpectationRecord) -> None:
         """Delete a record."""
-        keys = {f"its_{name}": getattr(record, name) for name in ("cluster", "expectation", "database", "collection")}
-        connection.execute(_DELETE, keys)
+        connection.execute(_DELETE, _keys(record))
 
     def rows(self, clusters: Collection[str] | None, limit: int) -> list[ExpectationRecord]:
         """Return the records of some clusters, None for all, those in trouble first."""
@@ -111,11 +123,16 @@ class ExpectationTable:
         self._database.write(work)
 
 
+def _keys(record: ExpectationRecord) -> dict[str, str]:
+    """Return the parameters by which a record is found."""
+    return {f"its_{name}": getattr(record, name) for name in _KEY}
+
+
 def _records(connection: Connection, query: Select[Any]) -> list[ExpectationRecord]:
     """Return the records that can be read; any column of SQLite can hold anything."""
     records = []
     for row in connection.execute(query).mappings():
-        with suppress(msgspec.ValidationError):  # it is left alone, and so is its import
+        with suppress(msgspec.ValidationError):  # it is replaced when its import is looked at
             facts = {name: row[name] for name in ExpectationRecord.__struct_fields__}
             records.append(msgspec.convert(facts, ExpectationRecord, strict=False))
     return records
@@ -128,9 +145,7 @@ def _add(dialect: str) -> Insert:
     return statement.execution_options(preserve_rowcount=True)
 
 
-_THE_RECORD: Final = tuple(
-    expectations.c[name] == bindparam(f"its_{name}") for name in ("cluster", "expectation", "database", "collection")
-)
+_THE_RECORD: Final = tuple(expectations.c[name] == bindparam(f"its_{name}") for name in _KEY)
 _UPDATE: Final = update(expectations).where(*_THE_RECORD, expectations.c.revision == bindparam("seen_revision"))
 _DELETE: Final = delete(expectations).where(*_THE_RECORD)
 _SEEN: Final = (

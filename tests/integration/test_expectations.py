@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from monitor.config import Expectation
 from monitor.expectations import ExpectationChecks
 from tests.clusters import cluster
-from tests.stored import Stored, close_all, record, store_url
+from tests.stored import Stored, close_all, record, run, store_url
 
 MIDNIGHT = 1_780_272_000.0  # 2026-06-01 in UTC
 NIGHTLY = Expectation(name="nightly", collection="books", starts="0 2 * * *", start_within=1800, complete_within=14400)
@@ -149,3 +149,82 @@ def test_what_is_expected_no_longer_is_not_shown(stored):
     monitor.check(2.1)
     assert monitor.shown == []
     assert stored.store.expectations.load(["prod"]) == []
+
+
+def test_what_cannot_be_judged_is_logged_along_with_what_can(stored):
+    hourly = Expectation(name="hourly", collection="books", starts="0 * * * *", complete_within=3600)
+    monitor = Monitor(stored, (hourly,))
+    polled(monitor, 1, 2)
+    monitor.poll(2.1, record("1", "Importing", 10))
+
+    assert monitor.poll(5.5, record("1", "Completed", 100)) == [
+        ("expectation_met", "hourly"),
+        ("expectation_not_judged", "hourly"),
+    ]
+
+
+def test_an_import_that_is_stored_a_little_later_is_not_missed(stored, monkeypatch):
+    monitor = Monitor(stored)
+    polled(monitor, 1, 2)
+    monitor.poll(2.1, record("1", "Importing", 10))
+    stored.now = hours(5.99)
+    stored.poll(record("1", "Completed", 100))
+    with monkeypatch.context() as patch:
+        patch.setattr(stored.store, "finished_imports", lambda _, since: {key: [] for key in since})
+        assert monitor.check(5.99 + 50 / 3600) == []
+
+    assert monitor.check(5.99 + 95 / 3600) == [("expectation_met", "nightly")]
+
+
+def test_an_event_is_logged_once_though_its_transaction_fails(stored, monkeypatch):
+    monitor = Monitor(stored)
+    polled(monitor, 1, 2)
+    transact = stored.store.expectations.transact
+
+    def fail(work):
+        def work_and_fail(connection):
+            work(connection)
+            raise OSError("no space left")
+
+        transact(work_and_fail)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored.store.expectations, "transact", fail)
+        assert monitor.check(2.6) == [("expectation_late", "nightly")]
+    assert not stored.store.up
+    stored.store.up = True
+
+    assert monitor.check(2.7) == []
+    assert monitor.states() == {("nightly", "", "books"): "late_start"}
+    assert polled(monitor, 3, 6.5) == [("expectation_missed", "nightly")]
+
+
+def test_an_import_whose_database_only_the_config_tells_goes_on_when_it_begins(stored):
+    monitor = Monitor(stored, (NIGHTLY.model_copy(update={"database": "shop"}),))
+    assert polled(monitor, 1, 2.5) == [("expectation_late", "nightly")]
+
+    assert polled(monitor, 3, 6.5, record("1", "Importing", 10)) == []
+    assert monitor.states() == {("nightly", "", "books"): "late"}
+
+
+@pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
+def test_a_record_that_cannot_be_read_is_begun_anew_and_the_others_go_on(stored):
+    expectations = NIGHTLY, NIGHTLY.model_copy(update={"name": "films", "collection": "films"})
+    polled(Monitor(stored, expectations), 1, 1.5)
+    run(stored.url, "UPDATE expectations SET occurrence = 'x' WHERE expectation = 'nightly'")
+
+    logged = polled(Monitor(stored.reopened(), expectations), 1.5, 2.5)
+    assert logged == [("expectation_late", "nightly"), ("expectation_late", "films")]
+
+
+def test_a_cluster_is_looked_at_again_only_after_a_poll_or_a_minute(stored):
+    monitor = Monitor(stored)
+    polled(monitor, 1, 2)
+    seen = stored.now
+    monitor.checks._polled = lambda: [(PROD, seen)]
+    shown = monitor.shown
+
+    monitor.check(2 + 5 / 3600)
+    assert monitor.shown is shown
+    monitor.check(2 + 61 / 3600)
+    assert monitor.shown is not shown

@@ -1,5 +1,7 @@
 """How an import that should happen goes: imports in, the state and the events out."""
 
+from datetime import UTC, datetime
+
 import pytest
 from msgspec.structs import replace
 
@@ -185,3 +187,61 @@ def test_the_windows_of_a_period_are_those_of_the_matching_expectations():
         Window("nightly", hours(2), hours(2.5), hours(6)),
         Window("nightly", hours(26), hours(26.5), hours(30)),
     ]
+
+
+def test_an_import_in_a_skipped_hour_is_judged_as_on_any_day():
+    berlin = Expectation(
+        name="b", collection="books", starts="30 2 * * *", timezone="Europe/Berlin", complete_within=HOUR
+    )
+    books = Followed(berlin)
+    skipped = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()  # 02:00 is 03:00
+    books.record = first_record(berlin, "prod", "", "books", skipped - HOUR)
+    for minute in range(4 * 60):
+        books.look(skipped - HOUR + minute * 60, [])
+
+    assert books.record.occurrence == skipped + HOUR / 2
+    assert (books.record.state, books.events) == ("missed", ["missed"])
+
+
+def test_after_so_long_a_gap_that_occurrences_are_left_out_none_counts_as_complete():
+    often = Expectation(name="often", collection="books", starts="* * * * *", complete_within=50.0)
+    books = Followed(often, since=1.99)
+    books.until(2, [job(1, 1.999, "completed", 1.9999)])
+    assert books.record.state == "completed"
+    books.events.clear()
+
+    books.look(hours(9), [])
+    assert books.events == []
+
+
+def test_starts_that_are_added_are_not_missed_before_the_config_had_them():
+    hourly = Expectation(name="nightly", collection="books", starts="0 * * * *", complete_within=HOUR / 3)
+    nightly = Followed()
+    nightly.until(14.5, [job(1, 2.1, "completed", 3)])
+    nightly.expectation = hourly
+
+    nightly.until(14.9)
+    assert nightly.events == ["met"]
+    assert nightly.until(15.4) == "missed"
+    assert nightly.events == ["met", "missed"]
+
+
+def test_many_occurrences_in_a_gap_are_judged_look_by_look():
+    often = Expectation(name="often", collection="books", starts="* * * * *", complete_within=50.0)
+    books = Followed(often, since=1)
+    books.until(1.5)
+    missed = len(books.events)
+
+    books.look(hours(1.5) + 7000, [])
+    books.look(hours(1.5) + 7005, [])
+    assert len(books.events) - missed == 7005 // 60
+
+
+def test_a_clock_that_was_ahead_for_a_while_does_not_end_the_checks():
+    nightly = Followed()
+    nightly.until(1.5)
+    nightly.look(hours(100 * 24), [])
+
+    nightly.look(hours(1.6), [])
+    assert nightly.until(6.1) == "missed"
+    assert nightly.events == ["late", "missed"]
