@@ -4,8 +4,8 @@ ARG BASE_IMAGE=python:3.14-slim-trixie
 
 FROM ${BASE_IMAGE} AS build
 ARG UV_VERSION=0.13.9
-# Dependencies of rich for source code and Markdown, which are not used.
-ARG EXCLUDED="--no-install-package pygments --no-install-package markdown-it-py --no-install-package mdurl"
+# Dependencies of rich for source code and Markdown, which are not used; and time zones, which the base image has.
+ARG EXCLUDED="--no-install-package pygments --no-install-package markdown-it-py --no-install-package mdurl --no-install-package tzdata"
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
