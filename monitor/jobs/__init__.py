@@ -31,6 +31,7 @@ from monitor.jobs.model import (
 from monitor.jobs.outcomes import DECISIONS
 from monitor.jobs.reloading import compare_snapshots
 from monitor.jobs.snapshot import JobDatabases, JobList, PollResult, ShortImport, Snapshot, SnapshotDiff
+from monitor.jobs.stalls import stall_limit
 from monitor.jobs.tracking import first_seen, follow
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "normalize_state",
     "note_lookups",
     "recent_pace",
+    "stall_limit",
     "typical_duration",
     "typical_of",
     "update_databases",

@@ -10,9 +10,10 @@ from markupsafe import Markup
 
 from monitor.config import Cluster
 from monitor.jobs import Job, JobState
+from monitor.poller import policy
 from monitor.store import ProgressSample, RecordedTransition, StoredJob
 from monitor.web.overview import ClusterJob
-from monitor.web.progress_chart import Progress, follow_progress, progress_chart, progress_curve
+from monitor.web.progress_chart import follow_progress, progress_chart, progress_curve
 from monitor.web.svg import patterns, present, swatch
 from monitor.web.timeline import (
     BARS_DRAWN,
@@ -110,18 +111,6 @@ class Timelines(msgspec.Struct, frozen=True):
     complete: bool
 
 
-def progress_of(job: Job, cluster: Cluster, stored: Iterable[ProgressSample], now: float) -> Progress:
-    """Return what is known of the progress of a job of a cluster."""
-    limits = {
-        JobState.PENDING: cluster.pending_after,
-        JobState.IMPORTING: cluster.stall_after,
-        JobState.UNCOMMITTED: cluster.uncommitted_after,
-        JobState.COMMITTING: cluster.stall_after,
-        JobState.UNKNOWN: cluster.stall_after,
-    }
-    return follow_progress(job, stored, limits, now)
-
-
 def progress_picture(
     job: Job,
     cluster: Cluster,
@@ -135,7 +124,7 @@ def progress_picture(
     """
     taken = [entry.transition for entry in steps]
     known = [*stored, *(ProgressSample(step.at, step.to_state, step.progress) for step in taken)]
-    progress = progress_of(job, cluster, known, now)
+    progress = follow_progress(job, known, policy(cluster), now)
     if job.finished and progress.end <= progress.start:
         return None
     ends = [*(point.at for point in progress.points), progress.end]
@@ -151,7 +140,9 @@ def progress_picture(
 def curves(entries: Iterable[tuple[ClusterJob, Cluster]], stored: Samples, now: float) -> Mapping[JobKey, Markup]:
     """Return the small curves of running jobs, by their clusters and ids."""
     return {
-        (name, job.job_id): progress_curve(progress_of(job, cluster, stored.get((name, job.job_id), ()), now))
+        (name, job.job_id): progress_curve(
+            follow_progress(job, stored.get((name, job.job_id), ()), policy(cluster), now)
+        )
         for (name, job), cluster in entries
     }
 

@@ -1,6 +1,6 @@
 """Draws the progress of a job over time: its steps and states, where it stood still, and how long it may still take."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import isfinite
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from markupsafe import Markup
 
-from monitor.jobs import Job, JobState, current_pace
+from monitor.jobs import TERMINAL, Job, JobState, Policy, current_pace, stall_limit
 from monitor.store import ProgressSample, moved_at
 from monitor.web.svg import element, fill, label, mark, percent, picture, time_axis
 from monitor.web.template_filters import duration
@@ -86,18 +86,16 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
         return next((point.progress for point in reversed(self.points) if point.progress is not None), None)
 
 
-def follow_progress(
-    job: Job, stored: Iterable[ProgressSample], limits: Mapping[JobState, float], now: float
-) -> Progress:
+def follow_progress(job: Job, stored: Iterable[ProgressSample], policy: Policy, now: float) -> Progress:
     """Return what is known of the progress of a job.
 
     Args:
         job: The job.
         stored: What is stored of it, and its transitions, in any order.
-        limits: Seconds without progress after which it stands still, by state.
+        policy: The policy of its cluster, with the limits of stalls.
         now: Seconds since the epoch.
     """
-    finished_at = job.finished_at if job.finished and job.finished_at is not None else None
+    finished_at = job.finished_at if job.finished else None
     seen = [ProgressSample(at, job.state, progress) for at, progress in job.samples]
     seen.append(ProgressSample(moved_at(job), job.state, job.progress))
     points = [*_in_order([*stored, *seen])]
@@ -106,7 +104,7 @@ def follow_progress(
     if not points or points[0].at > job.first_seen:
         points.insert(0, ProgressSample(job.first_seen, points[0].state if points else job.state, None))
     end = max(now if finished_at is None else finished_at, points[-1].at)
-    stalls = [*_stalls(points, limits)]
+    stalls = [*_stalls(points, policy)]
     if job.stalled:
         stalls.append(Span(max(job.last_change, points[0].at), end, job.state))
     pace = current_pace(job, now)
@@ -216,9 +214,9 @@ def _phases(points: Sequence[ProgressSample], end: float) -> Iterator[Span]:
         yield Span(start.at, end, start.state)
 
 
-def _stalls(points: Sequence[ProgressSample], limits: Mapping[JobState, float]) -> Iterator[Span]:
+def _stalls(points: Sequence[ProgressSample], policy: Policy) -> Iterator[Span]:
     for point, following in pairwise(points):
-        if following.at - point.at > limits.get(point.state, float("inf")):
+        if point.state not in TERMINAL and following.at - point.at > stall_limit(point.state, policy):
             yield Span(point.at, following.at, point.state)
 
 

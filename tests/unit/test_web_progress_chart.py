@@ -6,12 +6,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from monitor.jobs import Job, JobState
+from monitor.jobs import Job, JobState, Policy
 from monitor.store import ProgressSample
 from monitor.web.progress_chart import describe, follow_progress, progress_chart, progress_curve
 
 PENDING, IMPORTING, FAILED, COMPLETED = JobState.PENDING, JobState.IMPORTING, JobState.FAILED, JobState.COMPLETED
-LIMITS = {PENDING: 3600.0, IMPORTING: 1800.0}
+POLICY = Policy(stall_after=1800.0, pending_after=3600.0)
 START = 1_750_075_200.0  # 2025-06-16 12:00 UTC
 
 
@@ -24,7 +24,7 @@ def at(seconds, progress, state=IMPORTING):
 
 
 def known(a_job, *points, now=600.0):
-    return follow_progress(a_job, points, LIMITS, START + now)
+    return follow_progress(a_job, points, POLICY, START + now)
 
 
 def drawn(progress):
