@@ -7,7 +7,7 @@ from typing import Final
 
 from monitor.config import Expectation
 from monitor.expectations import windows
-from monitor.jobs import CollectionKey
+from monitor.jobs import Job
 from monitor.web.timeline import ROWS_DRAWN, Window, row_name
 
 WINDOWS_DRAWN: Final = 200
@@ -17,7 +17,7 @@ WINDOWS_DRAWN: Final = 200
 def expected_windows(
     expectations: Sequence[Expectation],
     cluster: str,
-    collections: Iterable[CollectionKey],
+    jobs: Iterable[Job],
     period: tuple[float, float],
     *,
     by_collection: bool,
@@ -27,21 +27,22 @@ def expected_windows(
     Args:
         expectations: Those of the config.
         cluster: The name of the cluster.
-        collections: Its collections, those with the latest imports first.
+        jobs: Its jobs; the collections of the first ones are those that have a row.
         period: From when and until when.
         by_collection: Whether each collection has a row; then there is also one of each that should have had imports.
     """
     if not expectations:
         return []
-    keys = dict.fromkeys(islice(collections, ROWS_DRAWN))
+    imported = dict.fromkeys((job.database, job.collection) for job in jobs)
+    keys = dict.fromkeys(islice(imported, ROWS_DRAWN))
     if by_collection:
-        of_cluster = (one for one in expectations if one.names_collection and fnmatchcase(cluster, one.cluster))
-        known = {collection for _, collection in keys}
-        never = ((one.named_database, one.collection) for one in of_cluster if one.collection not in known)
-        keys |= dict.fromkeys(islice(never, ROWS_DRAWN))
-    found = [
+        shown = {collection for _, collection in keys}
+        named = (item for item in expectations if item.names_collection and fnmatchcase(cluster, item.cluster))
+        missing = ((item.named_database, item.collection) for item in named if item.collection not in shown)
+        keys |= dict.fromkeys(islice(missing, ROWS_DRAWN))
+    drawn = [
         Window(window.starts, window.complete_by, row_name(*key) if by_collection else "", window.expectation)
         for key in keys
         for window in windows(expectations, cluster, *key, *period)
     ]
-    return sorted(found, key=lambda window: window.start)[-WINDOWS_DRAWN:]
+    return sorted(drawn, key=lambda window: window.start)[-WINDOWS_DRAWN:]

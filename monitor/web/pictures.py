@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from monitor.config import Cluster
@@ -54,28 +55,26 @@ class Pictures:
         def values() -> Mapping[str, Any]:
             now = self._clock()
             tracked = [*overview.attention, *overview.running]
-            of_days = None
+            shown_timelines = None
             if name is not None:
-                typical = self._typical(name, search)
                 by_collection = search.collection is None
-                jobs = [*(job for _, job in tracked), *(entry.job for entry in finished or ())]
-                of_days = timelines(
+                shown_timelines = timelines(
                     name,
                     finished,
                     tracked,
                     now,
                     by_collection=by_collection,
-                    typical=typical,
+                    typical=self._typical(name, search),
                     windows=expected_windows(
                         self._monitor.expectations,
                         name,
-                        dict.fromkeys((job.database, job.collection) for job in jobs),
+                        chain((job for _, job in tracked), (entry.job for entry in finished or ())),
                         (now - LONGEST_PERIOD, now),
                         by_collection=by_collection,
                     ),
                 )
-            drawn = curves(self._with_clusters(shown), samples, now)
-            return {"patterns": PATTERNS, "curves": drawn, "timelines": of_days}
+            shown_curves = curves(self._with_clusters(shown), samples, now)
+            return {"patterns": PATTERNS, "curves": shown_curves, "timelines": shown_timelines}
 
         return values
 
