@@ -28,7 +28,7 @@ class Headline(msgspec.Struct, frozen=True):
 
 
 def kind_of_trouble(job: Job) -> str:
-    """Return in one word what is wrong with a job that needs attention."""
+    """Return in one word what is wrong with a job; its state if nothing is."""
     if job.state in {JobState.FAILED, JobState.VANISHED, JobState.UNCOMMITTED}:
         return job.state
     return INCOMPLETE if job.incomplete else STALLED if job.stalled else job.state
@@ -45,7 +45,6 @@ def headline(troubles: Mapping[str, int]) -> Headline:
 
 def job_headline(job: Job) -> Headline:
     """Return the headline of the page of one job."""
-    if job.unsuccessful or job.stalled or job.state is JobState.UNCOMMITTED:
-        kind = kind_of_trouble(job)
-        return Headline(kind, headline({kind: 1}).level)
-    return Headline()
+    kind = kind_of_trouble(job)
+    level = headline({kind: 1}).level
+    return Headline(kind if level else "", level)

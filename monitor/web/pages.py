@@ -25,6 +25,7 @@ from monitor.web.overview import ClusterJob, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, read_labels, storable
 from monitor.web.pictures import Pictures
 from monitor.web.suggestions import suggest
+from monitor.web.svg import patterns
 from monitor.web.template_filters import FILTERS
 from monitor.web.views import JobView, cluster_view, job_details, job_view, transition_view
 
@@ -75,7 +76,9 @@ class Pages:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self._templates.globals.update(version=version("milvus-import-monitor"), states=[*JobState, "stalled"])
+        self._templates.globals.update(
+            version=version("milvus-import-monitor"), states=[*JobState, "stalled"], patterns=patterns()
+        )
         self._templates.filters.update(FILTERS)
 
     def handlers(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:

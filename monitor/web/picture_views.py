@@ -14,7 +14,7 @@ from monitor.poller import policy
 from monitor.store import ProgressSample, RecordedTransition, StoredJob
 from monitor.web.overview import ClusterJob
 from monitor.web.progress_chart import follow_progress, progress_chart, progress_curve
-from monitor.web.svg import patterns, present, swatch
+from monitor.web.svg import present, swatch
 from monitor.web.timeline import (
     BARS_DRAWN,
     DURATIONS_DRAWN,
@@ -28,15 +28,13 @@ from monitor.web.timeline import (
     timeline,
 )
 
-_HOUR: Final = 3600.0
-_DAY: Final = 24 * _HOUR
+_DAY: Final = 86_400.0
 
 PERIODS: Final = (("day", "Last 24 hours", _DAY), ("week", "Last 7 days", 7 * _DAY))
 """Name, title and seconds of each timeline. Completed imports are stored for 7 days after they have left the list."""
 
 LONGEST_PERIOD: Final = PERIODS[-1][2]
 
-PATTERNS: Final = patterns()
 WINDOW: Final = swatch("expected")
 
 JobKey = tuple[str, str]
@@ -94,7 +92,6 @@ class WindowRow(msgspec.Struct, frozen=True):
 class Timeline(msgspec.Struct, frozen=True):
     """One timeline, and which states it shows."""
 
-    name: str
     title: str
     svg: Markup
     legend: list[Key]
@@ -176,7 +173,7 @@ def timelines(
     )
     shown = [_timeline(period, bars, now, windows) for period in PERIODS]
     ended = [one for one in bars if one.finished and one.known_start][-DURATIONS_DRAWN:]
-    in_table = [one for one in bars if one.end >= now - PERIODS[-1][2]][-BARS_DRAWN:] or ended
+    in_table = [one for one in bars if one.end >= now - LONGEST_PERIOD][-BARS_DRAWN:] or ended
     return Timelines(
         timelines=shown,
         durations=_durations(ended, typical, by_collection=by_collection) if ended else None,
@@ -189,13 +186,13 @@ def timelines(
 def _timeline(period: tuple[str, str, float], bars: Sequence[Bar], now: float, windows: Sequence[Window]) -> Timeline:
     name, title, seconds = period
     within = [one for one in bars if one.end >= now - seconds]
-    drawn = latest(within)
+    drawn = within[-BARS_DRAWN:]
     states = [one.pattern for one in drawn]
     legend = [Key(state, swatch(state), states.count(state)) for state in present(states)]
     if any(window.end >= now - seconds and window.start <= now for window in windows):
         legend.append(Key("expected", WINDOW))
     svg = timeline(f"last-{name}", drawn, now - seconds, now, windows)
-    return Timeline(name, title, svg, legend, len(within) - len(drawn))
+    return Timeline(title, svg, legend, len(within) - len(drawn))
 
 
 def _durations(ended: Sequence[Bar], typical: float | None, *, by_collection: bool) -> Markup:

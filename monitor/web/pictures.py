@@ -12,7 +12,7 @@ from monitor.web.context import Context
 from monitor.web.errors import BusyError
 from monitor.web.expected import expected_windows
 from monitor.web.overview import ClusterJob, finished_only
-from monitor.web.picture_views import LONGEST_PERIOD, PATTERNS, JobKey, Samples, curves, progress_picture, timelines
+from monitor.web.picture_views import LONGEST_PERIOD, JobKey, Samples, curves, progress_picture, timelines
 from monitor.web.progress_chart import POINTS_DRAWN
 from monitor.web.timeline import BARS_DRAWN
 
@@ -74,7 +74,7 @@ class Pictures:
                     ),
                 )
             shown_curves = curves(self._with_clusters(shown), samples, now)
-            return {"patterns": PATTERNS, "curves": shown_curves, "timelines": shown_timelines}
+            return {"curves": shown_curves, "timelines": shown_timelines}
 
         return values
 
@@ -93,7 +93,7 @@ class Pictures:
 
         def values() -> Mapping[str, Any]:
             shown = progress_picture(job, cluster, samples.get(key, ()), steps, self._clock())
-            return {"patterns": PATTERNS, "progress_picture": shown}
+            return {"progress_picture": shown}
 
         return values
 

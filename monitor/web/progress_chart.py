@@ -227,8 +227,8 @@ def _axis_end(progress: Progress) -> float:
     return progress.end + min(progress.left * CONE, max(progress.end - progress.start, 60.0))
 
 
-def _clamped(progress: float) -> float:
-    return min(1.0, max(0.0, progress))
+def _clamped(ratio: float) -> float:
+    return min(1.0, max(0.0, ratio))
 
 
 def _steps(
@@ -245,10 +245,10 @@ def _steps(
     for point in points:
         if point.progress is None:
             continue
-        x = f"{width * min(1.0, max(0.0, (point.at - start) / span)):.1f}"
+        x = f"{width * _clamped((point.at - start) / span):.1f}"
         y = f"{top + height * (1.0 - _clamped(point.progress)):.1f}"
         commands.append(f"H{x}V{y}" if commands else f"M{x} {y}")
-    return f"{''.join(commands)}H{width * min(1.0, max(0.0, (end - start) / span)):.1f}" if commands else ""
+    return f"{''.join(commands)}H{width * _clamped((end - start) / span):.1f}" if commands else ""
 
 
 def _lines(progress: Progress, axis_end: float, span: float) -> Markup | str:
