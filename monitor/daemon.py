@@ -145,7 +145,7 @@ class Daemon:
 
     @property
     def expectations(self) -> Sequence[Expectation]:
-        """The imports that should happen, as in the config."""
+        """The expectations of the config."""
         return self.config.expectations
 
     def start(self) -> None:

@@ -27,13 +27,13 @@ STORE_LIMIT: Final = 15.0
 """Seconds that a poll may wait for the store: three transactions that are given up."""
 
 OWNERSHIP_INTERVAL: Final = 0.5
-"""Seconds from one look at which clusters are ours to the next."""
+"""Seconds from one refresh of which clusters are ours to the next."""
 
 MISSED_BEFORE_TAKEOVER: Final = 2.0
 """Seconds, besides ``takeover``, for which nobody may have polled a cluster that has become ours."""
 
 PLAN_INTERVAL: Final = 5.0
-"""Seconds from one look at the rates of the API keys to the next."""
+"""Seconds from one planning of the intervals, by the rates of the API keys, to the next."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.pollers")
 
@@ -183,7 +183,7 @@ class Pollers:
                 yield watched.cluster, status.last_success
 
     def show_expectations(self, name: str, samples: Sequence[ExpectationSample]) -> None:
-        """Show how the imports of a cluster that should happen are doing."""
+        """Show the states of the expected imports of a cluster."""
         if (poller := self._pollers.get(name)) is not None:
             poller.metrics.set_expectations(samples)
 

@@ -1,4 +1,4 @@
-"""Imports that should happen: which of them began in time, are complete, late, or were missed.
+"""Expected imports: which of them began in time, are complete, late, or were missed.
 
 Each start of an expectation is an occurrence. How it goes follows from the imports seen of its collection
 (`occurrences`, `tracking`: pure functions); `checks` reads them, keeps the result in the store, shows and logs it.

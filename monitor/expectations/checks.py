@@ -1,4 +1,4 @@
-"""Looks at the imports that should happen every few seconds, keeps their states in the store, shows and logs them."""
+"""Evaluates the expected imports every few seconds, keeps their states in the store, shows and logs them."""
 
 import time
 from collections import defaultdict
@@ -16,14 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.config import Cluster, Expectation
 from monitor.expectations.collections import ExpectedKey, expected_imports
-from monitor.expectations.occurrences import EARLY_LIMIT, ExpectedState, ended_at, occurrence
-from monitor.expectations.tracking import Event, Look, begin_look, first_record, look
+from monitor.expectations.occurrences import EARLY_LIMIT, ExpectedState, ended_at
+from monitor.expectations.tracking import Evaluation, Event, begin_evaluation, evaluate, first_record
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, current_pace, typical_duration
 from monitor.metrics import ExpectationSample
 from monitor.store import ExpectationRecord, Store, StoreBusyError
 
 CHECK_INTERVAL: Final = 5.0
-"""Seconds from one look at the imports that should happen to the next."""
+"""Seconds from one evaluation of the expected imports to the next."""
 
 READ_INTERVAL: Final = 60.0
 """Seconds after which the finished imports of a collection are read again, besides whenever one has ended."""
@@ -62,21 +62,21 @@ class _ExpectedCluster:
         self.imports: dict[CollectionKey, _Imports] = defaultdict(_Imports)
         self.left_out = 0
         self.awaits_import = False
-        self._looked: tuple[object, ...] = ()
-        self._looked_at = float("-inf")
+        self._evaluated_facts: tuple[object, ...] = ()
+        self._evaluated_at = float("-inf")
 
     def has_changed(self, now: float, *facts: object) -> bool:
-        """Return whether a look can bring anything new: other facts than at the last one, or `READ_INTERVAL` later."""
-        is_same = len(facts) == len(self._looked) and all(map(is_, facts, self._looked))
-        return not is_same or self.awaits_import or not self._looked_at <= now < self._looked_at + READ_INTERVAL
+        """Return whether an evaluation can change anything: other facts than at the last, or `READ_INTERVAL` later."""
+        is_same = len(facts) == len(self._evaluated_facts) and all(map(is_, facts, self._evaluated_facts))
+        return not is_same or self.awaits_import or not self._evaluated_at <= now < self._evaluated_at + READ_INTERVAL
 
-    def note_look(self, now: float, *facts: object) -> None:
-        """Note what has been looked at."""
-        self._looked, self._looked_at = facts, now
+    def note_evaluation(self, now: float, *facts: object) -> None:
+        """Note the facts that have been evaluated."""
+        self._evaluated_facts, self._evaluated_at = facts, now
 
 
 class ExpectationChecks:
-    """Checks the imports that should happen on the clusters that this monitor polls.
+    """Checks the expected imports of the clusters that this monitor polls.
 
     While the store is unavailable nothing is judged: an import may have completed unseen, and what has been logged
     could not be kept.
@@ -114,7 +114,7 @@ class ExpectationChecks:
         self._seen_at = clock()
 
     def check(self) -> None:
-        """Look at all expected imports once."""
+        """Evaluate all expected imports once."""
         expectations = self._expectations()
         if not (expectations or self._clusters) or not self._store.up:
             return
@@ -131,7 +131,7 @@ class ExpectationChecks:
             for name in wanted:
                 self._try_cluster(*clusters[name])
             self._keep_seen()
-        except StoreBusyError:  # looked at again after `CHECK_INTERVAL`
+        except StoreBusyError:  # tried again after `CHECK_INTERVAL`
             return
         except (SQLAlchemyError, OSError) as error:
             self._clusters.clear()
@@ -142,13 +142,15 @@ class ExpectationChecks:
             self._check_cluster(cluster, seen)
         except (StoreBusyError, SQLAlchemyError, OSError):
             raise
-        except Exception:  # noqa: BLE001 - a fault of ours costs one cluster this look: it is logged, what was shown stays
+        except Exception:  # noqa: BLE001 - a fault of ours costs one cluster this evaluation: it is logged, what was shown stays
             _log.exception("expectations_not_checked", **self._labels(cluster))
 
     def _expected_of(self, name: str) -> tuple[Expectation, ...]:
         """Return the expectations of a cluster."""
         if name not in self._matching:
-            self._matching[name] = tuple(one for one in self._matched if fnmatchcase(name, one.cluster))
+            self._matching[name] = tuple(
+                expectation for expectation in self._matched if fnmatchcase(name, expectation.cluster)
+            )
         return self._matching[name]
 
     def _load(self, names: Sequence[str]) -> None:
@@ -159,70 +161,70 @@ class ExpectationChecks:
 
     def _check_cluster(self, cluster: Cluster, seen: float | None) -> None:
         name, expectations = cluster.name, self._expected_of(cluster.name)
-        known, snapshot = self._clusters[name], self._store.snapshot(name)
+        entry, snapshot = self._clusters[name], self._store.snapshot(name)
         if seen is None or snapshot is None:  # not polled yet since the start: the records count
-            by_name = {one.name: one for one in expectations}
-            kept = [record for record in known.records.values() if record.expectation in by_name]
-            self._show(name, [_sample(record, None) for record in kept])
+            names = {expectation.name for expectation in expectations}
+            records = [record for record in entry.records.values() if record.expectation in names]
+            self._show(name, [_sample(record, None) for record in records])
             return
         facts = cluster, expectations, snapshot, seen
-        if not known.has_changed(self._clock(), *facts):
+        if not entry.has_changed(self._clock(), *facts):
             return
         expected, left_out = expected_imports(expectations, snapshot, seen)
-        if left_out > known.left_out:
+        if left_out > entry.left_out:
             _log.warning("expectations_left_out", **self._labels(cluster), imports=left_out)
-        known.left_out = left_out
-        looks = self._look(name, known, expected, snapshot, seen)
-        if not self._write(cluster, known, looks):
+        entry.left_out = left_out
+        evaluations = self._evaluate(name, entry, expected, snapshot, seen)
+        if not self._write(cluster, entry, evaluations):
             del self._clusters[name]  # another monitor has it by now, or has had it in between
             return
         now = self._clock()
-        known.note_look(now, *facts)
-        outcomes = [snapshot.outcomes.get((key[1], key[2])) for key in looks]
+        entry.note_evaluation(now, *facts)
+        outcomes = [snapshot.outcomes.get((key[1], key[2])) for key in evaluations]
         self._show(
             name,
             [
-                _sample(one.record, _predicted(one, outcome, now))
-                for one, outcome in zip(looks.values(), outcomes, strict=True)
+                _sample(evaluation.record, _predicted(evaluation, outcome, now))
+                for evaluation, outcome in zip(evaluations.values(), outcomes, strict=True)
             ],
         )
 
-    def _look(
+    def _evaluate(
         self,
         name: str,
-        known: _ExpectedCluster,
+        entry: _ExpectedCluster,
         expected: Mapping[ExpectedKey, Expectation],
         snapshot: Snapshot,
         seen: float,
-    ) -> dict[ExpectedKey, Look]:
+    ) -> dict[ExpectedKey, Evaluation]:
         """Judge the expected imports of a cluster."""
         records = {}
         for key, expectation in expected.items():
-            record = known.records.get(key) or _adopted(key, known.records, expected)
+            record = entry.records.get(key) or _adopted(key, entry.records, expected)
             if record is None:
                 records[key] = first_record(expectation, name, key[1], key[2], seen)
             else:
-                records[key] = begin_look(expectation, record, seen)
+                records[key] = begin_evaluation(expectation, record, seen)
         tracked: dict[CollectionKey, list[Job]] = defaultdict(list)
         for job in snapshot.tracked.values():
             tracked[job.database, job.collection].append(job)
-        self._read_imports(name, known, records, snapshot)
-        looks, unwritten = {}, set()
+        self._read_imports(name, entry, records, snapshot)
+        evaluations, unwritten = {}, set()
         for key, record in records.items():
             collection = key[1], key[2]
-            jobs = {job.job_id: job for job in (*known.imports[collection].jobs, *tracked[collection])}
+            jobs = {job.job_id: job for job in (*entry.imports[collection].jobs, *tracked[collection])}
             if _is_being_written(snapshot.outcomes.get(collection), jobs.values(), record.occurrence, self._clock()):
-                looks[key] = Look(record, occurrence(expected[key], record.occurrence), None, (), 0)
+                evaluations[key] = Evaluation(record, None, (), 0)
                 unwritten.add(collection)
             else:
-                looks[key] = look(expected[key], record, jobs.values())
-        known.awaits_import = bool(unwritten)
-        for collection in unwritten:  # read again at the next look
-            known.imports.pop(collection, None)
-        return looks
+                evaluations[key] = evaluate(expected[key], record, jobs.values())
+        entry.awaits_import = bool(unwritten)
+        for collection in unwritten:  # read again at the next evaluation
+            entry.imports.pop(collection, None)
+        return evaluations
 
     def _read_imports(
-        self, name: str, known: _ExpectedCluster, records: Mapping[ExpectedKey, ExpectationRecord], snapshot: Snapshot
+        self, name: str, entry: _ExpectedCluster, records: Mapping[ExpectedKey, ExpectationRecord], snapshot: Snapshot
     ) -> None:
         """Read the finished imports of those collections of which they can have changed."""
         needed: dict[CollectionKey, float] = {}
@@ -235,27 +237,31 @@ class ExpectationChecks:
         since = {
             key: at
             for key, at in needed.items()
-            if known.imports[key].is_outdated(at, outcomes.get(key), now, is_open=is_open[key])
+            if entry.imports[key].is_outdated(at, outcomes.get(key), now, is_open=is_open[key])
         }
         for key, jobs in self._store.finished_imports(name, since).items() if since else ():
-            known.imports[key] = _Imports(jobs, since[key], outcomes.get(key), now)
+            entry.imports[key] = _Imports(jobs, since[key], outcomes.get(key), now)
 
-    def _write(self, cluster: Cluster, known: _ExpectedCluster, looks: Mapping[ExpectedKey, Look]) -> bool:
+    def _write(self, cluster: Cluster, entry: _ExpectedCluster, evaluations: Mapping[ExpectedKey, Evaluation]) -> bool:
         """Store what has changed, and log it while nobody else can; return whether the records were still ours."""
-        changed = {key: one for key, one in looks.items() if _differs(known.records.get(key), one.record)}
-        obsolete = [record for key, record in known.records.items() if key not in looks]
+        changed = {
+            key: evaluation
+            for key, evaluation in evaluations.items()
+            if _differs(entry.records.get(key), evaluation.record)
+        }
+        obsolete = [record for key, record in entry.records.items() if key not in evaluations]
         logged = self._unstored.get(cluster.name, {})  # by an attempt that was rolled back
 
         def work(connection: Connection) -> None:
             for record in obsolete:
                 self._store.expectations.delete(connection, record)
-            for one in changed.values():
-                if not self._store.expectations.write(connection, one.record):
+            for evaluation in changed.values():
+                if not self._store.expectations.write(connection, evaluation.record):
                     raise _ChangedElsewhereError
-            for key, one in changed.items():
-                if one.events or one.unknown:
+            for key, evaluation in changed.items():
+                if evaluation.events or evaluation.unknown:
                     self._unstored[cluster.name] = logged
-                    self._log_look(cluster, one, logged.setdefault(key, set()))
+                    self._log_evaluation(cluster, evaluation, logged.setdefault(key, set()))
 
         try:
             if changed or obsolete:
@@ -263,9 +269,11 @@ class ExpectationChecks:
         except _ChangedElsewhereError:
             return False
         self._unstored.pop(cluster.name, None)
-        known.records = {
-            key: replace(one.record, revision=one.record.revision + 1) if key in changed else one.record
-            for key, one in looks.items()
+        entry.records = {
+            key: replace(evaluation.record, revision=evaluation.record.revision + 1)
+            if key in changed
+            else evaluation.record
+            for key, evaluation in evaluations.items()
         }
         return True
 
@@ -275,22 +283,24 @@ class ExpectationChecks:
         if 0 <= now - self._seen_at < SEEN_INTERVAL:
             return
         seen = {
-            name: max(record.seen_until for record in one.records.values())
-            for name, one in self._clusters.items()
-            if one.records
+            name: max(record.seen_until for record in entry.records.values())
+            for name, entry in self._clusters.items()
+            if entry.records
         }
         self._store.expectations.write_seen(seen, now)
         self._seen_at = now
 
-    def _log_look(self, cluster: Cluster, one: Look, logged: set[tuple[str, float]]) -> None:
-        """Log what a look has brought, and note it by its name and the start of the occurrence."""
-        for event in one.events:
+    def _log_evaluation(self, cluster: Cluster, evaluation: Evaluation, logged: set[tuple[str, float]]) -> None:
+        """Log the events of an evaluation, and note each by its name and the start of its occurrence."""
+        for event in evaluation.events:
             if (noted := (event.name, event.expected.starts)) not in logged:
                 logged.add(noted)
-                self._log_event(cluster, one.record, event)
-        if one.unknown and (noted := ("not_judged", one.record.occurrence)) not in logged:
+                self._log_event(cluster, evaluation.record, event)
+        if evaluation.unknown and (noted := ("not_judged", evaluation.record.occurrence)) not in logged:
             logged.add(noted)
-            _log.info("expectation_not_judged", **self._fields(cluster, one.record), occurrences=one.unknown)
+            _log.info(
+                "expectation_not_judged", **self._fields(cluster, evaluation.record), occurrences=evaluation.unknown
+            )
 
     def _log_event(self, cluster: Cluster, record: ExpectationRecord, event: Event) -> None:
         job, deadline = event.job, event.expected.complete_by
@@ -319,9 +329,9 @@ class ExpectationChecks:
         return {**self._labels(cluster), **names}
 
 
-def _predicted(one: Look, outcome: CollectionOutcome | None, now: float) -> float | None:
+def _predicted(evaluation: Evaluation, outcome: CollectionOutcome | None, now: float) -> float | None:
     """Return when the import of an occurrence will probably be complete: by its pace, or as long as usual."""
-    record, job, typical = one.record, one.job, typical_duration(outcome)
+    record, job, typical = evaluation.record, evaluation.job, typical_duration(outcome)
     if job is not None and not job.finished:
         if (pace := current_pace(job, now)) is not None:
             return max(now, pace.done_at)

@@ -7,7 +7,7 @@ from monitor.config import Expectation
 from monitor.jobs import CollectionKey, CollectionOutcome, Snapshot
 
 COLLECTIONS_LIMIT: Final = 1000
-"""Expected imports of one cluster: each has two or three series, and is looked at every few seconds."""
+"""Expected imports of one cluster: each has two or three series, and is evaluated every few seconds."""
 
 FORGOTTEN_AFTER: Final = 30 * 86_400.0
 """Seconds after its latest import when a collection that only a glob matches is expected no more: it may be dropped."""
@@ -22,7 +22,7 @@ ExpectedKey = tuple[str, str, str]
 def expected_imports(
     expectations: Iterable[Expectation], snapshot: Snapshot, now: float
 ) -> tuple[dict[ExpectedKey, Expectation], int]:
-    """Return the imports of a cluster that should happen, and how many more are left out because there are too many."""
+    """Return the expected imports of a cluster, and how many more are left out because there are too many."""
     known = _known_collections(snapshot)
     expected: dict[ExpectedKey, Expectation] = {}
     for expectation in expectations:

@@ -1,4 +1,4 @@
-"""Follows the occurrences of one expected import from one look to the next; pure functions."""
+"""Follows the occurrences of one expected import from one evaluation to the next; pure functions."""
 
 from collections.abc import Collection
 from typing import Final
@@ -19,8 +19,8 @@ TRUSTED_GAP: Final = 7200.0
 (dataCoord.import.taskRetention)."""
 
 CATCH_UP: Final = 100
-"""Occurrences that are judged in one look, the latest ones: of an import every minute, what fits into ``TRUSTED_GAP``
-takes two looks."""
+"""Occurrences that are judged in one evaluation, the latest ones: of an import every minute, what fits into
+``TRUSTED_GAP`` takes two evaluations."""
 
 _LASTING: Final = (ExpectedState.COMPLETED, ExpectedState.TOO_FEW_ROWS)
 
@@ -42,19 +42,17 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     job: Job | None
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What a look has brought.
+class Evaluation(msgspec.Struct, frozen=True):
+    """The result of an evaluation.
 
     Attributes:
         record: What is known now.
-        current: The current occurrence.
         job: The import that decides its state; None where there is none.
         events: What is to be logged.
         unknown: How many past occurrences could not be judged.
     """
 
     record: ExpectationRecord
-    current: Occurrence
     job: Job | None
     events: tuple[Event, ...]
     unknown: int
@@ -81,8 +79,8 @@ def first_record(
     )
 
 
-def begin_look(expectation: Expectation, record: ExpectationRecord, seen: float) -> ExpectationRecord:
-    """Note up to when the cluster has been polled, and any gap since the previous look.
+def begin_evaluation(expectation: Expectation, record: ExpectationRecord, seen: float) -> ExpectationRecord:
+    """Note up to when the cluster has been polled, and any gap since the previous evaluation.
 
     An occurrence that cannot be the current one is replaced: the starts in the config have changed, or the clock was
     ahead and has been set back.
@@ -116,12 +114,12 @@ def _has_other_starts(expectation: Expectation, record: ExpectationRecord) -> bo
     return is_behind and not is_catching_up
 
 
-def look(expectation: Expectation, record: ExpectationRecord, jobs: Collection[Job]) -> Look:
+def evaluate(expectation: Expectation, record: ExpectationRecord, jobs: Collection[Job]) -> Evaluation:
     """Judge the occurrences of an import up to the current one.
 
     Args:
         expectation: The expectation.
-        record: What `begin_look` has returned.
+        record: What `begin_evaluation` has returned.
         jobs: The imports of its collection that are unfinished, or have finished since the record's occurrence.
     """
     seen, known_since = record.seen_until, record.known_since
@@ -142,7 +140,7 @@ def look(expectation: Expectation, record: ExpectationRecord, jobs: Collection[J
         unknown += verdict.state is None and record.gap_from > 0
         expected, reported = occurrence(expectation, expected.next_starts), ""
     else:
-        verdict = Verdict(ExpectedState.WAITING)  # the others are judged in the next look
+        verdict = Verdict(ExpectedState.WAITING)  # the rest are judged in the next evaluation
     record = replace(
         record,
         occurrence=expected.starts,
@@ -150,7 +148,7 @@ def look(expectation: Expectation, record: ExpectationRecord, jobs: Collection[J
         state=(verdict.state or ExpectedState.WAITING).value,
         reported=reported,
     )
-    return Look(record, expected, verdict.job, tuple(events), unknown)
+    return Evaluation(record, verdict.job, tuple(events), unknown)
 
 
 def _new_event(expected: Occurrence, verdict: Verdict, reported: str) -> tuple[list[Event], str]:

@@ -1,8 +1,7 @@
-"""When an import of a collection should happen, for pictures."""
+"""When an import of a collection is expected, for pictures."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -29,15 +28,18 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 def windows(
     expectations: Iterable[Expectation], cluster: str, database: str, collection: str, since: float, until: float
 ) -> list[Window]:
-    """Return when imports of a collection should happen between two times, in the order of their starts.
+    """Return when imports of a collection are expected between two times, in the order of their starts.
 
     A window that begins earlier and reaches into the period is included.
     """
-    found = []
-    for one in expectations:
-        if fnmatchcase(cluster, one.cluster) and one.includes(database, collection):
-            for starts in islice(one.cron.between(since - one.complete_within, until), WINDOWS_LIMIT):
-                expected = occurrence(one, starts)
-                if expected.complete_by > since:
-                    found.append(Window(one.name, starts, expected.start_by, expected.complete_by))
-    return sorted(found, key=lambda window: window.starts)[:WINDOWS_LIMIT]
+    shown: list[Window] = []
+    for expectation in expectations:
+        if fnmatchcase(cluster, expectation.cluster) and expectation.includes(database, collection):
+            starts = expectation.cron.between(since - expectation.complete_within, until)[:WINDOWS_LIMIT]
+            occurrences = [occurrence(expectation, at) for at in starts]
+            shown += [
+                Window(expectation.name, expected.starts, expected.start_by, expected.complete_by)
+                for expected in occurrences
+                if expected.complete_by > since
+            ]
+    return sorted(shown, key=lambda window: window.starts)[:WINDOWS_LIMIT]

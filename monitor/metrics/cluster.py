@@ -237,7 +237,7 @@ class ClusterMetrics:
                 self._publish()
 
     def set_expectations(self, samples: Sequence[ExpectationSample]) -> None:
-        """Show how the imports that should happen are doing."""
+        """Show the states of the expected imports."""
         with self._lock:
             if (*samples,) != self._expected:
                 self._expected = (*samples,)

@@ -132,7 +132,7 @@ def _records(connection: Connection, query: Select[Any]) -> list[ExpectationReco
     """Return the records that can be read; any column of SQLite can hold anything."""
     records = []
     for row in connection.execute(query).mappings():
-        with suppress(msgspec.ValidationError):  # it is replaced when its import is looked at
+        with suppress(msgspec.ValidationError):  # it is replaced when its import is evaluated
             facts = {name: row[name] for name in ExpectationRecord.__struct_fields__}
             records.append(msgspec.convert(facts, ExpectationRecord, strict=False))
     return records

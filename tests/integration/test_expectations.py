@@ -217,7 +217,7 @@ def test_a_record_that_cannot_be_read_is_begun_anew_and_the_others_go_on(stored)
     assert logged == [("expectation_late", "nightly"), ("expectation_late", "films")]
 
 
-def test_a_cluster_is_looked_at_again_only_after_a_poll_or_a_minute(stored):
+def test_a_cluster_is_evaluated_again_only_after_a_poll_or_a_minute(stored):
     monitor = Monitor(stored)
     polled(monitor, 1, 2)
     seen = stored.now

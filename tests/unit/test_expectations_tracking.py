@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from monitor.config import Expectation
 from monitor.cron import Cron
-from monitor.expectations.tracking import begin_look, first_record, look
+from monitor.expectations.tracking import begin_evaluation, evaluate, first_record
 from monitor.expectations.windows import Window, windows
 from monitor.jobs import Job, JobState
 
@@ -55,13 +55,13 @@ class Followed:
 
     def until(self, at, jobs=()):
         while (seen := self.record.seen_until + 60.0) < hours(at):
-            self.look(seen, jobs)
-        return self.look(hours(at), jobs)
+            self.evaluate(seen, jobs)
+        return self.evaluate(hours(at), jobs)
 
-    def look(self, seen, jobs):
-        """Look once, with no poll since the previous look."""
+    def evaluate(self, seen, jobs):
+        """Evaluate once, with no poll since the previous evaluation."""
         known = [as_seen(one, seen) for one in jobs if one.first_seen <= seen]
-        result = look(self.expectation, begin_look(self.expectation, self.record, seen), known)
+        result = evaluate(self.expectation, begin_evaluation(self.expectation, self.record, seen), known)
         self.record = result.record
         self.events += [event.name for event in result.events]
         self.unknown += result.unknown
@@ -119,14 +119,14 @@ def test_an_occurrence_that_passed_while_the_monitor_was_down_is_judged_by_the_l
     for jobs, state in (([], "missed"), ([job(1, 6.5, "completed", 6.5)], "completed")):
         nightly = Followed()
         nightly.until(4.9, [job(2, 2.1, "failed", 3)])
-        assert nightly.look(hours(6.5), [job(2, 2.1, "failed", 3), *jobs]) == state
+        assert nightly.evaluate(hours(6.5), [job(2, 2.1, "failed", 3), *jobs]) == state
 
 
 def test_after_a_long_gap_an_import_that_is_not_listed_is_not_missed():
     nightly = Followed()
     nightly.until(1.9)
 
-    assert nightly.look(hours(7), []) == "waiting"
+    assert nightly.evaluate(hours(7), []) == "waiting"
     assert nightly.record.occurrence == hours(26)
     assert (nightly.events, nightly.unknown) == ([], 1)
 
@@ -136,7 +136,7 @@ def test_after_a_long_gap_an_import_that_is_listed_counts():
     for one in listed:
         nightly = Followed()
         nightly.until(1.9)
-        assert nightly.look(hours(7), [one]) == "completed"
+        assert nightly.evaluate(hours(7), [one]) == "completed"
         assert nightly.events == ["met"]
 
 
@@ -144,7 +144,7 @@ def test_imports_of_several_occurrences_in_a_gap_are_none_missed():
     hourly = Expectation(name="hourly", collection="books", starts="0 * * * *", complete_within=HOUR / 2)
     books = Followed(hourly, since=0.9)
     books.until(2.9, [job(1, 1.1, "completed", 1.2), job(2, 2.1, "completed", 2.2)])
-    books.look(hours(4.7), [job(3, 4.7, "completed", 4.7), job(4, 4.7, "completed", 4.7)])
+    books.evaluate(hours(4.7), [job(3, 4.7, "completed", 4.7), job(4, 4.7, "completed", 4.7)])
 
     assert books.events == ["met"] * 4
 
@@ -159,7 +159,7 @@ def test_what_started_before_it_was_expected_is_never_missed():
 def test_a_restart_repeats_no_event_and_keeps_the_state():
     nightly = Followed()
     nightly.until(6.1)
-    nightly.look(hours(6.2), [])
+    nightly.evaluate(hours(6.2), [])
 
     assert (nightly.record.state, nightly.events) == ("missed", ["late", "missed"])
 
@@ -197,7 +197,7 @@ def test_an_import_in_a_skipped_hour_is_judged_as_on_any_day():
     skipped = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()  # 02:00 is 03:00
     books.record = first_record(berlin, "prod", "", "books", skipped - HOUR)
     for minute in range(4 * 60):
-        books.look(skipped - HOUR + minute * 60, [])
+        books.evaluate(skipped - HOUR + minute * 60, [])
 
     assert books.record.occurrence == skipped + HOUR / 2
     assert (books.record.state, books.events) == ("missed", ["missed"])
@@ -210,7 +210,7 @@ def test_after_so_long_a_gap_that_occurrences_are_left_out_none_counts_as_comple
     assert books.record.state == "completed"
     books.events.clear()
 
-    books.look(hours(9), [])
+    books.evaluate(hours(9), [])
     assert books.events == []
 
 
@@ -232,16 +232,16 @@ def test_many_occurrences_in_a_gap_are_judged_look_by_look():
     books.until(1.5)
     missed = len(books.events)
 
-    books.look(hours(1.5) + 7000, [])
-    books.look(hours(1.5) + 7005, [])
+    books.evaluate(hours(1.5) + 7000, [])
+    books.evaluate(hours(1.5) + 7005, [])
     assert len(books.events) - missed == 7005 // 60
 
 
 def test_a_clock_that_was_ahead_for_a_while_does_not_end_the_checks():
     nightly = Followed()
     nightly.until(1.5)
-    nightly.look(hours(100 * 24), [])
+    nightly.evaluate(hours(100 * 24), [])
 
-    nightly.look(hours(1.6), [])
+    nightly.evaluate(hours(1.6), [])
     assert nightly.until(6.1) == "missed"
     assert nightly.events == ["late", "missed"]
