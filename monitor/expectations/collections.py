@@ -1,6 +1,7 @@
 """Which collections an expectation is about."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Final
 
 from monitor.config import Expectation
@@ -23,34 +24,37 @@ def expected_imports(
     expectations: Iterable[Expectation], snapshot: Snapshot, now: float
 ) -> tuple[dict[ExpectedKey, Expectation], int]:
     """Return the expected imports of a cluster, and how many more are left out because there are too many."""
-    known = _known_collections(snapshot)
+    latest = _latest_imports(snapshot)
+    by_name: dict[str, list[CollectionKey]] = defaultdict(list)
+    for key in latest:
+        by_name[key[1]].append(key)
     expected: dict[ExpectedKey, Expectation] = {}
     for expectation in expectations:
-        for database, collection in _collections(expectation, known, now):
+        if expectation.names_collection:
+            matching = [key for key in by_name[expectation.collection] if expectation.includes(*key)]
+            matching = matching or [(expectation.named_database, expectation.collection)]
+        else:
+            oldest = _oldest_expected(expectation, now)
+            matching = [key for key, at in latest.items() if at > oldest and expectation.includes(*key)]
+        for database, collection in sorted(matching):
             expected[expectation.name, database, collection] = expectation
     left_out = max(0, len(expected) - COLLECTIONS_LIMIT)
     return dict([*expected.items()][:COLLECTIONS_LIMIT]), left_out
 
 
-def _collections(expectation: Expectation, known: Mapping[CollectionKey, float], now: float) -> Iterator[CollectionKey]:
-    matching = sorted(key for key in known if expectation.includes(*key))
-    if not expectation.names_collection:
-        start = expectation.cron.next(now)
-        period = expectation.cron.next(start) - start
-        oldest = now - max(FORGOTTEN_AFTER, FORGOTTEN_PERIODS * period)
-        yield from (key for key in matching if known[key] > oldest)
-    elif matching:
-        yield from matching
-    else:
-        yield expectation.named_database, expectation.collection
+def _oldest_expected(expectation: Expectation, now: float) -> float:
+    """Return the time of its latest import up to which a collection that only a glob matches is expected no more."""
+    start = expectation.cron.next(now)
+    period = expectation.cron.next(start) - start
+    return now - max(FORGOTTEN_AFTER, FORGOTTEN_PERIODS * period)
 
 
-def _known_collections(snapshot: Snapshot) -> dict[CollectionKey, float]:
+def _latest_imports(snapshot: Snapshot) -> dict[CollectionKey, float]:
     """Return the collections of a cluster, each with the time of its latest import, infinity where it is not known."""
-    known = {key: _latest(outcome) for key, outcome in snapshot.outcomes.items()}
-    known |= {(database, collection): float("inf") for database, collection, _ in snapshot.counts}
-    known |= {(job.database, job.collection): float("inf") for job in snapshot.tracked.values()}
-    return known
+    latest = {key: _latest(outcome) for key, outcome in snapshot.outcomes.items()}
+    latest |= {(database, collection): float("inf") for database, collection, _ in snapshot.counts}
+    latest |= {(job.database, job.collection): float("inf") for job in snapshot.tracked.values()}
+    return latest
 
 
 def _latest(outcome: CollectionOutcome) -> float:
