@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from itertools import accumulate
 from operator import attrgetter
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -363,7 +363,7 @@ class ClusterMetrics:
     def _render_expectations(self) -> None:
         labels = [self._collection_labels(sample.database, sample.collection) for sample in self._expected]
         self._expectation_lines = tuple(
-            tuple([family.render(of, family.value(one)) for of, one in zip(labels, self._expected, strict=True)])
+            tuple([family.render(of, family.value(sample)) for of, sample in zip(labels, self._expected, strict=True)])
             for family in families.EXPECTATION_FAMILIES
         )
 
@@ -409,18 +409,9 @@ class ClusterMetrics:
         """Return the text of a cluster that is not polled: counters, the cluster itself, and failures if wanted."""
         jobs = list(self._lasting_lines) if self._failures_shown else [()] * len(_JOB_FAMILIES)
         jobs[_STALLED] = ()
-        kinds: tuple[Family[Any], ...] = (
-            *families.COLLECTION_FAMILIES[1:],
-            *families.TRANSITION_FAMILIES,
-            *families.EXPECTATION_FAMILIES,
-            *families.CLUSTER_FAMILIES,
-            *families.POLL_FAMILIES,
-        )
-        of_collections = {one.name for one in families.COLLECTION_FAMILIES}
-        of_collections |= {one.name for one in families.EXPECTATION_FAMILIES}
         kept = [
-            () if family.name in of_collections and family.type == "gauge" else lines
-            for family, lines in zip(kinds, lasting, strict=True)
+            () if family.type == "gauge" and "collection" in family.labels else lines
+            for family, lines in zip(families.FAMILIES[-len(lasting) :], lasting, strict=True)
         ]
         text = (*jobs, (), (), *kept)
         return ClusterText(fresh=text, stale=text, fresh_until=0.0)
