@@ -67,14 +67,12 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         and not (old is None and job.finished and job.job_id in unconfirmed)
         and _is_news(old, job, previous.baseline_at)
     )
-    found: list[Job] = []
-    if policy.several_databases:
-        found = [job for old, job in changes if old is not None and job.database and not old.database]
-        outcomes = update_outcomes(previous, with_databases(changed), transitions, now, found)
-        if changes or expired or dropped:
-            outcomes = drop_unknown_outcomes(outcomes, tracked.values())
-    else:
-        outcomes = update_outcomes(previous, changed, transitions, now)
+    several = policy.several_databases
+    found = [job for old, job in changes if several and old is not None and job.database and not old.database]
+    decisive = with_databases(changed) if several else changed
+    outcomes = update_outcomes(previous, decisive, transitions, now, found)
+    if several and (changes or expired or dropped):
+        outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     outcomes, short = add_durations(outcomes, previous, changed, transitions, found)
     counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
     moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
