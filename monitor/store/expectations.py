@@ -80,7 +80,6 @@ class ExpectationTable:
         """
         values = msgspec.structs.asdict(record) | {"revision": record.revision + 1}
         if not record.revision:
-            values["revision"] = 1
             add = _add(connection.dialect.name)
             if connection.execute(add, values).rowcount == 1:
                 return True
@@ -88,10 +87,10 @@ class ExpectationTable:
                 return False
             self.delete(connection, record)
             return connection.execute(add, values).rowcount == 1
-        found = _keys(record)
+        key = _keys(record)
         for name in _KEY:
             del values[name]
-        return connection.execute(_UPDATE.values(values), found | {"seen_revision": record.revision}).rowcount == 1
+        return connection.execute(_UPDATE.values(values), key | {"seen_revision": record.revision}).rowcount == 1
 
     def write_seen(self, seen_until: Mapping[str, float], now: float) -> None:
         """Store when clusters were last polled, by their names, and forget what has not been expected for long."""

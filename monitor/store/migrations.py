@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -220,11 +221,11 @@ def _add_durations(connection: Connection) -> None:
 
 def _summarize(ended: Sequence[str], baseline_at: float | None) -> dict[str, object]:
     """Return the durations, and the failures in a row, of jobs that have ended, the latest first."""
-    failures, durations, completed = 0, "", False
-    for job in filter(None, map(_readable_job, ended)):
-        completed |= job.state is JobState.COMPLETED
-        failures += not completed and job.state is JobState.FAILED and job.failure not in DECISIONS
-    for job in filter(None, map(_readable_job, reversed(ended))):
+    jobs = [*filter(None, map(_readable_job, ended))]
+    failed = takewhile(lambda job: job.state is not JobState.COMPLETED, jobs)
+    failures = sum(job.state is JobState.FAILED and job.failure not in DECISIONS for job in failed)
+    durations = ""
+    for job in reversed(jobs):
         duration = import_duration(job, baseline_at) if job.state is JobState.COMPLETED else None
         if duration is not None:
             durations = append_duration(durations, duration)

@@ -5,7 +5,7 @@ lasted for `SAMPLES_PER_JOB` of them, and every second point is deleted. So the 
 a job runs, and what to write follows from the job alone: nothing is in memory for it, and any monitor can go on.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -63,20 +63,20 @@ def new_samples(cluster: str, before: Mapping[str, Job], now: Mapping[str, Job])
         }
 
 
-def write_samples(connection: Connection, rows: Collection[Mapping[str, Any]]) -> None:
+def write_samples(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write points, in a transaction: at most `SAMPLES_AT_ONCE` of them."""
     if widened := [{"of": row["cluster"], "job": row["job_id"], "by": row["width"]} for row in rows if row["widened"]]:
         connection.execute(_THIN, widened)
-    some = [{name: row[name] for name in samples.c.keys()} for row in choose(rows)]  # noqa: SIM118 - no dict
+    some = [{name: row[name] for name in samples.c.keys()} for row in _choose(rows)]  # noqa: SIM118 - no dict
     if some:
         connection.execute(upsert(connection.dialect.name, samples), some)
 
 
-def choose(rows: Collection[Mapping[str, Any]]) -> Collection[Mapping[str, Any]]:
-    """Return points that are written: all of them, or some of too many, others each time."""
+def _choose(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return points that are written: all of them, or a random selection of too many, each time another."""
     if len(rows) <= SAMPLES_AT_ONCE:
         return rows
-    return Random(repr([*rows][-1])).sample([*rows], SAMPLES_AT_ONCE)
+    return Random(repr(rows[-1])).sample(rows, SAMPLES_AT_ONCE)
 
 
 def wanted_samples(keys: Collection[tuple[str, str]]) -> Select[Any]:
