@@ -1,7 +1,7 @@
 """The pollers of all clusters: starts, reconfigures and stops them, and hands clusters over to other monitors."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -106,10 +106,6 @@ class Pollers:
         """Return the poller of a cluster; raise ``KeyError`` where it is not watched."""
         return self._pollers[name]
 
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of the clusters."""
-        return iter(self._pollers)
-
     def get(self, name: str) -> Poller | None:
         """Return the poller of a cluster, None where it is not watched."""
         return self._pollers.get(name)
@@ -170,9 +166,7 @@ class Pollers:
         self._process_metrics.set_clusters(len(clusters))
         self._status.apply_config([*watched.values()])
         scheduled = [name for name in {*changes.added, *changes.reconfigured, *resumed} if watched[name].polled]
-        for name in scheduled:
-            self._intervals.watch(clusters[name], self._store.snapshot(name), self._pollers[name].usage)
-        self._intervals.plan()
+        self._watch_intervals(scheduled)
         for name in scheduled:
             self._schedule(self._pollers[name])
 
@@ -202,10 +196,7 @@ class Pollers:
             polled = [name for name in gained if (one := self.watched.get(name)) is not None and one.polled]
             for name in polled:
                 self._intervals.forget(name)
-                self._intervals.watch(
-                    self._pollers[name].cluster, self._store.snapshot(name), self._pollers[name].usage
-                )
-            self._intervals.plan()
+            self._watch_intervals(polled)
             not_polled_for = self._takeover + MISSED_BEFORE_TAKEOVER
             for name in polled:
                 self._scheduler.take_over(name, not_polled_for, self._intervals.first_polls_within(name))
@@ -256,6 +247,13 @@ class Pollers:
             clock_steps=self._clock_steps.latest,
             is_ours=self._handover.polls,
         )
+
+    def _watch_intervals(self, names: Iterable[str]) -> None:
+        """Plan the intervals of clusters from now on."""
+        for name in names:
+            poller = self._pollers[name]
+            self._intervals.watch(poller.cluster, self._store.snapshot(name), poller.usage)
+        self._intervals.plan()
 
     def _show(self) -> None:
         self._exposition.show(poller.metrics for name, poller in self._pollers.items() if self._handover.holds(name))
