@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
@@ -64,16 +64,16 @@ class Expectation(Section):
         if complete_within < info.data.get("start_within", 0.0):
             raise ValueError("must not be shorter than start_within")
         if "starts" in info.data and "timezone" in info.data:
-            shortest = _shortest_period(Cron(info.data["starts"], info.data["timezone"]))
+            shortest = _shortest_period(_cron(info.data["starts"], info.data["timezone"]))
             if complete_within > shortest:
                 longest = format_duration(shortest)
                 raise ValueError(f"must be at most {longest}, the time from one start to the next")
         return complete_within
 
-    @cached_property
+    @property
     def cron(self) -> Cron:
         """When its imports should start."""
-        return Cron(self.starts, self.timezone)
+        return _cron(self.starts, self.timezone)
 
     @property
     def names_collection(self) -> bool:
@@ -107,6 +107,12 @@ def name_expectations(items: list[Any]) -> list[Any]:
         else:
             named.append(item)
     return named
+
+
+@lru_cache(MAX_EXPECTATIONS)
+def _cron(starts: str, timezone: str) -> Cron:
+    """Return the cron expression of starts, shared by equal ones: to compute its next starts takes 2 ms."""
+    return Cron(starts, timezone)
 
 
 def _shortest_period(cron: Cron) -> float:
