@@ -1,4 +1,4 @@
-"""Commands for people who have to act on a job: to look at it, commit or abort it, or import again.
+"""Commands for people who have to act on a job: to inspect, commit or abort it, or to import again.
 
 The monitor runs none of them. Each is a curl command for a POSIX shell, with environment variables in place of secrets.
 Names come from servers: in a body every unusual character is a JSON escape, so that no text ends a quotation, expands

@@ -180,7 +180,7 @@ async def _stream(context: Context, request: Request, query: StreamQuery) -> Res
 
 _LISTED: Final = "The jobs that are listed, unfinished, or recently failed or vanished, by cluster and id."
 _RECORDED: Final = "The recorded transitions, latest recorded first."
-_EXPECTED: Final = "The imports that should happen, those in trouble first."
+_EXPECTED: Final = "The current occurrences of expected imports, those in trouble first."
 _CHANGES: Final = "What changes from now on, as server-sent events."
 
 ENDPOINTS: Final = (

@@ -27,7 +27,7 @@ class MonitoredDaemon(Protocol):
 
     @property
     def expectations(self) -> Sequence[Expectation]:
-        """Return the imports that should happen, as in the config."""
+        """Return the expected imports of the config."""
 
     @property
     def external_url(self) -> str:

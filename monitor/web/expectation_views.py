@@ -1,4 +1,4 @@
-"""The imports that should happen, as the API and the pages show them. Their fields are a contract: docs/http.md."""
+"""The expected imports, as the API and the pages show them. Their fields are a contract: docs/http.md."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -19,7 +19,7 @@ EXPECTATIONS_SHOWN: Final = 50
 
 
 class ExpectationView(msgspec.Struct, frozen=True, kw_only=True):
-    """The current occurrence of an import that should happen."""
+    """The current occurrence of an expected import."""
 
     cluster: str
     labels: dict[str, str]  # those of its cluster
@@ -33,7 +33,7 @@ class ExpectationView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expectations(msgspec.Struct, frozen=True, kw_only=True):
-    """Imports that should happen, those in trouble first; empty and not `complete` without the database."""
+    """Expected imports, those in trouble first; empty and not `complete` without the database."""
 
     expectations: list[ExpectationView]
     complete: bool
@@ -43,7 +43,7 @@ async def find_expectations(
     context: Context, clusters: Collection[str] | None, limit: int, collection: CollectionKey | None = None
 ) -> Expectations:
     """Return the expected imports of some clusters, None for all, or only those of one collection."""
-    names = {one.name for one in context.monitor.expectations}
+    names = {expectation.name for expectation in context.monitor.expectations}
     if not names:
         return Expectations(expectations=[], complete=True)
 

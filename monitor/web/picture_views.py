@@ -20,8 +20,8 @@ from monitor.web.timeline import (
     DURATIONS_DRAWN,
     Bar,
     Window,
-    bar,
     duration_chart,
+    job_bar,
     latest,
     median_duration,
     row_name,
@@ -119,9 +119,9 @@ def progress_picture(
 
     There is none of a job that was seen only when it had finished.
     """
-    taken = [entry.transition for entry in steps]
-    known = [*stored, *(ProgressSample(step.at, step.to_state, step.progress) for step in taken)]
-    progress = follow_progress(job, known, policy(cluster), now)
+    transitions = [entry.transition for entry in steps]
+    points = [*stored, *(ProgressSample(step.at, step.to_state, step.progress) for step in transitions)]
+    progress = follow_progress(job, points, policy(cluster), now)
     if job.finished and progress.end <= progress.start:
         return None
     ends = [*(point.at for point in progress.points), progress.end]
@@ -168,16 +168,16 @@ def timelines(
     jobs = {entry.job.job_id: entry.job for entry in finished or ()}
     jobs |= {job.job_id: job for _, job in tracked if finished is None or not job.finished or job.job_id in jobs}
     bars = latest(
-        (bar(job, now, row_name(job.database, job.collection) if by_collection else "") for job in jobs.values()),
+        (job_bar(job, now, row_name(job.database, job.collection) if by_collection else "") for job in jobs.values()),
         len(jobs),
     )
     shown = [_timeline(period, bars, now, windows) for period in PERIODS]
-    ended = [one for one in bars if one.finished and one.known_start][-DURATIONS_DRAWN:]
-    in_table = [one for one in bars if one.end >= now - LONGEST_PERIOD][-BARS_DRAWN:] or ended
+    ended = [bar for bar in bars if bar.finished and bar.known_start][-DURATIONS_DRAWN:]
+    in_table = [bar for bar in bars if bar.end >= now - LONGEST_PERIOD][-BARS_DRAWN:] or ended
     return Timelines(
         timelines=shown,
         durations=_durations(ended, typical, by_collection=by_collection) if ended else None,
-        rows=[_bar_row(cluster, one) for one in in_table[::-1]],
+        rows=[_bar_row(cluster, bar) for bar in in_table[::-1]],
         windows=[_window_row(window) for window in windows[::-1]],
         complete=finished is not None,
     )
@@ -185,9 +185,9 @@ def timelines(
 
 def _timeline(period: tuple[str, str, float], bars: Sequence[Bar], now: float, windows: Sequence[Window]) -> Timeline:
     name, title, seconds = period
-    within = [one for one in bars if one.end >= now - seconds]
+    within = [bar for bar in bars if bar.end >= now - seconds]
     drawn = within[-BARS_DRAWN:]
-    states = [one.pattern for one in drawn]
+    states = [bar.pattern for bar in drawn]
     legend = [Key(state, swatch(state), states.count(state)) for state in present(states)]
     if any(window.end >= now - seconds and window.start <= now for window in windows):
         legend.append(Key("expected", WINDOW))
@@ -201,10 +201,10 @@ def _durations(ended: Sequence[Bar], typical: float | None, *, by_collection: bo
     return duration_chart(ended, typical)
 
 
-def _bar_row(cluster: str, one: Bar) -> BarRow:
-    start = datetime.fromtimestamp(one.start, UTC)
+def _bar_row(cluster: str, bar: Bar) -> BarRow:
+    start = datetime.fromtimestamp(bar.start, UTC)
     return BarRow(
-        cluster, one.job_id, one.row, one.pattern, start, one.seconds if one.known_start else None, one.finished
+        cluster, bar.job_id, bar.row, bar.pattern, start, bar.seconds if bar.known_start else None, bar.finished
     )
 
 

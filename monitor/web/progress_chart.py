@@ -146,16 +146,16 @@ def describe(progress: Progress) -> str:
     """Return in words what the picture shows."""
     start, end = (datetime.fromtimestamp(at, UTC) for at in (progress.start, progress.end))
     day = "%Y-%m-%d %H:%M"
-    said = [f"From {start:{day}} to {end:{day}} UTC: "]
-    said.append(", ".join(f"{phase.state.value} for {duration(phase.seconds)}" for phase in progress.phases))
+    texts = [f"From {start:{day}} to {end:{day}} UTC: "]
+    texts.append(", ".join(f"{phase.state.value} for {duration(phase.seconds)}" for phase in progress.phases))
     latest = progress.latest
-    said.append(". No progress reported." if latest is None else f". Progress: {in_percent(_clamped(latest))}.")
+    texts.append(". No progress reported." if latest is None else f". Progress: {in_percent(_clamped(latest))}.")
     longest = sorted(progress.stalls, key=lambda stall: stall.seconds)[-_NAMED:]
-    said += [f" No progress for {duration(stall.seconds)} while {stall.state.value}." for stall in longest]
+    texts += [f" No progress for {duration(stall.seconds)} while {stall.state.value}." for stall in longest]
     if progress.left is not None:
         early, late = progress.left / CONE, progress.left * CONE
-        said.append(f" About {duration(progress.left)} left, often between {duration(early)} and {duration(late)}.")
-    return "".join(said)
+        texts.append(f" About {duration(progress.left)} left, often between {duration(early)} and {duration(late)}.")
+    return "".join(texts)
 
 
 def progress_curve(progress: Progress) -> Markup:
@@ -184,7 +184,7 @@ def progress_curve(progress: Progress) -> Markup:
 
 
 def _in_order(points: Iterable[ProgressSample]) -> Iterator[ProgressSample]:
-    """Yield points in the order of their times, without what says nothing new."""
+    """Yield points in the order of their times, without those that repeat the one before."""
     last: ProgressSample | None = None
     for point in sorted(points, key=lambda point: point.at):
         progress = point.progress if point.progress is None or isfinite(point.progress) else None
@@ -306,10 +306,10 @@ def _level_name(level: float) -> Markup:
 
 def _stall(stall: Span, start: float, width: float) -> Markup:
     """Return the ground of a time without progress, with its length where that fits."""
-    said = f"no progress for {duration(stall.seconds)}"
+    title = f"no progress for {duration(stall.seconds)}"
     rect = element(
         "rect",
-        element("title", said),
+        element("title", title),
         class_="standstill",
         x=percent(start),
         width=percent(width),
@@ -317,9 +317,9 @@ def _stall(stall: Span, start: float, width: float) -> Markup:
         height=_HEIGHT,
         fill=fill("stalled"),
     )
-    if width < _LETTER * len(said):
+    if width < _LETTER * len(title):
         return rect
-    name = element("text", said, class_="inside", x=percent(start + width / 2), y=_TOP + 16, text_anchor="middle")
+    name = element("text", title, class_="inside", x=percent(start + width / 2), y=_TOP + 16, text_anchor="middle")
     return element("g", rect, name)
 
 

@@ -1,8 +1,8 @@
 """Writes SVG: elements with escaped values, and what all pictures have in common.
 
 Horizontal positions are in percent of the width, so that a picture fits a telephone and its letters do not shrink.
-Colours and lines are in the style sheet, for the Content-Security-Policy allows no `style`; the patterns that tell
-states apart without colours are attributes.
+Colours and lines are in the style sheet, for the Content-Security-Policy allows no `style`; the patterns that
+distinguish states without colours are attributes.
 """
 
 from collections.abc import Iterable
@@ -140,9 +140,9 @@ def clock_label(at: float, step: float) -> str:
 
 
 def present(states: Iterable[str]) -> list[str]:
-    """Return the states that are among some, in the order of the patterns: what a legend explains."""
-    some = set(states)
-    return [state for state in _PATTERNS if state in some]
+    """Return states once each, in the order of the patterns: what a legend explains."""
+    distinct = set(states)
+    return [state for state in _PATTERNS if state in distinct]
 
 
 def swatch(state: str) -> Markup:

@@ -1,5 +1,6 @@
 """Draws the imports of some days as bars by state, and how long the latest ones took."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
@@ -13,10 +14,10 @@ from monitor.web.svg import element, fill, label, mark, percent, picture, shorte
 from monitor.web.template_filters import duration
 
 BARS_DRAWN: Final = 200
-"""Imports of a timeline, the latest ones: more could not be told apart."""
+"""Imports of a timeline, the latest ones: more could not be distinguished."""
 
 ROWS_DRAWN: Final = 12
-"""Collections that have a row of their own, those with the latest imports; the others share the last row."""
+"""Collections that have a row of their own, those with the latest imports; all further ones share the last row."""
 
 LANES: Final = 4
 """Bars of one row that are drawn one below the other while they overlap; further ones are drawn over the last one."""
@@ -90,13 +91,13 @@ class Window(msgspec.Struct, frozen=True, gc=False):
     title: str = "import"
 
 
-def bar(job: Job, now: float, row: str = "") -> Bar:
+def job_bar(job: Job, now: float, row: str = "") -> Bar:
     """Return the bar of a job; one that was first seen finished starts when the server says that it was created."""
     end = job.finished_at if job.finished and job.finished_at is not None else now
-    start, known = job.first_seen, job.first_seen < end or not job.finished
-    if not known and job.created_at is not None and job.created_at < end:
-        start, known = job.created_at, True
-    return Bar(min(start, end), end, job.state, job.job_id, job.stalled and not job.finished, row, known)
+    start, known_start = job.first_seen, job.first_seen < end or not job.finished
+    if not known_start and job.created_at is not None and job.created_at < end:
+        start, known_start = job.created_at, True
+    return Bar(min(start, end), end, job.state, job.job_id, job.stalled and not job.finished, row, known_start)
 
 
 def row_name(database: str, collection: str) -> str:
@@ -107,7 +108,7 @@ def row_name(database: str, collection: str) -> str:
 
 def latest(bars: Iterable[Bar], limit: int = BARS_DRAWN) -> list[Bar]:
     """Return the bars that end last, in the order of their ends."""
-    return nlargest(limit, bars, key=lambda one: (one.end, one.start, one.job_id))[::-1]
+    return nlargest(limit, bars, key=lambda bar: (bar.end, bar.start, bar.job_id))[::-1]
 
 
 def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: Sequence[Window] = ()) -> Markup:
@@ -120,10 +121,10 @@ def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: 
         end: The same.
         windows: When imports are expected; drawn behind them.
     """
-    bars = [one for one in bars if one.end >= start and one.start <= end]
+    bars = [bar for bar in bars if bar.end >= start and bar.start <= end]
     windows = [window for window in windows if window.end >= start and window.start <= end]
     span = max(end - start, 1.0)
-    rows = _rows([*bars], windows)
+    rows = _rows(bars, windows)
     parts: list[Markup] = []
     y = 4.0
     for row, (in_row, expected) in rows.items():
@@ -135,8 +136,8 @@ def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: 
             y += _NAME
         height = lanes * _LANE
         parts += [_window(window, start, span, y, height) for window in expected]
-        for one, lane in placed:
-            parts += _bar(one, start, span, y + lane * _LANE)
+        for bar, lane in placed:
+            parts += _bar(bar, start, span, y + lane * _LANE)
         y += height + _GAP
     axis = time_axis(start, end, 0.0, y)
     title = f"Imports from {_moment(start)} to {_moment(end)} UTC"
@@ -145,7 +146,7 @@ def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: 
 
 def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str = "usually") -> Markup:
     """Return a picture of how long imports took, the latest on the right, with a duration to compare them with."""
-    longest = max([one.seconds for one in bars] + [typical or 0.0, 1.0])
+    longest = max([bar.seconds for bar in bars] + [typical or 0.0, 1.0])
     columns = max(len(bars), _FEWEST_COLUMNS)
     bottom = _COLUMN_TOP + _COLUMN_HEIGHT
     parts = [
@@ -153,12 +154,12 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str 
         element("text", duration(longest), x=2, y=_COLUMN_TOP - 6),
         element("line", class_="grid", x1="0%", x2="100%", y1=bottom, y2=bottom),
     ]
-    for number, one in enumerate(bars):
-        height = max(1.0, _COLUMN_HEIGHT * one.seconds / longest)
-        state = one.state.value
+    for number, bar in enumerate(bars):
+        height = max(1.0, _COLUMN_HEIGHT * bar.seconds / longest)
+        state = bar.state.value
         rect = element(
             "rect",
-            element("title", f"{one.job_id}: {state} after {duration(one.seconds)}"),
+            element("title", f"{bar.job_id}: {state} after {duration(bar.seconds)}"),
             class_=f"shape {state}",
             x=percent((number + 0.15) / columns),
             width=percent(0.7 / columns),
@@ -167,7 +168,7 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str 
             fill=fill(state),
         )
         parts.append(rect)
-        if sign := mark(one.state):
+        if sign := mark(bar.state):
             parts.append(label(sign, (number + 0.5) / columns, bottom - height - 3, class_=f"mark {state}"))
     if bars:
         parts.append(label(_moment(bars[0].end), 0.0, bottom + 15))
@@ -178,30 +179,30 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str 
         parts.append(element("line", class_="typical", x1="0%", x2="100%", y1=y, y2=y))
         parts.append(label(f"{name} {duration(typical)}", 1.0, y - 4 if y > _COLUMN_TOP + 14 else y + 13, "inside"))
     title = f"Durations of the last {len(bars)} imports" if len(bars) != 1 else "Duration of the last import"
-    said = [f"{one.state.value} after {duration(one.seconds)}" for one in bars]
+    durations = [f"{bar.state.value} after {duration(bar.seconds)}" for bar in bars]
     usual = "" if typical is None else f" {name.capitalize()} {duration(typical)}."
-    return picture("durations", title, f"Oldest first: {', '.join(said)}.{usual}", bottom + 20, *parts)
+    return picture("durations", title, f"Oldest first: {', '.join(durations)}.{usual}", bottom + 20, *parts)
 
 
 def median_duration(bars: Iterable[Bar]) -> float | None:
     """Return the median duration of completed imports, of whichever collections; None where there are too few."""
-    typical = typical_of(one.seconds for one in bars if one.state is JobState.COMPLETED and one.known_start)
+    typical = typical_of(bar.seconds for bar in bars if bar.state is JobState.COMPLETED and bar.known_start)
     return None if typical is None else typical.median
 
 
 _Rows = dict[str, tuple[list[Bar], list[Window]]]
 
 
-def _rows(bars: list[Bar], windows: Sequence[Window]) -> _Rows:
+def _rows(bars: Sequence[Bar], windows: Sequence[Window]) -> _Rows:
     """Return what stands in each row, in the order of the rows' names; the rows with the oldest imports share one."""
-    recent = list(dict.fromkeys([one.row for one in latest(bars)[::-1]] + [window.row for window in windows]))
+    recent = list(dict.fromkeys([bar.row for bar in latest(bars)[::-1]] + [window.row for window in windows]))
     own = recent if len(recent) <= ROWS_DRAWN else recent[: ROWS_DRAWN - 1]
     rows: _Rows = {row: ([], []) for row in sorted(own)}
-    others = f"{len(recent) - len(own)} other collections"
-    for one in bars:
-        rows.setdefault(one.row if one.row in own else others, ([], []))[0].append(one)
+    last_row = f"{len(recent) - len(own)} other collections"
+    for bar in bars:
+        rows.setdefault(bar.row if bar.row in own else last_row, ([], []))[0].append(bar)
     for window in windows:
-        rows.setdefault(window.row if window.row in own else others, ([], []))[1].append(window)
+        rows.setdefault(window.row if window.row in own else last_row, ([], []))[1].append(window)
     return rows
 
 
@@ -209,32 +210,32 @@ def _lanes(bars: Iterable[Bar]) -> list[tuple[Bar, int]]:
     """Return bars with their lanes: each is in the first one that is free when it starts."""
     free: list[float] = []
     placed: list[tuple[Bar, int]] = []
-    for one in sorted(bars, key=lambda one: (one.start, one.end)):
-        lane = next((number for number, until in enumerate(free) if until <= one.start), len(free))
+    for bar in sorted(bars, key=lambda bar: (bar.start, bar.end)):
+        lane = next((number for number, until in enumerate(free) if until <= bar.start), len(free))
         lane = min(lane, LANES - 1)
-        free[lane : lane + 1] = [max(one.end, *free[lane : lane + 1], 0.0)]
-        placed.append((one, lane))
+        free[lane : lane + 1] = [max(bar.end, *free[lane : lane + 1], 0.0)]
+        placed.append((bar, lane))
     return placed
 
 
-def _bar(one: Bar, start: float, span: float, y: float) -> list[Markup]:
-    left, width = max(0.0, (one.start - start) / span), min(1.0, (one.end - start) / span)
+def _bar(bar: Bar, start: float, span: float, y: float) -> list[Markup]:
+    left, right = max(0.0, (bar.start - start) / span), min(1.0, (bar.end - start) / span)
     left = min(left, 1.0 - _NARROWEST)
-    said = f"{one.job_id}: {one.pattern}, {duration(one.seconds)}, from {_moment(one.start)} UTC"
+    title = f"{bar.job_id}: {bar.pattern}, {duration(bar.seconds)}, from {_moment(bar.start)} UTC"
     parts = [
         element(
             "rect",
-            element("title", said),
-            class_=f"shape {one.pattern}",
+            element("title", title),
+            class_=f"shape {bar.pattern}",
             x=percent(left),
-            width=percent(max(width - left, _NARROWEST)),
+            width=percent(max(right - left, _NARROWEST)),
             y=y,
             height=_BAR,
-            fill=fill(one.pattern),
+            fill=fill(bar.pattern),
         )
     ]
-    if sign := mark(one.state):
-        parts.append(label(sign, max(width, left), y + _BAR - 1, class_=f"mark {one.state.value}"))
+    if sign := mark(bar.state):
+        parts.append(label(sign, max(right, left), y + _BAR - 1, class_=f"mark {bar.state.value}"))
     return parts
 
 
@@ -254,12 +255,10 @@ def _window(window: Window, start: float, span: float, y: float, height: float) 
 def _describe(bars: Sequence[Bar], rows: _Rows) -> str:
     if not bars:
         return "No imports."
-    counts = dict[str, int]()
-    for one in bars:
-        counts[one.pattern] = counts.get(one.pattern, 0) + 1
-    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    counts = Counter(bar.pattern for bar in bars)
+    imports = ", ".join(f"{count} {state}" for state, count in counts.items())
     names = [row for row in rows if row]
-    return f"{said}{f', in {len(names)} collections' if len(names) > 1 else ''}."
+    return f"{imports}{f', in {len(names)} collections' if len(names) > 1 else ''}."
 
 
 def _moment(at: float) -> str:

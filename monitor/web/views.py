@@ -181,8 +181,8 @@ def job_view(cluster: str, job: Job, now: float, status: ClusterStatus | None) -
 def job_details(status: ClusterStatus, job: Job, now: float, files: Iterable[ImportFile] = ()) -> JobDetails:
     """Return a job with the commands with which people can act on it; they contain no secret."""
     view = job_view(status.cluster.name, job, now, status)
-    found = commands(status.cluster, job, [file.name for file in files])
-    return JobDetails(**asdict(view), commands=[CommandView(**asdict(command)) for command in found])
+    views = [CommandView(**asdict(command)) for command in commands(status.cluster, job, [file.name for file in files])]
+    return JobDetails(**asdict(view), commands=views)
 
 
 def transition_view(recorded: RecordedTransition, labels: Mapping[str, str]) -> TransitionView:

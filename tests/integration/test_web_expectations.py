@@ -1,4 +1,4 @@
-"""Imports that should happen, in the API and on the pages."""
+"""Expected imports, in the API and on the pages."""
 
 import html
 import re

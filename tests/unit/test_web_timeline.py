@@ -11,8 +11,8 @@ from monitor.web.timeline import (
     ROWS_DRAWN,
     Bar,
     Window,
-    bar,
     duration_chart,
+    job_bar,
     latest,
     median_duration,
     timeline,
@@ -131,18 +131,18 @@ def job(state, first_seen, finished_at=None, created_at=None, **facts):
 
 
 def test_the_bar_of_a_job_is_from_when_it_was_seen_until_it_finished_or_now():
-    assert bar(job(IMPORTING, 100.0, stalled=True), 300.0) == Bar(100.0, 300.0, IMPORTING, "1", stalled=True)
-    assert bar(job(FAILED, 100.0, 250.0, 10.0), 300.0, "books") == Bar(100.0, 250.0, FAILED, "1", row="books")
-    assert bar(job(COMPLETED, 250.0, 250.0, 10.0), 300.0) == Bar(10.0, 250.0, COMPLETED, "1")
-    assert bar(job(COMPLETED, 260.0, 250.0), 300.0) == Bar(250.0, 250.0, COMPLETED, "1", known_start=False)
-    assert bar(job(IMPORTING, 400.0), 300.0) == Bar(300.0, 300.0, IMPORTING, "1")  # the clock went back
+    assert job_bar(job(IMPORTING, 100.0, stalled=True), 300.0) == Bar(100.0, 300.0, IMPORTING, "1", stalled=True)
+    assert job_bar(job(FAILED, 100.0, 250.0, 10.0), 300.0, "books") == Bar(100.0, 250.0, FAILED, "1", row="books")
+    assert job_bar(job(COMPLETED, 250.0, 250.0, 10.0), 300.0) == Bar(10.0, 250.0, COMPLETED, "1")
+    assert job_bar(job(COMPLETED, 260.0, 250.0), 300.0) == Bar(250.0, 250.0, COMPLETED, "1", known_start=False)
+    assert job_bar(job(IMPORTING, 400.0), 300.0) == Bar(300.0, 300.0, IMPORTING, "1")  # the clock went back
 
 
 def test_the_latest_bars_are_those_that_end_last():
     bars = [during(number, number + 1, job_id=str(number)) for number in range(9)]
     random.Random(1).shuffle(bars)
 
-    assert [one.job_id for one in latest(bars, 3)] == ["6", "7", "8"]
+    assert [bar.job_id for bar in latest(bars, 3)] == ["6", "7", "8"]
 
 
 def test_durations_are_columns_with_the_latest_on_the_right():
