@@ -91,7 +91,7 @@ def _act(cluster: Cluster, job: Job, action: str) -> str:
 
 
 def _show(cluster: Cluster, job: Job) -> tuple[Command, ...]:
-    """Return the command that shows what the server knows about the job; none for an id that cannot be asked for."""
+    """Return the command that shows what the server knows about the job; none for an id that the API cannot look up."""
     if cluster.api == "v2":
         return (Command("Show its files", _act(cluster, job, "describe"), ""),)
     if cluster.api == "v1":

@@ -10,7 +10,7 @@ from monitor.jobs import Job, typical_duration
 from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
 from monitor.web.context import Context
 from monitor.web.errors import BusyError
-from monitor.web.expected import expected_windows
+from monitor.web.expected_windows import expected_windows
 from monitor.web.overview import ClusterJob, finished_only
 from monitor.web.picture_views import LONGEST_PERIOD, JobKey, Samples, curves, progress_picture, timelines
 from monitor.web.progress_chart import POINTS_DRAWN

@@ -61,14 +61,14 @@ def job(state, job_id="449000000000000001", **facts):
 def run(server, directory, wanted, shell, **settings):
     """Paste every command into a shell, and return the requests that it sends."""
     watched = cluster(server.url, api_key=KEY, **settings)
-    for one in commands(watched, wanted):
-        assert KEY not in one.command
-        assert one.command.isascii()
-        assert one.command.isprintable() or set(filter(lambda char: not char.isprintable(), one.command)) == {"\n"}
-        if one.command:
+    for command in [entry.command for entry in commands(watched, wanted)]:
+        assert KEY not in command
+        assert command.isascii()
+        assert command.isprintable() or set(filter(lambda char: not char.isprintable(), command)) == {"\n"}
+        if command:
             variables = {"MILVUS_API_KEY": KEY, "STORAGE_ACCESS_KEY": "AK/+1", "STORAGE_SECRET_KEY": "SK/+2"}
             subprocess.run(
-                [shell, "-c", one.command],
+                [shell, "-c", command],
                 cwd=directory,
                 env={"PATH": os.environ["PATH"], "HOME": str(directory), "no_proxy": "*"} | variables,
                 check=True,
@@ -124,10 +124,10 @@ def test_hostile_names_stay_data(server, tmp_path, shell):
     ],
 )
 def test_a_failed_import_can_be_started_again_in_every_generation(server, tmp_path, settings, path, body):
-    ((method, asked, headers, sent),) = run(server, tmp_path, job(JobState.FAILED), "sh", **settings)
+    ((method, target, headers, sent),) = run(server, tmp_path, job(JobState.FAILED), "sh", **settings)
     storage = {"accessKey": "AK/+1", "secretKey": "SK/+2"} if "objectUrl" in str(body) else {}
 
-    assert (method, asked, sent) == ("POST", path, body | storage)
+    assert (method, target, sent) == ("POST", path, body | storage)
     v2 = settings.get("api", "v2") == "v2"
     assert headers.get("Idempotency-Key") == ("retry-1-of-449000000000000001" if v2 else None)
 
@@ -173,9 +173,9 @@ def test_nothing_is_advised_about_a_job_that_needs_nothing():
 
 
 def test_a_committing_job_cannot_be_aborted():
-    found = commands(cluster("http://milvus"), job(JobState.COMMITTING, stalled=True))
+    offered = commands(cluster("http://milvus"), job(JobState.COMMITTING, stalled=True))
 
-    assert [one.title for one in found] == ["Show its files"]
+    assert [command.title for command in offered] == ["Show its files"]
 
 
 def test_every_class_of_failure_has_its_sentence_and_the_runbook_the_same():

@@ -359,7 +359,7 @@ def test_every_answer_can_be_read_by_a_client_that_is_typed(served, kind):
     assert msgspec.json.decode(served.get(f"/api/v1/{kind.__name__.lower()}").content, type=kind)
 
 
-def test_pages_and_the_api_tell_how_long_imports_of_a_collection_usually_take():
+def test_pages_and_the_api_show_how_long_imports_of_a_collection_usually_take():
     watched = WatchedClusters("eu")
     watched.poll("eu")
     for number in range(5):

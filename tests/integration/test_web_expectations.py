@@ -33,8 +33,8 @@ def watched():
     )
 
     def write(connection):
-        for one in records:
-            assert watched.store.expectations.write(connection, one)
+        for row in records:
+            assert watched.store.expectations.write(connection, row)
 
     watched.poll("eu", record("1", "books"))  # before the records: the first poll of a cluster begins anew
     watched.store.flush()
@@ -49,12 +49,12 @@ def served(watched):
 
 
 def words(text):
-    found = re.search(r'<section id="expectations".*?</section>', text, re.DOTALL)
-    return "" if found is None else re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", found[0])))
+    section = re.search(r'<section id="expectations".*?</section>', text, re.DOTALL)
+    return "" if section is None else re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", section[0])))
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "listed"),
     [
         ("", [("us", "<b>&"), ("eu", "films"), ("eu", "books")]),
         ("?cluster=eu", [("eu", "films"), ("eu", "books")]),
@@ -64,14 +64,14 @@ def words(text):
         ("?limit=1", [("us", "<b>&")]),
     ],
 )
-def test_what_is_expected_comes_with_trouble_first_and_without_what_has_left_the_config(served, query, found):
+def test_what_is_expected_comes_with_trouble_first_and_without_what_has_left_the_config(served, query, listed):
     answer = served.json(f"/api/v1/expectations{query}")
 
-    assert [(one["cluster"], one["collection"]) for one in answer["expectations"]] == found
+    assert [(row["cluster"], row["collection"]) for row in answer["expectations"]] == listed
     assert answer["complete"]
 
 
-def test_an_expected_import_is_told_with_its_times(served):
+def test_an_expected_import_is_shown_with_its_times(served):
     assert served.json("/api/v1/expectations", cluster="us")["expectations"] == [
         {
             "cluster": "us",

@@ -29,7 +29,7 @@ def expected_windows(
         cluster: The name of the cluster.
         jobs: Its jobs; the collections of the first ones are those that have a row.
         period: From when and until when.
-        by_collection: Whether each collection has a row; then there is also one of each that should have had imports.
+        by_collection: Whether each collection has a row; then expected collections without imports have one too.
     """
     if not expectations:
         return []
