@@ -12,10 +12,10 @@ MAX_EXPRESSION: Final = 200
 """Characters of an expression."""
 
 FIRES_AT_ONCE: Final = 2000
-"""Times that are computed for one question, at most: more than a day of one that fires every minute."""
+"""Fire times that one call returns and that are cached, at most: more than a day of those of every minute."""
 
 _LOOKBACKS: Final = tuple(days * 86_400.0 for days in (1 / 24, 1, 8, 32, 367, 8 * 366))
-"""Seconds in which the latest fire time is looked for: at most eight years, the longest time between two leap days."""
+"""Seconds in which the latest fire time is searched: at most eight years, the longest time between two leap days."""
 
 _SKIPPED: Final = 7200.0
 """Seconds before a time from which it is found although the clocks went forward: they skip an hour or less."""
@@ -104,11 +104,11 @@ def _trigger(expression: str, zone: ZoneInfo) -> "CronTrigger":
     fields = expression.split()
     if len(fields) != len(_FIELDS.split(", ")) or len(expression) > MAX_EXPRESSION:
         raise ValueError(f"must be a cron expression of five fields ({_FIELDS}), such as 0 2 * * *")
-    *others, month_day, month, weekday = fields
+    minute, hour, month_day, month, weekday = fields
     if "*" not in (month_day[0], weekday[0]):
         raise ValueError("must restrict either the day of the month or the day of the week, not both")
     try:
-        return CronTrigger.from_crontab(" ".join([*others, month_day, month, _named(weekday)]), zone)
+        return CronTrigger.from_crontab(f"{minute} {hour} {month_day} {month} {_named(weekday)}", zone)
     except ValueError as error:
         text = " ".join(str(error).split())
         raise ValueError(f"must be a cron expression, such as 0 2 * * *: {text[:1].lower()}{text[1:]}") from None

@@ -38,19 +38,19 @@ STOP_TIMEOUT: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
 
 MAINTENANCE_INTERVAL: Final = 1.0
-"""Seconds from one maintenance of the store, and one look for dropped log lines, to the next."""
+"""Seconds from one maintenance of the store, and one check for dropped log lines, to the next."""
 
 FILES_TIMEOUT: Final = 2.0
 """Seconds that a cluster has to name the files of a job."""
 
 CLOCK_CHECK_INTERVAL: Final = 1.0
-"""Seconds from one look at the clock to the next."""
+"""Seconds from one check of the clock to the next."""
 
 RESERVED_FILES: Final = 128
 """Open files reserved for other than HTTP connections, besides two for each poll: its connection and the store's."""
 
 KEY_CHECK_INTERVAL: Final = 15.0
-"""Seconds from one look at the files with keys and certificates to the next."""
+"""Seconds from one check of the files with keys and certificates to the next."""
 
 KEY_CHECK_TIMEOUT: Final = 5.0
 """Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""

@@ -68,7 +68,7 @@ class Pollers:
         handover: Knows which clusters this monitor polls.
         clock_steps: The latest steps of the clock.
         renew_key: Reads the file of a rejected API key again, before the next poll with it.
-        takeover: Seconds after which others take over from a monitor that stands still.
+        takeover: Seconds after which other monitors take over from one that stands still.
     """
 
     def __init__(  # noqa: PLR0913 - each is one collaborator, passed once by the daemon
@@ -153,7 +153,9 @@ class Pollers:
             poller = self._pollers.pop(name)
             snapshots[poller.cluster.identity()] = poller.retire()
         renamed = {cluster.name: snapshot for cluster in added if (snapshot := snapshots.get(cluster.identity()))}
-        self._store.watch((ClusterRef(one.name, one.identity(), one.cluster_id) for one in added), renamed)
+        self._store.watch(
+            (ClusterRef(cluster.name, cluster.identity(), cluster.cluster_id) for cluster in added), renamed
+        )
         for cluster in added:
             self._pollers[cluster.name] = self._create(cluster, changes.added[cluster.name])
         for name, api in changes.reconfigured.items():
@@ -193,7 +195,7 @@ class Pollers:
         if not (gained or lost):
             return
         with self._changing:
-            polled = [name for name in gained if (one := self.watched.get(name)) is not None and one.polled]
+            polled = [name for name in gained if (entry := self.watched.get(name)) is not None and entry.polled]
             for name in polled:
                 self._intervals.forget(name)
             self._watch_intervals(polled)

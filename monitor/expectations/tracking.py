@@ -153,8 +153,8 @@ def evaluate(expectation: Expectation, record: ExpectationRecord, jobs: Collecti
 
 def _new_event(expected: Occurrence, verdict: Verdict, reported: str) -> tuple[list[Event], str]:
     """Return the event of a verdict if it is new, and the events that are reported then."""
-    known = [name for name in reported.split(",") if name]
+    logged = [name for name in reported.split(",") if name]
     name = _EVENTS.get(verdict.state) if verdict.state else None
-    if name is None or verdict.state is None or name in known or (name == "late" and "missed" in known):
+    if name is None or verdict.state is None or name in logged or (name == "late" and "missed" in logged):
         return [], reported
-    return [Event(name, expected, verdict.state, verdict.job)], ",".join([*known, name])
+    return [Event(name, expected, verdict.state, verdict.job)], ",".join([*logged, name])

@@ -178,23 +178,23 @@ class StoreReader:
 
     def samples(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[ProgressSample]]:
         """Return the points of the progress of some jobs, by the names of their clusters and their ids, in order."""
-        found: dict[tuple[str, str], list[ProgressSample]] = {}
+        samples: dict[tuple[str, str], list[ProgressSample]] = {}
         for some in chunks([*keys], ROWS_AT_ONCE):
             for row in self._ask(partial(_all_rows, query=wanted_samples(some))):
                 if (sample := self._read("progress_samples", row, ProgressSample)) is not None:
-                    found.setdefault((row["cluster"], row["job_id"]), []).append(sample)
-        return found
+                    samples.setdefault((row["cluster"], row["job_id"]), []).append(sample)
+        return samples
 
     def finished_imports(self, cluster: str, since: Mapping[CollectionKey, float]) -> dict[CollectionKey, list[Job]]:
         """Return the latest imports of collections that have finished since a time, each with its own."""
 
         def read(connection: Connection) -> dict[CollectionKey, list[Job]]:
-            found = {}
+            imports = {}
             for key, at in since.items():
                 wanted = {"its_cluster": cluster, "its_database": key[0], "its_collection": key[1], "since": at}
                 rows = connection.execute(_FINISHED_IMPORTS, wanted).mappings()
-                found[key] = [entry.job for entry in self._stored_jobs(rows)]
-            return found
+                imports[key] = [entry.job for entry in self._stored_jobs(rows)]
+            return imports
 
         return self._database.read(read)
 
