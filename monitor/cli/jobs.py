@@ -58,7 +58,7 @@ def jobs(
     url = store or loaded.state.url.get_secret_value()
     snapshots = _recorded_snapshots(url, clusters, is_needed=with_vanished)
     polls = poll_clusters(loaded, clusters, snapshots, find_vanished=with_vanished)
-    rows = [(poll.cluster, job, poll.followed.get(job.job_id)) for poll in polls for job in poll.jobs]
+    rows = [(poll.cluster, job, poll.tracked.get(job.job_id)) for poll in polls for job in poll.jobs]
     print_rows(output, [row for row in rows if row[1].state in shown], _FIELDS, _COLUMNS)
     for poll in polls:
         if poll.error is not None:

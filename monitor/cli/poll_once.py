@@ -17,7 +17,7 @@ from monitor.poller import fetch, policy
 class ClusterPoll(msgspec.Struct, frozen=True):
     """The result of polling one cluster once: its jobs, and why the poll failed if it did.
 
-    `jobs` includes those of its recorded snapshot that have vanished within ``failed_retention``. `followed` has the
+    `jobs` includes those of its recorded snapshot that have vanished within ``failed_retention``. `tracked` has the
     jobs that a monitor has recorded, by id, with what this poll has added.
     """
 
@@ -25,7 +25,7 @@ class ClusterPoll(msgspec.Struct, frozen=True):
     jobs: tuple[Job, ...]
     bad_records: tuple[str, ...]
     error: ApiError | None
-    followed: Mapping[str, Job] = {}
+    tracked: Mapping[str, Job]
 
 
 def poll_clusters(
@@ -47,20 +47,21 @@ def poll_clusters(
 
 
 def _poll(network: Network, snapshots: Mapping[str, Snapshot], find_vanished: bool, cluster: Cluster) -> ClusterPoll:
-    now, recorded = time.time(), snapshots.get(cluster.name)
-    snapshot = recorded if find_vanished else None
+    now, snapshot = time.time(), snapshots.get(cluster.name)
     jobs: tuple[Job, ...] = ()
     bad_records: tuple[str, ...] = ()
     error = None
     try:
-        result = fetch(connect(cluster, network), snapshot, now, lambda _ids: {}, {"milvus_cluster": cluster.name})
+        previous = snapshot if find_vanished else None
+        result = fetch(connect(cluster, network), previous, now, lambda _ids: {}, {"milvus_cluster": cluster.name})
     except ApiError as failure:
         error = failure
     else:
         jobs, bad_records = diff(None, result, now, policy(cluster)).changed, result.listing.bad_records
-        recorded = None if recorded is None else diff(recorded, result, now, policy(cluster)).snapshot
-        snapshot = recorded if find_vanished else None
-    oldest = now - cluster.failed_retention
-    tracked = () if snapshot is None else snapshot.tracked.values()
-    vanished = [job for job in tracked if job.state is JobState.VANISHED and (job.finished_at or 0.0) > oldest]
-    return ClusterPoll(cluster, (*jobs, *vanished), bad_records, error, {} if recorded is None else recorded.tracked)
+        snapshot = None if snapshot is None else diff(snapshot, result, now, policy(cluster)).snapshot
+    tracked = {} if snapshot is None else snapshot.tracked
+    if find_vanished:
+        oldest = now - cluster.failed_retention
+        vanished = [job for job in tracked.values() if job.state is JobState.VANISHED]
+        jobs += tuple(job for job in vanished if (job.finished_at or 0.0) > oldest)
+    return ClusterPoll(cluster, jobs, bad_records, error, tracked)
