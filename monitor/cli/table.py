@@ -5,10 +5,12 @@ shortened further and left out. Sentences of the last column are wrapped between
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from rich.cells import cell_len
 from rich.text import Text
+
+K = TypeVar("K")
 
 _GAP: Final = 2
 _INDENT: Final = 4
@@ -52,20 +54,17 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width
     room = width - begin
     words = (cell_len(word) for text in sentences for word in text.plain.split())
     longest = max((text.cell_len for text in sentences), default=0)
-    beside = max(longest, cell_len(title)) <= room or (room >= _SENTENCE_WIDTH and max(words) <= room)
+    in_row = max(longest, cell_len(title)) <= room or (room >= _SENTENCE_WIDTH and max(words) <= room)
+    indent = begin if in_row else _INDENT
     header = [Text(column.title, style="bold") for column in columns]
     lines = [_line(header, widths)]
-    if has_sentences and beside:
-        lines[0] = _joined(lines[0], begin, Text(title, style="bold"))
+    if has_sentences and in_row:
+        _append_at(lines[0], begin, Text(title, style="bold"))
     for row, sentence in zip(rows, sentences or [Text("")] * len(rows), strict=True):
-        line = _line(row, widths)
-        if beside:
-            first, *more = wrapped(sentence, room)
-            lines.append(_joined(line, begin, first))
-        else:
-            lines.append(line)
-            more = wrapped(sentence, width - _INDENT) if sentence.plain else []
-        lines += [_joined(Text(""), begin if beside else _INDENT, text) for text in more]
+        line, parts = _line(row, widths), _wrapped(sentence, width - indent)
+        if in_row and parts:
+            _append_at(line, begin, parts.pop(0))
+        lines += [line, *(_append_at(Text(""), indent, part) for part in parts)]
     for line in lines:
         line.rstrip()
     return lines
@@ -81,11 +80,11 @@ def _give_way(columns: Sequence[Column], widths: dict[int, int], width: int) -> 
                 del widths[index]
 
 
-def shorten(widths: dict[int, int], names: Iterable[int], shortest: int, excess: int) -> None:
+def shorten(widths: dict[K, int], names: Iterable[K], shortest: int, excess: int) -> None:
     """Take `excess` columns from the widest of these names, as long as they are wider than `shortest`."""
     names = list(names)
-    while excess > 0 and names and max(widths[index] for index in names) > shortest:
-        widths[max(names, key=widths.__getitem__)] -= 1
+    while excess > 0 and names and widths[widest := max(names, key=widths.__getitem__)] > shortest:
+        widths[widest] -= 1
         excess -= 1
 
 
@@ -109,14 +108,14 @@ def fitted(text: Text, width: int) -> Text:
     return text
 
 
-def _joined(line: Text, begin: int, text: Text) -> Text:
-    """Return a line with another text from a column on."""
+def _append_at(line: Text, begin: int, text: Text) -> Text:
+    """Append a text to a line, from a column on, and return the line."""
     line.append(" " * (begin - line.cell_len))
     return line.append_text(text)
 
 
-def wrapped(text: Text, width: int) -> list[Text]:
-    """Return the lines of a text, broken between words only: a longer word has a line of its own."""
+def _wrapped(text: Text, width: int) -> list[Text]:
+    """Return the lines of a text, broken between words only: a longer word has a line of its own; none if empty."""
     lines, line = [], ""
     for word in text.plain.split():
         if line and cell_len(line) + 1 + cell_len(word) > width:
@@ -124,4 +123,4 @@ def wrapped(text: Text, width: int) -> list[Text]:
             line = word
         else:
             line = f"{line} {word}".lstrip()
-    return [Text(part, style=text.style) for part in (*lines, line)]
+    return [Text(part, style=text.style) for part in (*lines, line) if part]

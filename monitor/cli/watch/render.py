@@ -110,10 +110,10 @@ def _window(jobs: list[_Line], offset: int, page: int) -> list[_Line]:
     if not offset:
         return first
     on_first = {key for key, _ in first}
-    others = sorted(
+    following = sorted(
         (line for line in jobs if line[0] not in on_first), key=lambda line: (not is_problem(line[1]), sort_key(line))
     )
-    return [*first, *others][offset : offset + page]
+    return [*first, *following][offset : offset + page]
 
 
 def _select(lines: list[_Line], room: int) -> list[_Line]:
@@ -128,23 +128,17 @@ class _Layout:
     """The columns of jobs: ids stay whole; first long names give way, then the bar, then the rest."""
 
     def __init__(self, jobs: list[_Line], view: View, width: int) -> None:
-        columns = {"COLLECTION": [qualified_name(job.database, job.collection) for _, job in jobs]}
+        names = {"COLLECTION": [qualified_name(job.database, job.collection) for _, job in jobs]}
         if len(view.clusters) > 1:
-            columns = {"CLUSTER": [key[0] for key, _ in jobs], **columns}
-        names = {
-            title: max(cell_len(text) for text in (title, *map(printable, texts))) for title, texts in columns.items()
-        }
-        job_id = max(cell_len(text) for text in ("JOB", *(printable(job.job_id) for _, job in jobs)))
-        self._widths = {**names, "JOB": job_id, "STATE": _STATE_WIDTH, "AGE": _AGE_WIDTH}
+            names = {"CLUSTER": [key[0] for key, _ in jobs], **names}
+        columns = {**names, "JOB": [job.job_id for _, job in jobs]}
+        widths = {title: max(map(cell_len, (title, *map(printable, texts)))) for title, texts in columns.items()}
+        self._widths = {**widths, "STATE": _STATE_WIDTH, "AGE": _AGE_WIDTH}
         self._width = width
         self._view = view
         self._has_usual = width >= _WIDE and any(key in view.usual for key, _ in jobs)
         for shortest, least in ((_SHORT, _PROGRESS_WIDTH), (_SHORTEST, _NO_BAR)):
-            widths = list(names.values())
-            by_index = dict(enumerate(widths))
-            shorten(by_index, by_index, shortest, least - self._progress_width())
-            self._widths |= names | dict(zip(names, by_index.values(), strict=True))
-            names = {title: self._widths[title] for title in names}
+            shorten(self._widths, names, shortest, least - self._progress_width())
         for title in ("AGE", "CLUSTER", "COLLECTION", "STATE"):
             least = _PERCENT_WIDTH if title != "AGE" else _NO_BAR
             if self._progress_width() < least:
