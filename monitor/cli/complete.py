@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
@@ -40,22 +40,22 @@ def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _within_timeout(names: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
-    found: list[str] = []
+    matches: list[str] = []
 
-    def find() -> None:
-        # A completion has nobody to tell about a fault: without names, the shell completes nothing.
+    def collect() -> None:
+        # A completion cannot report a fault: without names, the shell completes nothing.
         with suppress(Exception):
             from monitor.log import configure  # noqa: PLC0415 - only a completion needs all this
             from monitor.redaction import Redactor  # noqa: PLC0415
 
             configure("json", "error", Redactor(), io.StringIO())
-            wanted = (name for name in names() if name.startswith(incomplete) and _WORD.fullmatch(name))
-            found.extend(islice(wanted, _MAX_NAMES))
+            matching = (name for name in names() if name.startswith(incomplete) and _WORD.fullmatch(name))
+            matches.extend(islice(matching, _MAX_NAMES))
 
-    thread = Thread(target=find, daemon=True)  # the process ends although a server, or a pipe, keeps it waiting
+    thread = Thread(target=collect, daemon=True)  # the process ends although a server, or a pipe, keeps it waiting
     thread.start()
     thread.join(TIMEOUT)
-    return list(dict.fromkeys(found.copy()))
+    return list(dict.fromkeys(matches.copy()))
 
 
 def _load(params: dict[str, Any]) -> "Config":
@@ -68,29 +68,29 @@ def _load(params: dict[str, Any]) -> "Config":
     return load(path, os.environ)
 
 
-def _open_store(config: "Config", params: dict[str, Any], stack: ExitStack) -> "StoreReader":
+def _reading(config: "Config", params: dict[str, Any]) -> AbstractContextManager["StoreReader"]:
     from monitor.store import reading  # noqa: PLC0415
 
-    return stack.enter_context(reading(params.get("store") or config.state.url.get_secret_value()))
+    return reading(params.get("store") or config.state.url.get_secret_value())
 
 
 def _cluster_names(params: dict[str, Any]) -> Iterator[str]:
     config = _load(params)
     yield from (cluster.name for cluster in config.clusters)
     if config.discovery:
-        with ExitStack() as stack:
-            yield from sorted(_open_store(config, params, stack).cluster_revisions())
+        with _reading(config, params) as store:
+            yield from sorted(store.cluster_revisions())
 
 
 def _job_ids(params: dict[str, Any]) -> Iterator[str]:
     from monitor.store import StoreError  # noqa: PLC0415
 
-    config, name, nothing = _load(params), params.get("cluster"), True
+    config, name, has_recorded = _load(params), params.get("cluster"), False
     with suppress(StoreError):
         for job_id in _recorded_ids(config, name, params):
-            nothing = False
+            has_recorded = True
             yield job_id
-    if nothing:
+    if not has_recorded:
         yield from _listed_ids(config, name)
 
 
@@ -100,8 +100,7 @@ def _recorded_ids(config: "Config", name: str | None, params: dict[str, Any]) ->
     from monitor.store import JobFilter, TransitionFilter  # noqa: PLC0415
 
     unfinished = frozenset(JobState) - TERMINAL
-    with ExitStack() as stack:
-        store = _open_store(config, params, stack)
+    with _reading(config, params) as store:
         page = store.jobs(JobFilter(cluster=name, states=unfinished), _MAX_NAMES)
         yield from (entry.job.job_id for entry in page.entries)
         recent = store.transitions(TransitionFilter(cluster=name), _MAX_NAMES)
