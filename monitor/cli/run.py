@@ -19,7 +19,7 @@ from monitor.redaction import Redactor
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
-GARBAGE: Final = 50_000
+_GC_THRESHOLD: Final = 50_000
 """New objects after which the garbage collector looks for cycles among them, of which the monitor makes next to none.
 With Python's 700 it took a sixth of the time of the polls of 1,500 clusters."""
 
@@ -66,7 +66,7 @@ def run_daemon(
         daemon = Daemon(config, reload, redactor, log_writer)
         # Garbage collection stops every thread for 27 ms while it goes through the 66,000 objects of the libraries.
         gc.freeze()
-        gc.set_threshold(GARBAGE)
+        gc.set_threshold(_GC_THRESHOLD)
         gc.enable()
         running = serve(daemon, background_tasks=background_tasks, stop_after=stop_after, on_ready=on_ready)
         hanging = asyncio.run(running)

@@ -45,9 +45,9 @@ def test_a_terminal_that_is_gone_presses_nothing():
     reader, writer = os.pipe()
     os.close(writer)
     keyboard = Keyboard(reader)
-    assert keyboard.is_there
+    assert keyboard.is_connected
     assert keyboard.pressed(5) == []
-    assert not keyboard.is_there
+    assert not keyboard.is_connected
     assert keyboard.pressed(0) == []
     os.close(reader)
 

@@ -96,7 +96,7 @@ def _draw(source: Callable[[], View], console: Console) -> None:
         painter = Painter(console)
         while True:
             view, started = source(), time.thread_time()
-            hint = _HINT if keys.is_there else ""
+            hint = _HINT if keys.is_connected else ""
             frame = screen(view, console.width, console.height, time.time(), offset=offset, hint=hint)
             painter.paint(frame.lines)
             offset = frame.offset

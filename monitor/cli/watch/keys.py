@@ -36,12 +36,12 @@ class Keyboard:
         self._unread = ""
 
     @property
-    def is_there(self) -> bool:
+    def is_connected(self) -> bool:
         """Whether keys can be pressed."""
         return self._terminal is not None
 
     def pressed(self, timeout: float) -> list[str]:
-        """Wait for keys for so many seconds, and return the ones with a meaning that were pressed."""
+        """Wait for keys for so many seconds, and return the names of those that have a meaning."""
         if self._terminal is None:
             time.sleep(timeout)
             return []
@@ -53,16 +53,16 @@ class Keyboard:
             data = os.read(self._terminal, _CHUNK)
         if not data:
             self._terminal = None
-        return self._meanings(self._unread + data.decode("utf-8", "replace"))
+        return self._names(self._unread + data.decode("utf-8", "replace"))
 
-    def _meanings(self, text: str) -> list[str]:
-        end, found = 0, []
+    def _names(self, text: str) -> list[str]:
+        end, keys = 0, []
         while match := _KEY.match(text, end):
             end = match.end()
             if match[0] in _KEYS:
-                found.append(_KEYS[match[0]])
+                keys.append(_KEYS[match[0]])
         self._unread = text[end:] if len(text) - end <= _LONGEST else ""
-        return found
+        return keys
 
 
 @contextmanager
