@@ -43,15 +43,10 @@ def for_site(page: Path, source: str) -> str:
 def write_pages(folder: Path) -> None:
     """Write docs/ as the site needs it."""
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(DOCS, folder)
     source = project_urls()["Source"]
-    for path in sorted(DOCS.rglob("*")):
-        target = folder / path.relative_to(DOCS)
-        if path.suffix == ".md":
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(for_site(path, source), encoding="utf-8")
-        elif path.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    for page in DOCS.rglob("*.md"):
+        (folder / page.relative_to(DOCS)).write_text(for_site(page, source), encoding="utf-8")
 
 
 if __name__ == "__main__":
