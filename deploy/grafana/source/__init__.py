@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from deploy.grafana.source.cluster import cluster
 from deploy.grafana.source.collection import collection
 from deploy.grafana.source.fleet import fleet
-from deploy.grafana.source.portal import portable
+from deploy.grafana.source.import_dialog import portable
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboards"
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source import queries
-from deploy.grafana.source.portal import INPUT
+from deploy.grafana.source.import_dialog import INPUT
 from deploy.grafana.source.queries import Scope
 
 TAG = "milvus-import"
