@@ -20,12 +20,11 @@ PROGRAM = "import sys; sys.argv = ['milvus-import-monitor']; from monitor.__main
 
 def words(*arguments):
     """Return what bash would be offered at the end of a command line."""
-    line = ["milvus-import-monitor", *map(str, arguments)]
     return {
         "_MILVUS_IMPORT_MONITOR_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(line),
-        "COMP_CWORD": str(len(line) - (line[-1] != "")),
-    } | ({"COMP_WORDS": " ".join(line[:-1]) + " ", "COMP_CWORD": str(len(line) - 1)} if line[-1] == "" else {})
+        "COMP_WORDS": " ".join(["milvus-import-monitor", *map(str, arguments)]),
+        "COMP_CWORD": str(len(arguments)),
+    }
 
 
 def offered(*arguments):
