@@ -120,7 +120,8 @@ def _table_column(name: str) -> Column:
 def _table_cell(row: Mapping[str, Value], column: str, now: float) -> Text:
     if column == "age":
         created = row["created_at"] or row["first_seen"]
-        return Text(short_duration(now - datetime.fromisoformat(created).timestamp()) if created else "")  # type: ignore[arg-type]
+        age = now - datetime.fromisoformat(created).timestamp() if isinstance(created, str) else None
+        return Text("" if age is None else short_duration(age))
     value = row[column]
     if column in _STATES:
         return coloured_state(str(value))

@@ -30,9 +30,8 @@ class View(msgspec.Struct, frozen=True):
     """Jobs and clusters at one moment.
 
     `done_at` has the time at which a job is expected to be done, where there is an estimate, `usual` the seconds that
-    imports of its collection usually take. `clusters` has why each
-    one is down: empty for one that is up, None for one that has not been polled. `note` is what is wrong with the
-    source of all this, or what it leaves out.
+    imports of its collection usually take. `clusters` has why each one is down: empty for one that is up, None for one
+    that has not been polled. `note` is what is wrong with the source of all this, or what it leaves out.
     """
 
     jobs: Mapping[JobKey, Job] = {}
