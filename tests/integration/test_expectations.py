@@ -1,4 +1,4 @@
-"""Imports that should happen, over restarts and from monitor to monitor: each event is logged once."""
+"""Expected imports, over restarts and from monitor to monitor: each event is logged once."""
 
 import pytest
 from structlog.testing import capture_logs

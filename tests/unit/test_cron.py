@@ -46,9 +46,9 @@ def test_every_hour_fires_in_both_of_a_repeated_hour():
     [("1-5", "12345"), ("0", "7"), ("7", "7"), ("5-7", "567"), ("sun", "7"), ("mon-fri", "12345"), ("1,3", "13")],
 )
 def test_days_of_the_week_are_those_of_crontab(weekdays, days):
-    found = fires(f"0 2 * * {weekdays}", (2026, 6, 1), (2026, 6, 8))
+    times = fires(f"0 2 * * {weekdays}", (2026, 6, 1), (2026, 6, 8))
 
-    assert [datetime.fromisoformat(at).isoweekday() for at in found] == [int(day) for day in days]
+    assert [datetime.fromisoformat(at).isoweekday() for at in times] == [int(day) for day in days]
 
 
 def test_the_latest_time_is_found_however_rare_it_is():
@@ -71,7 +71,7 @@ def test_the_latest_time_is_found_however_rare_it_is():
         ("0 0 * * */0", "increment must be higher than 0"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(expression, sentence):
+def test_a_mistake_is_reported_in_one_sentence(expression, sentence):
     with pytest.raises(ValueError, match=sentence.replace("*", ".")):
         Cron(expression, "UTC")
 

@@ -1,4 +1,4 @@
-"""How an import that should happen goes: imports in, the state and the events out."""
+"""How an expected import goes: imports in, the state and the events out."""
 
 from datetime import UTC, datetime
 
@@ -45,7 +45,7 @@ def as_seen(one, seen):
 
 
 class Followed:
-    """An import that should happen, on a cluster that is polled every minute."""
+    """An expected import, on a cluster that is polled every minute."""
 
     def __init__(self, expectation=NIGHTLY, since=1.0):
         self.expectation = expectation
