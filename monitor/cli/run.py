@@ -20,7 +20,7 @@ from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
 _GC_THRESHOLD: Final = 50_000
-"""New objects after which the garbage collector looks for cycles among them, of which the monitor makes next to none.
+"""New objects after which the garbage collector searches them for cycles, of which the monitor makes next to none.
 With Python's 700 it took a sixth of the time of the polls of 1,500 clusters."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.cli")

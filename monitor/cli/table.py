@@ -72,10 +72,10 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width
 
 def _give_way(columns: Sequence[Column], widths: dict[int, int], width: int) -> None:
     names = [index for index, column in enumerate(columns) if column.is_name]
-    others = [index for index, column in enumerate(columns) if column.rank and not column.is_name]
-    for shortest, optional in ((_SHORT, others), (_SHORTEST, names)):
+    optional = [index for index, column in enumerate(columns) if column.rank and not column.is_name]
+    for shortest, removable in ((_SHORT, optional), (_SHORTEST, names)):
         shorten(widths, [index for index in names if index in widths], shortest, _total(widths) - width)
-        for index in sorted(optional, key=lambda index: columns[index].rank, reverse=True):
+        for index in sorted(removable, key=lambda index: columns[index].rank, reverse=True):
             if _total(widths) > width:
                 del widths[index]
 
