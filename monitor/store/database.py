@@ -89,14 +89,16 @@ class Database:
             return self._run_in_postgres(work, timeout)
         if self._in_memory:
             return self._writer.run(work)
-        if self._writer.is_hanging or self._poll_reader.is_hanging:
-            raise TimeoutError("the disk of the store does not answer")
+        self._writer.check_disk()
+        self._poll_reader.check_disk()
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
 
     def read_in_poll(self, work: Callable[[Connection], T], rows: int) -> T:
         """Return what a few quick statements read; of SQLite on a connection of its own, a third of the cost."""
-        return self.read(work, _poll_timeout(rows)) if self.is_postgres else self._poll_reader.run(work)
+        if self.is_postgres:
+            return self.read(work, _poll_timeout(rows))
+        return self._poll_reader.run(work, min(_poll_timeout(rows), TRANSACTION_TIMEOUT))
 
     def write_in_poll(self, work: Callable[[Connection], T], rows: int) -> T:
         """Do something in one transaction that writes so many rows, for a poll that waits for it."""
@@ -215,15 +217,15 @@ class _KeptConnection:
         finally:
             self._lock.release()
 
-    @property
-    def is_hanging(self) -> bool:
-        """Whether a transaction waits for the disk, and nobody waits for it any more."""
-        return self._worker is not None and self._worker.is_hanging
+    def check_disk(self) -> None:
+        """Raise ``TimeoutError`` while a transaction hangs that is no longer waited for."""
+        if self._worker is not None:
+            self._worker.check()
 
     def close(self) -> None:
         """Close the connection, unless a thread hangs on it."""
         if self._lock.acquire(timeout=BUSY_TIMEOUT):
-            if not self.is_hanging:
+            if self._worker is None or not self._worker.is_hanging:
                 self._discard()
             if self._worker is not None:
                 self._worker.end()

@@ -31,6 +31,11 @@ class Worker:
         """Whether a function still runs that nobody waits for any more."""
         return self._given_up is not None and not self._given_up.done()
 
+    def check(self) -> None:
+        """Raise ``TimeoutError`` while a function hangs."""
+        if self.is_hanging:
+            raise TimeoutError("the disk of the store does not answer")
+
     def run(self, function: Callable[[], T], timeout: float) -> T:
         """Return the result of a function, which goes on running if it takes too long.
 
@@ -41,8 +46,7 @@ class Worker:
         Raises:
             TimeoutError: It takes longer, or an earlier one is still running.
         """
-        if self.is_hanging:
-            raise TimeoutError("the disk of the store does not answer")
+        self.check()
         if self._thread is None:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -58,12 +62,10 @@ class Worker:
 
     def end(self) -> None:
         """End the thread, unless it hangs; it is started again when it is needed."""
-        thread, self._thread = self._thread, None
-        if thread is not None and not self.is_hanging:
+        if self._thread is not None and not self.is_hanging:
             self._calls.put(None)
-            thread.join(END_TIMEOUT)
-        elif thread is not None:
-            self._thread = thread
+            self._thread.join(END_TIMEOUT)
+            self._thread = None
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
