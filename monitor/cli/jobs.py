@@ -1,7 +1,7 @@
 """``jobs``: the jobs of every cluster, polled once."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
 import typer
@@ -46,8 +46,9 @@ def jobs(
 ) -> None:
     """Poll every cluster once and print its jobs.
 
-    Vanished jobs are known only from what a monitor has recorded: --state vanished and --fail-on vanished read its
-    store, and change nothing there.
+    When a job was first seen and how long it may still take are read from the store of a monitor, which is not changed;
+    without it they are left out. Vanished jobs are known only from there: --state vanished and --fail-on vanished need
+    it. With --state completed alone it is not opened.
 
     Exit codes: 0 success; 1 a job is in a --fail-on state, or a cluster cannot be polled; 2 invalid input.
     """
@@ -55,8 +56,10 @@ def jobs(
     loaded = load_config(config)
     clusters = select_clusters(loaded, cluster, store)
     with_vanished = JobState.VANISHED in {*(state or ()), *failing}
-    url = store or loaded.state.url.get_secret_value()
-    snapshots = _recorded_snapshots(url, clusters, is_needed=with_vanished)
+    snapshots: Mapping[str, Snapshot] = {}
+    if with_vanished or shown != {JobState.COMPLETED}:  # completed jobs are not tracked
+        url = store or loaded.state.url.get_secret_value()
+        snapshots = _recorded_snapshots(url, clusters, is_needed=with_vanished)
     polls = poll_clusters(loaded, clusters, snapshots, find_vanished=with_vanished)
     rows = [(poll.cluster, job, poll.tracked.get(job.job_id)) for poll in polls for job in poll.jobs]
     print_rows(output, [row for row in rows if row[1].state in shown], _FIELDS, _COLUMNS)

@@ -1,6 +1,8 @@
 """Watching a running monitor: its jobs, what changes, and what happens when it is gone for a while."""
 
+import json
 import secrets
+import time
 
 import bcrypt
 import pytest
@@ -8,12 +10,15 @@ import requests
 
 from monitor.cli.monitor_client import MonitorClient
 from monitor.cli.watch.remote import RemoteSource
+from monitor.cli.watch.render import screen
 from monitor.simulator import Lifecycle, Trouble, World
 from tests.commands import finished
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer, set_status
 from tests.recorder import Recorder
 from tests.terminal import terminal
+
+NOW = "2026-01-31T12:00:00+00:00"
 
 
 @pytest.fixture
@@ -147,3 +152,28 @@ def test_a_response_that_is_not_that_of_a_monitor_is_one_sentence(body):
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"error: {other.url}: the response is not that of a monitor\n"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_counts_as_unknown(number):
+    job = {
+        "cluster": "books",
+        "job_id": "1",
+        "collection": "novels",
+        "state": "importing",
+        "progress": "#",
+        "first_seen": NOW,
+        "state_since": NOW,
+        "last_change": NOW,
+        "missing_since": None,
+        "created_at": None,
+        "finished_at": None,
+        "eta_seconds": "#",
+        "typical_duration_seconds": "#",
+    }
+    page = json.dumps({"clusters": [], "jobs": [job], "transitions": [], "next_cursor": None})
+    with Recorder(page.replace('"#"', number).encode()) as other, requests.Session() as session:
+        view = RemoteSource(MonitorClient(other.url, session))()
+
+    assert (view.jobs["books", "1"].progress, view.done_at, view.usual) == (None, {}, {})
+    assert "novels" in screen(view, 120, 10, time.time()).lines[2].plain

@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -15,6 +17,9 @@ from monitor.jobs import Job, JobState, current_pace, typical_duration
 from monitor.log import configure
 from monitor.redaction import Redactor
 from monitor.store import TransitionFilter
+
+_typical_duration: Final = lru_cache(10_000)(typical_duration)
+"""Computed once for each outcome of a collection, not for each job and frame."""
 
 
 @contextmanager
@@ -46,14 +51,13 @@ def _view(daemon: Daemon, now: float) -> View:
         step = entry.transition
         job = completed_job(step.job_id, step.database, step.collection, step.at, step.duration)
         jobs[entry.cluster, step.job_id] = job
-    statuses = list(daemon.fleet.clusters())
+    statuses = daemon.fleet.clusters()
     for status in statuses:
-        if status.snapshot is not None:
-            jobs.update({(status.cluster.name, job.job_id): job for job in status.snapshot.tracked.values()})
-            for job in status.snapshot.tracked.values():
-                typical = typical_duration(status.snapshot.outcomes.get((job.database, job.collection)))
-                if typical is not None:
-                    usual[status.cluster.name, job.job_id] = typical.median
+        for job in status.tracked.values():
+            jobs[status.cluster.name, job.job_id] = job
+            typical = _typical_duration(status.snapshot.outcomes.get((job.database, job.collection)))
+            if typical is not None:
+                usual[status.cluster.name, job.job_id] = typical.median
     paces = {key: current_pace(job, now) for key, job in jobs.items()}
     return View(
         jobs,

@@ -1,5 +1,6 @@
 """Reads the jobs of a running monitor over its API."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -76,7 +77,7 @@ class RemoteSource:
             seconds = _keyed(jobs, lambda job: job.get("typical_duration_seconds"))
             usual = {key: float(typical) for key, typical in seconds.items() if typical is not None}
             why_down = {item["name"]: _why_down(item) for item in clusters}
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise MonitorError(f"{self._client.url}: the response is not that of a monitor") from None
         cut = [f"{len(clusters):,} clusters"] * more_clusters + [f"{len(jobs):,} jobs"] * more_jobs
         hint = "" if self._cluster else "; --cluster NAME shows those of one cluster"
@@ -89,12 +90,19 @@ class RemoteSource:
         cursor = None
         for _ in range(self._max_pages):
             query = parameters | {"cluster": self._cluster, "cursor": cursor, "limit": self._page_size}
-            page = self._client.get(f"/api/v1/{resource}", query).json()
+            response = self._client.get(f"/api/v1/{resource}", query)
+            page = response.json(parse_float=_finite_or_none, parse_constant=_finite_or_none)
             items += page[resource]
             cursor = page["next_cursor"]
             if cursor is None:
                 break
         return items, cursor is not None
+
+
+def _finite_or_none(text: str) -> float | None:
+    """Return a number of a response; NaN and infinity, which are no JSON, count as unknown."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _why_down(item: Mapping[str, Any]) -> str | None:
