@@ -4,7 +4,8 @@
   when the process dies, or is not heard of for ``takeover``.
 - Each cluster is owned by one of the live monitors, and changes hands without being owned by two (`ownership`).
 - A cluster that changes hands is loaded from the store before it is polled (`handover`).
-- While the database is away, each monitor goes on with the clusters that it owned last (`membership`).
+- While the database is away, and while it comes back, each monitor goes on with the clusters that it owned last
+  (`membership`).
 """
 
 from monitor.replicas.handover import ClusterHandling, Handover

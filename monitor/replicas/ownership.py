@@ -62,10 +62,12 @@ class Ownership:
     """Says which clusters a replica owns. Safe to use from several threads; all times are of one `steady_clock`.
 
     - In contact with the database, it owns what is its own by every view that somebody may still act by.
-    - Joining, it owns nothing until all members have seen it, or for ``takeover``.
+    - A new one owns nothing until all members have seen it, or for ``takeover``.
     - Out of contact, it goes on with what it owned last, and one that never was in contact with every cluster after
       ``takeover``: a database that is away stops nothing.
-    - Suspended for about ``takeover``, it owns nothing when it is resumed, for others have taken over, and joins anew.
+    - Back in contact, it goes on with what is its own by the members of before and of now. The others may have taken it
+      over, and let it go at their next contact; those that are out of contact, too, count for ``takeover``.
+    - Suspended for about ``takeover``, it owns nothing when it is resumed, for others have taken over: it is new again.
 
     Args:
         replica_id: Our own id among the members.
@@ -83,7 +85,7 @@ class Ownership:
         self._lock = Lock()
         self._views: tuple[_Counted, ...] = ()
         self._settled = False
-        self._settled_since_join = True
+        self._is_new = True
         self._released = False
         self._owns_from = now + takeover
         self._owns_until = now + self._hold
@@ -121,9 +123,9 @@ class Ownership:
             views, newest = self._views, self._views[-1] if self._views else None
             lapsed = asked_at >= self._owns_until
             if joined or lapsed:
-                if self._settled_since_join or lapsed:  # not again and again where a session breaks every second
+                if self._is_new or lapsed:
                     self._owns_from = answered_at + self._takeover
-                self._settled = self._settled_since_join = False
+                self._settled = self._is_new = False
                 for view in views:
                     view.until = answered_at + self._takeover
                     view.awaited = True
@@ -137,7 +139,6 @@ class Ownership:
             in_force = agreed and answered_at >= newest.since + self._settle
             came_into_force = in_force and not self._settled
             if in_force:
-                self._settled_since_join = True
                 self._owns_from = float("-inf")
                 views = tuple(
                     view for view in views if view is newest or (view.awaited and not view.members <= members)
@@ -154,7 +155,7 @@ class Ownership:
                 return
             if now >= self._owns_until:
                 self._owns_from = now + self._takeover
-                self._settled, self._settled_since_join = False, True
+                self._settled, self._is_new = False, True
             self._owns_until = now + self._hold
 
     def release(self) -> None:

@@ -112,6 +112,11 @@ class Fleet:
         self.server = Server()
         self.replicas = {number: Replica(number, self.now) for number in numbers}
         self.most_owners = 0
+        self.fewest_owners = 0
+
+    def watch_from_now(self):
+        """Count the owners of each cluster from now on."""
+        self.most_owners, self.fewest_owners = 0, len(self.replicas)
 
     def run(self, seconds):
         for _ in range(round(seconds * 10)):
@@ -120,7 +125,9 @@ class Fleet:
             for replica in self.replicas.values():
                 if replica.is_running and replica.next_at <= self.now:
                     replica.heartbeat(self.server, self.now)
-            self.most_owners = max([self.most_owners, *self.owners().values()])
+            owners = self.owners()
+            self.most_owners = max([self.most_owners, *owners.values()])
+            self.fewest_owners = min([self.fewest_owners, *(owners[name] for name in CLUSTERS)])
 
     def owners(self):
         return Counter(name for replica in self.replicas.values() for name in replica.owned(self.now))
@@ -134,6 +141,15 @@ class Fleet:
 
     def is_shared(self):
         return self.owners() == dict.fromkeys(CLUSTERS, 1)
+
+    def cut_off(self, number, seconds):
+        """Let one replica alone not reach the server, which ends its session."""
+        replica = self.replicas[number]
+        for _ in range(round(seconds / HEARTBEAT)):
+            replica.ownership.out_of_contact(self.now)
+            replica.next_at = self.now + 2 * HEARTBEAT
+            self.run(HEARTBEAT)
+        replica.next_at = self.now
 
     def restart_server(self, seconds):
         self.server.is_up, self.server.sessions = False, {}
@@ -182,6 +198,53 @@ def test_each_member_goes_on_with_its_clusters_while_the_database_is_away():
     fleet.run(4)
     assert fleet.is_shared()
     assert fleet.most_owners == 1
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.lists(st.floats(0, 3), min_size=3, max_size=3)), max_size=3))
+def test_each_cluster_has_one_owner_all_the_time_while_the_server_restarts(restarts):
+    fleet = Fleet(1, 2, 3)
+    fleet.run(4)
+    fleet.watch_from_now()
+    for seconds, delays in restarts:
+        fleet.restart_server(seconds)
+        for replica, delay in zip(fleet.replicas.values(), delays, strict=True):
+            replica.next_at = fleet.now + delay
+        fleet.run(2)
+    fleet.run(6)
+
+    assert (fleet.fewest_owners, fleet.most_owners) == (1, 1)
+    assert fleet.is_shared()
+
+
+def test_who_was_cut_off_alone_goes_on_and_the_others_let_go_what_they_took_over_at_once():
+    fleet = Fleet(1, 2, 3)
+    fleet.run(4)
+    share = fleet.replicas[3].owned(fleet.now)
+    fleet.watch_from_now()
+    fleet.cut_off(3, 2 * TAKEOVER)
+    while_cut_off = fleet.most_owners, fleet.replicas[3].owned(fleet.now)
+    fleet.run(HEARTBEAT + 0.2)
+    fewest = fleet.fewest_owners
+    fleet.watch_from_now()
+    fleet.run(4)
+
+    assert while_cut_off == (2, share)
+    assert (fewest, fleet.fewest_owners, fleet.most_owners) == (1, 1, 1)
+    assert fleet.replicas[3].owned(fleet.now) == share
+
+
+def test_who_was_cut_off_while_another_joined_leaves_to_it_what_is_its_own_by_now():
+    fleet = Fleet(1, 2)
+    fleet.run(4)
+    fleet.replicas[2].next_at = fleet.now + 2 * TAKEOVER
+    fleet.join(3)
+    fleet.cut_off(2, 2 * TAKEOVER)
+    fleet.run(HEARTBEAT + 0.2)
+    fleet.watch_from_now()
+    fleet.run(4)
+
+    assert fleet.is_shared()
+    assert (fleet.fewest_owners, fleet.most_owners) == (1, 1)
 
 
 def test_who_is_not_back_yet_after_an_outage_keeps_its_clusters_for_the_time_of_a_takeover():
@@ -269,15 +332,12 @@ def test_who_has_released_its_clusters_never_owns_one_again():
     assert not fleet.owners()
 
 
-EVENTS = st.lists(
-    st.tuples(st.sampled_from(["join", "kill", "suspend", "resume", "delay"]), st.integers(1, 5), st.floats(0, 12)),
-    max_size=12,
-)
+def events(*kinds):
+    return st.lists(st.tuples(st.sampled_from(kinds), st.integers(1, 5), st.floats(0, 12)), max_size=12)
 
 
-@given(EVENTS)
-def test_no_cluster_ever_has_two_owners_and_each_has_one_in_the_end(events):
-    fleet = Fleet(1, 2, 3)
+def happen(fleet, events):
+    """Let these happen to replicas, each for some seconds, and wait until all of it is over."""
     for event, number, seconds in events:
         replica = fleet.replicas.get(number)
         if event == "join" and replica is None:
@@ -286,6 +346,11 @@ def test_no_cluster_ever_has_two_owners_and_each_has_one_in_the_end(events):
             continue
         elif event == "kill":
             fleet.kill(number)
+        elif event == "restart":
+            fleet.restart_server(seconds)
+        elif event == "cut off":
+            if replica.is_running:
+                fleet.cut_off(number, seconds)
         elif event == "delay":
             replica.next_at += seconds
         else:
@@ -293,5 +358,19 @@ def test_no_cluster_ever_has_two_owners_and_each_has_one_in_the_end(events):
         fleet.run(seconds)
     fleet.run(2 * TAKEOVER + 4)
 
+
+@given(events("join", "kill", "suspend", "resume", "delay"))
+def test_no_cluster_ever_has_two_owners_and_each_has_one_in_the_end(events):
+    fleet = Fleet(1, 2, 3)
+    happen(fleet, events)
+
     assert fleet.most_owners <= 1
+    assert fleet.is_shared() or not any(replica.is_running for replica in fleet.replicas.values())
+
+
+@given(events("join", "kill", "suspend", "resume", "delay", "cut off", "restart"))
+def test_each_cluster_has_one_owner_in_the_end_also_when_replicas_are_cut_off_and_the_server_restarts(events):
+    fleet = Fleet(1, 2, 3)
+    happen(fleet, events)
+
     assert fleet.is_shared() or not any(replica.is_running for replica in fleet.replicas.values())
