@@ -401,6 +401,10 @@ async def serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         hanging = daemon.stop()
-        _log.info("monitor_stopped", hanging_polls=hanging)
+        if daemon.store.is_busy:
+            message = "the disk of the store does not answer: the system keeps the process until it does"
+            _log.warning("monitor_stopped", hanging_polls=hanging, message=message)
+        else:
+            _log.info("monitor_stopped", hanging_polls=hanging)
     busy: int = sum(pool.pending for pool in app.state.pools)
     return hanging + busy

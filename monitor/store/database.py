@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.store.listening import Listener
 from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, postgres_engine
-from monitor.store.worker import Worker
+from monitor.store.worker import Worker, Workers
 
 TRANSACTION_TIMEOUT: Final = 5.0
 """Seconds after which we give up a transaction that PostgreSQL does not answer, also when it is frozen."""
@@ -34,6 +34,9 @@ ROWS_PER_SECOND: Final = 2000
 
 LARGE_WRITE_WAIT: Final = 0.2
 """Seconds that a poll waits for a transaction of more than `QUICK_ROWS`: what it has seen is written later."""
+
+LOAD_TIMEOUT: Final = 30.0
+"""Seconds that SQLite may take to read what is stored of many clusters, or to check a file: much of it is our work."""
 
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
@@ -81,6 +84,7 @@ class Database:
         on_disk = file is not None
         self._writer = _KeptConnection(engine, begin="BEGIN IMMEDIATE", cache=WRITER_CACHE, on_disk=on_disk)
         self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="", on_disk=on_disk)
+        self._readers = Workers("store-read")
         self._inode = self._current_inode()
 
     def read(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
@@ -91,8 +95,20 @@ class Database:
             return self._writer.run(work)
         self._writer.check_disk()
         self._poll_reader.check_disk()
-        with self._engine.connect() as connection, connection.begin():
-            return work(connection)
+        read = partial(self._read_in_sqlite, work)
+        return read() if self.file is None else self._readers.run(read, timeout)  # a command takes the time it needs
+
+    def read_for_page(self, work: Callable[[Connection], T]) -> T:
+        """Return what a page asks for; of SQLite it is given up as soon as in a poll, for only a hang takes so long."""
+        return self.read(work, TRANSACTION_TIMEOUT if self.is_postgres else POLL_TRANSACTION_TIMEOUT)
+
+    def read_much(self, work: Callable[[Connection], T]) -> T:
+        """Return what is read in one transaction of many rows, for which SQLite has more time."""
+        return self.read(work, TRANSACTION_TIMEOUT if self.is_postgres else LOAD_TIMEOUT)
+
+    def run_on_disk(self, work: Callable[[], T], timeout: float) -> T:
+        """Do something else with the disk of SQLite; raises ``TimeoutError`` if it takes longer."""
+        return self._readers.run(work, timeout)
 
     def read_in_poll(self, work: Callable[[Connection], T], rows: int) -> T:
         """Return what a few quick statements read; of SQLite on a connection of its own, a third of the cost."""
@@ -136,8 +152,18 @@ class Database:
         """Close the connections."""
         self._writer.close()
         self._poll_reader.close()
+        self._readers.end()
         self._engine.dispose()
         self.on_close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread uses the disk."""
+        return self._writer.is_busy or self._poll_reader.is_busy or self._readers.is_busy
+
+    def _read_in_sqlite(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            return work(connection)
 
     def _current_inode(self) -> tuple[int, int] | None:
         if self.file is None:
@@ -216,6 +242,11 @@ class _KeptConnection:
             return self._worker.run(partial(self._transaction, work), timeout)
         finally:
             self._lock.release()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a transaction uses the disk."""
+        return self._worker is not None and self._worker.is_busy
 
     def check_disk(self) -> None:
         """Raise ``TimeoutError`` while a transaction hangs that is no longer waited for."""

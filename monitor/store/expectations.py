@@ -115,7 +115,7 @@ class ExpectationTable:
         columns = expectations.c
         rank = case({state: number for number, state in enumerate(TROUBLE)}, value=columns.state, else_=len(TROUBLE))
         query = query.order_by(rank, columns.deadline, columns.cluster, columns.expectation, columns.collection)
-        return self._database.read(partial(_records, query=query.limit(limit)))
+        return self._database.read_for_page(partial(_records, query=query.limit(limit)))
 
     def transact(self, work: Callable[[Connection], None]) -> None:
         """Do something in one transaction."""

@@ -51,7 +51,7 @@ def prepare(database: Database) -> None:
         database.write(migrate, MIGRATION_TIMEOUT)
     database.remember_file()
     if database.file is not None and database.file.stat().st_size < CHECKED_SIZE:
-        result = database.read(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        result = database.read_much(lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
         if result != "ok":
             raise DatabaseError(None, None, sqlite3.DatabaseError(result))
 

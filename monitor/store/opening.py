@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
@@ -24,6 +25,9 @@ from monitor.store.store import Store
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""
+
+OPEN_TIMEOUT: Final = 2.5
+"""Seconds that a disk has at the start to say whether the store can be kept there."""
 
 _ENDINGS: Final = ("", "-wal", "-shm")
 """What the names of the files of one SQLite database end with."""
@@ -64,14 +68,12 @@ def open_store(
         NewerSchemaError: The tables were made by a newer version of the monitor.
     """
     file = sqlite_file(url)
-    lock = None
-    if file is not None:
-        _check_file(file)
-        with suppress(OSError):  # a full disk, for example: a store that cannot be written begins unavailable
-            lock = FileLock(file, holder) if holder else None
     database = create_store_database(url, connections)
-    if lock is not None:
-        database.on_close = lock.close
+    if file is not None:
+        with suppress(OSError):  # a full or hanging disk: a store that cannot be written begins unavailable
+            lock = database.run_on_disk(partial(_take_file, file, holder), OPEN_TIMEOUT)
+            if lock is not None:
+                database.on_close = lock.close
     store = Store(database, retention=retention, clock=clock, flush_interval=flush_interval)
     try:
         prepare(database)
@@ -139,6 +141,12 @@ def _check_readable(file: Path) -> None:
         raise StoreError(f"{file} does not exist: no monitor has recorded anything there")
     if not os.access(file, os.R_OK):
         raise StoreError(f"{file} cannot be read (permission denied): run this as the user of the monitor")
+
+
+def _take_file(file: Path, holder: str) -> FileLock | None:
+    """Check a file, and hold it for a monitor unless its name is empty; raises ``StoreError`` and ``OSError``."""
+    _check_file(file)
+    return FileLock(file, holder) if holder else None
 
 
 def _check_file(file: Path) -> None:

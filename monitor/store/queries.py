@@ -205,7 +205,7 @@ class StoreReader:
         """
         loaded: dict[str, StoredCluster] = {}
         for some in chunks([*refs], ROWS_AT_ONCE):
-            loaded.update(self._database.read(partial(self._load, refs=some, finished_since=finished_since)))
+            loaded.update(self._database.read_much(partial(self._load, refs=some, finished_since=finished_since)))
         self.report_skipped()
         return loaded
 
@@ -232,7 +232,7 @@ class StoreReader:
 
     def _ask(self, work: Callable[[Connection], T]) -> T:
         """Answer a question of a page."""
-        return self._database.read(work)
+        return self._database.read_for_page(work)
 
     def _jobs_by_id(self, connection: Connection, ref: ClusterRef, ids: Iterable[str]) -> tuple[int, dict[str, Job]]:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""

@@ -87,6 +87,11 @@ class Store(StoreReader):
         self._conflicts: set[ClusterRef] = set()
         self._kept_lists: dict[str, str] = {}
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread uses the disk; after `close` only one that hangs does, and keeps the process from ending."""
+        return self._database.is_busy
+
     def watch(self, refs: Iterable[ClusterRef], renamed: Mapping[str, Snapshot] | None = None) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`.
 
