@@ -4,6 +4,9 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
 
+# The tests start the monitor hundreds of times: three times as fast where Python may keep what it has compiled.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo test newest reliability bench lint format docs docs-tables dashboards screenshots clean
 
 help:  ## list these targets
