@@ -18,10 +18,15 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venvs"
 
 
-def environment(name: str, *requirements: str) -> Path:
+def environment(name: str, *requirements: str, python_version: str | None = None) -> Path:
     """Returns the Python of an environment that holds these requirements; makes it when it is not there.
 
     An environment appears under its name only when it is whole. Without a network the test is skipped, or fails in CI.
+
+    Args:
+        name: What its folder's name begins with.
+        requirements: What it holds.
+        python_version: The Python that the requirements demand, for packages that contain no Python to run.
     """
     digest = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()[:12]
     home = ENVIRONMENTS / f"{name}-{digest}"
@@ -32,7 +37,7 @@ def environment(name: str, *requirements: str) -> Path:
     with (ENVIRONMENTS / f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not python.exists():
-            _make(home, requirements)
+            _make(home, requirements, python_version)
     return python
 
 
@@ -43,7 +48,7 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _make(home: Path, requirements: tuple[str, ...]) -> None:
+def _make(home: Path, requirements: tuple[str, ...], python_version: str | None) -> None:
     # Scripts of an environment name its path, so it cannot be moved: what is renamed into place is a link.
     built = Path(tempfile.mkdtemp(prefix=f"{home.name}.", dir=ENVIRONMENTS))
     python = built / "bin" / "python"
@@ -51,12 +56,14 @@ def _make(home: Path, requirements: tuple[str, ...]) -> None:
     if uv:
         commands = [
             [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(built)],
-            [uv, "pip", "install", "--quiet", "--python", str(python), *requirements],
+            [uv, "pip", "install", "--quiet", "--python", str(python), *requirements]
+            + (["--python-version", python_version] if python_version else []),
         ]
     else:
         commands = [
             [sys.executable, "-m", "venv", str(built)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+            + (["--ignore-requires-python"] if python_version else []),
         ]
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

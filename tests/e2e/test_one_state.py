@@ -29,8 +29,8 @@ def test_a_second_monitor_on_one_sqlite_file_is_refused_until_the_first_one_is_g
 
 
 def test_a_pooler_that_shares_sessions_is_refused_with_what_to_do(tmp_path):
-    with running_postgres() as postgres, running_pgbouncer(postgres, "transaction") as url:
-        config = write_config(tmp_path, CLUSTER, state=f"{{url: '{url}'}}")
+    with running_postgres() as postgres, running_pgbouncer(postgres, "transaction") as pooler:
+        config = write_config(tmp_path, CLUSTER, state=f"{{url: '{pooler.url}'}}")
         refused = finished("run", "-c", config)
 
     assert refused.returncode == 2

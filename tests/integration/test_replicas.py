@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from monitor.replicas import open_replicas
 from monitor.replicas.membership import Membership
-from monitor.replicas.session import ReplicasRefusedError
+from monitor.replicas.session import ReplicaSession, ReplicasRefusedError
 from monitor.store import StoreError
 from tests.pgbouncer import running_pgbouncer
 from tests.replica import CLUSTERS
@@ -263,6 +263,20 @@ def test_a_session_that_freezes_is_replaced_by_another_one(server):
     assert kept[0]
 
 
+def test_the_server_ends_the_session_of_one_that_sends_nothing(server):
+    silent = ReplicaSession(server.url, 1, "silent", takeover=1.0)
+    silent.join()
+    try:
+        with member(server.url) as one:
+            one.start()
+            wait_until(lambda: owns_all(one))
+
+        with pytest.raises(psycopg.errors.IdleSessionTimeout):
+            silent.members()
+    finally:
+        silent.close()
+
+
 def sessions(server):
     with psycopg.connect(server.url) as connection:
         rows = connection.execute(
@@ -329,7 +343,7 @@ def test_monitors_in_two_schemas_of_one_database_do_not_share(server):
 
 @pytest.mark.parametrize("pool_mode", ["transaction", "statement"])
 def test_a_pooler_that_shares_sessions_is_refused(server, pool_mode):
-    with running_pgbouncer(server, pool_mode) as url, capture_logs() as logged, member(url) as one:
+    with running_pgbouncer(server, pool_mode) as pooler, capture_logs() as logged, member(pooler.url) as one:
         with pytest.raises(ReplicasRefusedError, match=r"directly \(state\.url\), or set pool_mode = session"):
             one.start()
 
@@ -338,7 +352,7 @@ def test_a_pooler_that_shares_sessions_is_refused(server, pool_mode):
 
 
 def test_a_pooler_of_sessions_is_as_good_as_none(server):
-    with running_pgbouncer(server, "session") as url, member(url) as one, member(server.url, "two") as two:
+    with running_pgbouncer(server, "session") as pooler, member(pooler.url) as one, member(server.url, "two") as two:
         one.start()
         two.start()
         wait_until(lambda: any(map(one.owns, CLUSTERS)) and any(map(two.owns, CLUSTERS)))

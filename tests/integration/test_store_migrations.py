@@ -30,21 +30,28 @@ EMPTY = ClusterRef("empty", "in01-empty//", "in01-empty")
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
 
 
+def write_postgres(url, version):
+    """Put what a version wrote into the database of PostgreSQL, and return its URL."""
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        connection.execute(_sample(version, "postgresql"))
+    return url
+
+
+def _sample(version, kind):
+    return (SAMPLES / f"store-{version}-{kind}.sql").read_text(encoding="utf-8")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def write(request, tmp_path):
     """Put what a version wrote into a database, and return its URL."""
 
     def written(version):
-        script = (SAMPLES / f"store-{version}-{request.param}.sql").read_text(encoding="utf-8")
-        if request.param == "sqlite":
-            with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
-                connection.executescript(script)
-            return f"sqlite:///{tmp_path}/state.db"
-        url = request.getfixturevalue("postgres").url
-        with psycopg.connect(url) as connection:
-            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-            connection.execute(script)
-        return url
+        if request.param == "postgresql":
+            return write_postgres(request.getfixturevalue("postgres").url, version)
+        with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+            connection.executescript(_sample(version, "sqlite"))
+        return f"sqlite:///{tmp_path}/state.db"
 
     yield written
     close_all()

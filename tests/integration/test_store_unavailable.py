@@ -609,6 +609,51 @@ def test_options_of_the_url_are_kept(server):
         run(server.url, "DROP SCHEMA imports CASCADE")
 
 
+def test_a_primary_that_turns_read_only_is_left_for_the_one_that_has_taken_its_place(server):
+    with server.standby() as standby:
+        hosts = f"{server.folder},{standby.folder}"
+        first = Stored(f"postgresql://postgres@/postgres?host={hosts}&target_session_attrs=read-write")
+        first.poll(record("1"))
+        wait_until_replayed(server, standby)
+        standby.promote()
+        set_read_only(server, "on")
+        try:
+            with capture_logs() as logged:
+                steps = first.poll(record("1", "Failed"))
+                first.maintain()
+            written = run(standby.url, "SELECT job_id, to_state, logged FROM transitions")
+            left_behind = count(server.url)
+        finally:
+            set_read_only(server, "off")
+            close_all()
+
+    assert steps == [("1", IMPORTING, FAILED)]
+    assert [(line["event"], line.get("message", "")) for line in logged] == [
+        ("store_unavailable", "cannot execute UPDATE in a read-only transaction"),
+        ("store_recovered", ""),
+    ]
+    assert written == [("1", "failed", True)]
+    assert left_behind == 0
+
+
+def wait_until_replayed(server, standby):
+    [(written,)] = run(server.url, "SELECT pg_current_wal_lsn()")
+    wait_until(lambda: run(standby.url, f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == [(True,)])
+
+
+def set_read_only(server, value):
+    """Make a server refuse to write, also in sessions that it has."""
+    run(server.url, f"ALTER SYSTEM SET default_transaction_read_only = {value}", "SELECT pg_reload_conf()")
+    wait_until(lambda: run(server.url, "SHOW default_transaction_read_only") == [(value,)])
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_of_several_hosts_the_one_that_answers_is_used(server):
     first = Stored(f"postgresql://postgres@/postgres?host=/nowhere,{server.folder}&target_session_attrs=read-write")
     first.poll(record("1"))

@@ -10,6 +10,7 @@ from monitor.web import WebLimits, create_app
 from monitor.web.api import ENDPOINTS
 from monitor.web.events import EVENTS
 from tests.docs_tables import CONFIGURATION, current
+from tests.postgres import RELEASES
 from tests.served_app import WatchedClusters
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,12 @@ def test_the_settings_are_documented_as_they_are():
     page = CONFIGURATION.read_text(encoding="utf-8")
 
     assert page == current(page), "run make docs-tables"
+
+
+def test_the_versions_of_postgresql_that_are_tested_are_documented():
+    *others, newest = RELEASES
+
+    assert f"{', '.join(others)} and {newest} are tested" in (DOCS / "deploy.md").read_text(encoding="utf-8")
 
 
 def logged_events() -> set[str]:
