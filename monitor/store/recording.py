@@ -1,30 +1,16 @@
 """Writes what has changed of clusters, many rows in a statement."""
 
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
-from importlib import import_module
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import (
-    ClauseElement,
-    Connection,
-    CursorResult,
-    Dialect,
-    Insert,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, text, update
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
 from monitor.store.schema import clusters, discoveries, expectations, jobs, outcomes, samples, statuses, transitions
+from monitor.store.statements import execute, put_rows
 
 _encode: Final = msgspec.json.Encoder().encode
 _columns: Final = attrgetter(
@@ -80,7 +66,7 @@ class Written(msgspec.Struct, frozen=True):
 
 def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -> Written:
     """Write changes, in a transaction."""
-    stale = _lock_revisions(connection, changes)
+    stale, new = _lock_revisions(connection, changes)
     compared = dict[str, Collection[str]]()
     put, moved, removed, ended, reset, delisted, added = (_rows() for _ in range(7))
     for change in changes:
@@ -103,7 +89,7 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
             ended += [_outcome_row(change, key, outcome) for key, outcome in now.items() if then.get(key) != outcome]
             reset += [_key(change, key[1], db=key[0]) for key in then.keys() - now.keys()]
         left = set(change.delisted)
-        if change.compare_list:
+        if change.compare_list and change.ref.name not in new:
             listed = connection.execute(_LISTED, {"cluster_name": change.ref.name}).scalars()
             unnoticed = set(listed) - change.snapshot.listing.records.keys() - tracked.keys()
             compared[change.ref.name] = unnoticed
@@ -111,16 +97,16 @@ def write_changes(connection: Connection, changes: Collection[ClusterChanges]) -
         delisted += [_key(change, job_id, since=change.at) for job_id in left]
         logged = len(change.transitions) - change.to_log
         added += [_transition_row(change, step, n < logged) for n, step in enumerate(change.transitions)]
+    put_rows(connection, jobs, put)
+    put_rows(connection, outcomes, ended)
     for statement, rows in (
-        (upsert(connection.dialect.name, jobs), put),
         (_MOVE_JOB, moved),
         (_DELETE_JOB, removed),
-        (upsert(connection.dialect.name, outcomes), ended),
         (_DELETE_OUTCOME, reset),
         (_DELIST, delisted),
     ):
         if rows:
-            _execute(connection, statement, rows)
+            execute(connection, statement, rows)
     ids = list(connection.execute(_ADD_TRANSITIONS, added).scalars()) if added else []
     return Written(stale, ids, compared)
 
@@ -133,9 +119,12 @@ def claim(connection: Connection, refs: Iterable[ClusterRef]) -> None:
     connection.execute(_CLAIM, {"names": ours})
 
 
-def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> set[str]:
-    """Take clusters to their next revisions, lock the others' rows, and return the names of outdated ones."""
-    stale = set()
+def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges]) -> tuple[set[str], set[str]]:
+    """Take clusters to their next revisions, lock the others' rows, and return the names of outdated and of new ones.
+
+    Of a new one nothing was stored so far.
+    """
+    stale, new = set[str](), set[str]()
     progress = [change for change in changes if change.next_revision == change.revision]
     if progress:
         rows = connection.execute(_LOCK, {"names": [change.ref.name for change in progress]})
@@ -144,56 +133,44 @@ def _lock_revisions(connection: Connection, changes: Collection[ClusterChanges])
     for change in changes:
         if change.next_revision != change.revision:
             ref = change.ref
-            if not change.revision:
-                _begin(connection, change)
+            if not change.revision and _add_cluster(connection, change):
+                new.add(ref.name)
+                continue
             values = {
                 "cluster_name": ref.name,
                 "cluster_identity": ref.identity,
                 "seen": change.revision,
                 "next": change.next_revision,
             }
-            if _execute(connection, _ADVANCE, values).rowcount != 1:
+            if execute(connection, _ADVANCE, values).rowcount != 1:
                 stale.add(ref.name)
-    return stale
+    return stale, new
 
 
-def _begin(connection: Connection, change: ClusterChanges) -> None:
-    """Make the row of a cluster, with revision 0, in place of another cluster of that name or an unreadable one."""
+def _add_cluster(connection: Connection, change: ClusterChanges) -> bool:
+    """Add the row of a cluster, in place of another cluster of that name; return False if it has one already."""
     ref = change.ref
-    stored = connection.execute(_STORED, {"cluster_name": ref.name}).first()
-    if stored is not None and stored.identity == ref.identity:
+    stored = connection.execute(_STORED, {"cluster_name": ref.name}).one()
+    if stored.identity == ref.identity:
         if not isinstance(stored.revision, int):
             connection.execute(_RESET_REVISION, {"cluster_name": ref.name})
-        return
-    delete_cluster(connection, ref.name)
-    connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
-    connection.execute(delete(samples).where(samples.c.cluster == ref.name))
-    row = {"name": ref.name, "identity": ref.identity, "baseline_at": change.snapshot.baseline_at}
-    connection.execute(_ADD_CLUSTER, row)
-
-
-def _execute(connection: Connection, statement: ClauseElement, rows: Any) -> CursorResult[Any]:
-    """Execute a statement with rows as the driver takes them: to convert them again costs more than SQLite does."""
-    return connection.exec_driver_sql(_sql(statement, connection.dialect), rows)
-
-
-@lru_cache
-def _sql(statement: ClauseElement, dialect: Dialect) -> str:
-    return str(statement.compile(dialect=dialect))
-
-
-@lru_cache
-def upsert(dialect: str, table: Table) -> Insert:
-    """Return the statement that inserts or replaces rows."""
-    statement = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)  # the other dialect is large
-    values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    inserted: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
-    return inserted
+        return False
+    if stored.has_rows:
+        delete_cluster(connection, ref.name)
+        connection.execute(delete(jobs).where(jobs.c.cluster == ref.name))
+        connection.execute(delete(samples).where(samples.c.cluster == ref.name))
+    row = {
+        "name": ref.name,
+        "identity": ref.identity,
+        "revision": change.next_revision,
+        "baseline_at": change.snapshot.baseline_at,
+    }
+    return connection.execute(_ADD_CLUSTER, row).rowcount == 1  # else another monitor has just added it
 
 
 def write_discovery(connection: Connection, name: str, listed: str) -> None:
     """Keep the latest list of a discovery."""
-    connection.execute(upsert(connection.dialect.name, discoveries), [{"name": name, "clusters": listed}])
+    put_rows(connection, discoveries, [{"name": name, "clusters": listed}])
 
 
 def delete_cluster(connection: Connection, name: str) -> None:
@@ -205,11 +182,23 @@ def delete_cluster(connection: Connection, name: str) -> None:
 
 
 _ADD_CLUSTER: Final = text(
-    "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, 0, :baseline_at)"
+    "INSERT INTO clusters (name, identity, revision, baseline_at) VALUES (:name, :identity, :revision, :baseline_at)"
     " ON CONFLICT DO NOTHING"
 )
 _THE_CLUSTER: Final = clusters.c.name == bindparam("cluster_name")
-_STORED: Final = select(clusters.c.identity, clusters.c.revision).where(_THE_CLUSTER)
+_ROWS_OF_CLUSTER: Final = (
+    clusters.c.name,
+    jobs.c.cluster,
+    samples.c.cluster,
+    outcomes.c.cluster,
+    statuses.c.name,
+    expectations.c.cluster,
+)
+_STORED: Final = select(
+    select(clusters.c.identity).where(_THE_CLUSTER).scalar_subquery().label("identity"),
+    select(clusters.c.revision).where(_THE_CLUSTER).scalar_subquery().label("revision"),
+    or_(*(exists().where(name == bindparam("cluster_name")) for name in _ROWS_OF_CLUSTER)).label("has_rows"),
+)
 _RESET_REVISION: Final = update(clusters).where(_THE_CLUSTER).values(revision=0)
 _ADVANCE: Final = (
     update(clusters)

@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import Connection, Select, bindparam, delete, select, tuple_
 
 from monitor.jobs import Job, JobState
-from monitor.store.recording import upsert
 from monitor.store.schema import samples
+from monitor.store.statements import put_rows
 
 SAMPLES_PER_JOB: Final = 200
 """Points of one job: more than its picture could show."""
@@ -68,8 +68,7 @@ def write_samples(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     if widened := [{"of": row["cluster"], "job": row["job_id"], "by": row["width"]} for row in rows if row["widened"]]:
         connection.execute(_THIN, widened)
     some = [{name: row[name] for name in samples.c.keys()} for row in _choose(rows)]  # noqa: SIM118 - no dict
-    if some:
-        connection.execute(upsert(connection.dialect.name, samples), some)
+    put_rows(connection, samples, some)
 
 
 def _choose(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, text
 from monitor.jobs import JobState
 from monitor.store.database import Database
 from monitor.store.schema import statuses
+from monitor.store.statements import encode_rows
 
 CHANNEL: Final = "milvus_import_monitor"
 """On which PostgreSQL notifies the monitors that statuses have changed; two schemas of one database share it."""
@@ -19,8 +20,9 @@ WHY_LIMIT: Final = 2000
 _WRITE: Final = text("""
     INSERT INTO cluster_status
         (name, identity, owner, owner_id, status, why, listed, last_poll, last_success, changed_at)
-    VALUES (:name, :identity, :owner, :owner_id, :status, :why, :listed, :last_poll, :last_success,
-            EXTRACT(EPOCH FROM clock_timestamp()))
+    SELECT name, identity, owner, owner_id, status, why, listed, last_poll, last_success,
+        EXTRACT(EPOCH FROM clock_timestamp())
+    FROM json_populate_recordset(NULL::cluster_status, CAST(:rows AS json))
     ON CONFLICT (name) DO UPDATE SET
         identity = excluded.identity, owner = excluded.owner, owner_id = excluded.owner_id, status = excluded.status,
         why = excluded.why, listed = excluded.listed, last_poll = excluded.last_poll,
@@ -96,7 +98,7 @@ class StatusTable:
         rows.sort(key=lambda row: row["name"])  # two monitors that lock rows in one order do not wait for each other
 
         def work(connection: Connection) -> None:
-            connection.execute(_WRITE, rows)
+            connection.execute(_WRITE, {"rows": encode_rows(rows)})
             connection.execute(_NOTIFY, {"channel": CHANNEL})
 
         if rows:
