@@ -16,10 +16,11 @@ _Result = TypeVar("_Result")
 class WebLimits(msgspec.Struct, frozen=True):
     """Limits on what clients can use; times in seconds. A reverse proxy is one address."""
 
-    connections: int = 2048  # at a time; one more replaces the one that has waited longest without a request
+    connections: int = 2048  # at a time; one more replaces one that has no request
     connections_per_address: int = 1024  # so that one client cannot use up all
     handshakes: int = 256  # of TLS at a time; one more replaces the oldest
     keep_alive: int = 75  # for an idle connection, and for a request to arrive: above usual scrape intervals
+    replaced_after: float = 5.0  # idle after a response, until a connection can be replaced: clients open a new one
     handshake: int = 10  # for a TLS handshake
     head_bytes: int = 32 * 1024  # of a request's line and headers
     body_bytes: int = 64 * 1024  # of a request's body; no endpoint needs one

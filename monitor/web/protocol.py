@@ -7,9 +7,11 @@ pyproject.toml, and tests/integration/test_web_auth.py and test_web.py fail when
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, Final
 
 import uvicorn
@@ -46,6 +48,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._handshakes = handshakes
         self.connected_at = 0.0
         self.has_requested = False  # whether a complete request has arrived
+        self.idle_since: float | None = None  # the end of the last response, until the next request begins
         self._read_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._status = HTTPStatus.BAD_REQUEST
@@ -87,6 +90,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Start counting bytes and time."""
         self._parsed = self._in_head = True
         self._head_bytes = self._body_bytes = 0
+        self.idle_since = None
         self._start_read_timer()
         super().on_message_begin()
 
@@ -115,7 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
         _cancel(self._read_timer)
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
-            self._start_read_timer()
+            self._start_idle()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the client to read the last response."""
@@ -124,7 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._start_write_timer()
         elif self.cycle.response_complete:
             # uvicorn drops its own timer at the next byte, even if that begins no request.
-            self._start_read_timer()
+            self._start_idle()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; at once when the client has not read the previous response either."""
@@ -154,15 +158,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(self._status, msg if self._status is HTTPStatus.BAD_REQUEST else "")
 
     def _make_room(self) -> bool:
-        """If there are too many connections, close the one that has waited longest without a request.
+        """If there are too many connections, close one that has waited longest without a request, or an idle one.
 
         Returns:
-            Whether there is room. Connections that have been used are never closed for another one.
+            Whether there is room.
         """
         if len(self.connections) <= min(self._limits.connections, self._limits.connections_per_address):
             return True
         connections = [other for other in self.connections if isinstance(other, LimitedProtocol) and other.is_open()]
-        same = [other for other in connections if other.client and self.client and other.client[0] == self.client[0]]
+        same = [other for other in connections if other.address == self.address]
         if len(same) > self._limits.connections_per_address:
             connections = same
         elif len(connections) <= self._limits.connections:
@@ -170,7 +174,30 @@ class LimitedProtocol(HttpToolsProtocol):
         unused = [other for other in connections if not other.has_requested and other is not self]
         if unused:
             min(unused, key=lambda other: other.connected_at).transport.abort()
-        return bool(unused)
+            return True
+        return self._close_idle(connections)
+
+    def _close_idle(self, connections: Sequence["LimitedProtocol"]) -> bool:
+        """Close the connection that has been idle longest, of an address that has most of them; return if there is one.
+
+        No address loses one to another that has more of them: who floods the monitor keeps no scraper out.
+        """
+        held = Counter(other.address for other in connections)
+        idle = [
+            (held[other.address], -other.idle_since, other)
+            for other in connections
+            if other.idle_since is not None
+            and self.loop.time() - other.idle_since >= self._limits.replaced_after
+            and held[other.address] >= held[self.address]
+        ]
+        if idle:
+            max(idle, key=itemgetter(0, 1))[2].shutdown()
+        return bool(idle)
+
+    @property
+    def address(self) -> str:
+        """The address of the client."""
+        return self.client[0] if self.client else ""
 
     def is_open(self) -> bool:
         """Return whether the connection stays, or still has to send something before it closes."""
@@ -203,6 +230,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         self.transport.close()
         self._start_write_timer()
+
+    def _start_idle(self) -> None:
+        self.idle_since = self.loop.time()
+        self._start_read_timer()
 
     def _start_read_timer(self) -> None:
         _cancel(self._read_timer)

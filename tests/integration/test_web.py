@@ -243,6 +243,46 @@ def test_idle_connections_of_one_address_replace_each_other_and_nobody_else(moni
         assert answered(connect_from("127.0.0.4"))
 
 
+def test_a_new_connection_replaces_the_one_of_its_address_that_has_been_idle_longest(monitor):
+    limits = {"connections_per_address": 3, "replaced_after": 0.0, "heartbeat": 0.01}
+    with ServedApp(monitor, host="0.0.0.0", **limits) as served, ExitStack() as stack:
+        stream = stack.enter_context(connect(served))
+        stream.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stream.recv(15).startswith(b"HTTP/1.1 200 ")
+        longest_idle, idle = (stack.enter_context(connect(served)) for _ in range(2))
+        assert answered(longest_idle)
+        assert answered(idle)
+        new = stack.enter_context(connect(served))
+
+        assert answered(new)
+        assert longest_idle.recv(1) == b""
+        assert answered(idle)
+        assert all(stream.recv(65536) for _ in range(5))  # it goes on
+
+
+def test_who_has_most_connections_makes_room_and_keeps_nobody_else_out(monitor):
+    limits = {"connections": 6, "connections_per_address": 5, "replaced_after": 0.0}
+    with ServedApp(monitor, host="0.0.0.0", **limits) as served, ExitStack() as stack:
+
+        def connect_from(address):
+            source = (address, 0)
+            return stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 10, source_address=source))
+
+        scraper = connect_from("127.0.0.2")
+        assert answered(scraper)
+        flood = [connect_from("127.0.0.3") for _ in range(5)]
+        assert all(answered(connection) for connection in flood)
+        newcomer = connect_from("127.0.0.4")
+
+        assert answered(newcomer)
+        assert flood[0].recv(1) == b""
+        flood.append(connect_from("127.0.0.3"))
+        assert answered(flood[-1])
+        assert flood[1].recv(1) == b""
+        assert answered(scraper)
+        assert answered(newcomer)
+
+
 @pytest.mark.parametrize("path", ["/-/healthy", "/metrics", "/"])
 def test_thousands_of_idle_connections_stop_no_new_connection(monitor, path):
     with ServedApp(monitor) as served, ExitStack() as stack:
