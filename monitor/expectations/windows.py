@@ -1,4 +1,4 @@
-"""When an import of a collection is expected, for pictures."""
+"""When an import of a collection is expected, for charts."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from monitor.config import Expectation
 from monitor.expectations.occurrences import occurrence
 
 WINDOWS_LIMIT: Final = 500
-"""Windows of one period, at most: more could not be told apart in a picture."""
+"""Windows of one period, at most: more could not be told apart in a chart."""
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):

@@ -38,7 +38,7 @@ class WebLimits(msgspec.Struct, frozen=True):
     files_timeout: float = 2.0  # that a page waits for a cluster's list of files
     files_max_age: float = 10.0  # for which such a list is reused
     files_cached: int = 100  # such lists in memory
-    pictures_timeout: float = 1.0  # that a page waits for the database; then its pictures show what is in memory
+    charts_timeout: float = 1.0  # that a page waits for the database; then its charts show what is in memory
 
 
 def limited_by_files(limits: WebLimits, files: int) -> WebLimits:

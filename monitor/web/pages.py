@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from monitor.jobs import CollectionOutcome, Job, JobState, typical_duration
 from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
+from monitor.web.charts import Charts
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.expectation_views import EXPECTATIONS_SHOWN, Expectations, find_expectations
@@ -23,7 +24,6 @@ from monitor.web.headline import Headline, headline, job_headline
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
 from monitor.web.params import TEXT_LIMIT, read_labels, storable
-from monitor.web.pictures import Pictures
 from monitor.web.suggestions import suggest
 from monitor.web.svg import patterns
 from monitor.web.template_filters import FILTERS
@@ -47,7 +47,7 @@ HEADERS: Final = {
 
 _STATIC_FILES: Final = {
     "page.css": "text/css",
-    "pictures.css": "text/css",
+    "charts.css": "text/css",
     "page.js": "text/javascript",
     "controls.js": "text/javascript",
     "icon.svg": "image/svg+xml",
@@ -68,7 +68,7 @@ class Pages:
         self._store = context.store
         self._clock = context.clock
         self._import_files = ImportFiles(context)
-        self._pictures = Pictures(context)
+        self._charts = Charts(context)
         self._templates = Environment(
             loader=PackageLoader("monitor.web"),
             autoescape=True,
@@ -112,7 +112,7 @@ class Pages:
             await self._context.find_cluster(search.cluster)
         filtered = search != JobFilter()
         finished = await self._finished(search, request.query_params) if filtered else None
-        pictures = await self._pictures.of_search(search, _running_page(request.query_params))
+        charts = await self._charts.of_search(search, _running_page(request.query_params))
         expected = Expectations(expectations=[], complete=True)
         if search == JobFilter(cluster=search.cluster) and search.cluster is not None:
             expected = await find_expectations(self._context, {search.cluster}, EXPECTATIONS_SHOWN)
@@ -121,7 +121,7 @@ class Pages:
             overview = self._fleet.overview(search)
             return {
                 **self._sections(overview, request.query_params),
-                **pictures(),
+                **charts(),
                 "finished": finished,
                 "expected": expected,
                 "query": query,
@@ -142,7 +142,7 @@ class Pages:
             raise RequestError(404, f"there is no job {job_id!r} of {name}", hint, name)
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
-        pictures = await self._pictures.of_job(cluster.cluster, job)
+        charts = await self._charts.of_job(cluster.cluster, job)
         files = file_list.files if file_list else ()
         return await self._render(
             request,
@@ -153,7 +153,7 @@ class Pages:
                 "job": None if job is None else job_details(cluster, job, self._clock(), files),
                 "headline": Headline() if job is None else job_headline(job),
                 "file_list": file_list,
-                **pictures(),
+                **charts(),
                 **history,
             },
         )
@@ -166,7 +166,7 @@ class Pages:
         finished = await self._finished(search, query)
         wanted = TransitionFilter(cluster=name, database=database, collection=collection)
         history = await self._history(request, wanted)
-        pictures = await self._pictures.of_search(search, _running_page(query))
+        charts = await self._charts.of_search(search, _running_page(query))
         expected = await find_expectations(self._context, {name}, EXPECTATIONS_SHOWN, (database, collection))
 
         def values() -> Mapping[str, Any]:
@@ -183,7 +183,7 @@ class Pages:
                 "outcome": outcome,
                 "typical": typical_duration(outcome),
                 **self._sections(overview, query),
-                **pictures(),
+                **charts(),
                 "finished": finished,
                 "expected": expected,
                 **history,

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from monitor.jobs import TERMINAL, Job, JobState, Policy, current_pace, stall_limit
 from monitor.store import ProgressSample, moved_at
-from monitor.web.svg import element, fill, label, mark, percent, picture, time_axis
+from monitor.web.svg import chart, element, fill, label, mark, percent, time_axis
 from monitor.web.template_filters import duration
 from monitor.web.template_filters import percent as in_percent
 
@@ -22,7 +22,7 @@ CLOCK_AHEAD: Final = 86_400.0
 """Seconds by which a point may be in the future: the clock may have gone back since."""
 
 POINTS_DRAWN: Final = 200
-"""Points of a picture and rows of its table: those of the store, at most."""
+"""Points of a chart and rows of its table: those of the store, at most."""
 
 CURVE_POINTS: Final = 40
 """Points of a small curve: it is hardly wider than so many pixels."""
@@ -34,7 +34,7 @@ _BOTTOM: Final = _TOP + _HEIGHT
 _STRIP: Final = _BOTTOM + 6.0
 _STRIP_HEIGHT: Final = 16.0
 _UNITS: Final = 1000.0
-"""Units of the width in which the line is drawn; it is stretched to the picture's width."""
+"""Units of the width in which the line is drawn; it is stretched to the chart's width."""
 
 _LETTER: Final = 0.021
 """Share of the width of a telephone that a letter takes."""
@@ -119,7 +119,7 @@ def follow_progress(job: Job, stored: Iterable[ProgressSample], policy: Policy, 
 
 
 def progress_chart(progress: Progress) -> Markup:
-    """Return the picture of a job's progress."""
+    """Return the chart of a job's progress."""
     axis_end = _axis_end(progress)
     span = max(axis_end - progress.start, 1.0)
 
@@ -139,11 +139,11 @@ def progress_chart(progress: Progress) -> Markup:
         *_end(progress, ratio(progress.end)),
         *(_phase(phase, ratio(phase.start), phase.seconds / span) for phase in progress.phases),
     ]
-    return picture("progress", "Progress over time", describe(progress), _STRIP + _STRIP_HEIGHT + 18, *parts)
+    return chart("progress", "Progress over time", describe(progress), _STRIP + _STRIP_HEIGHT + 18, *parts)
 
 
 def describe(progress: Progress) -> str:
-    """Return in words what the picture shows."""
+    """Return in words what the chart shows."""
     start, end = (datetime.fromtimestamp(at, UTC) for at in (progress.start, progress.end))
     day = "%Y-%m-%d %H:%M"
     texts = [f"From {start:{day}} to {end:{day}} UTC: "]
@@ -159,7 +159,7 @@ def describe(progress: Progress) -> str:
 
 
 def progress_curve(progress: Progress) -> Markup:
-    """Return a small picture of a job's progress; empty where it has made none."""
+    """Return a small chart of a job's progress; empty where it has made none."""
     latest = progress.latest
     if latest is None or all((point.progress or 0.0) <= 0 for point in progress.points):
         return Markup()
@@ -175,7 +175,7 @@ def progress_curve(progress: Progress) -> Markup:
         element("title", title),
         element("path", class_="grid", d=f"M0 {CURVE_HEIGHT - 0.5:g}H{CURVE_WIDTH:g}"),
         element("path", class_="line stalled" if stalled else "line", d=steps),
-        class_="picture curve",
+        class_="chart curve",
         role="img",
         width=CURVE_WIDTH,
         height=CURVE_HEIGHT,
@@ -221,7 +221,7 @@ def _stalls(points: Sequence[ProgressSample], policy: Policy) -> Iterator[Span]:
 
 
 def _axis_end(progress: Progress) -> float:
-    """Return until when the picture goes: the past takes at least half of it."""
+    """Return until when the chart goes: the past takes at least half of it."""
     if progress.left is None:
         return progress.end
     return progress.end + min(progress.left * CONE, max(progress.end - progress.start, 60.0))

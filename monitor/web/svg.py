@@ -1,6 +1,6 @@
-"""Writes SVG: elements with escaped values, and what all pictures have in common.
+"""Writes SVG: elements with escaped values, and what all charts have in common.
 
-Horizontal positions are in percent of the width, so that a picture fits a telephone and its letters do not shrink.
+Horizontal positions are in percent of the width, so that a chart fits a telephone and its letters do not shrink.
 Colours and lines are in the style sheet, for the Content-Security-Policy allows no `style`; the patterns that
 distinguish states without colours are attributes.
 """
@@ -58,14 +58,14 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
     return Markup(f"<{tag}{written}>{''.join(map(escape, children))}</{tag}>")  # noqa: S704 - everything is escaped
 
 
-def picture(name: str, title: str, description: str, height: float, *children: str) -> Markup:
-    """Return a picture as wide as its place, with what a screen reader says of it."""
+def chart(name: str, title: str, description: str, height: float, *children: str) -> Markup:
+    """Return a chart as wide as its place, with what a screen reader says of it."""
     labels = (element("title", title, id=f"{name}-title"), element("desc", description, id=f"{name}-desc"))
     return element(
         "svg",
         *labels,
         *children,
-        class_="picture",
+        class_="chart",
         role="img",
         aria_labelledby=f"{name}-title",
         aria_describedby=f"{name}-desc",
@@ -75,7 +75,7 @@ def picture(name: str, title: str, description: str, height: float, *children: s
 
 
 def patterns() -> Markup:
-    """Return the patterns of the states, to be put once on a page with pictures."""
+    """Return the patterns of the states, to be put once on a page with charts."""
     made = [
         element(
             "pattern",

@@ -10,7 +10,7 @@ import msgspec
 from markupsafe import Markup
 
 from monitor.jobs import TERMINAL, Job, JobState, typical_of
-from monitor.web.svg import element, fill, label, mark, percent, picture, shorten, time_axis
+from monitor.web.svg import chart, element, fill, label, mark, percent, shorten, time_axis
 from monitor.web.template_filters import duration
 
 BARS_DRAWN: Final = 200
@@ -35,7 +35,7 @@ _NARROWEST: Final = 0.004
 _COLUMN_HEIGHT: Final = 110.0
 _COLUMN_TOP: Final = 22.0
 _FEWEST_COLUMNS: Final = 8
-"""Columns for which there is room at least, so that a single one is not as wide as the picture."""
+"""Columns for which there is room at least, so that a single one is not as wide as the chart."""
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +47,7 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
         state: Its state.
         stalled: Whether it makes no progress.
         job_id: Its id.
-        row: The name of its row; empty for a picture with a single one.
+        row: The name of its row; empty for a chart with a single one.
         known_start: Whether it was seen running, or the server says when it was created.
     """
 
@@ -76,7 +76,7 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
-    """A time in which an import is expected in a row; an empty row stands for the picture's single one.
+    """A time in which an import is expected in a row; an empty row stands for the chart's single one.
 
     Attributes:
         start: From when on it is expected, in seconds since the epoch.
@@ -112,7 +112,7 @@ def latest(bars: Iterable[Bar], limit: int = BARS_DRAWN) -> list[Bar]:
 
 
 def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: Sequence[Window] = ()) -> Markup:
-    """Return a picture of imports between two times, a row for each collection.
+    """Return a chart of imports between two times, a row for each collection.
 
     Args:
         name: What is unique on the page.
@@ -141,11 +141,11 @@ def timeline(name: str, bars: Sequence[Bar], start: float, end: float, windows: 
         y += height + _GAP
     axis = time_axis(start, end, 0.0, y)
     title = f"Imports from {_moment(start)} to {_moment(end)} UTC"
-    return picture(name, title, _describe(bars, rows), y + 20, *axis, *parts)
+    return chart(name, title, _describe(bars, rows), y + 20, *axis, *parts)
 
 
 def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str = "usually") -> Markup:
-    """Return a picture of how long imports took, the latest on the right, with a duration to compare them with."""
+    """Return a chart of how long imports took, the latest on the right, with a duration to compare them with."""
     longest = max([bar.seconds for bar in bars] + [typical or 0.0, 1.0])
     columns = max(len(bars), _FEWEST_COLUMNS)
     bottom = _COLUMN_TOP + _COLUMN_HEIGHT
@@ -181,7 +181,7 @@ def duration_chart(bars: Sequence[Bar], typical: float | None = None, name: str 
     title = f"Durations of the last {len(bars)} imports" if len(bars) != 1 else "Duration of the last import"
     durations = [f"{bar.state.value} after {duration(bar.seconds)}" for bar in bars]
     usual = "" if typical is None else f" {name.capitalize()} {duration(typical)}."
-    return picture("durations", title, f"Oldest first: {', '.join(durations)}.{usual}", bottom + 20, *parts)
+    return chart("durations", title, f"Oldest first: {', '.join(durations)}.{usual}", bottom + 20, *parts)
 
 
 def median_duration(bars: Iterable[Bar]) -> float | None:

@@ -59,7 +59,7 @@ def test_the_jobs_in_the_list_are_counted_from_the_first_poll_after_a_restart(tm
     assert clusters[0]["jobs"]["completed"] == 1
 
 
-def test_a_cluster_whose_stored_picture_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch):
+def test_a_cluster_whose_snapshot_cannot_be_shown_keeps_none_from_being_watched(tmp_path, monkeypatch):
     world = World()
     with SimulatorServer(world) as server:
         names = [world.add_cluster(name, generation="milvus").id for name in ("bad", "good")]

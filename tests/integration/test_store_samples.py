@@ -1,4 +1,4 @@
-"""The points of the progress of jobs that the store keeps for the pictures: in SQLite, PostgreSQL and memory."""
+"""The points of the progress of jobs that the store keeps for the charts: in SQLite, PostgreSQL and memory."""
 
 import pytest
 

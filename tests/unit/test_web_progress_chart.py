@@ -1,4 +1,4 @@
-"""The picture of a job's progress: points in, SVG out."""
+"""The chart of a job's progress: points in, SVG out."""
 
 import math
 import re
@@ -58,7 +58,7 @@ def test_the_estimate_is_a_cone_that_begins_at_the_latest_progress():
     assert describe(progress).endswith("About 5 min left, often between 3 min 34 s and 7 min.")
 
 
-def test_an_estimate_that_is_far_away_leaves_half_of_the_picture_to_the_past():
+def test_an_estimate_that_is_far_away_leaves_half_of_the_chart_to_the_past():
     samples = tuple((START + 60.0 * number, number / 1000) for number in range(6))
     progress = known(job(progress=0.005, moved=300, samples=samples), now=300)
 
@@ -117,7 +117,7 @@ def test_points_in_any_order_and_twice_are_one_line():
 
 
 @pytest.mark.parametrize("progress", [-5.0, 17.0, math.nan, math.inf, -math.inf, 1e300])
-def test_no_number_leaves_the_picture(progress):
+def test_no_number_leaves_the_chart(progress):
     chart = known(job(progress=progress, moved=60), at(0, progress), at(30, 0.5))
     heights = [float(y) for y in re.findall(r"[VM ](-?[\d.]+)(?=[HVL]|$)", path(chart, "line"))]
 
@@ -128,7 +128,7 @@ def test_no_number_leaves_the_picture(progress):
 
 
 @pytest.mark.parametrize("step", [-1e9, -3600.0, 3600.0, 1e8])
-def test_a_clock_that_steps_draws_something_in_the_picture(step):
+def test_a_clock_that_steps_draws_something_in_the_chart(step):
     chart = known(job(progress=0.5, moved=step, stalled=True), at(60, 0.1), at(step, 0.5), now=60 + step)
     xs = [float(x) for x in re.findall(r"[MH](-?[\d.]+)", path(chart, "line"))]
 

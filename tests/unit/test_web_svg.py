@@ -1,4 +1,4 @@
-"""Elements of SVG with values from outside, and what the pictures share."""
+"""Elements of SVG with values from outside, and what the charts share."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from monitor.jobs import JobState
-from monitor.web.svg import element, fill, label, patterns, percent, picture, present, shorten, swatch, time_axis
+from monitor.web.svg import chart, element, fill, label, patterns, percent, present, shorten, swatch, time_axis
 
 EVIL = "</title><script>alert('x')</script>\"&\N{RIGHT-TO-LEFT OVERRIDE}gpj"
 NOON = 1_750_075_200.0  # 2025-06-16 12:00 UTC
@@ -27,11 +27,11 @@ def test_an_element_is_escaped_wherever_a_value_stands():
     assert element("rect", x=1 / 3, width=2.0, stroke_width=0) == '<rect x="0.33" width="2" stroke-width="0"></rect>'
 
 
-def test_a_picture_has_a_name_and_a_description_for_screen_readers():
-    parsed = ET.fromstring(picture("a", "Title", "What it shows", 100.0))
+def test_a_chart_has_a_name_and_a_description_for_screen_readers():
+    parsed = ET.fromstring(chart("a", "Title", "What it shows", 100.0))
 
     assert parsed.attrib == {
-        "class": "picture",
+        "class": "chart",
         "role": "img",
         "aria-labelledby": "a-title",
         "aria-describedby": "a-desc",
@@ -61,7 +61,7 @@ def test_nothing_has_a_style_that_the_policy_forbids():
 @pytest.mark.parametrize(
     ("ratio", "expected"), [(0.5, "50%"), (-3, "0%"), (1e9, "100%"), (1 / 3, "33.33%"), (0.0000001, "0%")]
 )
-def test_positions_stay_in_the_picture(ratio, expected):
+def test_positions_stay_in_the_chart(ratio, expected):
     assert percent(ratio) == expected
 
 

@@ -119,7 +119,7 @@ def test_an_empty_timeline_says_so():
 
 
 @pytest.mark.parametrize(("start", "end"), [(START, START), (END, START), (0.0, 2.5e11)])
-def test_times_of_any_kind_draw_within_the_picture(start, end):
+def test_times_of_any_kind_draw_within_the_chart(start, end):
     bars = [Bar(first, last, COMPLETED, "1") for first in (0.0, START, 2.5e11) for last in (0.0, START, 2.5e11)]
     for x, width, _ in shapes(timeline("day", bars, start, end)):
         assert 0 <= float(x[:-1]) <= 100

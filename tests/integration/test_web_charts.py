@@ -1,4 +1,4 @@
-"""The pictures on the pages, from the server and in a real browser."""
+"""The charts on the pages, from the server and in a real browser."""
 
 import html
 import re
@@ -73,26 +73,26 @@ def words(text):
 def test_the_page_of_a_job_shows_its_progress_and_the_table_behind_it(served):
     shown = section(served, JOB, "progress")
 
-    assert shown.count('<svg class="picture"') == 1
+    assert shown.count('<svg class="chart"') == 1
     assert "pending for 50 min 30 s, importing for 1 min 30 s. Progress: 40 %. About 3 min left" in words(shown)
     assert re.findall(r"importing (\d+) % 30 s", words(shown)) == ["30", "20", "10"]
     assert 'class="cone"' in shown
 
 
-def test_a_stall_is_in_the_picture_and_in_its_words(served):
+def test_a_stall_is_in_the_chart_and_in_its_words(served):
     shown = section(served, STALLED, "progress")
 
     assert "No progress for 52 min while importing." in words(shown)
     assert 'class="standstill"' in shown
 
 
-def test_a_job_that_was_seen_only_when_it_had_finished_has_no_picture(served, watched):
+def test_a_job_that_was_seen_only_when_it_had_finished_has_no_chart(served, watched):
     poll(watched, record("30", "books", COMPLETED), record("1", "books", IMPORTING, progress=0.4))
 
     assert section(served, "/job?cluster=eu&id=30", "progress") == ""
 
 
-def test_the_picture_of_a_job_remembers_what_was_before_a_restart(tmp_path):
+def test_the_chart_of_a_job_remembers_what_was_before_a_restart(tmp_path):
     url = f"sqlite:///{tmp_path}/state.db"
     first = WatchedClusters("eu", url=url)
     poll(first)
@@ -108,7 +108,7 @@ def test_the_picture_of_a_job_remembers_what_was_before_a_restart(tmp_path):
     assert len(re.findall(r"importing \d+ % 30 s", shown)) == 19
 
 
-def test_a_job_that_another_monitor_polls_has_its_whole_picture_too(server):
+def test_a_job_that_another_monitor_polls_has_its_whole_chart_too(server):
     owner, other = (WatchedClusters("eu", url=server.url) for _ in range(2))
     poll(owner)
     for progress in range(20):
@@ -174,14 +174,14 @@ def test_only_running_jobs_of_the_page_have_their_points_loaded(served, watched,
     load = watched.store.samples
     monkeypatch.setattr(watched.store, "samples", lambda keys: asked.append(len(keys)) or load(keys))
 
-    assert section(served, "/", "running").count('class="picture curve"') == 24  # one job has no progress
-    assert section(served, "/?running_page=3", "running").count('class="picture curve"') == 12
-    assert section(served, "/?running_page=999999", "running").count('class="picture curve"') == 12
+    assert section(served, "/", "running").count('class="chart curve"') == 24  # one job has no progress
+    assert section(served, "/?running_page=3", "running").count('class="chart curve"') == 12
+    assert section(served, "/?running_page=999999", "running").count('class="chart curve"') == 12
     assert asked == [25, 12, 12]
     assert section(served, "/", "timeline") == ""
 
 
-def test_while_the_database_is_away_the_pictures_show_what_is_in_memory(tmp_path):
+def test_while_the_database_is_away_the_charts_show_what_is_in_memory(tmp_path):
     url = f"sqlite:///{tmp_path}/state.db"
     watched = WatchedClusters("eu", url=url)
     poll(watched)
@@ -196,7 +196,7 @@ def test_while_the_database_is_away_the_pictures_show_what_is_in_memory(tmp_path
         assert "Progress: 40 %" in words(section(served, JOB, "progress"))
         assert "The database is unavailable" in words(section(served, CLUSTER, "timeline"))
         assert "importing 1" in words(section(served, CLUSTER, "timeline"))
-        assert 'class="picture curve"' in section(served, "/", "running")
+        assert 'class="chart curve"' in section(served, "/", "running")
     repair()
     watched.store.close()
 
@@ -205,12 +205,12 @@ def test_while_the_database_is_away_the_pictures_show_what_is_in_memory(tmp_path
 def test_a_page_does_not_wait_for_a_database_that_is_slow_or_busy(watched, monkeypatch, waiting):
     answer = threading.Event()
     monkeypatch.setattr(watched.store, "samples", lambda _: answer.wait(30) and {})
-    with ServedApp(watched, pictures_timeout=0.1) as served:
+    with ServedApp(watched, charts_timeout=0.1) as served:
         monkeypatch.setattr(served.app.state.pools[1], "_limit", waiting)
         shown = section(served, "/", "running")
         answer.set()
 
-    assert shown.count('class="picture curve"') == 1
+    assert shown.count('class="chart curve"') == 1
 
 
 def violations(page, axe):
@@ -220,7 +220,7 @@ def violations(page, axe):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_pictures(browser, served, scheme):
+def test_axe_finds_nothing_in_the_charts(browser, served, scheme):
     axe = program_of_axe()
     with opened(browser, served.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
         for path in (STALLED, CLUSTER) if scheme == "light" else (JOB, COLLECTION):
@@ -229,21 +229,21 @@ def test_axe_finds_nothing_in_the_pictures(browser, served, scheme):
             assert violations(page, axe) == [], path
 
 
-def test_pictures_fit_a_telephone_and_keep_their_letters_and_the_policy(browser, served):
+def test_charts_fit_a_telephone_and_keep_their_letters_and_the_policy(browser, served):
     phone = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
     with opened(browser, served.url, **phone) as page:  # what the policy forbids is an error on the console
         for path in ("/", JOB, STALLED, CLUSTER, COLLECTION):
             page.goto(path)
-            expect(page.locator("svg.picture").first).to_be_visible()
+            expect(page.locator("svg.chart").first).to_be_visible()
             for table in page.locator("details.behind").all():
                 table.locator("summary").click()
             assert page.evaluate("document.documentElement.scrollWidth") == 360, path
-            sizes = page.evaluate("[...document.querySelectorAll('.picture text')].map(one => one.getBBox().height)")
+            sizes = page.evaluate("[...document.querySelectorAll('.chart text')].map(one => one.getBBox().height)")
             assert all(size > 11 for size in sizes), path
             assert "owned" not in page.title()
 
 
-def test_a_table_that_is_open_stays_open_when_the_picture_moves_on(browser, served, watched):
+def test_a_table_that_is_open_stays_open_when_the_chart_moves_on(browser, served, watched):
     with opened(browser, served.url) as page:
         page.goto(JOB)
         expect(page.locator("#live")).to_contain_text("Live")
@@ -259,8 +259,8 @@ def test_a_table_that_is_open_stays_open_when_the_picture_moves_on(browser, serv
 def test_a_screen_reader_has_the_name_the_words_and_the_table(browser, served):
     with opened(browser, served.url, java_script_enabled=False) as page:
         page.goto(CLUSTER)
-        picture = page.get_by_role("img", name=re.compile("^Imports from ")).first
-        expect(picture).to_have_accessible_description(re.compile("5 completed"))
+        chart = page.get_by_role("img", name=re.compile("^Imports from ")).first
+        expect(chart).to_have_accessible_description(re.compile("5 completed"))
         page.get_by_text("Imports as a table").click()
         table = page.get_by_role("table", name="Imports of the last days, latest first")
         expect(table.get_by_role("row").filter(has_text="vanished")).to_contain_text("films")

@@ -1,4 +1,4 @@
-"""Loads what the pictures of a page show; while the database is away, they show what is in memory."""
+"""Loads what the charts of a page show; while the database is away, they show what is in memory."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from monitor.config import Cluster
 from monitor.jobs import Job, typical_duration
 from monitor.store import JobFilter, RecordedTransition, Store, StoredJob, StoreUnavailableError, TransitionFilter
+from monitor.web.chart_views import LONGEST_PERIOD, JobKey, Samples, curves, progress_view, timelines
 from monitor.web.context import Context
 from monitor.web.errors import BusyError
 from monitor.web.expected_windows import expected_windows
 from monitor.web.overview import ClusterJob, finished_only
-from monitor.web.picture_views import LONGEST_PERIOD, JobKey, Samples, curves, progress_picture, timelines
 from monitor.web.progress_chart import POINTS_DRAWN
 from monitor.web.timeline import BARS_DRAWN
 
@@ -22,8 +22,8 @@ Values = Callable[[], Mapping[str, Any]]
 """Makes the values of a template from what was loaded; to be called where pages are rendered."""
 
 
-class Pictures:
-    """The pictures of the pages."""
+class Charts:
+    """The charts of the pages."""
 
     def __init__(self, context: Context) -> None:
         self._monitor = context.monitor
@@ -32,7 +32,7 @@ class Pictures:
         self._clock = context.clock
         self._memory_pool = context.memory_pool
         self._store_pool = context.store_pool
-        self._timeout = context.limits.pictures_timeout
+        self._timeout = context.limits.charts_timeout
 
     async def of_search(self, search: JobFilter, page: Callable[[int], slice]) -> Values:
         """Load the curves of running jobs and, if one cluster is searched, the timelines of what is found.
@@ -79,9 +79,9 @@ class Pictures:
         return values
 
     async def of_job(self, cluster: Cluster, job: Job | None) -> Values:
-        """Load the progress of a job; there is no picture of one that is no longer stored."""
+        """Load the progress of a job; there is no chart of one that is no longer stored."""
         if job is None:
-            return lambda: {"progress_picture": None}
+            return lambda: {"progress_chart": None}
         key = cluster.name, job.job_id
 
         def load() -> tuple[Samples, Sequence[RecordedTransition]]:
@@ -92,8 +92,8 @@ class Pictures:
         samples, steps = await self._load(load, nothing)
 
         def values() -> Mapping[str, Any]:
-            shown = progress_picture(job, cluster, samples.get(key, ()), steps, self._clock())
-            return {"progress_picture": shown}
+            shown = progress_view(job, cluster, samples.get(key, ()), steps, self._clock())
+            return {"progress_chart": shown}
 
         return values
 

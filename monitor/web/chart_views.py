@@ -1,4 +1,4 @@
-"""The pictures of a page with the tables behind them: progress of a job, timelines and durations of imports, curves."""
+"""The charts of a page with the tables behind them: progress of a job, timelines and durations of imports, curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class ProgressRow(msgspec.Struct, frozen=True):
-    """A row of the table behind a picture of progress: from when on a job had a state and a progress."""
+    """A row of the table behind a chart of progress: from when on a job had a state and a progress."""
 
     at: datetime
     state: JobState
@@ -60,8 +60,8 @@ class ProgressRow(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class ProgressPicture(msgspec.Struct, frozen=True):
-    """The picture of a job's progress, and the table behind it, the latest first."""
+class ProgressView(msgspec.Struct, frozen=True):
+    """The chart of a job's progress, and the table behind it, the latest first."""
 
     svg: Markup
     legend: list[Key]
@@ -108,14 +108,14 @@ class Timelines(msgspec.Struct, frozen=True):
     complete: bool
 
 
-def progress_picture(
+def progress_view(
     job: Job,
     cluster: Cluster,
     stored: Iterable[ProgressSample],
     steps: Iterable[RecordedTransition],
     now: float,
-) -> ProgressPicture | None:
-    """Return the picture of a job's progress, from its stored points and its transitions.
+) -> ProgressView | None:
+    """Return the chart of a job's progress, from its stored points and its transitions.
 
     There is none of a job that was seen only when it had finished.
     """
@@ -131,7 +131,7 @@ def progress_picture(
     ]
     shown = [phase.state.value for phase in progress.phases] + ["stalled"] * bool(progress.stalls)
     legend = [Key(state, swatch(state)) for state in present(shown)]
-    return ProgressPicture(progress_chart(progress), legend, rows[::-1])
+    return ProgressView(progress_chart(progress), legend, rows[::-1])
 
 
 def curves(entries: Iterable[tuple[ClusterJob, Cluster]], stored: Samples, now: float) -> Mapping[JobKey, Markup]:
