@@ -5,7 +5,6 @@ Each start of an expectation is an occurrence. How it goes follows from the impo
 """
 
 from monitor.expectations.checks import CHECK_INTERVAL, ExpectationChecks
-from monitor.expectations.occurrences import ExpectedState
-from monitor.expectations.windows import Window, windows
+from monitor.expectations.occurrences import ExpectedState, occurrences
 
-__all__ = ["CHECK_INTERVAL", "ExpectationChecks", "ExpectedState", "Window", "windows"]
+__all__ = ["CHECK_INTERVAL", "ExpectationChecks", "ExpectedState", "occurrences"]

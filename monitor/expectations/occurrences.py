@@ -93,6 +93,12 @@ def occurrence(expectation: Expectation, starts: float) -> Occurrence:
     )
 
 
+def occurrences(expectation: Expectation, since: float, until: float, limit: int) -> list[Occurrence]:
+    """Return the latest occurrences that start before one time and end after another, earliest first."""
+    starts = expectation.cron.between(since - expectation.complete_within, until)[-limit:]
+    return [expected for expected in (occurrence(expectation, at) for at in starts) if expected.complete_by > since]
+
+
 def seen_imports(jobs: Iterable[Job], gap_from: float, gap_to: float) -> list[SeenImport]:
     """Return jobs as imports; those first seen right after a gap without polls can have begun within it."""
     imports = []

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from monitor.config import Expectation
-from monitor.expectations import windows
+from monitor.expectations import occurrences
 from monitor.jobs import Job
 from monitor.web.timeline import ROWS_DRAWN, Window, row_name
 
@@ -31,18 +31,18 @@ def expected_windows(
         period: From when and until when.
         by_collection: Whether each collection has a row; then expected collections without imports have one too.
     """
-    if not expectations:
-        return []
+    of_cluster = [expectation for expectation in expectations if fnmatchcase(cluster, expectation.cluster)]
     imported = dict.fromkeys((job.database, job.collection) for job in jobs)
     keys = dict.fromkeys(islice(imported, ROWS_DRAWN))
     if by_collection:
         shown = {collection for _, collection in keys}
-        named = (item for item in expectations if item.names_collection and fnmatchcase(cluster, item.cluster))
-        missing = ((item.named_database, item.collection) for item in named if item.collection not in shown)
-        keys |= dict.fromkeys(islice(missing, ROWS_DRAWN))
+        named = (item for item in of_cluster if item.names_collection and item.collection not in shown)
+        keys |= dict.fromkeys(islice(((item.named_database, item.collection) for item in named), ROWS_DRAWN))
     drawn = [
-        Window(window.starts, window.complete_by, row_name(*key) if by_collection else "", window.expectation)
-        for key in keys
-        for window in windows(expectations, cluster, *key, *period)
+        Window(expected.starts, expected.complete_by, row_name(*key) if by_collection else "", expectation.name)
+        for expectation in of_cluster
+        if (rows := [key for key in keys if expectation.includes(*key)])
+        for expected in occurrences(expectation, *period, WINDOWS_DRAWN)
+        for key in rows
     ]
     return sorted(drawn, key=lambda window: window.start)[-WINDOWS_DRAWN:]

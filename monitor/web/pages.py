@@ -1,11 +1,9 @@
 """The pages, rendered on the server: complete without JavaScript."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,16 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from monitor.jobs import CollectionOutcome, Job, JobState, typical_duration
-from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter
-from monitor.web.charts import Charts
+from monitor.jobs import CollectionOutcome, JobState, typical_duration
+from monitor.store import JobFilter, StoreUnavailableError, TransitionFilter, TransitionPage
+from monitor.web.charts import Charts, Values
 from monitor.web.context import Context
 from monitor.web.errors import RequestError
 from monitor.web.expectation_views import EXPECTATIONS_SHOWN, Expectations, find_expectations
 from monitor.web.headline import Headline, headline, job_headline
 from monitor.web.import_files import ImportFiles
 from monitor.web.overview import ClusterJob, FleetOverview, finished_only
+from monitor.web.pager import Pager, changed_url, page_number, pager
 from monitor.web.params import TEXT_LIMIT, read_labels, storable
+from monitor.web.progress import POINTS_DRAWN
 from monitor.web.suggestions import suggest
 from monitor.web.svg import patterns
 from monitor.web.template_filters import FILTERS
@@ -33,7 +33,6 @@ SECTION_SIZE: Final = 25  # jobs of one section of a page; the rest is on its ne
 ATTENTION_SIZE: Final = 10  # the same for what needs attention, so that running jobs are in sight too
 CLUSTERS_SIZE: Final = 50  # the same for clusters
 HISTORY_SIZE: Final = 50  # transitions of one page
-PAGE_DIGITS: Final = 6  # digits of the number of a page; no section has more pages
 HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -57,6 +56,13 @@ _STATIC_FILES: Final = {
 _SEARCH: Final = ("q", "cluster", "label", "database", "collection", "state")
 
 _Entry = TypeVar("_Entry")
+
+
+class _Section(msgspec.Struct, frozen=True):
+    """A page of the entries of a section; without a pager, they cannot be read now."""
+
+    entries: Sequence[object]
+    pager: Pager | None
 
 
 class Pages:
@@ -111,50 +117,50 @@ class Pages:
         if search.cluster is not None:
             await self._context.find_cluster(search.cluster)
         filtered = search != JobFilter()
-        finished = await self._finished(search, request.query_params) if filtered else None
-        charts = await self._charts.of_search(search, _running_page(request.query_params))
+        overview, sections = await self._sections(request, search, with_finished=filtered)
         expected = Expectations(expectations=[], complete=True)
         if search == JobFilter(cluster=search.cluster) and search.cluster is not None:
             expected = await find_expectations(self._context, {search.cluster}, EXPECTATIONS_SHOWN)
 
         def values() -> Mapping[str, Any]:
-            overview = self._fleet.overview(search)
             return {
-                **self._sections(overview, request.query_params),
-                **charts(),
-                "finished": finished,
+                **sections(),
                 "expected": expected,
                 "query": query,
                 "filtered": filtered,
-                "outdated_since": _time(self._fleet.outdated_since),
+                "outdated_since": self._fleet.outdated_since,
                 "suggestions": None if _is_fragment(request) else suggest(self._fleet.names, overview.clusters),
             }
 
         return await self._render(request, "fleet.html", values)
 
     async def _job(self, request: Request) -> Response:
+        version = self._fleet.version  # before the job, which may change while the page waits for its files
         cluster = await self._context.find_cluster(_text(request.query_params, "cluster"))
         name, job_id = cluster.cluster.name, _text(request.query_params, "id")
         job = await self._context.find_job(cluster, job_id)
-        history = await self._history(request, TransitionFilter(cluster=name, job_id=job_id))
-        if job is None and not history["steps"]:
+        transitions, cursor = TransitionFilter(cluster=name, job_id=job_id), request.query_params.get("before", "")
+        latest = await self._transitions(transitions, POINTS_DRAWN)
+        steps = await self._transitions(transitions, HISTORY_SIZE, cursor) if cursor else latest
+        if job is None and not steps.entries:
             hint = "it may have finished long ago: old jobs are deleted after the retention time"
             raise RequestError(404, f"there is no job {job_id!r} of {name}", hint, name)
         listed = job is not None and job.missing_since is None and cluster.may_list(job_id)
         file_list = await self._import_files.files(name, job_id) if listed else None
-        charts = await self._charts.of_job(cluster.cluster, job)
+        chart = await self._charts.of_job(cluster.cluster, job, latest.entries)
         files = file_list.files if file_list else ()
         return await self._render(
             request,
             "job.html",
             lambda: {
+                "fleet_version": version,
                 "cluster": cluster_view(cluster),
                 "job_id": job_id,
                 "job": None if job is None else job_details(cluster, job, self._clock(), files),
                 "headline": Headline() if job is None else job_headline(job),
                 "file_list": file_list,
-                **charts(),
-                **history,
+                **chart(),
+                **self._history(request, steps),
             },
         )
 
@@ -163,94 +169,107 @@ class Pages:
         cluster = await self._context.find_cluster(_text(query, "cluster"))
         name, database, collection = cluster.cluster.name, _text(query, "database"), _text(query, "collection")
         search = JobFilter(cluster=name, database=database, collection=collection)
-        finished = await self._finished(search, query)
-        wanted = TransitionFilter(cluster=name, database=database, collection=collection)
-        history = await self._history(request, wanted)
-        charts = await self._charts.of_search(search, _running_page(query))
+        overview, sections = await self._sections(request, search)
+        transitions = TransitionFilter(cluster=name, database=database, collection=collection)
+        steps = await self._transitions(transitions, HISTORY_SIZE, query.get("before", ""))
         expected = await find_expectations(self._context, {name}, EXPECTATIONS_SHOWN, (database, collection))
+        outcome = cluster.snapshot.outcomes.get((database, collection), CollectionOutcome())
 
         def values() -> Mapping[str, Any]:
-            outcome = cluster.snapshot.outcomes.get((database, collection), CollectionOutcome())
-            overview = self._fleet.overview(search)
-            imports = overview.attention or overview.running or (finished and finished["entries"]) or history["steps"]
+            shown = sections()
+            imports = overview.attention or overview.running or shown["finished"].entries or steps.entries
             if not (imports or expected.expectations):
                 what = f"no imports into {collection or 'this collection'} of {name}"
                 raise RequestError(404, what, "a collection has a page once something is imported into it", name)
             return {
+                **shown,
                 "cluster": cluster_view(cluster),
                 "database": database,
                 "collection": collection,
                 "outcome": outcome,
                 "typical": typical_duration(outcome),
-                **self._sections(overview, query),
-                **charts(),
-                "finished": finished,
                 "expected": expected,
-                **history,
+                **self._history(request, steps),
             }
 
         return await self._render(request, "collection.html", values)
 
     async def _render(self, request: Request, template: str, values: Callable[[], Mapping[str, Any]]) -> Response:
-        fragment = _is_fragment(request)
-
         def render() -> Response:
-            context = {"fleet_version": self._fleet.version, "now": self._clock(), "fragment": fragment, **values()}
-            page = self._templates.get_template(template).render(context, base=request.state.base)
-            return HTMLResponse(page, headers=HEADERS)
+            context = {"now": self._clock(), "fragment": _is_fragment(request), "base": request.state.base, **values()}
+            return HTMLResponse(self._templates.get_template(template).render(context), headers=HEADERS)
 
         return await self._context.memory_pool.run(render)
 
-    async def _finished(self, search: JobFilter, query: QueryParams) -> Mapping[str, Any] | None:
+    async def _sections(
+        self, request: Request, search: JobFilter, *, with_finished: bool = True
+    ) -> tuple[FleetOverview, Values]:
+        """Return what a search finds in memory, and the sections and charts that show it.
+
+        Memory is read before the store: a job that finishes meanwhile is in both, and not in neither.
+        """
+        query = request.query_params
+        overview = await self._context.memory_pool.run(lambda: self._fleet.overview(search))
+        page = pager(query, "running", len(overview.running), SECTION_SIZE)
+        charts = await self._charts.of_search(search, overview, overview.running[page.start : page.last])
+        finished = await self._finished(search, query) if with_finished else None
+        down = [status for status in overview.clusters if status.status == "down"]
+
+        def section(name: str, entries: list[_Entry], size: int, view: Callable[[_Entry], object]) -> _Section:
+            page = pager(query, name, len(entries), size)
+            return _Section([view(entry) for entry in entries[page.start : page.last]], page)
+
+        def values() -> Mapping[str, Any]:
+            return {
+                "overview": overview,
+                "headline": headline(overview.troubles),
+                "fleet_version": overview.version,
+                "attention": section("attention", overview.attention, ATTENTION_SIZE, self._job_view),
+                "running": section("running", overview.running, SECTION_SIZE, self._job_view),
+                "unreachable": section("unreachable", down, SECTION_SIZE, cluster_view),
+                "clusters": section("clusters", overview.clusters, CLUSTERS_SIZE, cluster_view),
+                "finished": finished,
+                **charts(),
+            }
+
+        return overview, values
+
+    async def _finished(self, search: JobFilter, query: QueryParams) -> _Section | None:
         """Return the section of finished jobs, None if the search is for others; no pager without the database."""
         wanted = finished_only(search)
         if wanted is None:
             return None
 
-        def load() -> Mapping[str, Any]:
-            page = self._store.finished(wanted, SECTION_SIZE, (_page_number(query, "finished") - 1) * SECTION_SIZE)
-            pager = _pager(query, "finished", page.total or 0, SECTION_SIZE)
-            if not page.entries and pager["start"]:  # a page beyond the last one
-                page = self._store.finished(wanted, SECTION_SIZE, pager["start"])
-            jobs = [self._job_view(entry.cluster, entry.job) for entry in page.entries]
-            return {"entries": jobs, "pager": pager}
+        def load() -> _Section:
+            first = (page_number(query, "finished") - 1) * SECTION_SIZE
+            stored = self._store.finished(wanted, SECTION_SIZE, first)
+            page = pager(query, "finished", stored.total or 0, SECTION_SIZE)
+            if not stored.entries and page.start:  # a page beyond the last one
+                stored = self._store.finished(wanted, SECTION_SIZE, page.start)
+            return _Section([self._job_view((entry.cluster, entry.job)) for entry in stored.entries], page)
 
         try:
             return await self._context.store_pool.run(load)
         except StoreUnavailableError:
-            return {"entries": [], "pager": None}
+            return _Section([], None)
 
-    async def _history(self, request: Request, wanted: TransitionFilter) -> Mapping[str, Any]:
-        """Return the section of transitions; raises ``CursorError``."""
+    async def _transitions(self, wanted: TransitionFilter, size: int, cursor: str = "") -> TransitionPage:
+        """Return recorded transitions; raises ``CursorError``."""
+        return await self._context.store_pool.run(lambda: self._store.transitions(wanted, size, cursor))
+
+    def _history(self, request: Request, page: TransitionPage) -> Mapping[str, Any]:
+        """Return the section of transitions."""
         query = request.query_params
-        cursor = query.get("before", "")
-        page = await self._context.store_pool.run(lambda: self._store.transitions(wanted, HISTORY_SIZE, cursor))
         return {
             "steps": [transition_view(step, self._fleet.labels(step.cluster)) for step in page.entries],
             "complete": page.complete,
-            "older": _changed_url(query, before=page.next_cursor) if page.next_cursor else "",
-            "newest": _changed_url(query, before="") if cursor else "",
+            "older": changed_url(query, before=page.next_cursor) if page.next_cursor else "",
+            "newest": changed_url(query, before="") if query.get("before") else "",
         }
 
-    def _job_view(self, cluster: str, job: Job) -> JobView:
+    def _job_view(self, entry: ClusterJob) -> JobView:
+        cluster, job = entry
         return job_view(cluster, job, self._clock(), self._fleet.cluster(cluster))
-
-    def _sections(self, overview: FleetOverview, query: QueryParams) -> Mapping[str, Any]:
-        """Return the sections that come from memory."""
-
-        def job(entry: ClusterJob) -> JobView:
-            return self._job_view(*entry)
-
-        down = [status for status in overview.clusters if status.status == "down"]
-        return {
-            "overview": overview,
-            "headline": headline(overview.troubles),
-            "fleet_version": overview.version,
-            "attention": _section(query, "attention", overview.attention, ATTENTION_SIZE, job),
-            "running": _section(query, "running", overview.running, SECTION_SIZE, job),
-            "unreachable": _section(query, "unreachable", down, SECTION_SIZE, cluster_view),
-            "clusters": _section(query, "clusters", overview.clusters, CLUSTERS_SIZE, cluster_view),
-        }
 
 
 async def static(request: Request) -> Response:
@@ -269,54 +288,5 @@ def _is_fragment(request: Request) -> bool:
     return request.headers.get("x-fragment") == "main"
 
 
-def _time(moment: float | None) -> datetime | None:
-    return None if moment is None else datetime.fromtimestamp(moment, UTC)
-
-
 def _text(query: QueryParams, name: str) -> str:
     return storable(query.get(name, "")[:TEXT_LIMIT])
-
-
-def _page_number(query: QueryParams, section: str) -> int:
-    text = query.get(f"{section}_page", "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= PAGE_DIGITS else 1
-
-
-def _running_page(query: QueryParams) -> Callable[[int], slice]:
-    """Return what says which of so many running imports are on the requested page."""
-
-    def page(count: int) -> slice:
-        pager = _pager(query, "running", count, SECTION_SIZE)
-        return slice(pager["start"], pager["last"])
-
-    return page
-
-
-def _section(
-    query: QueryParams, name: str, entries: list[_Entry], size: int, view: Callable[[_Entry], msgspec.Struct]
-) -> Mapping[str, Any]:
-    """Return the requested page of a section's entries."""
-    pager = _pager(query, name, len(entries), size)
-    return {"entries": [view(entry) for entry in entries[pager["start"] : pager["last"]]], "pager": pager}
-
-
-def _pager(query: QueryParams, section: str, count: int, size: int) -> dict[str, Any]:
-    """Return which entries the requested page of a section has, and the links to the pages around it."""
-    pages = max(1, -(-count // size))
-    page = min(_page_number(query, section), pages)
-
-    def link(to: int) -> str:
-        return _changed_url(query, **{f"{section}_page": str(to)}) + f"#{section}" if 1 <= to <= pages else ""
-
-    return {
-        "count": count,
-        "start": (page - 1) * size,
-        "last": min(page * size, count),
-        "previous": link(page - 1),
-        "next": link(page + 1),
-    }
-
-
-def _changed_url(query: QueryParams, **changed: str) -> str:
-    """Return the address of a page with some parameters changed; empty ones are left out."""
-    return "?" + urlencode({name: value for name, value in (dict(query) | changed).items() if value})

@@ -1,28 +1,19 @@
 """Draws the progress of a job over time: its steps and states, where it stood still, and how long it may still take."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
-from math import isfinite
 from typing import Final
 
-import msgspec
 from markupsafe import Markup
 
-from monitor.jobs import TERMINAL, Job, JobState, Policy, current_pace, stall_limit
-from monitor.store import ProgressSample, moved_at
+from monitor.store import ProgressSample
+from monitor.web.progress import Progress, Span, thinned
 from monitor.web.svg import chart, element, fill, label, mark, percent, time_axis
 from monitor.web.template_filters import duration
 from monitor.web.template_filters import percent as in_percent
 
 CONE: Final = 1.4
 """How far off an estimate is: about half of those of docs/estimates.md are within this factor of the actual time."""
-
-CLOCK_AHEAD: Final = 86_400.0
-"""Seconds by which a point may be in the future: the clock may have gone back since."""
-
-POINTS_DRAWN: Final = 200
-"""Points of a chart and rows of its table: those of the store, at most."""
 
 CURVE_POINTS: Final = 40
 """Points of a small curve: it is hardly wider than so many pixels."""
@@ -41,81 +32,6 @@ _LETTER: Final = 0.021
 
 _NAMED: Final = 3
 """Stretches without progress that the description names."""
-
-
-class Span(msgspec.Struct, frozen=True, gc=False):
-    """A time in which a job was in a state, or made no progress for too long; in seconds since the epoch."""
-
-    start: float
-    end: float
-    state: JobState
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasted."""
-        return self.end - self.start
-
-
-class Progress(msgspec.Struct, frozen=True, gc=False):
-    """What is known of the progress of a job.
-
-    Attributes:
-        points: From when on it had which state and progress, in their order; at least one.
-        end: When it finished, or now.
-        state: Its state.
-        phases: The states that it was in.
-        stalls: When it made no progress for longer than the limit of its state.
-        left: The estimated seconds left; None where there is no estimate.
-    """
-
-    points: tuple[ProgressSample, ...]
-    end: float
-    state: JobState
-    phases: tuple[Span, ...]
-    stalls: tuple[Span, ...]
-    left: float | None
-
-    @property
-    def start(self) -> float:
-        """When it was first seen."""
-        return self.points[0].at
-
-    @property
-    def latest(self) -> float | None:
-        """Its latest progress, None where none is known."""
-        return next((point.progress for point in reversed(self.points) if point.progress is not None), None)
-
-
-def follow_progress(job: Job, stored: Iterable[ProgressSample], policy: Policy, now: float) -> Progress:
-    """Return what is known of the progress of a job.
-
-    Args:
-        job: The job.
-        stored: What is stored of it, and its transitions, in any order.
-        policy: The policy of its cluster, with the limits of stalls.
-        now: Seconds since the epoch.
-    """
-    finished_at = job.finished_at if job.finished else None
-    seen = [ProgressSample(at, job.state, progress) for at, progress in job.samples]
-    seen.append(ProgressSample(moved_at(job), job.state, job.progress))
-    points = [*_in_order([*stored, *seen])]
-    latest = max(now, job.last_change) + CLOCK_AHEAD
-    points = [point for point in points if job.first_seen <= point.at <= latest]
-    if not points or points[0].at > job.first_seen:
-        points.insert(0, ProgressSample(job.first_seen, points[0].state if points else job.state, None))
-    end = max(now if finished_at is None else finished_at, points[-1].at)
-    stalls = [*_stalls(points, policy)]
-    if job.stalled:
-        stalls.append(Span(max(job.last_change, points[0].at), end, job.state))
-    pace = current_pace(job, now)
-    return Progress(
-        points=tuple(_thinned(points)),
-        end=end,
-        state=job.state,
-        phases=tuple(_phases(points, end)),
-        stalls=tuple(stalls),
-        left=None if pace is None else pace.seconds_left(now),
-    )
 
 
 def progress_chart(progress: Progress) -> Markup:
@@ -164,7 +80,7 @@ def progress_curve(progress: Progress) -> Markup:
     if latest is None or all((point.progress or 0.0) <= 0 for point in progress.points):
         return Markup()
     span = max(progress.end - progress.start, 1.0)
-    points = [*_thinned([point for point in progress.points if point.progress is not None], CURVE_POINTS)]
+    points = [*thinned([point for point in progress.points if point.progress is not None], CURVE_POINTS)]
     steps = _steps(points, progress.start, progress.end, span, CURVE_WIDTH, CURVE_HEIGHT - 2, 1.0)
     title = f"{in_percent(_clamped(latest))} in {duration(span)}"
     stalled = bool(progress.stalls) and progress.stalls[-1].end >= progress.end
@@ -181,43 +97,6 @@ def progress_curve(progress: Progress) -> Markup:
         height=CURVE_HEIGHT,
         viewBox=f"0 0 {CURVE_WIDTH:g} {CURVE_HEIGHT:g}",
     )
-
-
-def _in_order(points: Iterable[ProgressSample]) -> Iterator[ProgressSample]:
-    """Yield points in the order of their times, without those that repeat the one before."""
-    last: ProgressSample | None = None
-    for point in sorted(points, key=lambda point: point.at):
-        progress = point.progress if point.progress is None or isfinite(point.progress) else None
-        if progress is None and last is not None and last.state is point.state:
-            progress = last.progress
-        if last is None or (last.state, last.progress) != (point.state, progress):
-            last = ProgressSample(point.at, point.state, progress)
-            yield last
-
-
-def _thinned(points: Sequence[ProgressSample], limit: int = POINTS_DRAWN) -> Iterator[ProgressSample]:
-    """Yield at most so many points, evenly, with the first and the last one."""
-    if len(points) <= limit:
-        yield from points
-        return
-    for number in range(limit):
-        yield points[number * (len(points) - 1) // (limit - 1)]
-
-
-def _phases(points: Sequence[ProgressSample], end: float) -> Iterator[Span]:
-    start = points[0]
-    for point in points[1:]:
-        if point.state is not start.state:
-            yield Span(start.at, point.at, start.state)
-            start = point
-    if end > start.at or start is points[0]:
-        yield Span(start.at, end, start.state)
-
-
-def _stalls(points: Sequence[ProgressSample], policy: Policy) -> Iterator[Span]:
-    for point, following in pairwise(points):
-        if point.state not in TERMINAL and following.at - point.at > stall_limit(point.state, policy):
-            yield Span(point.at, following.at, point.state)
 
 
 def _axis_end(progress: Progress) -> float:

@@ -57,6 +57,11 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('?', '.')) or not text else '.'}"
 
 
+def utc(at: float) -> datetime:
+    """Return a time in seconds since the epoch as a date and time."""
+    return datetime.fromtimestamp(at, UTC)
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence, short_clock)
+    function.__name__: function for function in (ago, clock, duration, iso, number, percent, sentence, short_clock, utc)
 }

@@ -181,6 +181,26 @@ def test_only_running_jobs_of_the_page_have_their_points_loaded(served, watched,
     assert section(served, "/", "timeline") == ""
 
 
+def test_a_page_reads_each_thing_once(served, watched, monkeypatch):
+    calls = []
+    for owner, name in ((watched.fleet, "overview"), (watched.store, "transitions"), (watched.store, "samples")):
+        method = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, name=name, method=method: calls.append(name) or method(*given))
+    read = {path: served.get(path).status_code and calls.copy() for path in (JOB, COLLECTION) if not calls.clear()}
+
+    assert read == {JOB: ["transitions", "samples"], COLLECTION: ["overview", "samples", "transitions"]}
+
+
+def test_a_page_is_as_old_as_the_job_on_it(served, watched):
+    version = watched.fleet.version
+    watched.files["eu", "1"] = lambda: poll(watched, record("1", "books", IMPORTING, progress=0.9)) or ()
+    shown = served.get(JOB).text
+
+    assert "40 %" in words(shown)
+    assert f'data-version="{version}"' in shown
+    assert watched.fleet.version > version
+
+
 def test_while_the_database_is_away_the_charts_show_what_is_in_memory(tmp_path):
     url = f"sqlite:///{tmp_path}/state.db"
     watched = WatchedClusters("eu", url=url)

@@ -281,6 +281,7 @@ def test_a_job_that_is_only_history_still_has_a_page(served, watched, monkeypatc
 
 def test_the_history_has_pages(served, watched, monkeypatch):
     monkeypatch.setattr("monitor.web.pages.HISTORY_SIZE", 2)
+    monkeypatch.setattr("monitor.web.pages.POINTS_DRAWN", 2)
     watched.poll("eu")
     for state in (PENDING, IMPORTING, UNCOMMITTED, COMPLETED):
         watched.poll("eu", record("1", "books", state))

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from monitor.config import Expectation
 from monitor.cron import Cron
+from monitor.expectations.occurrences import occurrences
 from monitor.expectations.tracking import begin_evaluation, evaluate, first_record
-from monitor.expectations.windows import Window, windows
 from monitor.jobs import Job, JobState
 
 HOUR = 3600.0
@@ -180,13 +180,11 @@ def test_a_changed_start_begins_anew():
     assert nightly.record.occurrence == hours(28)
 
 
-def test_the_windows_of_a_period_are_those_of_the_matching_expectations():
-    other = NIGHTLY.model_copy(update={"name": "other", "cluster": "test-*"})
+def test_the_occurrences_of_a_period_include_one_that_has_not_ended_when_it_begins():
+    starts = [occurrence.starts for occurrence in occurrences(NIGHTLY, hours(3), hours(51), 10)]
 
-    assert windows([NIGHTLY, other], "prod", "", "books", hours(3), hours(27)) == [
-        Window("nightly", hours(2), hours(2.5), hours(6)),
-        Window("nightly", hours(26), hours(26.5), hours(30)),
-    ]
+    assert starts == [hours(2), hours(26), hours(50)]
+    assert [occurrence.starts for occurrence in occurrences(NIGHTLY, hours(3), hours(51), 2)] == starts[-2:]
 
 
 def test_an_import_in_a_skipped_hour_is_judged_as_on_any_day():

@@ -8,7 +8,8 @@ import pytest
 
 from monitor.jobs import Job, JobState, Policy
 from monitor.store import ProgressSample
-from monitor.web.progress_chart import describe, follow_progress, progress_chart, progress_curve
+from monitor.web.progress import follow_progress
+from monitor.web.progress_chart import describe, progress_chart, progress_curve
 
 PENDING, IMPORTING, FAILED, COMPLETED = JobState.PENDING, JobState.IMPORTING, JobState.FAILED, JobState.COMPLETED
 POLICY = Policy(stall_after=1800.0, pending_after=3600.0)
