@@ -107,19 +107,20 @@ class ExpectationTable:
         """Delete a record."""
         connection.execute(_DELETE, _keys(record))
 
-    def rows(self, clusters: Collection[str] | None, limit: int) -> list[ExpectationRecord]:
-        """Return the records of some clusters, None for all, those in trouble first."""
-        query = select(expectations)
-        if clusters is not None:
-            query = query.where(expectations.c.cluster.in_(clusters))
-        columns = expectations.c
-        rank = case({state: number for number, state in enumerate(TROUBLE)}, value=columns.state, else_=len(TROUBLE))
-        query = query.order_by(rank, columns.deadline, columns.cluster, columns.expectation, columns.collection)
-        return self._database.read_for_page(partial(_records, query=query.limit(limit)))
-
     def transact(self, work: Callable[[Connection], None]) -> None:
         """Do something in one transaction."""
         self._database.write(work)
+
+
+def read_first(connection: Connection, clusters: Collection[str] | None, limit: int) -> list[ExpectationRecord]:
+    """Return the records of some clusters, None for all, those in trouble first."""
+    query = select(expectations)
+    if clusters is not None:
+        query = query.where(expectations.c.cluster.in_(clusters))
+    columns = expectations.c
+    rank = case({state: number for number, state in enumerate(TROUBLE)}, value=columns.state, else_=len(TROUBLE))
+    query = query.order_by(rank, columns.deadline, columns.cluster, columns.expectation, columns.collection)
+    return _records(connection, query.limit(limit))
 
 
 def _keys(record: ExpectationRecord) -> dict[str, str]:

@@ -5,7 +5,7 @@ written when it is back.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from threading import Lock
 from typing import Final, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
-from monitor.store.expectations import ExpectationTable
+from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
 from monitor.store.listening import Listener
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
 from monitor.store.migrations import prepare
@@ -324,6 +324,10 @@ class Store(StoreReader):
         if snapshot is not None and (job := snapshot.tracked.get(job_id)) is not None:
             return job
         return super().job(cluster, job_id)
+
+    def expected_imports(self, clusters: Collection[str] | None, limit: int) -> list[ExpectationRecord]:
+        """Return expected imports of some clusters, None for all, those in trouble first."""
+        return self._ask(partial(read_first, clusters=clusters, limit=limit))
 
     def change_credentials(self, url: str) -> bool:
         """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""

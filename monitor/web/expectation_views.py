@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.expectations import ExpectedState
 from monitor.jobs import CollectionKey
-from monitor.store import StoreBusyError
+from monitor.store import StoreUnavailableError
 from monitor.web.context import Context
 from monitor.web.params import PAGE_LIMIT
 
@@ -48,11 +47,9 @@ async def find_expectations(
         return Expectations(expectations=[], complete=True)
 
     def load() -> Expectations:
-        if not context.store.up:
-            return Expectations(expectations=[], complete=False)
         try:
-            records = context.store.expectations.rows(clusters, PAGE_LIMIT)
-        except (SQLAlchemyError, OSError, StoreBusyError):
+            records = context.store.expected_imports(clusters, PAGE_LIMIT)
+        except StoreUnavailableError:
             return Expectations(expectations=[], complete=False)
         views = []
         for record in records:

@@ -106,11 +106,11 @@ def test_a_collection_without_any_import_has_a_page_if_one_is_expected(served):
     assert served.get("/collection?cluster=us&database=&collection=books").status_code == 404
 
 
-def test_without_the_database_the_answer_says_so_and_the_page_is_there(served, watched, monkeypatch):
-    def fail(*_):
+def test_without_the_database_the_answer_says_so_and_the_page_is_there(served, monkeypatch):
+    def fail(*_, **_options):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(watched.store.expectations, "rows", fail)
+    monkeypatch.setattr("monitor.store.store.read_first", fail)
 
     assert served.json("/api/v1/expectations") == {"expectations": [], "complete": False}
     assert served.get("/?cluster=eu").status_code == 200
