@@ -98,7 +98,9 @@ class Daemon:
         self._network = Network(connections=config.poll.concurrency)
         url, name = config.state.url.get_secret_value(), replica_name()
         self.store = open_store(url, retention=config.state.retention, connections=config.poll.concurrency, holder=name)
-        self.replicas = open_replicas(url, takeover=config.replicas.takeover, name=name)
+        self.replicas = open_replicas(
+            url, takeover=config.replicas.takeover, name=name, is_recorded=lambda: self.store.up
+        )
         self._handover = Handover(self.replicas)
         self.fleet = FleetStatus(self.store.snapshot)
         self._sharing = FleetSharing(self.store, self.fleet, self.replicas)

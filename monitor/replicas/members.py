@@ -90,7 +90,14 @@ class SingleReplica:
         """Do nothing."""
 
 
-def open_replicas(url: str, *, takeover: float, name: str = "", on_change: OnChange = lambda _: None) -> Replicas:
+def open_replicas(
+    url: str,
+    *,
+    takeover: float,
+    name: str = "",
+    on_change: OnChange = lambda _: None,
+    is_recorded: Callable[[], bool] = lambda: True,
+) -> Replicas:
     """Return the monitors on the database of a URL: those on one PostgreSQL share the clusters.
 
     Args:
@@ -98,6 +105,7 @@ def open_replicas(url: str, *, takeover: float, name: str = "", on_change: OnCha
         takeover: Seconds after which the others take over from a monitor that stands still or is cut off.
         name: How people call this monitor; the name of its pod, or its host and process, if it is empty.
         on_change: Called with the members when they have changed.
+        is_recorded: Says whether all that this monitor has seen is recorded, for another one to go on from there.
 
     Raises:
         StoreError: The URL cannot be understood.
@@ -106,7 +114,8 @@ def open_replicas(url: str, *, takeover: float, name: str = "", on_change: OnCha
         return SingleReplica(name or replica_name())
     from monitor.replicas.membership import Membership  # noqa: PLC0415 - psycopg, see `monitor.store.database`
 
-    return Membership(url, name or replica_name(), takeover=takeover, on_change=on_change)
+    name = name or replica_name()
+    return Membership(url, name, takeover=takeover, on_change=on_change, is_recorded=is_recorded)
 
 
 def replica_name(environ: Mapping[str, str] = os.environ) -> str:

@@ -36,7 +36,8 @@ class Membership:
     """Shares the clusters with every other monitor on one PostgreSQL. Safe to use from several threads.
 
     One thread asks for the members at each heartbeat. Another notices when the database does not answer it: the
-    monitor goes on with the clusters that it owned last, see `Ownership`.
+    monitor goes on with the clusters that it owned last, see `Ownership`. Back in contact, it lets others take clusters
+    over once it has recorded what it has seen meanwhile, or after ``takeover``.
 
     Args:
         url: The URL of PostgreSQL.
@@ -44,6 +45,7 @@ class Membership:
         takeover: Seconds after which the others take over from a monitor that stands still or is cut off.
         heartbeat: Seconds from one contact with the database to the next.
         on_change: Called with the members when they have changed.
+        is_recorded: Says whether all that this monitor has seen is recorded, for another one to go on from there.
         clock: A `steady_clock`.
 
     Raises:
@@ -58,6 +60,7 @@ class Membership:
         takeover: float,
         heartbeat: float = HEARTBEAT,
         on_change: OnChange = lambda _: None,
+        is_recorded: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = steady_clock,
     ) -> None:
         self.myself = Member(name, random.getrandbits(31))
@@ -65,6 +68,7 @@ class Membership:
         self._takeover = takeover
         self._heartbeat = heartbeat
         self._on_change = on_change
+        self._is_recorded = is_recorded
         self._clock = clock
         self._ownership = Ownership(
             self.myself.id, clock(), takeover=takeover, settle=SETTLE * heartbeat, margin=heartbeat / 2
@@ -73,6 +77,7 @@ class Membership:
         self._names: Mapping[int, str] = {}
         self._members_in_force: frozenset[Member] = frozenset()
         self._asked_at: float | None = None
+        self._hands_over_from = float("-inf")
         self._in_contact = False
         self._isolated = False
         self._refused: ReplicasRefusedError | None = None
@@ -166,7 +171,11 @@ class Membership:
             members, agreed=listed.agreed, joined=joined, asked_at=asked_at, answered_at=self._clock()
         )
         self._names = listed.names | {self.myself.id: self.myself.name}
-        self._session.act_by(members)
+        if joined:
+            self._hands_over_from = asked_at + self._takeover
+        if self._is_recorded() or asked_at >= self._hands_over_from:
+            self._session.act_by(members)
+            self._hands_over_from = float("-inf")
         self._asked_at = None
         self._in_contact = True
         if self._isolated:

@@ -25,10 +25,17 @@ LogTransition = Callable[[str, str, Transition], None]
 """Logs a transition of a cluster: its name, its id, the transition."""
 
 
-def log_pending(database: Database, reader: StoreReader, before: float, log_transition: LogTransition) -> None:
+def log_pending(
+    database: Database,
+    reader: StoreReader,
+    before: float,
+    log_transition: LogTransition,
+    mark_later: Callable[[list[int]], None],
+) -> None:
     """Log what was recorded until a time and not logged, oldest first.
 
-    The rows are locked meanwhile, so that of two monitors only one logs them.
+    The rows are locked meanwhile, so that of two monitors only one logs them. `mark_later` takes the ids of those that
+    were logged and could not be marked.
     """
     columns = transitions.c
     pending = select(transitions).where(text("NOT logged"), columns.recorded_at <= before)
@@ -37,14 +44,20 @@ def log_pending(database: Database, reader: StoreReader, before: float, log_tran
     def log_some(connection: Connection) -> int:
         rows = connection.execute(pending.limit(ROWS_AT_ONCE)).mappings().all()
         for row in rows:
-            if (step := reader.read_transition(row)) is not None:
+            if row["id"] not in logged and (step := reader.read_transition(row)) is not None:
                 log_transition(row["cluster"], row["cluster_id"], step)
+            logged.add(row["id"])
         mark_logged(connection, [row["id"] for row in rows])
         return len(rows)
 
     while database.read(lambda connection: connection.execute(pending.limit(1)).first()) is not None:
-        if database.write(log_some) < ROWS_AT_ONCE:
-            return
+        logged = set[int]()
+        try:
+            if database.write(log_some) < ROWS_AT_ONCE:
+                return
+        except Exception:
+            mark_later([*logged])
+            raise
 
 
 def mark_logged(connection: Connection, ids: list[int]) -> None:
@@ -53,10 +66,14 @@ def mark_logged(connection: Connection, ids: list[int]) -> None:
         connection.execute(_MARK_LOGGED, [{"number": number} for number in ids])
 
 
-def mark_steps_logged(connection: Connection, cluster: str, steps: Iterable[Transition]) -> None:
-    """Note that the log has transitions of which it is not known whether they are stored, for the answer was lost."""
-    keys = [{"cluster_name": cluster, "job": step.job_id, "to": step.to_state.value, "when": step.at} for step in steps]
-    connection.execute(_MARK_STEP_LOGGED, keys)
+def mark_steps_logged(connection: Connection, steps: Iterable[tuple[str, Transition]]) -> None:
+    """Note that the log has transitions of clusters, whose ids are not known, for the answer was lost."""
+    keys = [
+        {"cluster_name": cluster, "job": step.job_id, "to": step.to_state.value, "when": step.at}
+        for cluster, step in steps
+    ]
+    if keys:
+        connection.execute(_MARK_STEP_LOGGED, keys)
 
 
 def prune(database: Database, now: float, retention: float) -> None:

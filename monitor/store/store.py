@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from monitor.jobs import Job, Snapshot, SnapshotDiff
+from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
 from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
@@ -37,7 +37,8 @@ PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
 
 LOG_AFTER: Final = 10.0
-"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor."""
+"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor; after the
+database was away, the same time anew, in which whoever has logged it can note that."""
 
 ABANDONED_AFTER: Final = 600.0
 """Seconds after which a row that another identity has taken from us, and not written since, is ours again."""
@@ -82,6 +83,9 @@ class Store(StoreReader):
         self._states: dict[str, ClusterState] = {}
         self._lock = Lock()
         self._logged: list[int] = []
+        self._logged_steps: list[tuple[str, Transition]] = []
+        self._recovered_at = float("-inf")
+        self._closed = False
         self._changed: set[str] = set()
         self._started_at = clock()
         self._conflicts: set[ClusterRef] = set()
@@ -209,9 +213,12 @@ class Store(StoreReader):
         return () if state is None else state.recent
 
     def mark_logged(self, ids: Iterable[int]) -> None:
-        """Note that recorded transitions are in the log; it is written at the next `maintain`."""
+        """Note that recorded transitions are in the log; it is written at the next `maintain`, or by `close`."""
         with self._lock:
             self._logged.extend(ids)
+            waits = bool(self._logged)
+        if self._closed and waits:
+            self._write_last()
 
     def forget(self, cluster: str) -> None:
         """Forget a cluster that is no longer watched; its transitions stay until they are pruned, its jobs a little."""
@@ -258,8 +265,7 @@ class Store(StoreReader):
                 self._flush()
                 self._flush_at = time.monotonic() + self._flush_interval
             self._write_logged()
-            before = self._clock() - LOG_AFTER if self._database.is_postgres else self._started_at
-            log_pending(self._database, self, before, log_transition)
+            self._log_pending(log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
                 self._take_over_rows()
@@ -303,12 +309,9 @@ class Store(StoreReader):
         return self.up
 
     def close(self) -> None:
-        """Write what is left and close the database."""
-        try:
-            self._flush(CLOSE_TIMEOUT)
-            self._write_logged(CLOSE_TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - logged and counted
-            self.mark_unavailable(error)
+        """Write what is left and close the database; polls that have not ended yet still record what they see."""
+        self._closed = True
+        self._write_last()
         self._database.close()
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
@@ -341,6 +344,26 @@ class Store(StoreReader):
         if was_up:
             file = {} if self._database.file is None else {"file": str(self._database.file)}
             _log.error("store_unavailable", message=describe_error(error), **file)
+
+    def _write_last(self) -> None:
+        """Write what is left: first which transitions were logged, for another monitor would log them again."""
+        try:
+            self._write_logged(CLOSE_TIMEOUT)
+            self._flush(CLOSE_TIMEOUT)
+            self._write_logged(CLOSE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - logged and counted
+            self.mark_unavailable(error)
+
+    def _log_pending(self, log_transition: LogTransition) -> None:
+        """Log what was recorded and nobody logged; in a shared database once whoever recorded it had time to."""
+        now = self._clock()
+        if not self._database.is_postgres:
+            before = self._started_at
+        elif self._recovered_at <= now < self._recovered_at + LOG_AFTER:
+            return
+        else:
+            before = now - LOG_AFTER
+        log_pending(self._database, self, before, log_transition, self.mark_logged)
 
     def _note_changed(self, cluster: str) -> None:
         with self._lock:
@@ -455,6 +478,7 @@ class Store(StoreReader):
             if not state.loaded or stored.get(name, (state.ref.identity, 0)) != (state.ref.identity, state.revision)
         )
         self._prune_at = 0.0
+        self._recovered_at = self._clock()
 
     def _synchronize(self, states: Iterable[ClusterState], finished_since: float | None = None) -> None:
         """Get clusters back in step with the database, whatever has happened to it."""
@@ -467,8 +491,10 @@ class Store(StoreReader):
                 if stored is not None and (ids := state.ids()):
                     jobs = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=ids))[1]
                 was_ours = state.revision > 0
-                if recorded := state.synchronize(stored, jobs, now):
-                    self._database.write(partial(mark_steps_logged, cluster=state.ref.name, steps=recorded))
+                recorded = state.synchronize(stored, jobs, now)
+                if recorded:
+                    with self._lock:
+                        self._logged_steps += [(state.ref.name, step) for step in recorded]
                 if stored is not None:
                     state.replaced_by = None
                 elif was_ours or state.replaced_by is not None:
@@ -510,12 +536,20 @@ class Store(StoreReader):
         self._hidden = frozenset(self.cluster_revisions().keys() - self._states.keys())
 
     def _write_logged(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
+        """Write which transitions were logged; kept for the next time where that is not possible."""
         with self._lock:
-            logged, self._logged = self._logged, []
-        if not logged:
+            (ids, self._logged), (steps, self._logged_steps) = (self._logged, []), (self._logged_steps, [])
+        if not (ids or steps):
             return
+
+        def mark(connection: Connection) -> None:
+            mark_logged(connection, ids)
+            mark_steps_logged(connection, steps)
+
         try:
-            self._database.write(partial(mark_logged, ids=logged), timeout)
+            self._database.write(mark, timeout)
         except Exception:
-            self.mark_logged(logged)
+            with self._lock:
+                self._logged += ids
+                self._logged_steps += steps
             raise

@@ -285,6 +285,29 @@ def sessions(server):
     return [pid for (pid,) in rows]
 
 
+def test_who_is_back_lets_nobody_take_over_before_it_has_recorded_what_it_has_seen(server):
+    recorded = threading.Event()
+    recorded.set()
+    with (
+        member(server.url, takeover=WAIT, is_recorded=recorded.is_set) as one,
+        member(server.url, "two", takeover=WAIT) as two,
+    ):
+        one.start()
+        wait_until(lambda: owns_all(one))
+        recorded.clear()
+        end_sessions(server)
+        two.start()
+        wait_until(lambda: len(one.members()) == len(two.members()) == 2)
+        before = any(map(two.owns, CLUSTERS)), agree(server, 2)
+        recorded.set()
+        wait_until(lambda: any(map(two.owns, CLUSTERS)))
+        recorded.clear()  # it is in contact: only its own outage counts
+        two.release()
+        wait_until(lambda: owns_all(one))
+
+    assert before == (False, False)
+
+
 def test_a_user_that_changes_is_used_for_the_next_session(server):
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE rotated LOGIN SUPERUSER")
