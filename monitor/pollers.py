@@ -35,6 +35,8 @@ MISSED_BEFORE_TAKEOVER: Final = 2.0
 PLAN_INTERVAL: Final = 5.0
 """Seconds from one planning of the intervals, by the rates of the API keys, to the next."""
 
+_FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
+
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.pollers")
 
 
@@ -233,7 +235,7 @@ class Pollers:
                 metrics.pause(time.time(), show_failures=watched.shows_failures)
 
     def _create(self, cluster: Cluster, api: ImportApi) -> Poller:
-        metrics = ClusterMetrics(cluster, [kind.value for kind in ErrorKind])
+        metrics = ClusterMetrics(cluster, _FAILURE_KINDS)
         snapshot = self._store.snapshot(cluster.name)
         if snapshot is not None:
             try:

@@ -54,6 +54,13 @@ POLL_BYTES: Final = 2 * BODY_LIMIT
 """Bytes of all answers of a poll together, decompressed. What stays of a list may take four times as many in memory:
 one character beyond the basic plane makes every other one of its text as wide."""
 
+_HEADERS: Final[dict[str, bytes]] = {
+    "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}".encode(),
+    "Accept": b"application/json",
+    "Accept-Encoding": b"gzip",
+    "Content-Type": b"application/json",
+}
+
 _HOSTS: Final = 20_000
 _SUCCESS: Final = range(200, 300)
 
@@ -113,16 +120,8 @@ class Session:
         self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
         key = cluster.api_key.get_secret_value()
         self._rate_key = cluster.rate_key()
-        headers = {
-            "User-Agent": f"milvus-import-monitor/{version('milvus-import-monitor')}",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "Content-Type": "application/json",
-        }
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
         # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.
-        self._headers = {name: value.encode() for name, value in headers.items()}
+        self._headers = {**_HEADERS, "Authorization": f"Bearer {key}".encode()} if key else _HEADERS
         self._connect = min(cluster.timeout, CONNECT_LIMIT)
         self._timeout = urllib3.Timeout(connect=self._connect, read=cluster.timeout, total=cluster.timeout)
         self.begin_poll()  # a session may be used at once, for one page

@@ -1,6 +1,5 @@
 """The metrics of one cluster: text that its polls keep ready."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import accumulate
@@ -30,6 +29,7 @@ _UNFINISHED_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_
 _JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
 _STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
 _facts: Final = attrgetter(*families.JOB_FACTS)
+_NOT_HAPPENED: Final = ("not happened",)
 _MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
 _MOST_COLLECTION_SERIES: Final = 18  # eight listed states, three finished ones, the rows, six of the outcome
 
@@ -93,15 +93,14 @@ class ClusterMetrics:
     def __init__(
         self,
         cluster: Cluster,
-        failure_kinds: Iterable[str],
+        failure_kinds: Sequence[str],
         *,
         collections_limit: int = COLLECTIONS_LIMIT,
         collection_series: int = COLLECTION_SERIES,
     ) -> None:
         self._lock = Lock()  # polls, the scheduler and reloads call from threads of their own
         self._cluster_labels = _cluster_labels(cluster)
-        failures = Counter(dict.fromkeys(failure_kinds, 0))
-        self._state = ClusterState(cluster, failures, cluster.interval, cluster.interval)
+        self._state = ClusterState(cluster, failure_kinds, cluster.interval, cluster.interval)
         self._collections_limit = collections_limit
         self._collection_series = collection_series
         self._success_duration = 0.0
@@ -287,10 +286,17 @@ class ClusterMetrics:
             self._render_collections()
 
     def _render_transitions(self, counted: AbstractSet[tuple[str, ...]]) -> None:
+        """Render what was counted; what has not happened yet is one text, rendered again when some of it happens."""
         for family, lines in zip(families.TRANSITION_FAMILIES, self._transitions, strict=True):
+            rendered = len(lines)
+            zeros = []
             for labels, value in family.value(self._state):
-                if labels in counted or labels not in lines:
+                if value == 0:
+                    zeros.append((labels, value))
+                elif labels in counted or labels not in lines:
                     lines[labels] = family.render(self._cluster_labels, ((labels, value),))
+            if not rendered or len(lines) > rendered:
+                lines[_NOT_HAPPENED] = family.render(self._cluster_labels, zeros)
 
     def _render_job(self, job: Job) -> JobText:
         previous = self._unfinished.get(job.job_id)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Final
 
+import msgspec
+from msgspec.structs import replace
+
 from monitor.config import Cluster
 from monitor.jobs import TERMINAL, CollectionKey, CollectionOutcome, JobState, Snapshot, SnapshotDiff, Transition
 
@@ -28,24 +31,37 @@ USUAL_TRANSITIONS: Final = (
 """Exported as 0 from the start, so that `increase()` sees the first of them; any other appears when it happens."""
 
 
-CollectionFacts = tuple[Sequence[tuple[JobState, int]], Mapping[str, int], CollectionOutcome, int | None]
-"""Of a collection the listed jobs by state, the finished ones since the start, how the latest ended, and the rows of
-those that completed, None where they are not counted."""
+class FinishedJobs(msgspec.Struct, frozen=True, gc=False):
+    """Number of jobs of a collection that have finished since the start, by state."""
 
-_NONE_FINISHED: Final[Mapping[str, int]] = {}
+    completed: int = 0
+    failed: int = 0
+    vanished: int = 0
+
+
+CollectionFacts = tuple[Sequence[tuple[JobState, int]], FinishedJobs | None, CollectionOutcome, int | None]
+"""Of a collection the listed jobs by state, the finished ones since the start, how the latest ended, and the rows of
+those that completed; None where they are not counted."""
+
+_NONE_FINISHED: Final = FinishedJobs()
+_NONE_OBSERVED: Final = (0,) * (len(DURATION_BUCKETS) + 1)
 _NO_OUTCOME: Final = CollectionOutcome()
+_NO_COLLECTIONS: Final[frozenset[CollectionKey]] = frozenset()
 
 
 class Histogram:
     """How long jobs took, in ``DURATION_BUCKETS``."""
 
+    __slots__ = ("_counts", "sum")
+
     def __init__(self) -> None:
-        self._counts = [0] * (len(DURATION_BUCKETS) + 1)
+        self._counts = _NONE_OBSERVED
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
         """Add a duration; where the clock went back, it counts as 0, for a sum must not shrink."""
-        self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
+        bucket = bisect_left(DURATION_BUCKETS, seconds)
+        self._counts = (*self._counts[:bucket], self._counts[bucket] + 1, *self._counts[bucket + 1 :])
         self.sum += max(seconds, 0.0)
 
     def buckets(self) -> list[int]:
@@ -57,7 +73,8 @@ class Histogram:
 class ClusterState:
     """What the families of a cluster are computed from.
 
-    ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection, then by state;
+    ``requests`` and ``throttled`` are by endpoint, ``durations`` by state, ``finished`` by collection; of ``failures``,
+    by kind of error, and of ``transitions`` those are counted that have happened;
     ``waiting`` are finished jobs of ``new_collections``, those first seen in the latest poll, whose 0 has to be
     scraped before `increase()` can see them;
     ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
@@ -69,7 +86,7 @@ class ClusterState:
     """
 
     cluster: Cluster
-    failures: Counter[str]
+    failure_kinds: Sequence[str]
     interval: float
     interval_in_force: float
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -86,10 +103,11 @@ class ClusterState:
     bad_records: int = 0
     requests: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0))
     throttled: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0.0))
-    transitions: Counter[tuple[str, str]] = field(default_factory=lambda: Counter(dict.fromkeys(USUAL_TRANSITIONS, 0)))
+    failures: Counter[str] = field(default_factory=Counter)
+    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     durations: Mapping[str, Histogram] = field(default_factory=lambda: {state: Histogram() for state in _FINISHED})
-    finished: dict[CollectionKey, Mapping[str, int]] = field(default_factory=dict)
-    new_collections: set[CollectionKey] = field(default_factory=set)
+    finished: dict[CollectionKey, FinishedJobs] = field(default_factory=dict)
+    new_collections: frozenset[CollectionKey] = _NO_COLLECTIONS
     waiting: Counter[tuple[CollectionKey, str]] = field(default_factory=Counter)
     pending: Histogram = field(default_factory=Histogram)
     rows: Counter[CollectionKey] = field(default_factory=Counter)
@@ -108,15 +126,15 @@ class ClusterState:
 
     def add_collections(self, keys: Iterable[CollectionKey], limit: int) -> None:
         """Begin to count the finished jobs of collections, from 0."""
-        for key in keys:
-            if key not in self.finished and len(self.finished) < limit:
-                self.finished[key] = dict.fromkeys(_FINISHED, 0)
-                self.new_collections.add(key)
+        new = [key for key in dict.fromkeys(keys) if key not in self.finished][: max(0, limit - len(self.finished))]
+        if new:
+            self.finished |= dict.fromkeys(new, _NONE_FINISHED)
+            self.new_collections = self.new_collections.union(new)
 
     def begin_poll(self, *, scraped: bool) -> bool:
         """Count what has waited, if its 0 was scraped meanwhile; return whether anything was counted."""
         if not scraped:
-            self.new_collections = {key for key, _ in self.waiting}
+            self.new_collections = frozenset(key for key, _ in self.waiting)
             return False
         for (key, state), count in self.waiting.items():
             self._count_finished(key, state, count)
@@ -124,12 +142,12 @@ class ClusterState:
         self.waiting.clear()
         self.rows.update(self.waiting_rows)
         self.waiting_rows.clear()
-        self.new_collections.clear()
+        self.new_collections = _NO_COLLECTIONS
         return was_waiting
 
     def _count_finished(self, key: CollectionKey, state: str, count: int) -> None:
         finished = self.finished[key]
-        self.finished[key] = {**finished, state: finished[state] + count}
+        self.finished[key] = replace(finished, **{state: getattr(finished, state) + count})
 
     def count_transitions(self, transitions: Iterable[Transition]) -> set[tuple[str, ...]]:
         """Count what happened in a poll, and return the labels of the transitions and durations that it changed.
@@ -182,9 +200,9 @@ class ClusterState:
     def collections(self) -> Iterator[tuple[CollectionKey, CollectionFacts]]:
         """Yield what there is to show of each collection."""
         finished, outcomes, rows = self.finished, self.snapshot.outcomes, self.rows
-        listed: dict[CollectionKey, list[tuple[JobState, int]]] = defaultdict(list)
+        listed: dict[CollectionKey, tuple[tuple[JobState, int], ...]] = defaultdict(tuple)
         for (database, collection, state), count in self.snapshot.counts.items():
-            listed[database, collection].append((state, count))
-        for key in {**listed, **finished, **outcomes}:
+            listed[database, collection] += ((state, count),)
+        for key in {**finished, **outcomes, **listed}:  # of equal keys the first one stays: one that is kept anyway
             counted = rows[key] if key in finished else None
-            yield key, (listed.get(key, ()), finished.get(key, _NONE_FINISHED), outcomes.get(key, _NO_OUTCOME), counted)
+            yield key, (listed.get(key, ()), finished.get(key), outcomes.get(key, _NO_OUTCOME), counted)

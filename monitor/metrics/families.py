@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from msgspec.structs import asdict
+
 from monitor.jobs import Job, JobState, Pace, typical_duration
-from monitor.metrics.counters import DURATION_BUCKETS, ClusterState, CollectionFacts, Histogram
+from monitor.metrics.counters import (
+    DURATION_BUCKETS,
+    USUAL_TRANSITIONS,
+    ClusterState,
+    CollectionFacts,
+    Histogram,
+)
 from monitor.metrics.expectations import ExpectationSample
 
 Samples = Iterable[tuple[tuple[str, ...], Any]]
@@ -28,6 +36,7 @@ CollectionValues = Callable[[CollectionFacts], Samples]
 Value = TypeVar("Value")
 
 _COLLECTION: Final = ("database", "collection")
+_NO_TRANSITIONS: Final = dict.fromkeys(USUAL_TRANSITIONS, 0)
 _BOUNDS: Final = tuple(f'le="{bound}"' for bound in (*DURATION_BUCKETS, "+Inf"))
 
 
@@ -161,7 +170,7 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
            lambda facts: [((state,), count) for state, count in facts[0]]),
     Family("counter", "jobs_finished_total", _COLLECTION_STATE,
            "Import jobs that completed, failed or vanished since the monitor started.",
-           lambda facts: _by_label(facts[1])),
+           lambda facts: () if facts[1] is None else _by_label(asdict(facts[1]))),
     Family("counter", "rows_total", _COLLECTION,
            "Rows of import jobs that completed since the monitor started, where the API gives them.",
            lambda facts: _one(facts[3])),
@@ -201,7 +210,8 @@ EXPECTATION_FAMILIES: Final[tuple[Family[ExpectationValues], ...]] = (
 
 TRANSITION_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
     Family("counter", "job_transitions_total", ("from_state", "to_state"),
-           "Transitions of import jobs recorded since the monitor started.", lambda state: state.transitions.items()),
+           "Transitions of import jobs recorded since the monitor started.",
+           lambda state: {**_NO_TRANSITIONS, **state.transitions}.items()),
     Family("histogram", "job_duration_seconds", ("state",),
            "Time from the first poll that saw an import job unfinished to the one that saw it finished.",
            lambda state: _by_label(state.durations)),
@@ -238,7 +248,7 @@ CLUSTER_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
            "Polls that did not run because the previous one, or too many slow ones, were still running.",
            lambda state: _one(state.polls_missed)),
     Family("counter", "poll_failures_total", ("reason",), "Polls that failed, by the kind of error.",
-           lambda state: _by_label(state.failures)),
+           lambda state: [((kind,), state.failures[kind]) for kind in state.failure_kinds]),
     Family("counter", "bad_records_total", (),
            "Records of the cluster's lists that were no import jobs and were skipped.",
            lambda state: _one(state.bad_records)),

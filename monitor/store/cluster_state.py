@@ -27,6 +27,8 @@ WAITING_LIMIT: Final = 10_000
 DELISTINGS_KEPT: Final = 4
 """Latest polls in which finished jobs left the list, whose ids are kept: a list can lack jobs for once."""
 
+_NO_IDS: Final[frozenset[str]] = frozenset()
+
 
 class ClusterState:
     """The snapshot of a cluster, what is stored of it, and what waits to be stored. To be used with its lock."""
@@ -54,9 +56,9 @@ class ClusterState:
         """Drop what waits to be stored."""
         self.dirty = False
         self._finished: dict[str, Job] = {}
-        self._delisted: set[str] = set()
+        self._delisted = _NO_IDS
         self._logged: list[Transition] = []
-        self._before_add = self._finished, self._delisted
+        self._before_add: tuple[dict[str, Job], frozenset[str]] = self._finished, self._delisted
 
     def add(self, diff: SnapshotDiff) -> None:
         """Add what a poll has changed; its transitions are added by `changes` or by `keep_logged`."""
@@ -64,7 +66,9 @@ class ClusterState:
         self.samples_wait |= bool(diff.changed)
         self._compare_list |= not self._list_known
         self._note_delisted(diff.delisted_ids)
-        self._delisted = (self._delisted - diff.snapshot.listing.records.keys()) | set(diff.delisted_ids)
+        if self._delisted or diff.delisted_ids:
+            delisted = self._delisted.union(diff.delisted_ids).difference(diff.snapshot.listing.records)
+            self._delisted = delisted or _NO_IDS
         self.dirty |= diff.changes_something or self._compare_list
         tracked = diff.snapshot.tracked
         ended = {job.job_id: job for job in diff.changed if job.finished and job.job_id not in tracked}
@@ -89,7 +93,7 @@ class ClusterState:
         """Put a new snapshot in place of the previous one."""
         self.snapshot = snapshot
         if not self.dirty:
-            self._stored = snapshot  # it is the same, and need not be in memory twice
+            self._note_stored(snapshot, snapshot.tracked)  # it is the same, and need not be in memory twice
         if not self.samples_wait:
             self._sampled = snapshot.tracked
 
@@ -174,14 +178,18 @@ class ClusterState:
         self._note_delisted(delisted)
         self.revision = self._highest_revision = changes.next_revision
         self.outdated_revision = None
-        self._stored = replace(changes.snapshot, tracked=changes.tracked)
+        self._note_stored(changes.snapshot, changes.tracked)
         self._finished = {key: job for key, job in self._finished.items() if changes.finished.get(key) is not job}
         stored = set(map(id, changes.transitions))
         self._logged = [step for step in self._logged if id(step) not in stored]
         if self.snapshot is changes.snapshot:
             self._compare_list = False
-            self._delisted = self._delisted.difference(changes.delisted)
+            self._delisted = self._delisted.difference(changes.delisted) or _NO_IDS
             self.dirty = bool(self._delisted) or changes.tracked is not changes.snapshot.tracked
+
+    def _note_stored(self, snapshot: Snapshot, tracked: Mapping[str, Job]) -> None:
+        """Remember what is stored of a snapshot to compare the next one with; not its list, which is not stored."""
+        self._stored = Snapshot(tracked=tracked, outcomes=snapshot.outcomes)
 
     def _note_delisted(self, ids: Iterable[str]) -> None:
         if delisted := frozenset(ids):

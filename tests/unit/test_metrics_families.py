@@ -60,6 +60,7 @@ def transitions(**counts: int) -> list[str]:
     steps = [("new", state) for state in (*states, "completed", "failed", "unknown")]
     steps += [("pending", "importing"), ("importing", "uncommitted"), ("uncommitted", "committing")]
     steps += [(state, end) for state in states for end in ("completed", "failed", "vanished")]
+    steps.sort(key=lambda step: "_to_".join(step) in counts)  # what has not happened comes first
     return [
         f'milvus_import_job_transitions_total{{milvus_cluster="prod",from_state="{before}",to_state="{after}"}} '
         f"{counts.get(f'{before}_to_{after}', 0)}"
