@@ -52,6 +52,37 @@ def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp
     assert healthy == 200
 
 
+@pytest.mark.parametrize("jump", ["-1h", "+1h"])
+def test_each_interval_stays_in_force_when_the_clock_jumps(clock, tmp_path, jump):
+    """The clock jumps while the cluster is idle, and jumps back while an import runs."""
+    file, environment = clock
+    world = World()
+    cluster = world.add_cluster("milvus", generation="milvus")
+    with SimulatorServer(world) as server:
+        config = write_config(
+            tmp_path,
+            f"{{name: milvus, url: '{server.url}/clusters/milvus'}}",
+            poll="{interval: 3s, active_interval: 200ms, timeout: 5s}",
+        )
+        with started("run", "-c", config, **environment) as daemon:
+            daemon.wait_for("cluster_baseline")
+            file.write_text(jump)
+            job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
+            daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
+            file.write_text("+0")
+            assert wait_for_requests(cluster, "list", cluster.requests["list"] + 10)
+            active = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
+            set_status(job, state="Completed", progress=100)
+            daemon.wait_for("import_job_transition", job_id=job.id, to_state="completed")
+            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 1)
+            idle = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
+            missed = daemon.metrics().value("milvus_import_polls_missed_total", milvus_cluster="milvus")
+
+    assert (active, idle) == (0.2, 3)
+    assert missed < 100
+    assert not daemon.lines("import_job_stalled")
+
+
 @pytest.mark.parametrize("jump", ["+1h", "+30d"])
 def test_a_clock_that_jumps_forward_counts_no_polls_as_missed_and_no_time_as_a_stall(clock, tmp_path, jump):
     file, environment = clock
