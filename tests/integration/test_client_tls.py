@@ -140,6 +140,30 @@ def test_a_certificate_is_taken_with_its_ca_file_and_its_connection_is_kept(serv
     assert server.connections == 1
 
 
+def test_behind_a_proxy_that_opens_tls_its_certificate_authority_is_trusted_by_the_environment(
+    own: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a company: the proxy answers in the name of the cluster, with a certificate of its own authority."""
+    reached: list[bytes] = []
+
+    def intercept(connection: socket.socket, _: Any) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with suppress(OSError), own.server().wrap_socket(connection, server_side=True) as inside:
+            reached.append(inside.recv(65536).split(b"\r\n")[0])
+            inside.sendall(Answer(EMPTY).on_the_wire())
+
+    with Recorder(intercept) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = refused("https://127.0.0.1:1", timeout=5)
+        monkeypatch.setenv("SSL_CERT_FILE", str(own.file))
+        with connected("https://127.0.0.1:1") as api:
+            assert api.list_jobs(JobList()).records == {}
+
+    assert error.kind is ErrorKind.TLS
+    assert {request.target for request in proxy.requests} == {"CONNECT 127.0.0.1:1"}
+    assert reached == [b"POST /v2/vectordb/jobs/import/list HTTP/1.1"]
+
+
 def test_a_ca_file_counts_more_than_the_environment(
     server: Recorder, own: Certificate, client: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
