@@ -171,10 +171,11 @@ async def _expectations(context: Context, _: Request, query: ExpectationsQuery) 
 async def _stream(context: Context, request: Request, query: StreamQuery) -> Response:
     if query.cluster is not None:
         await context.find_cluster(query.cluster)
+    labels = read_labels(query.label)
     if request.method == "HEAD":
         return Response(headers=_STREAM_HEADERS, media_type=EVENT_STREAM)  # nobody would read a stream to its end
     address = request.client.host if request.client else ""
-    events = context.streams.open(query.cluster, frozenset(query.event), address)
+    events = context.streams.open(query.cluster, labels, frozenset(query.event), address)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=_STREAM_HEADERS)
 
 

@@ -1,12 +1,13 @@
 """The stream of changes as server-sent events: a bounded queue per client; a slow one has to fetch everything again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Final, get_args
 
 import msgspec
 
+from monitor.config import Cluster
 from monitor.jobs import SnapshotDiff
 from monitor.web.errors import RequestError
 from monitor.web.limits import WebLimits
@@ -24,8 +25,9 @@ _Events = tuple[tuple[str, bytes], ...]
 class Stream:
     """The events that one client wants, and those that are queued for it."""
 
-    def __init__(self, cluster: str | None, events: frozenset[str], address: str) -> None:
+    def __init__(self, cluster: str | None, labels: Mapping[str, str], events: frozenset[str], address: str) -> None:
         self.cluster = cluster
+        self.labels = labels
         self.events = events or frozenset(EVENTS) - _PULSE
         self.address = address
         self.changed = asyncio.Event()
@@ -33,15 +35,18 @@ class Stream:
         self._version = 0
         self._queue: list[bytes] = []
 
-    def put(self, version: int, cluster: str | None, events: _Events, limit: int) -> None:
-        """Queue the events of a change, unless it is about another cluster."""
-        if self.cluster is not None and cluster not in {None, self.cluster}:
+    def put(self, version: int, cluster: Cluster | None, events: _Events, limit: int) -> None:
+        """Queue the events of a change, unless it is about another cluster; None stands for all of them."""
+        if cluster is not None and not self._wants(cluster):
             return
         self._version = version
         self._queue += [data for name, data in events if name in self.events or name == "refetch"]
         if len(self._queue) > limit:
             self._queue = [_encode("refetch", {"version": version})]
         self.changed.set()
+
+    def _wants(self, cluster: Cluster) -> bool:
+        return self.cluster in (None, cluster.name) and self.labels.items() <= cluster.labels.items()
 
     def drain(self) -> bytes:
         """Return the queued events, and empty the queue."""
@@ -64,12 +69,14 @@ class EventStreams:
         self._loop: asyncio.AbstractEventLoop | None = None
         fleet.subscribe(self._publish)
 
-    def open(self, cluster: str | None, events: frozenset[str], address: str) -> AsyncIterator[bytes]:
+    def open(
+        self, cluster: str | None, labels: Mapping[str, str], events: frozenset[str], address: str
+    ) -> AsyncIterator[bytes]:
         """Return a stream of events; raises ``RequestError`` if there are too many, in all or from one address."""
         same = sum(stream.address == address for stream in self._streams)
         if len(self._streams) >= self._limits.streams or same >= self._limits.streams_per_address:
             raise RequestError(503, "too many streams are open", "close one, or poll instead")
-        return self._read(Stream(cluster, events, address))
+        return self._read(Stream(cluster, labels, events, address))
 
     def end(self) -> None:
         """End every stream: the monitor stops, or its web config has changed."""
@@ -104,11 +111,11 @@ class EventStreams:
         if loop is None or not streams:
             return
         events = () if all(stream.events == _PULSE for stream in streams) else self._events(change)
-        cluster = None if change.status is None else change.status.cluster.name
+        cluster = None if change.status is None else change.status.cluster
         with suppress(RuntimeError):  # the loop has ended, and all streams with it
             loop.call_soon_threadsafe(self._queue, change.version, cluster, events)
 
-    def _queue(self, version: int, cluster: str | None, events: _Events) -> None:
+    def _queue(self, version: int, cluster: Cluster | None, events: _Events) -> None:
         for stream in self._streams:
             stream.put(version, cluster, events, self._limits.stream_queue)
 

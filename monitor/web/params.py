@@ -97,6 +97,7 @@ class StreamQuery(msgspec.Struct, frozen=True):
     """Parameters of ``stream``."""
 
     cluster: _Cluster = None
+    label: _Labels = ()
     event: Annotated[tuple[EventName, ...], Meta(description="Only these events; can be repeated.")] = ()
 
 

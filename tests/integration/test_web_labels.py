@@ -84,6 +84,7 @@ def test_a_search_by_label_has_pages(served):
         ("/api/v1/jobs?label=team", "label is not a name and a value"),
         ("/api/v1/clusters?label=:search", "label is not a name and a value"),
         ("/api/v1/transitions?label=team:", "label is not a name and a value"),
+        ("/api/v1/stream?label=team", "label is not a name and a value"),
         ("/api/v1/jobs?label=team:a&label=team:b", "label is given with two values of team"),
     ],
 )
@@ -107,6 +108,21 @@ def test_the_stream_has_the_labels(served, watched):
                 break
 
     assert [events[name]["labels"] for name in ("cluster", "job", "transition")] == [LABELS["eu"]] * 3
+
+
+def test_a_stream_has_only_the_clusters_with_a_label(served, watched):
+    label = [f"{name}:{value}" for name, value in LABELS["eu"].items()]
+    with served.get("/api/v1/stream", params={"label": label, "event": "transition"}, stream=True) as answer:
+        transitions = []
+        for line in answer.iter_lines(decode_unicode=True):
+            if line == "event: hello":
+                for name in ("us", "eu"):
+                    watched.poll(name, record(f"{name}-1", state=JobState.COMPLETED))
+            elif line.startswith("data: {") and "to_state" in line:
+                transitions.append(json.loads(line.removeprefix("data: ")))
+                break
+
+    assert [(step["cluster"], step["to_state"]) for step in transitions] == [("eu", "completed")]
 
 
 def test_a_changed_label_is_in_the_next_answer(served, watched):
