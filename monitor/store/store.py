@@ -23,6 +23,7 @@ from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
 from monitor.store.recording import ClusterChanges, claim, delete_cluster, write_changes, write_discovery
+from monitor.store.renaming import RENAME_TIMEOUT, rename_cluster, renamed_clusters
 from monitor.store.samples import SAMPLES_AT_ONCE, write_samples
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 from monitor.store.statuses import CHANNEL, StatusTable
@@ -99,6 +100,8 @@ class Store(StoreReader):
     def watch(self, refs: Iterable[ClusterRef], renamed: Mapping[str, Snapshot] | None = None) -> None:
         """Start to keep clusters, with what is stored of them; what cannot be loaded now is loaded by `maintain`.
 
+        A cluster that is stored under a name that is watched no more is the same one, and gets its new name there.
+
         Args:
             refs: The clusters.
             renamed: The latest snapshots of those that had another name until now, by their new names.
@@ -109,6 +112,7 @@ class Store(StoreReader):
         self._states |= {state.ref.name: state for state in states}
         if self.up:
             try:
+                self._rename([state.ref for state in states if state.snapshot is None])
                 self._synchronize(states)
                 self._hide_unwatched()
             except Exception as error:  # noqa: BLE001 - logged and counted; the clusters are watched without it
@@ -530,6 +534,13 @@ class Store(StoreReader):
                 if now >= state.replaced_at + ABANDONED_AFTER:
                     state.replaced_by = None
                     state.synchronize(None, {}, now)
+
+    def _rename(self, refs: Collection[ClusterRef]) -> None:
+        """Find new clusters again that are stored under other names, which nothing is watched by any more."""
+        for previous, ref in renamed_clusters(refs, self.cluster_revisions(), self._states).items():
+            if self._database.write(partial(rename_cluster, previous=previous, ref=ref), RENAME_TIMEOUT):
+                labels = {"milvus_cluster": ref.name, "cluster_id": ref.cluster_id}
+                _log.info("cluster_renamed", **labels, previous_name=previous)
 
     def _hide_unwatched(self) -> None:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.jobs import Failure, JobState, Snapshot
-from monitor.store import ClusterRef, NewerSchemaError, StoreError, open_store
+from monitor.store import ClusterRef, NewerSchemaError, StoreError, TransitionFilter, open_store
 from tests.rights import without_rights
 from tests.stored import PROD, Stored, count, record, run
 
@@ -277,6 +277,40 @@ def test_a_name_that_stands_for_another_cluster_begins_anew(url):
     assert other.poll(record("9", "Failed")) == []
     assert other.reopened().snapshot == without_list(other.snapshot)
     assert run(url, "SELECT job_id FROM jobs") == [("9",)]
+
+
+def test_a_cluster_that_has_got_another_name_meanwhile_keeps_its_jobs_and_its_history(url):
+    first = Stored(url)
+    first.poll(record("1"), record("2"), record("3", "Completed"))
+    first.poll(record("1"), record("2", "Failed"), record("3", "Completed"))
+    first.store.close()
+    production = ClusterRef("production", PROD.identity, PROD.cluster_id)
+    with capture_logs() as logged:
+        again = Stored(url, production, now=first.now)
+    seen = (record("1", "Failed"), record("2", "Failed"), record("3", "Completed"))
+    steps = again.poll(*seen, cluster="production")
+    renamed = [line for line in logged if line["event"] == "cluster_renamed"]
+    history = again.store.transitions(TransitionFilter(cluster="production")).entries
+    again.store.close()
+    third = Stored(url, production, now=again.now)
+
+    assert [(line["milvus_cluster"], line["previous_name"]) for line in renamed] == [("production", "prod")]
+    assert steps == [("1", IMPORTING, FAILED)]
+    assert [entry.transition.job_id for entry in history] == ["1", "2"]
+    assert third.poll(*seen, cluster="production") == []
+    assert run(url, "SELECT name FROM clusters") == [("production",)]
+    assert run(url, "SELECT DISTINCT cluster FROM jobs") == [("production",)]
+
+
+def test_a_cluster_that_is_watched_by_two_names_has_what_is_stored_of_it_once(url):
+    first = Stored(url)
+    first.poll(record("1"))
+    first.store.close()
+    both = Stored(url, PROD, ClusterRef("copy", PROD.identity), now=first.now)
+
+    assert both.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+    assert both.poll(record("1", "Failed"), cluster="copy") == []
+    assert run(url, "SELECT name FROM clusters ORDER BY name") == [("copy",), ("prod",)]
 
 
 def two_spellings(url):
