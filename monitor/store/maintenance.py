@@ -21,6 +21,13 @@ COMPLETED_RETENTION: Final = 7 * 86_400.0
 _MESSAGE_LIMIT: Final = 300
 """Characters of an error's message."""
 
+_NO_RIGHTS: Final = ("42501", "3F000")
+"""What PostgreSQL calls missing rights, and a ``search_path`` without a schema that can be used."""
+
+_RIGHTS_NEEDED: Final = (
+    ": the user of state.url has to own the tables, or to create them in the first schema of its search_path"
+)
+
 LogTransition = Callable[[str, str, Transition], None]
 """Logs a transition of a cluster: its name, its id, the transition."""
 
@@ -96,7 +103,10 @@ def prune(database: Database, now: float, retention: float) -> None:
 
 def describe_error(error: Exception) -> str:
     """Return the message of an error in one line; without the statement, which can be long."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:_MESSAGE_LIMIT]
+    cause = getattr(error, "orig", None) or error
+    message = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    hint = _RIGHTS_NEEDED if getattr(cause, "sqlstate", None) in _NO_RIGHTS else ""
+    return (" ".join(message.split()) + hint)[:_MESSAGE_LIMIT]
 
 
 def _prune(database: Database, table: Table, *conditions: Any) -> None:

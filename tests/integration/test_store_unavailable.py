@@ -609,6 +609,28 @@ def test_options_of_the_url_are_kept(server):
         run(server.url, "DROP SCHEMA imports CASCADE")
 
 
+def test_missing_rights_are_one_sentence_that_says_which_and_granted_ones_are_used(server):
+    run(server.url, "CREATE ROLE app LOGIN", "CREATE SCHEMA imports", "ALTER ROLE app SET search_path = imports")
+    try:
+        with capture_logs() as logged:
+            nothing = Stored(server.url.replace("postgres@", "app@", 1))
+            run(server.url, "GRANT USAGE ON SCHEMA imports TO app")
+            Stored(nothing.url)
+            run(server.url, "GRANT CREATE ON SCHEMA imports TO app")
+            nothing.maintain()
+    finally:
+        close_all()
+        run(server.url, "DROP SCHEMA imports CASCADE", "DROP OWNED BY app", "DROP ROLE app")
+
+    needed = "the user of state.url has to own the tables, or to create them in the first schema of its search_path"
+    assert [line.get("message") for line in logged] == [
+        f"no schema has been selected to create in: {needed}",
+        f"permission denied for schema imports: {needed}",
+        None,
+    ]
+    assert logged[-1]["event"] == "store_recovered"
+
+
 def test_a_primary_that_turns_read_only_is_left_for_the_one_that_has_taken_its_place(server):
     with server.standby() as standby:
         hosts = f"{server.folder},{standby.folder}"
