@@ -16,6 +16,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from monitor.causes import in_words
 from monitor.client.decoding import Body, decompress, refusal
 from monitor.client.errors import (
     ApiConnectionError,
@@ -25,9 +26,11 @@ from monitor.client.errors import (
     RateLimitError,
     StoppedError,
     ThrottledError,
+    TlsError,
     TransientError,
 )
 from monitor.client.rate_limit import RateLimiter
+from monitor.client.records import text
 from monitor.client.transport import BODY_LIMIT, NETWORK_ERRORS, bound_answers, translate_error
 from monitor.redaction import SecretMask, passwords_in
 
@@ -217,9 +220,16 @@ class Session:
         if verify is True:
             verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
         request = requests.Request("GET", url).prepare()
-        pool: Any = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        try:
+            pool: Any = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        except (ValueError, urllib3.exceptions.HTTPError) as error:  # the cluster's own URL was checked with the config
+            message = f"the proxy in the environment cannot be used: {text(in_words(error))}"
+            raise ApiConnectionError(f"{self._host}: {message}") from None
         bound_answers(pool)
-        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        try:
+            adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise TlsError(f"{self._host}: {text(in_words(error))}") from None
         return pool, adapter.request_url(request, proxies).rstrip("/")
 
     def _wait_for_slot(self, endpoint: str) -> None:

@@ -232,6 +232,16 @@ def test_a_host_of_no_proxy_is_reached_directly(
     assert (len(proxy.requests), len(server.requests)) == (0, 1)
 
 
+@pytest.mark.parametrize("proxy", ["http://me:hunter22@127.0.0.1:port", "http://[::1", "socks5://127.0.0.1:1080"])
+def test_a_proxy_that_cannot_be_used_is_named_as_the_cause(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with connected("http://milvus.invalid:19530") as api, pytest.raises(ApiError) as caught:
+        api.list_jobs(JobList())
+    assert caught.value.kind is ErrorKind.CONNECTION
+    assert str(caught.value).startswith("milvus.invalid:19530: the proxy in the environment cannot be used: ")
+    assert "hunter22" not in str(caught.value)
+
+
 def test_the_password_of_a_proxy_is_sent_to_it_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     with Recorder(Answer(b"", 407)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://me:hunter22@127.0.0.1:{proxy.port}")

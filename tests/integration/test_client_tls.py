@@ -204,7 +204,9 @@ def test_a_file_of_the_environment_that_is_missing_is_named(
     server: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    assert "missing.pem" in str(refused(server.url))
+    error = refused(server.url)
+    assert error.kind is ErrorKind.TLS
+    assert "missing.pem" in str(error)
 
 
 @pytest.mark.parametrize("bundle", [False, True])
