@@ -16,7 +16,7 @@ demo: $(UV)  ## run the monitor with simulated clusters, without any configurati
 	$(UV) run --frozen --no-dev milvus-import-monitor demo $(ARGS)
 
 test: $(UV)  ## run all tests with branch coverage, or one file: make test ARGS=tests/unit/test_config.py
-	$(UV) run --frozen --group test pytest $(or $(ARGS),-n 3 --dist loadfile --cov --cov-report=term)
+	$(UV) run --frozen --group test pytest $(or $(ARGS),-n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term)
 
 newest: $(UV)  ## run the unit tests on the newest Python and with the newest versions of all dependencies
 	tests/newest.sh $(UV)
