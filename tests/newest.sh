@@ -48,7 +48,7 @@ locked=$("$uv" export --frozen --quiet --group test --no-hashes --no-emit-projec
 newest=$("${inside[@]}" "$uv" pip freeze --quiet --python "$venv" --exclude-editable | grep -E '==' | sort)
 changed=$(comm -13 <(echo "$locked") <(echo "$newest"))
 "${inside[@]}" "$venv/bin/python" --version
-if "${inside[@]}" "$venv/bin/python" -m pytest -q tests/unit; then
+if "${inside[@]}" "$venv/bin/python" -m pytest -q -n 2 --dist loadfile tests/unit; then
     echo "newest dependencies: the unit tests pass; newer than uv.lock:" ${changed:-none}
 else
     echo "NEWEST DEPENDENCIES: THE UNIT TESTS FAIL. Newer than uv.lock:" ${changed:-none}
