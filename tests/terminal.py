@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyte
 
@@ -105,6 +106,15 @@ def terminal(
     *arguments: object, columns: int = 100, lines: int = 24, prefix: Sequence[str] = (), **environment: str
 ) -> Iterator[Terminal]:
     """A command of the monitor in a terminal of its own, run by another one if given; killed where it still runs."""
+    with program_in_terminal([*prefix, *command(*arguments)], columns, lines, **environment) as shown:
+        yield shown
+
+
+@contextmanager
+def program_in_terminal(
+    program: Sequence[str], columns: int = 100, lines: int = 24, folder: Path | None = None, **environment: str
+) -> Iterator[Terminal]:
+    """Any program in a terminal of its own; killed where it still runs."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
@@ -114,7 +124,8 @@ def terminal(
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     with subprocess.Popen(
-        [*prefix, *command(*arguments)],
+        program,
+        cwd=folder,
         stdin=slave,
         stdout=slave,
         stderr=slave,
