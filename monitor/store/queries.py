@@ -1,7 +1,7 @@
 """Reads the store: transitions and jobs page by page, and the clusters as they are stored."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ from monitor.store.pages import (
 )
 from monitor.store.samples import ProgressSample, wanted_samples
 from monitor.store.schema import clusters, discoveries, jobs, outcomes, transitions
+from monitor.store.statements import execute
 
 COUNT_LIMIT: Final = 10_000
 """Finished jobs that are counted for a page, at most."""
@@ -56,15 +57,6 @@ UNREADABLE_LIMIT: Final = 10_000
 
 _JOB: Final = (jobs.c.cluster, jobs.c.job_id, jobs.c.facts, jobs.c.missing_since)
 
-_JOBS_BY_ID: Final = (
-    select(clusters.c.revision, *_JOB)
-    .outerjoin_from(
-        clusters,
-        jobs,
-        (jobs.c.cluster == clusters.c.name) & jobs.c.job_id.in_(bindparam("ids", expanding=True)),
-    )
-    .where(clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity"))
-)
 _FINISHED_IMPORTS: Final = (
     select(*_JOB)
     .where(jobs.c.cluster == bindparam("its_cluster"), jobs.c.database == bindparam("its_database"))
@@ -238,8 +230,9 @@ class StoreReader:
         """Return the revision of a cluster, 0 where it is not stored, and what is stored of some of its jobs."""
         revision, stored = 0, dict[str, Job]()
         for some in chunks([*ids], ROWS_AT_ONCE):
-            wanted = {"cluster_name": ref.name, "cluster_identity": ref.identity, "ids": some}
-            for row in connection.execute(_JOBS_BY_ID, wanted).mappings():
+            wanted = {"cluster_name": ref.name, "cluster_identity": ref.identity}
+            wanted |= {f"id_{number}": job_id for number, job_id in enumerate(some)}
+            for row in execute(connection, _jobs_by_id(len(some)), wanted).mappings():
                 revision = readable_revision(row["revision"])
                 if row["job_id"] is not None and (job := self._read_job(row)) is not None:
                     stored[job.job_id] = job
@@ -316,6 +309,17 @@ def _all_rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping
 def readable_revision(value: object) -> int:
     """Return a stored revision, 0 where there is none or it cannot be read: then the row is to be replaced."""
     return value if isinstance(value, int) else 0
+
+
+@lru_cache(ROWS_AT_ONCE)
+def _jobs_by_id(number: int) -> Select[Any]:
+    """Return the query for the revision of a cluster, with so many of its jobs as far as they are stored."""
+    ids: list[Any] = [bindparam(f"id_{index}") for index in range(number)]
+    return (
+        select(clusters.c.revision, *_JOB)
+        .outerjoin_from(clusters, jobs, (jobs.c.cluster == clusters.c.name) & jobs.c.job_id.in_(ids))
+        .where(clusters.c.name == bindparam("cluster_name"), clusters.c.identity == bindparam("cluster_identity"))
+    )
 
 
 def read_discovery(connection: Connection, name: str) -> str | None:

@@ -10,6 +10,9 @@ from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Insert,
 PUT_AT_ONCE: Final = 500
 """Rows that PostgreSQL inserts or replaces in one statement: a slow machine has time for that many."""
 
+STATEMENTS_KEPT: Final = 1000
+"""Statements of which the text is kept: some dozens, and one for each number of jobs that is looked up at once."""
+
 
 def execute(connection: Connection, statement: ClauseElement, rows: Any) -> CursorResult[Any]:
     """Execute a statement with rows as the driver takes them: to convert them again costs more than SQLite does."""
@@ -42,7 +45,7 @@ def _upsert(dialect: str, table: Table) -> Insert:
     return inserted
 
 
-@lru_cache
+@lru_cache(STATEMENTS_KEPT)
 def _sql(statement: ClauseElement, dialect: Dialect) -> str:
     return str(statement.compile(dialect=dialect))
 
