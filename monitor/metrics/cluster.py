@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import accumulate
-from operator import attrgetter
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from monitor.config import Cluster
-from monitor.jobs import CollectionKey, Failure, Job, Pace, Snapshot, SnapshotDiff, recent_pace
+from monitor.jobs import Snapshot, SnapshotDiff
 from monitor.metrics import families
-from monitor.metrics.counters import ClusterState, CollectionFacts
+from monitor.metrics.collection_texts import CollectionTexts
+from monitor.metrics.counters import ClusterState
 from monitor.metrics.expectations import ExpectationSample
-from monitor.metrics.families import JOB_ETA, ClusterValues, Family, JobValue, escape, label
+from monitor.metrics.families import ClusterValues, Family, label
+from monitor.metrics.job_texts import JobTexts
+from monitor.metrics.texts import Text, collection_labels
 
 STALE_INTERVALS: Final = 5
 """Intervals for which the jobs seen last are shown; durations of the poll that saw them, where that took longer."""
@@ -25,18 +26,7 @@ COLLECTIONS_LIMIT: Final = 10_000
 COLLECTION_SERIES: Final = 10_000
 """Series of a cluster's collections that are always allowed: without series of jobs their sums are still wanted."""
 
-_UNFINISHED_FAMILIES: Final = (*families.UNFINISHED_FAMILIES, *families.TRACKED_FAMILIES)
-_JOB_FAMILIES: Final = (*families.PROGRESS_FAMILIES, *_UNFINISHED_FAMILIES)
-_STALLED: Final = [family.name for family in _JOB_FAMILIES].index("job_stalled")
-_facts: Final = attrgetter(*families.JOB_FACTS)
 _NOT_HAPPENED: Final = ("not happened",)
-_MOST_SERIES: Final = len(_JOB_FAMILIES) + 1  # of a job, with its time left
-_MOST_COLLECTION_SERIES: Final = 18  # eight listed states, three finished ones, the rows, six of the outcome
-
-RenderedText = TypeVar("RenderedText", "JobText", "CollectionText")
-
-Text = tuple[Sequence[bytes], ...]
-"""The lines of some families, as they are joined by a scrape."""
 
 
 class ClusterText(msgspec.Struct, frozen=True, gc=False):
@@ -56,28 +46,6 @@ class ClusterText(msgspec.Struct, frozen=True, gc=False):
     def at(self, now: float) -> Text:
         """Return what is to be shown at a time."""
         return self.fresh if now <= self.fresh_until else self.stale
-
-
-class CollectionText(msgspec.Struct, frozen=True, gc=False):
-    """A rendered collection: what it was rendered from, and of each family its lines."""
-
-    facts: CollectionFacts
-    lines: tuple[bytes, ...]
-
-    @property
-    def series(self) -> int:
-        """The number of its series."""
-        return sum(lines.count(b"\n") for lines in self.lines)
-
-
-class JobText(msgspec.Struct, frozen=True, gc=False):
-    """A rendered job: of each family its line, empty where it has none; labels and pace are for its time left."""
-
-    job: Job
-    lines: tuple[bytes, ...]
-    labels: str
-    pace: Pace | None
-    series: int
 
 
 class ClusterMetrics:
@@ -104,13 +72,12 @@ class ClusterMetrics:
         self._collections_limit = collections_limit
         self._collection_series = collection_series
         self._success_duration = 0.0
-        self._unfinished: dict[str, JobText] = {}
-        self._finished: dict[str, JobText] = {}
+        self._jobs = JobTexts()
+        self._collections = CollectionTexts()
         self._is_complete = False
         self._was_scraped = False
         self._failures_shown = False
         self._cluster_facts: object = None
-        self._collections: dict[CollectionKey, CollectionText] = {}
         self._transitions: list[dict[tuple[str, ...], bytes]] = []
         self._expected: tuple[ExpectationSample, ...] = ()
         self._expectation_lines: Text = ((),) * len(families.EXPECTATION_FAMILIES)
@@ -128,7 +95,7 @@ class ClusterMetrics:
             self._cluster_labels = _cluster_labels(cluster)
             self._collections.clear()
             self._render_expectations()
-            self._render(_everything(self._state.snapshot), self._joined_at)
+            self._render(_everything(self._state.snapshot), self._jobs.joined_at)
 
     def restore(self, snapshot: Snapshot, now: float) -> None:
         """Show a snapshot of the store: after a restart what lasts of it, until the next poll."""
@@ -182,7 +149,7 @@ class ClusterMetrics:
             state.failures[kind] += 1
             self._begin_poll()
             if self._is_complete:
-                self._join_jobs(now)
+                self._jobs.join(self._state.cluster, now)
             self._publish()
 
     def poll_missed(self, polls: int) -> None:
@@ -218,7 +185,7 @@ class ClusterMetrics:
             state.paused, self._failures_shown = True, show_failures
             state.up, state.failure = None, ""
             if self._is_complete:
-                self._join_jobs(now)
+                self._jobs.join(self._state.cluster, now)
             self._publish()
 
     def resume(self) -> None:
@@ -258,24 +225,13 @@ class ClusterMetrics:
             diff = _everything(diff.snapshot)
         self._is_complete = False
         if diff.baseline:
-            self._unfinished, self._finished = {}, {}
             self._transitions = [{} for _ in families.TRANSITION_FAMILIES]
-        for job_id in diff.removed_ids:
-            self._unfinished.pop(job_id, None)
-            self._finished.pop(job_id, None)
-        tracked = diff.snapshot.tracked
-        for job in diff.changed:
-            texts, others = (self._finished, self._unfinished) if job.finished else (self._unfinished, self._finished)
-            if job.job_id in tracked:
-                texts[job.job_id] = self._render_job(job)
-            else:
-                texts.pop(job.job_id, None)
-            others.pop(job.job_id, None)
+        self._jobs.update(diff, self._cluster_labels)
         if diff.changes_something:
-            self._join_jobs(now)
+            self._jobs.join(self._state.cluster, now)
             self._render_collections()
         else:
-            self._etas = self._render_etas(now)
+            self._jobs.render_etas(now)
         if diff.baseline or counted:
             self._render_transitions(counted)
         self._is_complete = True
@@ -298,83 +254,17 @@ class ClusterMetrics:
             if not rendered or len(lines) > rendered:
                 lines[_NOT_HAPPENED] = family.render(self._cluster_labels, zeros)
 
-    def _render_job(self, job: Job) -> JobText:
-        previous = self._unfinished.get(job.job_id)
-        if previous is not None and _facts(previous.job) == _facts(job):
-            labels, lasting = previous.labels, previous.lines[len(families.PROGRESS_FAMILIES) :]
-        else:
-            labels = f'{self._collection_labels(job.database, job.collection)},job_id="{escape(job.job_id)}"'
-            by_last_label = {
-                "job_id": labels,
-                "state": f'{labels},state="{job.state}"',
-                "reason": f'{labels},reason="{job.failure or Failure.OTHER}"',
-            }
-            table = families.TRACKED_FAMILIES if job.finished else _UNFINISHED_FAMILIES
-            lasting = tuple([_line(family, job, by_last_label[family.labels[-1]]) for family in table])
-        if job.finished:
-            lines = (*[b""] * (len(_JOB_FAMILIES) - len(lasting)), *lasting)
-        else:
-            lines = (*[_line(family, job, labels) for family in families.PROGRESS_FAMILIES], *lasting)
-        pace = recent_pace(job)
-        series = len(lines) - lines.count(b"") + (pace is not None)
-        return JobText(job, lines, labels, pace, series)
-
-    def _join_jobs(self, now: float) -> None:
-        """Join the lines of jobs; where there is no room for all, of failures, then stalled jobs, then the oldest."""
-        room = self._state.cluster.series_per_cluster
-        shown_since = now - self._state.cluster.failed_retention
-        unfinished = list(self._unfinished.values())
-        finished = [text for text in self._finished.values() if (text.job.finished_at or 0.0) > shown_since]
-        dropped = 0
-        most = (len(unfinished) + len(finished)) * _MOST_SERIES
-        if most > room and sum(text.series for text in (*finished, *unfinished)) > room:
-            finished.sort(key=lambda text: text.job.finished_at or 0.0, reverse=True)
-            unfinished.sort(key=lambda text: (not text.job.stalled, text.job.first_seen, text.job.job_id))
-            shown, dropped = _fitting([*finished, *unfinished], room)
-            unfinished, finished = shown[len(finished) :], shown[: len(finished)]
-        self._job_lines = _columns([*unfinished, *finished], len(_JOB_FAMILIES))
-        lasting = list(_columns(finished, len(_JOB_FAMILIES)))
-        lasting[_STALLED] = tuple([text.lines[_STALLED] for text in unfinished if text.job.stalled])
-        self._lasting_lines = tuple(lasting)
-        self._shown, self._jobs_dropped, self._joined_at = unfinished, dropped, now
-        self._etas = self._render_etas(now)
-
-    def _render_etas(self, now: float) -> tuple[bytes]:
-        name, seconds = JOB_ETA.full_name, JOB_ETA.value([text.pace for text in self._shown], now)
-        lines = [
-            f"{name}{{{text.labels}}} {max(0, left)}\n"
-            for text, left in zip(self._shown, seconds, strict=True)
-            if left is not None
-        ]
-        return ("".join(lines).encode(),)
-
     def _render_collections(self) -> None:
-        """Render collections that changed; where there is no room for all, those whose latest import failed first."""
-        texts, self._collections = self._collections, {}
-        for key, facts in self._state.collections():
-            text = texts.get(key)
-            if text is None or text.facts != facts:
-                labels = self._collection_labels(*key)
-                lines = [family.render(labels, family.value(facts)) for family in families.COLLECTION_FAMILIES]
-                text = CollectionText(facts, tuple(lines))
-            self._collections[key] = text
-        shown = list(self._collections.values())
-        self._collections_dropped = 0
         room = max(self._state.cluster.series_per_cluster, self._collection_series)
-        if len(shown) * _MOST_COLLECTION_SERIES > room:
-            shown.sort(key=lambda text: not text.facts[2].last_failed)
-            shown, self._collections_dropped = _fitting(shown, room)
-        self._collection_lines = _columns(shown, len(families.COLLECTION_FAMILIES))
+        self._collections.render(self._state.collections(), self._cluster_labels, room)
 
     def _render_expectations(self) -> None:
-        labels = [self._collection_labels(sample.database, sample.collection) for sample in self._expected]
+        names = [(sample.database, sample.collection) for sample in self._expected]
+        labels = [collection_labels(self._cluster_labels, *name) for name in names]
         self._expectation_lines = tuple(
             tuple([family.render(of, family.value(sample)) for of, sample in zip(labels, self._expected, strict=True)])
             for family in families.EXPECTATION_FAMILIES
         )
-
-    def _collection_labels(self, database: str, collection: str) -> str:
-        return f'{self._cluster_labels},database="{escape(database)}",collection="{escape(collection)}"'
 
     def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
         return tuple([(family.render(self._cluster_labels, family.value(self._state)),) for family in table])
@@ -382,8 +272,8 @@ class ClusterMetrics:
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
         state = self._state
-        state.series_dropped = self._jobs_dropped + self._collections_dropped
-        listed, *outcomes = self._collection_lines
+        state.series_dropped = self._jobs.dropped + self._collections.dropped
+        listed, *outcomes = self._collections.lines
         counted = (
             state.series_dropped,
             state.polls_missed,
@@ -405,16 +295,15 @@ class ClusterMetrics:
             return
         fresh_from = (state.last_success or 0.0) + self._success_duration
         self.text = ClusterText(
-            fresh=(*self._job_lines, self._etas, listed, *lasting),
-            stale=(*self._lasting_lines, (), (), *lasting),
+            fresh=(*self._jobs.lines, self._jobs.etas, listed, *lasting),
+            stale=(*self._jobs.lasting_lines, (), (), *lasting),
             fresh_until=fresh_from + STALE_INTERVALS * max(state.interval, self._success_duration),
         )
         self._was_scraped = False
 
     def _paused_text(self, lasting: Text) -> ClusterText:
         """Return the text of a cluster that is not polled: counters, the cluster itself, and failures if wanted."""
-        jobs = list(self._lasting_lines) if self._failures_shown else [()] * len(_JOB_FAMILIES)
-        jobs[_STALLED] = ()
+        jobs = self._jobs.while_paused(show_failures=self._failures_shown)
         kept = [
             () if family.type == "gauge" and "collection" in family.labels else lines
             for family, lines in zip(families.FAMILIES[-len(lasting) :], lasting, strict=True)
@@ -431,20 +320,3 @@ def _cluster_labels(cluster: Cluster) -> str:
 def _everything(snapshot: Snapshot) -> SnapshotDiff:
     """Return a snapshot as a change of nothing."""
     return SnapshotDiff(snapshot, None, changed=tuple(snapshot.tracked.values()))
-
-
-def _line(family: Family[JobValue], job: Job, labels: str) -> bytes:
-    value = family.value(job)
-    return b"" if value is None else f"{family.full_name}{{{labels}}} {value}\n".encode()
-
-
-def _fitting(texts: Sequence[RenderedText], room: int) -> tuple[list[RenderedText], int]:
-    """Return the first texts for whose series there is room, and the number of series left out."""
-    sums = list(accumulate([text.series for text in texts], initial=0))
-    fitting = sum(total <= room for total in sums) - 1
-    return list(texts[:fitting]), sums[-1] - sums[fitting]
-
-
-def _columns(texts: Sequence[JobText] | Sequence[CollectionText], families: int) -> Text:
-    """Return the lines of some texts, family by family."""
-    return tuple(zip(*[text.lines for text in texts], strict=True)) if texts else ((),) * families

@@ -247,7 +247,7 @@ def test_what_was_recorded_is_logged_where_it_cannot_be_shown_and_shown_when_it_
     watched.poll()
     job = watched.server.add_job(collection="books", lifecycle=Lifecycle.frozen("Failed", 40, reason="no such file"))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.cluster.recent_pace", lambda *_: 1 / 0)
+        patch.setattr("monitor.metrics.job_texts.recent_pace", lambda *_: 1 / 0)
         logged = events(watched.poll())
     silent = events(watched.poll())
 

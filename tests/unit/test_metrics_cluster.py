@@ -375,7 +375,7 @@ def test_what_there_was_no_room_for_is_no_longer_counted_when_it_is_too_old():
 def test_a_text_that_failed_half_way_is_made_anew(monkeypatch):
     watched = Watched().poll(0, job("a", progress=0.1), job("b", progress=0.1))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.cluster.recent_pace", lambda _: 1 / 0)
+        patch.setattr("monitor.metrics.job_texts.recent_pace", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             watched.poll(30, job("a", progress=0.2), job("b", COMPLETED))
     watched.poll(60, job("a", progress=0.2), job("b", COMPLETED))
@@ -527,7 +527,7 @@ def test_whatever_comes_goes_and_changes_the_text_is_that_of_the_latest_snapshot
 def test_what_was_recorded_in_a_poll_whose_text_failed_is_counted(monkeypatch):
     watched = Watched().poll(0, job("a"))
     with monkeypatch.context() as patch:
-        patch.setattr("monitor.metrics.cluster.recent_pace", lambda _: 1 / 0)
+        patch.setattr("monitor.metrics.job_texts.recent_pace", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             watched.poll(30, job("a", FAILED))
     down = watched.fail(60)
