@@ -45,11 +45,11 @@ class PgBouncer:
 
 
 @contextmanager
-def running_pgbouncer(postgres: Postgres, pool_mode: str) -> Iterator[PgBouncer]:
+def running_pgbouncer(postgres: Postgres, pool_mode: str, pool_size: int = 20) -> Iterator[PgBouncer]:
     program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if program is None:
         missing("PgBouncer is not installed")
-    folder = postgres.folder / f"pgbouncer-{pool_mode}"
+    folder = postgres.folder / f"pgbouncer-{pool_mode}-{pool_size}"
     folder.mkdir()
     config = folder / "pgbouncer.ini"
     users = folder / "users"
@@ -57,7 +57,7 @@ def running_pgbouncer(postgres: Postgres, pool_mode: str) -> Iterator[PgBouncer]
     config.write_text(
         f"[databases]\npostgres = host={postgres.folder}\n"
         f"[pgbouncer]\nlisten_addr =\nunix_socket_dir = {folder}\nlogfile = {folder}/log\n"
-        f"pool_mode = {pool_mode}\nauth_type = trust\nauth_file = {users}\n"
+        f"pool_mode = {pool_mode}\ndefault_pool_size = {pool_size}\nauth_type = trust\nauth_file = {users}\n"
     )
     if os.geteuid() == 0:
         for path in (folder, config, users):

@@ -1,13 +1,11 @@
 """Connections and transactions of the store's database, each wait of which has an end."""
 
 import os
-import socket
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Lock
 from time import monotonic
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -16,7 +14,7 @@ from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, 
 from sqlalchemy.exc import DBAPIError
 
 from monitor.store.listening import Listener
-from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, postgres_engine
+from monitor.store.postgres import BUSY_TIMEOUT, PostgresServer, deadline, postgres_engine
 from monitor.store.worker import Worker, Workers
 
 TRANSACTION_TIMEOUT: Final = 5.0
@@ -179,7 +177,11 @@ class Database:
         started, begun = monotonic(), False
         for is_last in (False, True):
             try:
-                with self._engine.connect() as connection, _deadline(connection, timeout), connection.begin():
+                with (
+                    self._engine.connect() as connection,
+                    deadline(connection.connection.driver_connection, timeout),
+                    connection.begin(),
+                ):
                     begun = True
                     return work(connection)
             except DBAPIError as error:
@@ -277,25 +279,6 @@ class _KeptConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-@contextmanager
-def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
-    """Cut off a connection whose transaction takes too long: a frozen server sends nothing, not even a reset."""
-    number: int = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
-    with socket.socket(fileno=os.dup(number)) as its:
-
-        def cut_off() -> None:
-            with suppress(OSError):
-                its.shutdown(socket.SHUT_RDWR)
-
-        timer = Timer(seconds, cut_off)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def create_store_database(url: str, connections: int) -> Database:

@@ -123,7 +123,7 @@ def reading(url: str) -> Iterator[StoreReader]:
         yield StoreReader(database)
     except (UnusableDatabaseError, NewerSchemaError) as error:
         raise StoreError(f"{where} cannot be read: {error}") from None
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, TimeoutError) as error:
         copy = "; its folder cannot be written: copy it and its -wal, where there is one, to a folder that can"
         hint = "" if file is None or os.access(file.parent, os.W_OK) else copy
         raise StoreError(f"{where} cannot be read: {describe_error(error)}{hint}") from None

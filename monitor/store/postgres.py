@@ -1,5 +1,11 @@
 """Connections to PostgreSQL, each wait of which has an end, and whose password can change."""
 
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Event, Timer
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -55,9 +61,52 @@ class PostgresServer:
 
 def postgres_engine(server: PostgresServer, **options: Any) -> Engine:
     """Return an engine with these options; nothing is connected yet."""
-    engine = create_engine("postgresql+psycopg://", creator=server.connect, isolation_level="READ COMMITTED", **options)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=partial(_answering, server), isolation_level="READ COMMITTED", **options
+    )
     event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def deadline(connection: Any, seconds: float) -> Iterator[None]:
+    """Cut off a connection of psycopg that is used for too long: a frozen server sends nothing, not even a reset.
+
+    Raises:
+        TimeoutError: It was cut off.
+    """
+    is_over = Event()
+    with socket.socket(fileno=os.dup(connection.fileno())) as its:
+
+        def cut_off() -> None:
+            is_over.set()
+            with suppress(OSError):
+                its.shutdown(socket.SHUT_RDWR)
+
+        timer = Timer(seconds, cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception as error:
+            if is_over.is_set():
+                raise TimeoutError(f"PostgreSQL, or a pooler before it, has not answered for {seconds:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+
+
+def _answering(server: PostgresServer) -> Any:
+    """Return a new connection that answers: a pooler accepts one also while it has none to PostgreSQL left."""
+    connection = server.connect()
+    try:
+        with deadline(connection, BUSY_TIMEOUT):
+            connection.execute("SELECT 1")
+        connection.rollback()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _begin(connection: Connection) -> None:

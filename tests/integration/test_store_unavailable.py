@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from monitor.jobs import JobState
 from monitor.store import ClusterRef, StoreError, open_store
 from monitor.store.database import StoreBusyError, create_store_database
+from tests.pgbouncer import running_pgbouncer
 from tests.stored import Stored, break_tables, close_all, count, record, run
 
 IMPORTING, COMPLETED, FAILED = JobState.IMPORTING, JobState.COMPLETED, JobState.FAILED
@@ -560,6 +561,40 @@ def test_a_server_that_freezes_keeps_no_poll_waiting_for_long(server):
     assert took_again < 0.1
     assert first.store.up
     assert count(server.url) == 2
+
+
+def test_a_start_with_a_frozen_server_tries_it_once_for_all_clusters(server):
+    refs = [ClusterRef(f"cluster-{number}", f"id-{number}") for number in range(20)]
+    with frozen(server), capture_logs() as logged:
+        first = Stored(server.url, *refs)
+        attempts, was_up = first.store.failures, first.store.up
+        first.poll(cluster="cluster-1")
+        steps = first.poll(record("1"), cluster="cluster-1")
+    first.maintain()
+
+    assert (attempts, was_up) == (1, False)
+    assert steps == [("1", None, IMPORTING)]
+    assert events(logged) == ["store_unavailable"]
+    assert first.store.up
+    assert count(server.url) == 1
+
+
+def test_a_pooler_that_has_no_connection_left_is_given_up_like_a_frozen_server(server):
+    with running_pgbouncer(server, "session", pool_size=1) as pooler:
+        with psycopg.connect(pooler.url) as other, capture_logs() as logged:
+            other.execute("SELECT 1")
+            first = Stored(pooler.url)
+            was_up = first.store.up
+            first.poll()
+            steps = first.poll(record("1"))
+        first.maintain()
+        first.store.close()
+
+        assert not was_up
+        assert [line["message"] for line in logged] == ["PostgreSQL, or a pooler before it, has not answered for 2 s"]
+        assert steps == [("1", None, IMPORTING)]
+        assert first.store.up
+        assert count(server.url) == 1
 
 
 def test_the_stop_does_not_wait_for_a_frozen_server(server):
