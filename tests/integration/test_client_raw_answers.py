@@ -131,6 +131,17 @@ def test_what_is_no_http_is_told_at_once_though_the_connection_stays_open(nonsen
             api.list_jobs(JobList())
 
 
+def test_a_head_with_defects_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    large = [b"X-%d: %b" % (number, b"y" * 60_000) for number in range(3)]
+    with Recorder(raw(OK, b"no colon here", *large, LENGTH)) as server, connected(server.url) as api:
+        for _ in range(3):
+            with suppress(ApiError):
+                api.list_jobs(JobList())
+
+    assert len(server.requests) >= 3
+    assert caplog.messages == []
+
+
 def test_an_answer_that_cannot_be_understood_leaves_no_connection_behind() -> None:
     with Recorder(EMPTY, ANSWERS["two other lengths"], EMPTY) as server, connected(server.url, timeout=2.0) as api:
         for _ in range(3):
