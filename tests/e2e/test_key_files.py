@@ -10,6 +10,7 @@ from monitor.simulator import World
 from tests.daemon import started, write_config
 from tests.fakes.simulator import SimulatorServer
 from tests.postgres import Postgres, running_postgres
+from tests.quick_checks import PREFIX
 from tests.recorder import Answer, Recorder
 
 EMPTY = {"code": 0, "data": {"records": []}}
@@ -56,7 +57,7 @@ def test_a_changed_key_is_used_soon_and_masked_and_a_missing_file_changes_nothin
     (tmp_path / "key").write_text(FIRST)
     with Recorder(EMPTY) as server:
         config = write_config(tmp_path, f"{{name: prod, url: '{server.url}', api_key_file: key}}")
-        with started("run", "-c", config) as daemon:
+        with started("run", "-c", config, prefix=PREFIX) as daemon:
             daemon.wait_for("cluster_baseline")
             (tmp_path / "key").unlink()
             unreadable = daemon.wait_for("key_file_unreadable")

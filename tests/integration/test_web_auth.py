@@ -24,6 +24,7 @@ from monitor.web import AddressError, WebLimits, bound_socket, is_loopback
 from monitor.web.protocol import certificate_names
 from tests.daemon import finished, started, write_config
 from tests.prometheus import running_prometheus
+from tests.quick_checks import PREFIX
 from tests.served_app import ServedApp, WatchedClusters
 from tests.venvs import missing
 
@@ -581,7 +582,7 @@ def test_renewed_certificates_are_used_without_a_reload(folder, tmp_path):
     web = (tls() + users()).replace("tls.crt", "own.crt").replace("tls.key", "own.key")
     (tmp_path / "web.yml").write_text(web)
     config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:9'}", web_config="web.yml")
-    with started("run", "-c", config) as daemon:
+    with started("run", "-c", config, prefix=PREFIX) as daemon:
         assert daemon.get("/metrics", verify=folder / "tls.crt", auth=RIGHT).status_code == 200
         (tmp_path / "own.key").rename(tmp_path / "gone.key")
         unreadable = daemon.wait_for("certificates_unreadable")
