@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+from contextlib import ExitStack
 
 import bcrypt
 import pytest
@@ -319,20 +320,28 @@ def test_a_bad_config_is_told_without_the_secret_in_it(folder, daemon, name):
 
 
 def test_the_state_urls_password_is_nowhere_when_the_server_is_gone(tmp_path):
-    for url in (
-        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state",
-        f"postgresql://postgres@127.0.0.1:1/state?password={DATABASE}",
-        f"postgresql://postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}",
-    ):
-        config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
-        environment = {"MILVUS_IMPORT_MONITOR_STATE": url}
-        with started("run", "-c", config, **environment) as daemon:
+    config = write_config(tmp_path, "{name: a, url: 'http://127.0.0.1:1'}")
+    environments = [
+        {"MILVUS_IMPORT_MONITOR_STATE": f"postgresql://{url}"}
+        for url in (
+            f"postgres:{DATABASE}@127.0.0.1:1/state",
+            f"postgres@127.0.0.1:1/state?password={DATABASE}",
+            f"postgres:{DATABASE}@127.0.0.1:1/state?sslmode={DATABASE}",
+        )
+    ]
+    with ExitStack() as stack:
+        # All at once: each polls only when it has waited for the database, and for the other monitors on it.
+        daemons = [stack.enter_context(started("run", "-c", config, **environment)) for environment in environments]
+        for daemon in daemons:
             daemon.wait_for("store_unavailable")
             daemon.wait_for("poll_finished")
-            seen = daemon.get("/").text + daemon.get("/metrics").text
-        clean(daemon.text(), seen)
+            clean(daemon.get("/").text, daemon.get("/metrics").text)
+    for daemon in daemons:
+        clean(daemon.text())
+    for environment in environments:
         for arguments in (("jobs",), ("run", "--listen", "nowhere"), ("check-config", "--probe")):
-            ended = finished(*arguments, "-c", config, **environment)
+            ended = CliRunner().invoke(app, [*arguments, "-c", str(config)], env=environment)
+            assert isinstance(ended.exception, SystemExit)
             clean(ended.stdout, ended.stderr)
 
 
