@@ -351,6 +351,15 @@ def test_an_address_that_is_not_ours_is_one_clear_sentence(host, problem):
     assert "\n" not in str(raised.value)
 
 
+def test_a_part_of_a_response_does_not_wait_until_the_one_before_has_arrived():
+    with (
+        bound_socket("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_it_listens_on_ipv6(monitor):
     try:
         probe = socket.create_server(("::1", 0), family=socket.AF_INET6)
