@@ -128,7 +128,7 @@ class Poller:
         with self._recording:
             self._retired = True
             snapshot = self._store.snapshot(self.cluster.name)
-            self._store.forget(self.cluster.name)
+            self._store.forget(self.cluster.name, delete=self._is_ours(self.cluster.name))
         return snapshot
 
     @property

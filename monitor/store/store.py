@@ -224,10 +224,19 @@ class Store(StoreReader):
         if self._closed and waits:
             self._write_last()
 
-    def forget(self, cluster: str) -> None:
-        """Forget a cluster that is no longer watched; its transitions stay until they are pruned, its jobs a little."""
+    def forget(self, cluster: str, *, delete: bool = True) -> None:
+        """Forget a cluster that is no longer watched; its transitions stay until they are pruned, its jobs a little.
+
+        Args:
+            cluster: The cluster's name.
+            delete: Whether it is deleted from the database; else only left out of the pages, for another monitor, whose
+                config may still have it, polls it.
+        """
         state = self._states.pop(cluster, None)
         if state is None or not self.up or state.replaced_by is not None:
+            return
+        if not delete:
+            self._hidden |= {cluster}
             return
         with state.lock:
             try:

@@ -268,6 +268,16 @@ def test_what_a_retired_poller_finds_is_not_recorded(watch):
     assert watched.store.snapshot("prod") is None  # the poll is over, and nothing of it was kept
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_the_monitor_that_polls_a_cluster_deletes_it_when_it_is_removed(watch, ours):
+    watched = watch("milvus")
+    watched.poll()
+    watched.ours = ours
+    watched.poller.retire()
+
+    assert bool(watched.store.cluster_revisions()) is not ours
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_poll_that_ends_when_the_cluster_is_no_longer_ours_is_neither_recorded_nor_shown_nor_logged(watch, fails):
     watched = watch("milvus")

@@ -3,6 +3,7 @@
 import pytest
 
 from monitor.jobs import JobState
+from monitor.store import JobFilter
 from tests.stored import PROD, Stored, break_tables, count, record
 
 IMPORTING, FAILED = JobState.IMPORTING, JobState.FAILED
@@ -120,3 +121,49 @@ def test_a_database_that_is_away_keeps_nobody_from_taking_over(pair):
 
     assert second.store.failures == 1
     assert second.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+
+
+def listed(monitor):
+    return [entry.cluster for entry in monitor.store.jobs(JobFilter(), 10).entries]
+
+
+def test_a_cluster_that_only_others_still_watch_is_left_to_the_one_that_polls_it(pair, url):
+    """A config that lacks the cluster is rolled out: one monitor has it, and another one that polls it has not."""
+    first, second = pair
+    first.poll(record("1", progress=20), record("2", "Completed"))
+    first.poll(record("1", progress=30))
+    first.store.flush()
+    second.store.forget("prod", delete=False)
+    second.maintain()
+
+    assert first.poll(record("1", "Failed"), record("2", "Completed")) == [("1", IMPORTING, FAILED)]
+    assert second.maintain() == []
+    assert count(url, "jobs") == 2
+    assert (listed(first), listed(second)) == (["prod", "prod"], [])
+
+
+def test_who_polls_a_cluster_and_is_the_first_to_have_it_removed_deletes_it_and_the_others_go_on_from_memory(pair, url):
+    first, second = pair
+    second.store.reload(["prod"], 0.0)
+    first.store.forget("prod")
+    first.maintain()
+    deleted = count(url, "clusters"), count(url, "jobs")
+    second.store.take_over(["prod"])
+    second.now = first.now
+
+    assert deleted == (0, 0)
+    assert second.poll(record("1", progress=10)) == []
+    assert second.poll(record("1", "Failed")) == [("1", IMPORTING, FAILED)]
+    assert count(url) == 1
+    assert second.store.up
+
+
+def test_a_cluster_that_comes_back_into_the_config_is_shown_again(pair):
+    first, second = pair
+    second.store.forget("prod", delete=False)
+    hidden = listed(second)
+    second.store.watch([PROD])
+
+    assert hidden == []
+    assert listed(second) == listed(first) == ["prod"]
+    assert second.snapshot.tracked == first.snapshot.tracked
