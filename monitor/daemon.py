@@ -99,7 +99,11 @@ class Daemon:
         url, name = config.state.url.get_secret_value(), replica_name()
         self.store = open_store(url, retention=config.state.retention, connections=config.poll.concurrency, holder=name)
         self.replicas = open_replicas(
-            url, takeover=config.replicas.takeover, name=name, is_recorded=lambda: self.store.up
+            url,
+            takeover=config.replicas.takeover,
+            name=name,
+            on_change=lambda _: self._pollers.share_soon(),
+            is_recorded=lambda: self.store.up,
         )
         self._handover = Handover(self.replicas)
         self.fleet = FleetStatus(self.store.snapshot)

@@ -207,6 +207,10 @@ class Pollers:
             self._show()
             self._status.apply_config([*self.watched.values()])
 
+    def share_soon(self) -> None:
+        """Share the clusters without waiting for the next refresh, for the members have changed."""
+        self._scheduler.run_soon(self.share)
+
     def take_over(self, names: list[str]) -> None:
         """Load clusters that another monitor has polled until now."""
         self._store.take_over(names)

@@ -23,7 +23,7 @@ from monitor.poller import PollOutcome
 FIRST_POLL_LIMIT: Final = 5.0
 """Seconds after which a new cluster has been polled for the first time, however long its interval is."""
 
-TAKEOVER_SPREAD: Final = 1.0
+TAKEOVER_SPREAD: Final = 0.5
 """Seconds within which a cluster is polled that was taken over late, so that not all are polled at once."""
 
 BACKOFF_LIMIT: Final = 10
@@ -125,6 +125,10 @@ class PollScheduler:
         """Run a background task periodically; one that is still running is not started again."""
         self._scheduler.add_job(task, GridTrigger(seconds, 0.0))
 
+    def run_soon(self, task: Callable[[], None]) -> None:
+        """Run a background task once, as soon as there is a thread for it."""
+        self._scheduler.add_job(task)
+
     def start(self) -> None:
         """Start scheduling."""
         self._scheduler.start()
@@ -196,7 +200,7 @@ class PollScheduler:
         Args:
             name: The cluster's name.
             not_polled_for: Seconds for which nobody may have polled it.
-            first_polls_within: Seconds over which such polls are spread, if that is longer than 1 s.
+            first_polls_within: Seconds over which such polls are spread, if that is longer than 0.5 s.
         """
         with self._slots_lock:
             schedule, now = self._schedules.get(name), self._clock()
