@@ -6,12 +6,13 @@ a setting that may be a secret.
 """
 
 from monitor.config.addresses import Address, parse_listen, parse_path_prefix, parse_state_url
-from monitor.config.discovery import ClusterFilter, ZillizAccount
+from monitor.config.cluster import Api, Cluster, Tls
+from monitor.config.discovery import ClusterFilter, Discovery, Inventory, ZillizAccount
 from monitor.config.errors import ConfigError
 from monitor.config.expectations import Expectation
 from monitor.config.labels import RESERVED_LABELS, TARGET_LABELS
 from monitor.config.loader import json_schema, load, parse
-from monitor.config.schema import Api, Cluster, Config, Discovery, Inventory, LogFormat, LogLevel, Tls
+from monitor.config.schema import Config, LogFormat, LogLevel
 from monitor.config.setting_types import (
     ALL_DATABASES,
     DURATION_PATTERN,

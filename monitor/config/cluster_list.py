@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field
 
+from monitor.config.cluster import MAX_CLUSTERS, Cluster
 from monitor.config.document import as_mapping, read_document
 from monitor.config.errors import ConfigError
 from monitor.config.loader import find_cluster_conflicts
-from monitor.config.schema import MAX_CLUSTERS, Cluster
 from monitor.config.validation import Section, validate
 
 if TYPE_CHECKING:

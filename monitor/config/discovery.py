@@ -1,14 +1,28 @@
-"""Settings of discoveries that need none of a cluster's: which account, and which of the clusters found."""
+"""Settings of discoveries: where clusters are listed, which of them are watched, and how."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from monitor.config import setting_types as types
+from monitor.config.cluster import (
+    MAX_CLUSTERS,
+    MAX_DURATION,
+    MIN_INTERVAL,
+    PUBLIC_PASSWORD,
+    Cluster,
+    JobSettings,
+    PollSettings,
+    Tls,
+    key_conflicts,
+)
 from monitor.config.document import as_mapping
+from monitor.config.labels import Labels
+from monitor.config.setting_types import Seconds
 from monitor.config.validation import Section
+from monitor.redaction import secrets_in_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,22 +81,79 @@ class ClusterFilter(Section):
         return {key: getattr(self, key) for key in type(self).model_fields if key in self.model_fields_set}
 
 
-def name_discoveries(items: list[Any]) -> list[Any]:
-    """Return the entries of `discovery`, those without a name named after their kind: zilliz, zilliz-2, files."""
-    names = {item.get("name") for item in items if isinstance(item, dict)}
-    named = []
-    for item in items:
-        if isinstance(item, dict) and "name" not in item:
-            kind = next((kind for kind in KINDS if kind in item), "discovery")
-            candidates = (
-                kind if number == 1 else f"{kind}-{number}" for number in range(1, len(items) + len(names) + 2)
-            )
-            name = next(name for name in candidates if name not in names)
-            names.add(name)
-            named.append(item | {"name": name})
-        else:
-            named.append(item)
-    return named
+class Inventory(KeySettings):
+    """A URL that lists clusters."""
+
+    url: types.InventoryUrl
+    """URL of a list of clusters as in `clusters`, in JSON or YAML."""
+    api_key: types.Secret = SecretStr("")
+    """A key that the inventory requires, sent as a bearer token."""
+    tls: Tls = Tls()
+    """TLS for the connection to the inventory."""
+
+
+_Filters = Annotated[tuple[ClusterFilter, ...], Field(max_length=types.MAX_ITEMS)]
+
+
+class DiscoverySettings(KeySettings):
+    """Where clusters are found, and which of them are watched."""
+
+    name: types.Name
+    """Unique; the value of the label `discovery`. By default zilliz, files or http, and zilliz-2 for a second one."""
+    zilliz: ZillizAccount | None = None
+    """Watch the clusters that an API key of Zilliz Cloud sees."""
+    files: Annotated[tuple[types.FileGlob, ...] | None, Field(min_length=1, max_length=types.MAX_ITEMS)] = None
+    """Watch the clusters in files: paths or globs, each file with a list of clusters as in `clusters`."""
+    http: Inventory | None = None
+    """Watch the clusters that a URL lists."""
+    include: _Filters = ()
+    """Watch only the clusters that match an entry of this list."""
+    exclude: _Filters = ()
+    """Do not watch the clusters that match an entry of this list, even if they match include."""
+    max_clusters: int = Field(default=1000, ge=1, le=MAX_CLUSTERS)
+    """Maximum number of clusters that are watched; those found first stay."""
+    api_key: types.Secret = SecretStr("")
+    """The key of clusters that are listed without one, in files or by http."""
+    databases: types.Databases = ()
+    """The databases to list in each cluster, or `all`; without it, whatever the server lists by default."""
+    labels: Labels = Field(default={}, validate_default=True)
+    """Own labels of its clusters, such as {team: search}; a cluster in a file or a list can have more."""
+    tls: Tls = Tls()
+    """TLS for the connections to its clusters, as far as their url is https, and to the API of zilliz."""
+    poll_interval: Seconds = Field(default="30s", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """Time from one poll of a cluster to the next. Overrides poll.interval."""
+
+
+class Discovery(JobSettings, PollSettings, DiscoverySettings):  # pydantic puts the fields of the last base first
+    """Clusters to watch that are found; any key of `jobs`, and of `poll` except `concurrency`, can be overridden."""
+
+    interval: Seconds = Field(default="5m", ge=MIN_INTERVAL, le=MAX_DURATION, validate_default=True)
+    """Time from one list of its clusters to the next; poll_interval is that of polls."""
+
+    @property
+    def kind(self) -> str:
+        """What lists its clusters: `zilliz`, `files` or `http`."""
+        return "zilliz" if self.zilliz else "files" if self.files else "http"
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings of a cluster that it decides, unless the cluster's own entry does."""
+        names = self.model_fields_set & Cluster.model_fields.keys()
+        settings = {name: getattr(self, name) for name in names - {"name", "interval"}}
+        if "poll_interval" in self.model_fields_set:
+            settings["interval"] = self.poll_interval
+        return settings
+
+    def secrets(self) -> frozenset[str]:
+        """Return its keys, and those in the URL of an inventory; see `Config.secrets`."""
+        keys = {section.api_key.get_secret_value() for section in (self, self.zilliz, self.http) if section}
+        passwords = {key.partition(":")[2] for key in keys}
+        in_url = secrets_in_query(self.http.url) if self.http else frozenset[str]()
+        return frozenset(keys | in_url | passwords - {PUBLIC_PASSWORD})
+
+
+def kind_of(item: Mapping[str, Any]) -> str:
+    """Return the kind of an entry of `discovery`, after which it is named."""
+    return next((kind for kind in KINDS if kind in item), "discovery")
 
 
 def discovery_conflicts(item: Mapping[str, Any]) -> Iterator[Problem]:
@@ -97,13 +168,10 @@ def discovery_conflicts(item: Mapping[str, Any]) -> Iterator[Problem]:
             yield ("zilliz",), "needs api_key or api_key_file"
         for key in {"api_key", "api_key_file"} & item.keys():
             yield (key,), "belongs in zilliz: the account's key is that of its clusters, too"
-    for path in ((), ("zilliz",), ("http",)):
-        section = as_mapping(item.get(path[0])) if path else item
-        if {"api_key", "api_key_file"} <= section.keys():
-            yield (*path, "api_key_file"), "cannot be combined with api_key; remove one of them"
-        tls = as_mapping(section.get("tls"))
-        if "key_file" in tls and "cert_file" not in tls:
-            yield (*path, "tls", "key_file"), "needs cert_file as well"
+    yield from key_conflicts(item)
+    for kind in ("zilliz", "http"):
+        for path, text in key_conflicts(as_mapping(item.get(kind))):
+            yield (kind, *path), text
     yield from _empty_filters(item)
 
 
@@ -113,7 +181,3 @@ def _empty_filters(item: Mapping[str, Any]) -> Iterator[Problem]:
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if entry is None or entry == {}:
                 yield (key, index), "needs at least one of name, project, region, plan, id"
-
-
-Filters = tuple[ClusterFilter, ...]
-FILTERS: Final = Field(default=(), max_length=types.MAX_ITEMS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -13,6 +13,9 @@ from monitor.config import setting_types as types
 from monitor.config.setting_types import Seconds, format_duration
 from monitor.config.validation import Section
 from monitor.cron import Cron, check_timezone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_EXPECTATIONS: Final = 1000
 """Expectations in one config; each can be of many clusters and collections."""
@@ -91,22 +94,10 @@ class Expectation(Section):
         return in_database and fnmatchcase(collection, self.collection)
 
 
-def name_expectations(items: list[Any]) -> list[Any]:
-    """Return the entries of `expectations`, those without a name named after their collection."""
-    names = {str(item.get("name")) for item in items if isinstance(item, dict)}
-    named = []
-    for item in items:
-        if isinstance(item, dict) and "name" not in item:
-            collection = item.get("collection")
-            base = collection if isinstance(collection, str) and collection else "expectation"
-            numbers = range(2, len(items) + len(names) + 2)
-            candidates = (base, *(f"{base}-{number}" for number in numbers))
-            name = next(name for name in candidates if name not in names)
-            names.add(name)
-            named.append(item | {"name": name})
-        else:
-            named.append(item)
-    return named
+def collection_of(item: Mapping[str, Any]) -> str:
+    """Return the collection of an entry of `expectations`, after which it is named."""
+    collection = item.get("collection")
+    return collection if isinstance(collection, str) and collection else "expectation"
 
 
 @lru_cache(MAX_EXPECTATIONS)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-import re
 from inspect import cleandoc
 from itertools import chain, pairwise, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from monitor.config import discovery, expectations, schema
+from monitor.config import cluster, discovery, expectations, schema
+from monitor.config.cluster import JobSettings, PollSettings, cluster_conflicts
 from monitor.config.discovery import discovery_conflicts
 from monitor.config.document import REFERENCE, as_mapping, read_document
 from monitor.config.errors import ConfigError, printable
 from monitor.config.files import MAX_CONFIG_BYTES, LoadContext, decode, read_bytes
-from monitor.config.schema import Config, JobSettings, PollSettings
+from monitor.config.schema import Config
 from monitor.config.validation import validate
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
     from monitor.config.document import Document
     from monitor.config.errors import Problem
-
-_ZILLIZ: Final = re.compile(
-    r"https?://([^/]+\.)?(zilliz\.com|zilliz\.com\.cn|zillizcloud\.com)\.?(:[0-9]+)?(/.*)?", re.IGNORECASE
-)
-"""URLs of Zilliz Cloud, whose API serves many clusters and needs the id of one."""
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -64,8 +59,8 @@ def _find_conflicts(document: Document) -> Iterator[Problem]:
 
 def find_cluster_conflicts(document: Document, given: frozenset[str] = frozenset()) -> Iterator[Problem]:
     """Yield the conflicts between the settings of clusters; `given` are keys that all of them have from elsewhere."""
-    for index, cluster in _items(document, "clusters"):
-        for inner, text in _cluster_conflicts(cluster, given):
+    for index, item in _items(document, "clusters"):
+        for inner, text in cluster_conflicts(item, given):
             yield ("clusters", index, *inner), text
     yield from _repeated_names(document, "clusters")
 
@@ -84,31 +79,6 @@ def _repeated_names(document: Document, section: str) -> Iterator[Problem]:
             yield path, f"must be unique, and is already given on line {lines[name]}"
         elif isinstance(name, str):
             lines[name] = document.line(path)
-
-
-def _cluster_conflicts(cluster: Mapping[str, Any], given: frozenset[str]) -> Iterator[Problem]:
-    api, url = str(cluster.get("api", "v2")), str(cluster.get("url"))
-    identity = next((key for key in ("cluster_id", "project_id") if key in cluster), "")
-    if {"cluster_id", "project_id"} <= cluster.keys():
-        yield ("project_id",), "cannot be combined with cluster_id; remove one of them"
-    elif "project_id" in cluster and "region_id" not in cluster:
-        yield ("project_id",), "needs region_id as well"
-    elif "region_id" in cluster and "project_id" not in cluster:
-        yield ("region_id",), "needs project_id as well"
-    if api == "v1" and "cluster_id" not in cluster:
-        yield (), "needs cluster_id, because api is v1"
-    elif _ZILLIZ.fullmatch(url) and not identity:
-        yield (), "needs cluster_id, or project_id with region_id, because the url is one of Zilliz Cloud"
-    reason = {"v1": "api is v1", "v2": identity and f"{identity} is given"}.get(api)
-    if reason and not {"api_key", "api_key_file"} & (cluster.keys() | given):
-        yield (), f"needs api_key or api_key_file, because {reason}"
-    if cluster.get("databases") == "all" and api in {"v1", "milvus-2.3"}:
-        yield ("databases",), f"cannot be all, because api is {api}; only the API v2 lists the databases of a cluster"
-    if {"api_key", "api_key_file"} <= cluster.keys():
-        yield ("api_key_file",), "cannot be combined with api_key; remove one of them"
-    tls = as_mapping(cluster.get("tls"))
-    if "key_file" in tls and "cert_file" not in tls:
-        yield ("tls", "key_file"), "needs cert_file as well"
 
 
 def json_schema() -> dict[str, Any]:
@@ -150,7 +120,7 @@ def _descriptions() -> dict[tuple[str, str], str]:
     Pydantic can read it, too, but does so at every import of the models, which takes 0.1 s.
     """
     texts: dict[tuple[str, str], str] = {}
-    modules = (discovery, expectations, schema)
+    modules = (cluster, discovery, expectations, schema)
     sources = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in modules]
     for definition in chain.from_iterable(source.body for source in sources):
         if not isinstance(definition, ast.ClassDef):

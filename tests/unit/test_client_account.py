@@ -18,7 +18,7 @@ from monitor.client.account import (
 )
 from monitor.client.decoding import Body
 from monitor.client.errors import ApiError
-from monitor.config.schema import ClusterSettings
+from monitor.config.cluster import ClusterSettings
 from tests.unit.test_client_hostile import anything, check_error, text, unhurried
 
 IDS = ("clusterId", "projectId", "regionId")

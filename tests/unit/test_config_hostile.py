@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.config import Config, ConfigError, document, json_schema, load, parse
+from monitor.config.cluster import MAX_CLUSTERS
 from monitor.config.document import MAX_DEPTH, MAX_REPORTED, MAX_SCALAR
 from monitor.config.files import MAX_CONFIG_BYTES
-from monitor.config.schema import MAX_CLUSTERS
 from monitor.config.validation import MAX_SUGGESTIONS
 
 if TYPE_CHECKING:
