@@ -167,7 +167,7 @@ def _records(data: Any, field: str, read: Callable[[Any], Record]) -> tuple[Reco
     if listed is None and code_of(fields.get("count")) == 0:
         listed = []
     if not isinstance(listed, list):
-        raise BadResponseError(f"the answer has a code of success, but no list of {field} in its data")
+        raise BadResponseError(f"the response has a code of success, but no list of {field} in its data")
     _check_size(len(listed), field)
     records: list[Record] = []
     bad_records: list[str] = []

@@ -161,7 +161,7 @@ def _read_databases(body: Body) -> Sequence[str]:
     """Return the names in an answer, which is whole or is refused: a name that cannot be one is no name less."""
     listed = envelope(body.json())
     if not isinstance(listed, list) or not all(map(_is_name, listed)):
-        raise BadResponseError("the answer has a code of success, but no list of names of databases in its data")
+        raise BadResponseError("the response has a code of success, but no list of names of databases in its data")
     if not listed:
         raise BadResponseError("the list of databases is empty, but every cluster has one")
     names = tuple(dict.fromkeys(listed))

@@ -56,7 +56,7 @@ class Body:
         except (ValueError, RecursionError) as error:
             beginning = self.beginning(60)
             what = f"begins with {beginning!r}" if beginning else "is empty"
-            raise BadResponseError(f"{self.host}: the answer is not JSON ({error}); it {what}") from None
+            raise BadResponseError(f"{self.host}: the response is not JSON ({error}); it {what}") from None
 
     def typed(self, decoder: msgspec.json.Decoder[Answer]) -> Answer | None:
         """Return the body in the decoder's type; None where it does not fit, or where a secret may be in it."""
@@ -73,7 +73,7 @@ class Body:
     def _check_values(self) -> None:
         """Refuse more values than ``VALUE_LIMIT``; commas and brackets inside texts count too."""
         if len(self.content) > VALUE_LIMIT and sum(map(self.content.count, _BEFORE_A_VALUE)) > VALUE_LIMIT:
-            raise BadResponseError(f"{self.host}: the answer holds more than {VALUE_LIMIT} values")
+            raise BadResponseError(f"{self.host}: the response holds more than {VALUE_LIMIT} values")
 
 
 def _parse(content: bytes) -> Any:
@@ -108,10 +108,10 @@ def decompress(body: bytes, coding: str) -> bytes:
 def envelope(payload: Any, server: str = "an import API") -> Any:
     """Return the ``data`` of a v1 or v2 answer; raise the ``ApiError`` of its code, or that it is not from a server."""
     if not isinstance(payload, dict):
-        raise BadResponseError(f"the answer is JSON but no object: is this the address of {server}?")
+        raise BadResponseError(f"the response is JSON but no object: is this the address of {server}?")
     code = code_of(payload.get("code"))
     if code is None:
-        raise BadResponseError(f"the answer has no code: is this the address of {server}?")
+        raise BadResponseError(f"the response has no code: is this the address of {server}?")
     if code in _SUCCESS:
         return payload.get("data")
     message = text(payload.get("message")) or "the server gives no message"

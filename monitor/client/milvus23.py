@@ -27,7 +27,7 @@ class Milvus23Api(ImportApi):
     def _decode(self, body: Body, _database: str) -> Page:
         tasks = checked(body.json()).get("tasks")
         if tasks is not None and not isinstance(tasks, list):
-            raise BadResponseError("the answer's tasks are no list")
+            raise BadResponseError("the response's tasks are no list")
         return page_of(tasks or (), record_of_task)
 
     def _describe(self, job_id: str) -> tuple[JobRecord, dict[str, Any]]:
@@ -42,7 +42,7 @@ class Milvus23Api(ImportApi):
         )
         record = record_of_task(task)
         if record.job_id != job_id:
-            raise BadResponseError("the answer is about another task")
+            raise BadResponseError("the response is about another task")
         return record, task
 
 
@@ -56,7 +56,7 @@ def checked(payload: Any, job_id: str = "") -> dict[str, Any]:
     if isinstance(payload, dict) and "status" not in payload and "code" in payload:
         envelope(payload)
     if not isinstance(payload, dict) or not isinstance(payload.get("status"), dict):
-        raise BadResponseError("the answer has no status: is this the management port of a Milvus 2.2 or 2.3?")
+        raise BadResponseError("the response has no status: is this the management port of a Milvus 2.2 or 2.3?")
     status = payload["status"]
     code = code_of(status.get("code")) or code_of(status.get("error_code")) or 0
     if code == 0:

@@ -136,7 +136,7 @@ def decode_page(body: Body, page_size: int, database: str = "") -> Page:
     fields = payload if isinstance(payload, dict) else {"records": payload}
     listed = first(fields, "records", "tasks")
     if not isinstance(listed, list | None):
-        raise BadResponseError("the answer has a code of success, but no list of jobs in its data")
+        raise BadResponseError("the response has a code of success, but no list of jobs in its data")
     listed = listed or []
     more = _is_full(listed, page_size, fields.get("pageSize"), fields.get("currentPage"))
     return page_of(listed, lambda record: record_from(record, database), more=more)

@@ -198,7 +198,7 @@ class Session:
             raise translate_error(error, self._host, self._connect, self._cluster.timeout) from None
         self._bytes_left -= len(answer)
         if self._bytes_left < 0:
-            raise BadResponseError(f"{self._host}: the answers of one poll are too large together")
+            raise BadResponseError(f"{self._host}: the responses of one poll are too large together")
         received = Body(answer, self._host, self._masking)
         if response.status not in _SUCCESS:
             raise refusal(response.status, response.headers, received, self._cluster.api)

@@ -60,7 +60,7 @@ NETWORK_ERRORS: Final = (
 class AnswerTooLargeError(HTTPException):
     """An answer is larger than its limit."""
 
-    def __init__(self, part: str = "answer", limit: int = BODY_LIMIT) -> None:
+    def __init__(self, part: str = "response", limit: int = BODY_LIMIT) -> None:
         super().__init__(f"the {part} is larger than {limit / 2**20:g} MiB")
 
 
@@ -70,7 +70,7 @@ class _DeadlineReader(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self.sock = sock
         self.limit = HEAD_LIMIT
-        self.part = "head of the answer"
+        self.part = "head of the response"
         self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open where its connection is closed early
         self._deadline = deadline
         self._received = 0
@@ -88,7 +88,7 @@ class _DeadlineReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
-            raise TimeoutError("the answer did not arrive whole in time")
+            raise TimeoutError("the response did not arrive whole in time")
         if self._received > self.limit:
             raise AnswerTooLargeError(self.part, self.limit)
         self.sock.settimeout(remaining)
@@ -120,7 +120,7 @@ class _BoundedResponse(HTTPResponse):
                 break
             self.headers = None  # type: ignore[assignment]  # makes the next head be read
         if self.status in _INTERIM:
-            raise BadStatusLine(f"{self.status} instead of an answer")
+            raise BadStatusLine(f"{self.status} instead of a response")
         lengths = self.headers.get_all("Content-Length", [])
         codings = self.headers.get_all("Transfer-Encoding", [])
         if codings and not self.chunked:
@@ -130,10 +130,10 @@ class _BoundedResponse(HTTPResponse):
         if not (counted or without_body or (len(codings) == 1 and not lengths)):
             self.will_close = True
             if not self.chunked and len(set(", ".join(lengths).split(", "))) > 1:
-                raise HTTPException("the answer has several lengths")
+                raise HTTPException("the response has several lengths")
         if self.length is not None and self.length > BODY_LIMIT:
             raise AnswerTooLargeError
-        self._reader.part, self._reader.limit = "answer", HEAD_LIMIT + 2 * BODY_LIMIT
+        self._reader.part, self._reader.limit = "response", HEAD_LIMIT + 2 * BODY_LIMIT
 
     def read(self, _amt: int | None = None) -> bytes:
         """Return the whole body; where bytes are left behind it, the connection ends: no answer may begin with them."""
@@ -227,17 +227,17 @@ def translate_error(error: BaseException, host: str, connect: float, total: floa
     kind: type[ApiError] = BadResponseError
     match cause:
         case TimeoutError() | urllib3.exceptions.TimeoutError():
-            kind, message = ApiTimeoutError, f"no complete answer within {total:g} s"
+            kind, message = ApiTimeoutError, f"no complete response within {total:g} s"
             if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
                 message = f"no connection within {connect:g} s"
         case ssl.SSLError() | urllib3.exceptions.SSLError():
             kind = TlsError
         case urllib3.exceptions.DecodeError() | zlib.error():
-            message = f"the answer cannot be decompressed: {message}"
+            message = f"the response cannot be decompressed: {message}"
         case AnswerTooLargeError():
             pass
         case HTTPException() if not isinstance(cause, IncompleteRead | ConnectionError):
-            message = f"the answer is not HTTP: {message}"
+            message = f"the response is not HTTP: {message}"
         case _:
             kind = ApiConnectionError
             if isinstance(error, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError):

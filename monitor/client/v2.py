@@ -149,12 +149,12 @@ def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord,
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
-        raise BadResponseError("the answer to describe has a code of success, but no job in its data")
+        raise BadResponseError("the response to describe has a code of success, but no job in its data")
     if raw_id(data) is None:
         data = {**data, "jobId": job_id}
     record = record_from(data | {"progress": progress(data)}, database)
     if record.job_id != job_id:
-        raise BadResponseError("the answer to describe is about another job")
+        raise BadResponseError("the response to describe is about another job")
     if is_gone(record):
         raise JobGoneError(record.reason)
     details = data.get("details")

@@ -24,7 +24,7 @@ MAX_CLUSTERS: Final = 20_000
 """Clusters in one file; one process polls fewer, see the rate of an API key."""
 
 MIN_INTERVAL: Final = 0.1
-"""Seconds. Anything shorter polls faster than a server on the same machine answers."""
+"""Seconds. Anything shorter polls faster than a server on the same machine responds."""
 
 MIN_DURATION: Final = 0.001
 MAX_DURATION: Final = 366 * 86_400.0

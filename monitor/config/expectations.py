@@ -1,4 +1,4 @@
-"""Settings of expectations: which imports should happen, and when."""
+"""Settings of expectations: which imports are expected, and when."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _GLOB_CHARACTERS: Final = frozenset("*?[")
 
 
 class Expectation(Section):
-    """Imports that should happen: which, how often, and how long they may take."""
+    """Expected imports: which, how often, and how long they may take."""
 
     name: types.Name
     """Unique; the value of the label `expectation`. By default the collection, and nightly-2 for a second one."""

@@ -65,7 +65,7 @@ class WebConfig:
         context: TLS with the certificate as it was when the file was read; None for plain HTTP.
         client_names: A client's certificate needs one of these subject alternative names; empty for any.
         users: Name and bcrypt hash; empty for no basic auth.
-        headers: Added to every answer.
+        headers: Added to every response.
         fingerprint: Differs where the contents of the file, or of a file that it names, differ.
         path: The file; None where it was not read from one.
         settings: A fingerprint of that file alone.
@@ -146,7 +146,7 @@ class TlsServer(Section):
 
 
 class Headers(Section):
-    """Headers of every answer; an empty header is left out."""
+    """Headers of every response; an empty header is left out."""
 
     content_security_policy: Header = Field(default="", alias="Content-Security-Policy")
     x_frame_options: Annotated[Header, types.require_one_of(["", "deny", "sameorigin"])] = Field(

@@ -23,16 +23,16 @@ from monitor.discovery.reconcile import REMOVED, DiscoveryStatus, Plan, ReadKey,
 from monitor.discovery.zilliz import ZillizSource
 
 FIRST_LIST_LIMIT: Final = 30.0
-"""Seconds after the start for which the monitor is not ready because a discovery has not answered yet."""
+"""Seconds after the start for which the monitor is not ready because a discovery has not listed its clusters yet."""
 
 FILE_CHECK_INTERVAL: Final = 5.0
-"""Seconds from one look at the files of a discovery to the next."""
+"""Seconds from one check of the files of a discovery to the next."""
 
 LISTS_AT_ONCE: Final = 2
 """Lists of one discovery that run at the same time, at most: one can hang under settings that a reload has replaced."""
 
 SLOT_CHECK_INTERVAL: Final = 0.5
-"""Seconds from one look for a free slot of these to the next."""
+"""Seconds from one attempt to get a free slot of these to the next."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.discovery")
 
@@ -101,7 +101,7 @@ class _Loop:
         self._source = source
         self._deliver = deliver
         self._stopped = Event()
-        # A server that does not answer must not keep the process from ending.
+        # A server that does not respond must not keep the process from ending.
         self._thread = Thread(target=self._run, name=f"discovery-{discovery.name}", daemon=True)
 
     def start(self) -> None:

@@ -18,7 +18,7 @@ ENDPOINT: Final = "inventory"
 
 
 class HttpSource:
-    """Lists the clusters of an inventory; an answer is bounded in time and bytes as those of clusters are.
+    """Lists the clusters of an inventory; a response is bounded in time and bytes as those of clusters are.
 
     Args:
         inventory: Its settings.
@@ -46,7 +46,7 @@ class HttpSource:
         """Return the clusters of the inventory.
 
         Raises:
-            DiscoveryError: There is no whole answer, or an entry of it is wrong; it says line and key.
+            DiscoveryError: There is no complete response, or an entry of it is wrong; it says line and key.
             StoppedError: The monitor is stopping.
         """
         try:
@@ -60,4 +60,4 @@ class HttpSource:
         except ConfigError as error:
             raise DiscoveryError(error.problems[0]) from None
         except ValueError as error:
-            raise DiscoveryError(f"{self._name}: the answer {error}") from None
+            raise DiscoveryError(f"{self._name}: the response {error}") from None

@@ -54,7 +54,7 @@ class KnownList(msgspec.Struct, frozen=True):
         """Return what is known after a whole list.
 
         Raises:
-            DiscoveryError: The list is empty and the one before was not: it counts as an answer that is not whole.
+            DiscoveryError: The list is empty and the one before was not: it counts as a response that is not complete.
         """
         current: dict[str, DiscoveredCluster] = {}
         repeated = []

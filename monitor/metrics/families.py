@@ -197,13 +197,13 @@ COLLECTION_FAMILIES: Final[tuple[Family[CollectionValues], ...]] = (
 
 EXPECTATION_FAMILIES: Final[tuple[Family[ExpectationValues], ...]] = (
     Family("gauge", "expectation_state", ("expectation", *_COLLECTION_STATE),
-           "1 for the current state of an import that should happen.",
+           "1 for the current state of an expected import.",
            lambda sample: [((escape(sample.expectation), sample.state), 1)]),
     Family("gauge", "expectation_deadline_timestamp_seconds", ("expectation", *_COLLECTION),
-           "When an import that should happen has to be complete.",
+           "When an expected import has to be complete.",
            lambda sample: [((escape(sample.expectation),), f"{sample.deadline:.3f}")]),
     Family("gauge", "expectation_predicted_timestamp_seconds", ("expectation", *_COLLECTION),
-           "When an import that should happen will probably be complete; absent where that would be a guess.",
+           "When an expected import will probably be complete; absent if it cannot be estimated.",
            lambda sample: [((escape(sample.expectation),), f"{sample.predicted:.3f}")] if sample.predicted else ()),
 )
 """Of each expected import: rendered when one of them changes."""

@@ -1,4 +1,4 @@
-"""The ASGI app: which handler answers which path."""
+"""The ASGI app: which handler serves which path."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -71,10 +71,10 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
         return Response(body, headers={"Content-Type": content_type})
 
     async def healthy(_: Request) -> Response:
-        return _answer(monitor.healthy(), "healthy", "the scheduler does not run")
+        return _status(monitor.healthy(), "healthy", "the scheduler does not run")
 
     async def ready(_: Request) -> Response:
-        return _answer(monitor.ready(), "ready", "some clusters have not been polled yet")
+        return _status(monitor.ready(), "ready", "some clusters have not been polled yet")
 
     async def reload(_: Request) -> Response:
         wrong = await monitor.reload()
@@ -85,7 +85,7 @@ def _process_handlers(monitor: MonitoredDaemon, clock: Callable[[], float]) -> M
     return {"/metrics": metrics, "/-/healthy": healthy, "/-/ready": ready, "/-/reload": reload}
 
 
-def _answer(ok: bool, yes: str, no: str) -> Response:
+def _status(ok: bool, yes: str, no: str) -> Response:
     return PlainTextResponse(f"{yes if ok else no}\n", 200 if ok else 503)
 
 

@@ -113,7 +113,7 @@ class BasicAuth:
     def _decoy(self, name: str) -> bytes:
         """Return the hash to check for an unknown user: always the same, with the cost of some real user's hash.
 
-        So the time of an answer does not show whether a name exists, even when hashes differ in cost.
+        So the time of a response does not show whether a name exists, even when hashes differ in cost.
         """
         return self._decoys[int.from_bytes(self._digest(name.encode())) % len(self._decoys)]
 

@@ -18,7 +18,7 @@ class BasePath:
     """Sets ``request.state.base``, the beginning of every link: a path with a slash at both ends.
 
     It is the path of ``external_url``, or without that setting the header ``X-Forwarded-Prefix`` of a proxy at a
-    loopback or private address. A request whose path still has the prefix of ``external_url`` is answered as well, so
+    loopback or private address. A request whose path still has the prefix of ``external_url`` is accepted as well, so
     that a proxy need not remove it.
     """
 

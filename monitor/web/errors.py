@@ -1,4 +1,4 @@
-"""Requests that cannot be answered: what is wrong, and what to do about it, for people and for programs."""
+"""Requests that are refused: what is wrong, and what to do about it, for people and for programs."""
 
 from http import HTTPStatus
 from typing import Final
@@ -7,11 +7,11 @@ from starlette.exceptions import HTTPException
 
 from monitor.store import CursorError, StoreUnavailableError
 
-RETRY_AFTER: Final = "1"  # seconds after which a client that was answered 503 may try again
+RETRY_AFTER: Final = "1"  # seconds after which a client that got a 503 may try again
 
 
 class RequestError(Exception):
-    """A request cannot be answered.
+    """A request is refused.
 
     Args:
         status: Of the response.

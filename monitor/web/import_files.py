@@ -43,7 +43,7 @@ class ImportFiles:
         try:
             return await asyncio.wait_for(asyncio.shield(response), self._limits.files_timeout)
         except TimeoutError:
-            return FileList(problem="the cluster is slow to answer; try again in a moment")
+            return FileList(problem="the cluster is slow to respond; try again in a moment")
         except BusyError as error:
             self._responses.pop(key, None)
             return FileList(problem=str(error))

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from monitor.config import WebConfig
 from monitor.web.limits import WebLimits
 
-REFUSALS: Final = 32  # connections beyond the limit that are answered 503 at a time; further ones are only closed
+REFUSALS: Final = 32  # connections beyond the limit that get a 503 at a time; further ones are only closed
 
 
 class _TooLargeError(Exception):

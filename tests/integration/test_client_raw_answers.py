@@ -127,7 +127,7 @@ def test_what_is_no_http_is_told_at_once_though_the_connection_stays_open(nonsen
 
     with Recorder(EMPTY, answer) as server, connected(server.url, timeout=60.0) as api:
         api.list_jobs(JobList())
-        with pytest.raises(BadResponseError, match="the answer is not HTTP"):
+        with pytest.raises(BadResponseError, match="the response is not HTTP"):
             api.list_jobs(JobList())
 
 
@@ -157,7 +157,7 @@ def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(begun: bytes) 
 
     with Recorder(EMPTY, stop_half_way) as server, connected(server.url, timeout=0.3) as api:
         api.list_jobs(JobList())
-        with pytest.raises(ApiTimeoutError, match=r"no complete answer within 0\.3 s"):
+        with pytest.raises(ApiTimeoutError, match=r"no complete response within 0\.3 s"):
             api.list_jobs(JobList())
 
 

@@ -372,7 +372,7 @@ def test_what_speaks_no_http_is_a_bad_response_and_asked_once() -> None:
     with (
         Recorder(Answer(raw=b"SSH-2.0-OpenSSH_9.6\r\n")) as server,
         connected(server.url) as api,
-        pytest.raises(BadResponseError, match=r"the answer is not HTTP.*SSH-2\.0"),
+        pytest.raises(BadResponseError, match=r"the response is not HTTP.*SSH-2\.0"),
     ):
         api.list_jobs(JobList())
     assert len(server.requests) == 1

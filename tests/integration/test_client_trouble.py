@@ -162,7 +162,7 @@ def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(simulated: Sim
     error = refused(simulated, trouble, timeout=0.6)
     took = time.monotonic() - started
     assert error.kind is ErrorKind.TIMEOUT
-    assert "no complete answer within 0.6 s" in str(error)
+    assert "no complete response within 0.6 s" in str(error)
     assert 0.5 <= took < 0.6 + SLACK
     assert simulated.cluster.requests["list"] == 1
 
@@ -180,7 +180,7 @@ def test_a_flood_of_interim_answers_ends_with_the_limit_of_a_head() -> None:
     with (
         Recorder(flood) as server,
         connected(server.url, timeout=60.0) as api,
-        pytest.raises(BadResponseError, match=r"the head of the answer is larger than 0\.25 MiB"),
+        pytest.raises(BadResponseError, match=r"the head of the response is larger than 0\.25 MiB"),
     ):
         api.list_jobs(JobList())
 
@@ -279,7 +279,7 @@ def test_the_answers_of_a_poll_are_bounded_together() -> None:
     whole_pages = POLL_BYTES // len(page(0).on_the_wire())
     with Recorder(*map(page, range(2 * whole_pages))) as server, connected(server.url, page_size=1) as api:
         api.session.begin_poll()
-        with pytest.raises(BadResponseError, match="the answers of one poll are too large together"):
+        with pytest.raises(BadResponseError, match="the responses of one poll are too large together"):
             api.list_jobs(JobList())
         assert len(server.requests) == whole_pages + 1
         api.session.begin_poll()

@@ -51,7 +51,7 @@ ABOUT_EXPECTATIONS = {
     "MilvusImportDeadlineMissed",
     "MilvusImportTooFewRows",
 }
-"""Alerts about imports that should happen, each with an action of its own."""
+"""Alerts about expected imports, each with an action of its own."""
 
 ALWAYS = {"MilvusImportWatchdog"}
 """Alerts that fire all the time: they are never absent, and wake nobody."""

@@ -251,8 +251,8 @@ def test_a_page_waits_for_no_cluster_that_hangs(watched):
         second = section(page(served, "/job", cluster="eu", id="1"), "files")
         hanging.set()
 
-    assert "slow to answer" in first
-    assert "slow to answer" in second
+    assert "slow to respond" in first
+    assert "slow to respond" in second
     assert watched.files_asked == [("eu", "1")]
 
 

@@ -178,7 +178,7 @@ def test_one_odd_value_does_not_cost_the_whole_answer(content: bytes, value: Any
     ],
 )
 def test_what_is_not_json_is_told_with_its_beginning(content: bytes, told: str) -> None:
-    with pytest.raises(BadResponseError, match=r"^host:1: the answer is not JSON") as caught:
+    with pytest.raises(BadResponseError, match=r"^host:1: the response is not JSON") as caught:
         Body(content, "host:1").json()
     assert told in str(caught.value)
     assert str(caught.value).isprintable()
@@ -190,7 +190,7 @@ def test_a_body_of_too_many_values_is_not_decode(unit: bytes) -> None:
     content = b'{"code":0,"data":[' + unit * (BODY_LIMIT // len(unit)) + b"0]}"
     tracemalloc.start()
     try:
-        with pytest.raises(BadResponseError, match=f"^host:1: the answer holds more than {VALUE_LIMIT} values$"):
+        with pytest.raises(BadResponseError, match=f"^host:1: the response holds more than {VALUE_LIMIT} values$"):
             Body(content, "host:1").json()
         error = refused(503, content)
         assert tracemalloc.get_traced_memory()[1] < 2**20

@@ -169,7 +169,7 @@ def test_an_inventory_answers_in_json_or_yaml_and_its_query_is_sent(network):
         (Answer([{"name": "a", "url": "hidden-key"}]), "clusters:1: clusters[0].url: must be a URL"),
         (Answer([{"name": "a", "url": "http://a", "api_key": ["hidden-key"]}]), "must be a single value, not a list"),
         (Answer(b"<html>hidden-key"), "the file must be a mapping of settings"),
-        (Answer(b"\xff"), "the answer is not UTF-8 text"),
+        (Answer(b"\xff"), "the response is not UTF-8 text"),
         (Answer(b'[{"name": "a", "api_key": "hidden-key'), "not valid YAML at"),
         (Answer({}, status=404), "/clusters: there is nothing at this address (HTTP 404)"),
         (Answer({}, status=503), "503"),

@@ -43,9 +43,9 @@
     fetching = true;
     fetchedAt = Date.now();
     try {
-      const answer = await fetch(location.href, { headers: { "X-Fragment": "main" }, cache: "no-store" });
-      if (answer.ok) {
-        const text = await answer.text();
+      const response = await fetch(location.href, { headers: { "X-Fragment": "main" }, cache: "no-store" });
+      if (response.ok) {
+        const text = await response.text();
         const next = new DOMParser().parseFromString(text, "text/html");
         const version = next.body.querySelector("[data-fleet-version]");
         if (version) {
@@ -55,7 +55,7 @@
         }
         morphChildren(main, next.body);
         announce();
-      } else if (answer.status === 404) {
+      } else if (response.status === 404) {
         location.reload();
         return;
       }
