@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from monitor.config import Cluster, Discovery, ZillizAccount
-from monitor.discovery.known import KnownList
+from monitor.discovery.cluster_list import ClusterList
 from monitor.discovery.model import DiscoveredCluster
 from monitor.discovery.reconcile import Plan, reconcile
 
@@ -28,12 +28,12 @@ def static(name: str, cluster_id: str) -> Cluster:
     return Cluster(name=name, url=URL, cluster_id=cluster_id, api_key=SecretStr("static"))
 
 
-def listed(*clusters: DiscoveredCluster, now: float = 0.0) -> KnownList:
+def listed(*clusters: DiscoveredCluster, now: float = 0.0) -> ClusterList:
     """Return what is known after one whole list."""
-    return KnownList().update(clusters, now)
+    return ClusterList().update(clusters, now)
 
 
-def plan(*discoveries: Discovery, now: float = 0.0, clusters: tuple[Cluster, ...] = (), **lists: KnownList) -> Plan:
+def plan(*discoveries: Discovery, now: float = 0.0, clusters: tuple[Cluster, ...] = (), **lists: ClusterList) -> Plan:
     """Return which clusters are watched."""
     return reconcile(clusters, discoveries, lists, now, lambda path: SecretStr(f"content of {path}"))
 
@@ -45,4 +45,4 @@ def names(made: Plan) -> dict[str, str]:
 
 def reasons(made: Plan) -> dict[str, str]:
     """Return why clusters are not watched or not polled, by their ids."""
-    return {decision.found.id: decision.reason for decision in made.decisions if decision.reason}
+    return {decision.listed.id: decision.reason for decision in made.decisions if decision.reason}

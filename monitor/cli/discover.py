@@ -11,16 +11,17 @@ from monitor.cli.options import ConfigFile, print_error, print_warning
 from monitor.cli.output import Fields, Output, OutputFormat, print_rows
 from monitor.config import Config
 from monitor.discovery import REMOVED
-from monitor.discovery.reconcile import Decision, included_by
+from monitor.discovery.filters import included_by
+from monitor.discovery.reconcile import Decision
 
 _FIELDS: Final[Fields] = {
     "discovery": lambda decision, _: decision.discovery,
-    "name": lambda decision, _: decision.found.name,
-    "id": lambda decision, _: decision.found.id,
-    "project": lambda decision, _: decision.found.project or decision.found.project_id,
-    "region": lambda decision, _: decision.found.region,
-    "plan": lambda decision, _: decision.found.plan,
-    "status": lambda decision, _: decision.found.status,
+    "name": lambda decision, _: decision.listed.name,
+    "id": lambda decision, _: decision.listed.id,
+    "project": lambda decision, _: decision.listed.project or decision.listed.project_id,
+    "region": lambda decision, _: decision.listed.region,
+    "plan": lambda decision, _: decision.listed.plan,
+    "status": lambda decision, _: decision.listed.status,
     "watched": lambda decision, _: _watched(decision),
     "cluster": lambda decision, _: None if decision.watched is None else decision.watched.cluster.name,
     "labels": lambda decision, _: {} if decision.watched is None else decision.watched.cluster.labels,
@@ -52,10 +53,10 @@ def discover(config: ConfigFile = None, output: Output = OutputFormat.TABLE, sto
 
 def _reason(config: Config, errors: Mapping[str, str], decision: Decision) -> str:
     """Return why a cluster is watched or not, and under which name if it is not that of the list."""
-    found, watched = decision.found, decision.watched
+    listed, watched = decision.listed, decision.watched
     discovery = next(discovery for discovery in config.discovery if discovery.name == decision.discovery)
-    reasons = [decision.reason or included_by(discovery, found)]
-    if watched is not None and watched.cluster.name != found.name:
+    reasons = [decision.reason or included_by(discovery, listed)]
+    if watched is not None and watched.cluster.name != listed.name:
         reasons.append(f"watched as {watched.cluster.name}")
     if discovery.name in errors:
         reasons.append("from an earlier list")

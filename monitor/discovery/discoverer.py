@@ -3,40 +3,27 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from threading import Event, Semaphore, Thread
 from typing import Final, Protocol
 
 import structlog
 from msgspec.structs import replace
 
-from monitor.client import Network, StoppedError
+from monitor.client import Network
 from monitor.config import Config, Discovery
-from monitor.discovery.files import FilesSource
-from monitor.discovery.http import HttpSource
-from monitor.discovery.known import KnownList, decode, encode
-from monitor.discovery.model import DiscoveredCluster, DiscoveryError, Source
-from monitor.discovery.reconcile import REMOVED, DiscoveryStatus, Plan, ReadKey, WatchedCluster, reconcile
-from monitor.discovery.zilliz import ZillizSource
+from monitor.discovery.cluster_list import ClusterList, decode, encode
+from monitor.discovery.loop import DiscoveryLoop, ListResult
+from monitor.discovery.model import REMOVED, DiscoveryError, DiscoveryStatus, WatchedCluster
+from monitor.discovery.reconcile import Plan, ReadKey, reconcile
+from monitor.discovery.sources import create_source
 
 FIRST_LIST_LIMIT: Final = 30.0
 """Seconds after the start for which the monitor is not ready because a discovery has not listed its clusters yet."""
 
-FILE_CHECK_INTERVAL: Final = 5.0
-"""Seconds from one check of the files of a discovery to the next."""
-
-LISTS_AT_ONCE: Final = 2
-"""Lists of one discovery that run at the same time, at most: one can hang under settings that a reload has replaced."""
-
-SLOT_CHECK_INTERVAL: Final = 0.5
-"""Seconds from one attempt to get a free slot of these to the next."""
-
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.discovery")
-
-ListResult = tuple[DiscoveredCluster, ...] | DiscoveryError
 
 
 class ListStore(Protocol):
@@ -47,108 +34,6 @@ class ListStore(Protocol):
 
     def keep_discovered(self, discovery: str, clusters: str) -> bool:
         """Keep the list of a discovery, unless it is kept already, and return whether that was possible now."""
-
-
-def create_source(discovery: Discovery, network: Network, directory: Path, environ: Mapping[str, str]) -> Source:
-    """Return the source of a discovery; nothing is read or sent yet.
-
-    Args:
-        discovery: Its settings.
-        network: The connections.
-        directory: Where relative paths in files begin.
-        environ: The variables in files.
-    """
-    has_key = bool(discovery.api_key.get_secret_value())
-    if discovery.zilliz is not None:
-        account = discovery.zilliz
-        return ZillizSource(
-            account.url,
-            account.api_key,
-            network=network,
-            timeout=discovery.timeout,
-            requests_per_second=discovery.requests_per_second,
-            tls=discovery.tls,
-            on_demand=account.on_demand,
-            needs_project_names=any(
-                "project" in entry.patterns() for entry in (*discovery.include, *discovery.exclude)
-            ),
-        )
-    if discovery.http is not None:
-        return HttpSource(discovery.http, network, discovery.timeout, has_key=has_key)
-    return FilesSource(discovery.files or (), directory, environ, has_key=has_key)
-
-
-class _Loop:
-    """Lists the clusters of one discovery, again and again, in a thread of its own.
-
-    Args:
-        discovery: The discovery.
-        source: Its source.
-        deliver: Takes each result, and returns when it is in effect.
-        previous: The loop of the same discovery under the settings before, if there is one.
-    """
-
-    def __init__(
-        self,
-        discovery: Discovery,
-        source: Source,
-        deliver: Callable[["_Loop", ListResult], None],
-        previous: "_Loop | None" = None,
-    ) -> None:
-        self.discovery = discovery
-        self.attempted: bool = previous is not None and previous.attempted
-        self.slots: Semaphore = Semaphore(LISTS_AT_ONCE) if previous is None else previous.slots
-        self._source = source
-        self._deliver = deliver
-        self._stopped = Event()
-        # A server that does not respond must not keep the process from ending.
-        self._thread = Thread(target=self._run, name=f"discovery-{discovery.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            started = time.monotonic()
-            version = self._version()
-            result: ListResult
-            try:
-                with self._slot():
-                    result = self._source.list_clusters()
-            except DiscoveryError as error:
-                result = error
-            except StoppedError:
-                return
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not end a discovery: logged, and it has failed
-                _log.exception("discovery_crashed", discovery=self.discovery.name)
-                result = DiscoveryError(f"{type(error).__name__} in the monitor itself")
-            if not self._stopped.is_set():
-                self._deliver(self, result)
-            self._wait(started + self.discovery.interval, version)
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """Wait until fewer than ``LISTS_AT_ONCE`` lists of the discovery run; raise `StoppedError` where it stops."""
-        while not self.slots.acquire(timeout=SLOT_CHECK_INTERVAL):
-            if self._stopped.is_set():
-                raise StoppedError
-        try:
-            yield
-        finally:
-            self.slots.release()
-
-    def _wait(self, until: float, version: str | None) -> None:
-        """Wait until a time, or until a file has changed."""
-        while (remaining := until - time.monotonic()) > 0:
-            pause = remaining if version is None else min(remaining, FILE_CHECK_INTERVAL)
-            if self._stopped.wait(pause) or self._version() != version:
-                return
-
-    def _version(self) -> str | None:
-        return self._source.version() if isinstance(self._source, FilesSource) else None
 
 
 class Discoverer:
@@ -178,15 +63,15 @@ class Discoverer:
         self._run = run
         self._on_change = on_change
         self._clock = clock
-        self._lists: dict[str, KnownList] = {}
+        self._lists: dict[str, ClusterList] = {}
         self._skipped: Counter[str] = Counter()
-        self._loops: dict[str, _Loop] = {}
+        self._loops: dict[str, DiscoveryLoop] = {}
         self._watched: dict[str, WatchedCluster] | None = None  # by identity
         self._started_at: float | None = None
 
     def plan(self, config: Config) -> Plan:
         """Return which clusters a config watches, without a change to anything."""
-        lists = {discovery.name: self._known(discovery) for discovery in config.discovery}
+        lists = {discovery.name: self._list_of(discovery) for discovery in config.discovery}
         return reconcile(config.clusters, config.discovery, lists, self._clock(), self._read_key)
 
     def apply_plan(self, config: Config, plan: Plan) -> None:
@@ -203,7 +88,7 @@ class Discoverer:
                 loops[discovery.name] = current
                 continue
             source = create_source(discovery, self._network, directory, os.environ)
-            loop = loops[discovery.name] = _Loop(discovery, source, self._deliver, current)
+            loop = loops[discovery.name] = DiscoveryLoop(discovery, source, self._deliver, current)
             if current is not None:
                 current.stop()
             if self._started_at is not None:
@@ -234,15 +119,15 @@ class Discoverer:
         watched = Counter(cluster.discovery for cluster in (self._watched or {}).values() if cluster.status != REMOVED)
         return {
             name: DiscoveryStatus(
-                up=None if known.listed_at is None and not known.error else not known.error,
+                up=None if latest.listed_at is None and not latest.error else not latest.error,
                 clusters=watched[name],
-                last_success=known.listed_at,
+                last_success=latest.listed_at,
             )
-            for name, known in self._lists.items()
+            for name, latest in self._lists.items()
         }
 
-    def _known(self, discovery: Discovery) -> KnownList:
-        """Return what is known of a discovery: from its lists, from before it was renamed, or from the store.
+    def _list_of(self, discovery: Discovery) -> ClusterList:
+        """Return the list of a discovery: from those in effect, from before it was renamed, or from the store.
 
         What it asks counts first: without a name of its own, it is renamed when one before it is removed.
         """
@@ -252,34 +137,34 @@ class Discoverer:
             name = same[0]
         return self._lists[name] if name in self._lists else self._stored(name)
 
-    def _stored(self, name: str) -> KnownList:
+    def _stored(self, name: str) -> ClusterList:
         text = self._store.discovered(name)
         try:
-            return KnownList() if text is None else decode(text)
+            return ClusterList() if text is None else decode(text)
         except ValueError:
             _log.warning("discovered_clusters_unreadable", discovery=name)
-            return KnownList()
+            return ClusterList()
 
-    def _deliver(self, loop: _Loop, result: ListResult) -> None:
+    def _deliver(self, loop: DiscoveryLoop, result: ListResult) -> None:
         """Use the result of a list, and wait until it is in effect."""
         with suppress(RuntimeError, CancelledError):  # the monitor stops
             self._run(lambda: self._use(loop, result)).result()
 
-    def _use(self, loop: _Loop, result: ListResult) -> None:
+    def _use(self, loop: DiscoveryLoop, result: ListResult) -> None:
         name = loop.discovery.name
         if self._loops.get(name) is not loop:
             return
         try:
-            known = self._lists[name]
-            failed_before = bool(known.error)
-            if not known.clusters and known.listed_at is None:
-                known = replace(self._stored(name), error=known.error)  # it may not have been available at the start
+            latest = self._lists[name]
+            failed_before = bool(latest.error)
+            if not latest.clusters and latest.listed_at is None:
+                latest = replace(self._stored(name), error=latest.error)  # it may not have been available at the start
             try:
                 if isinstance(result, DiscoveryError):
                     raise result
-                self._lists[name] = known.update(result, self._clock())
+                self._lists[name] = latest.update(result, self._clock())
             except DiscoveryError as error:
-                self._lists[name] = known.failed(str(error))
+                self._lists[name] = latest.failed(str(error))
                 if not failed_before:
                     _log.error("discovery_failed", discovery=name, message=str(error))
             else:
@@ -306,7 +191,7 @@ class Discoverer:
                 _log.info("cluster_paused", **_labels(watched), status=watched.status)
             elif watched.polled and not previous[key].polled:
                 _log.info("cluster_resumed", **_labels(watched), status=watched.status)
-        reasons = {decision.found.id: decision.reason for decision in plan.decisions if decision.reason}
+        reasons = {decision.listed.id: decision.reason for decision in plan.decisions if decision.reason}
         for key, watched in previous.items():
             now = current.get(key)
             if watched.status != REMOVED and (now is None or now.status == REMOVED):
@@ -325,15 +210,15 @@ class Discoverer:
                     "discovered_clusters_skipped",
                     discovery=name,
                     clusters=skipped[name],
-                    message=f"{decision.found.name}: {decision.reason}",
+                    message=f"{decision.listed.name}: {decision.reason}",
                 )
         self._skipped = skipped
 
     def _keep(self) -> None:
         """Keep the lists in the store; what cannot be kept now is kept after the next list."""
-        for name, known in self._lists.items():
-            if known.clusters:
-                self._store.keep_discovered(name, encode(known))
+        for name, latest in self._lists.items():
+            if latest.clusters:
+                self._store.keep_discovered(name, encode(latest))
 
 
 def _origin(discovery: Discovery) -> object:

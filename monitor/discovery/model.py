@@ -1,9 +1,17 @@
-"""What a discovery finds, and how it fails."""
+"""What a discovery lists, what is watched of it, and how it fails."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+
+from monitor.config import Cluster
+
+REMOVED: Final = "removed"
+"""The status of a cluster that was removed, while its failures are still shown."""
+
+WITHOUT_KEY: Final = "without key"
+"""The status of a cluster whose key is not known after a start, until it is listed again; its failures are shown."""
 
 
 class DiscoveredCluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,3 +54,41 @@ class Source(Protocol):
             DiscoveryError: The list is not complete.
             StoppedError: The monitor is stopping.
         """
+
+
+class WatchedCluster(msgspec.Struct, frozen=True):
+    """A cluster to watch, and where it comes from.
+
+    Attributes:
+        discovery: The name of its discovery; empty where it is listed under `clusters`.
+        source_name: Its name at the source, which may have changed since it was found; empty under `clusters`.
+        status: Its status in the source's words, or `removed` or `without key`; empty where the source says none.
+        polled: Whether it is polled: not while it is suspended, stopped, being deleted, removed, or without its key.
+        missing: Whether the latest list of its discovery lacks it, and it is not removed yet.
+    """
+
+    cluster: Cluster
+    discovery: str = ""
+    source_name: str = ""
+    status: str = ""
+    polled: bool = True
+    missing: bool = False
+
+    @property
+    def shows_failures(self) -> bool:
+        """Whether its failures are shown while it is not polled: it has gone only from the list, or for a moment."""
+        return self.status in {REMOVED, WITHOUT_KEY}
+
+
+class DiscoveryStatus(msgspec.Struct, frozen=True):
+    """How a discovery is doing.
+
+    Attributes:
+        up: Whether its latest list was complete; None before the first attempt.
+        clusters: Clusters of it that are watched, those that are not polled included.
+        last_success: When its latest complete list came, in seconds since the epoch; None where there is none.
+    """
+
+    up: bool | None
+    clusters: int
+    last_success: float | None

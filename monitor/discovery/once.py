@@ -9,10 +9,10 @@ from time import time
 
 from monitor.client import Network
 from monitor.config import Config, Discovery, read_api_key
-from monitor.discovery.discoverer import create_source
-from monitor.discovery.known import KnownList, decode
+from monitor.discovery.cluster_list import ClusterList, decode
 from monitor.discovery.model import DiscoveryError
 from monitor.discovery.reconcile import Plan, reconcile
+from monitor.discovery.sources import create_source
 
 
 def list_once(
@@ -28,17 +28,17 @@ def list_once(
     Returns:
         The plan, and why discoveries failed, by their names: of those it has what was stored.
     """
-    lists: dict[str, KnownList] = {}
+    lists: dict[str, ClusterList] = {}
     errors: dict[str, str] = {}
     directory = config.path.parent if config.path else Path()
 
-    def attempt(discovery: Discovery) -> KnownList | DiscoveryError:
-        known = KnownList()
+    def attempt(discovery: Discovery) -> ClusterList | DiscoveryError:
+        latest = ClusterList()
         with suppress(ValueError):
-            known = decode(stored(discovery.name) or "[]")
-        lists[discovery.name] = known
+            latest = decode(stored(discovery.name) or "[]")
+        lists[discovery.name] = latest
         try:
-            return known.update(create_source(discovery, network, directory, os.environ).list_clusters(), time())
+            return latest.update(create_source(discovery, network, directory, os.environ).list_clusters(), time())
         except DiscoveryError as error:
             return error
 

@@ -4,9 +4,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from monitor.config import ALL_DATABASES, ClusterFilter
-from monitor.discovery.known import MISSED_LISTS, MISSED_SECONDS, KnownList, decode, encode
-from monitor.discovery.model import DiscoveredCluster, DiscoveryError
-from monitor.discovery.reconcile import REMOVED
+from monitor.discovery.cluster_list import MISSED_LISTS, MISSED_SECONDS, ClusterList, decode, encode
+from monitor.discovery.model import REMOVED, DiscoveredCluster, DiscoveryError
 from tests.discovered import URL, account, found, listed, names, plan, reasons, static
 
 
@@ -126,7 +125,7 @@ def test_each_cluster_that_is_not_watched_has_a_reason():
     broken = DiscoveredCluster(id="e", name="e", settings={"url": "nowhere"})
 
     made = plan(discovery, zilliz=listed(*clusters))
-    assert [(decision.found.name, decision.reason) for decision in made.decisions] == [
+    assert [(decision.listed.name, decision.reason) for decision in made.decisions] == [
         ("a", ""),
         ("b-tmp", "excluded by exclude[0] (name: *-tmp)"),
         ("c", "beyond max_clusters (1)"),
@@ -271,7 +270,7 @@ def after(known, answer, now):
 
 @given(STEPS)
 def test_whatever_sources_answer_names_are_unique_and_stable_and_nothing_goes_too_early(steps):
-    lists = {"one": KnownList(), "two": KnownList()}
+    lists = {"one": ClusterList(), "two": ClusterList()}
     now, named = 0.0, {}
     absent = {}
     for name, answer, pause in steps:

@@ -15,7 +15,7 @@ MISSED_SECONDS: Final = 900.0
 """Seconds since the first whole list without a cluster."""
 
 
-class KnownCluster(msgspec.Struct, frozen=True, omit_defaults=True):
+class ListedCluster(msgspec.Struct, frozen=True, omit_defaults=True):
     """A cluster as it was listed last.
 
     Attributes:
@@ -35,7 +35,7 @@ class KnownCluster(msgspec.Struct, frozen=True, omit_defaults=True):
     without_key: bool = False
 
 
-class KnownList(msgspec.Struct, frozen=True):
+class ClusterList(msgspec.Struct, frozen=True):
     """The clusters of a discovery.
 
     Attributes:
@@ -45,12 +45,12 @@ class KnownList(msgspec.Struct, frozen=True):
         error: Why there is no newer one; empty where the latest attempt succeeded.
     """
 
-    clusters: Mapping[str, KnownCluster] = {}
+    clusters: Mapping[str, ListedCluster] = {}
     repeated: tuple[DiscoveredCluster, ...] = ()
     listed_at: float | None = None
     error: str = ""
 
-    def update(self, listed: Iterable[DiscoveredCluster], now: float) -> "KnownList":
+    def update(self, listed: Iterable[DiscoveredCluster], now: float) -> "ClusterList":
         """Return what is known after a whole list.
 
         Raises:
@@ -63,45 +63,47 @@ class KnownList(msgspec.Struct, frozen=True):
                 repeated.append(cluster)
             else:
                 current[cluster.id] = cluster
-        present = sum(known.removed_at is None for known in self.clusters.values())
+        present = sum(entry.removed_at is None for entry in self.clusters.values())
         if present and not current:
             raise DiscoveryError(f"the list is empty, and had {present:,} cluster{'s' if present > 1 else ''} before")
         clusters = {
-            cluster_id: KnownCluster(current[cluster_id], known.label) if cluster_id in current else _missed(known, now)
-            for cluster_id, known in self.clusters.items()
+            cluster_id: ListedCluster(current[cluster_id], entry.label)
+            if cluster_id in current
+            else _missed(entry, now)
+            for cluster_id, entry in self.clusters.items()
         }
-        clusters |= {key: KnownCluster(cluster) for key, cluster in current.items() if key not in clusters}
-        return KnownList(clusters, tuple(repeated), now)
+        clusters |= {key: ListedCluster(cluster) for key, cluster in current.items() if key not in clusters}
+        return ClusterList(clusters, tuple(repeated), now)
 
-    def failed(self, error: str) -> "KnownList":
+    def failed(self, error: str) -> "ClusterList":
         """Return what is known after an attempt that failed: the same."""
         return replace(self, error=error)
 
 
-def _missed(known: KnownCluster, now: float) -> KnownCluster:
-    if known.removed_at is not None:
-        return known
-    missed, since = known.missed_lists + 1, known.missing_since or now
+def _missed(entry: ListedCluster, now: float) -> ListedCluster:
+    if entry.removed_at is not None:
+        return entry
+    missed, since = entry.missed_lists + 1, entry.missing_since or now
     is_gone = missed >= MISSED_LISTS and now - since >= MISSED_SECONDS
-    return replace(known, missed_lists=missed, missing_since=since, removed_at=now if is_gone else None)
+    return replace(entry, missed_lists=missed, missing_since=since, removed_at=now if is_gone else None)
 
 
-def encode(known: KnownList) -> str:
+def encode(clusters: ClusterList) -> str:
     """Return the clusters of a list as JSON for the store, without secrets."""
-    return msgspec.json.encode([_without_secrets(cluster) for cluster in known.clusters.values()]).decode()
+    return msgspec.json.encode([_without_secrets(cluster) for cluster in clusters.clusters.values()]).decode()
 
 
-def decode(text: str) -> KnownList:
+def decode(text: str) -> ClusterList:
     """Return what `encode` wrote.
 
     Raises:
         ValueError: It is something else.
     """
-    clusters = msgspec.json.decode(text, type=list[KnownCluster])
-    return KnownList({known.listed.id: known for known in clusters})
+    clusters = msgspec.json.decode(text, type=list[ListedCluster])
+    return ClusterList({entry.listed.id: entry for entry in clusters})
 
 
-def _without_secrets(known: KnownCluster) -> KnownCluster:
-    settings: dict[str, Any] = dict(known.listed.settings)
-    without_key = settings.pop("api_key", None) is not None or known.without_key
-    return replace(known, listed=replace(known.listed, settings=settings), without_key=without_key)
+def _without_secrets(entry: ListedCluster) -> ListedCluster:
+    settings: dict[str, Any] = dict(entry.listed.settings)
+    without_key = settings.pop("api_key", None) is not None or entry.without_key
+    return replace(entry, listed=replace(entry.listed, settings=settings), without_key=without_key)
