@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from operator import is_
 from typing import Final
@@ -17,8 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor.config import Cluster, Expectation
 from monitor.expectations.collections import ExpectedKey, expected_imports
 from monitor.expectations.occurrences import EARLY_LIMIT, ExpectedState, ended_at
-from monitor.expectations.tracking import Evaluation, Event, begin_evaluation, evaluate, first_record
-from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, current_pace, typical_duration
+from monitor.expectations.reports import log_evaluation, predicted, sample
+from monitor.expectations.tracking import Evaluation, adopt_record, begin_evaluation, evaluate, first_record, is_changed
+from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot
 from monitor.metrics import ExpectationSample
 from monitor.store import ExpectationRecord, Store, StoreBusyError
 
@@ -35,7 +35,6 @@ WRITE_DELAY: Final = 60.0
 """Seconds for which an import that has just ended may wait to be written, as while the store is busy."""
 
 _OPEN: Final = frozenset({ExpectedState.WAITING, ExpectedState.RUNNING, ExpectedState.LATE_START, ExpectedState.LATE})
-_UNSTARTED: Final = frozenset({ExpectedState.WAITING, ExpectedState.LATE_START})
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.expectations")
 
@@ -165,7 +164,7 @@ class ExpectationChecks:
         if seen is None or snapshot is None:  # not polled yet since the start: the records count
             names = {expectation.name for expectation in expectations}
             records = [record for record in entry.records.values() if record.expectation in names]
-            self._show(name, [_sample(record, None) for record in records])
+            self._show(name, [sample(record) for record in records])
             return
         facts = cluster, expectations, snapshot, seen
         if not entry.has_changed(self._clock(), *facts):
@@ -184,7 +183,7 @@ class ExpectationChecks:
         self._show(
             name,
             [
-                _sample(evaluation.record, _predicted(evaluation, outcome, now))
+                sample(evaluation.record, predicted(evaluation, outcome, now))
                 for evaluation, outcome in zip(evaluations.values(), outcomes, strict=True)
             ],
         )
@@ -200,7 +199,7 @@ class ExpectationChecks:
         """Judge the expected imports of a cluster."""
         records = {}
         for key, expectation in expected.items():
-            record = entry.records.get(key) or _adopted(key, entry.records, expected)
+            record = entry.records.get(key) or adopt_record(key, entry.records, expected)
             if record is None:
                 records[key] = first_record(expectation, name, key[1], key[2], seen)
             else:
@@ -247,7 +246,7 @@ class ExpectationChecks:
         changed = {
             key: evaluation
             for key, evaluation in evaluations.items()
-            if _differs(entry.records.get(key), evaluation.record)
+            if is_changed(entry.records.get(key), evaluation.record)
         }
         obsolete = [record for key, record in entry.records.items() if key not in evaluations]
         logged = self._unstored.get(cluster.name, {})  # by an attempt that was rolled back
@@ -261,7 +260,7 @@ class ExpectationChecks:
             for key, evaluation in changed.items():
                 if evaluation.events or evaluation.unknown:
                     self._unstored[cluster.name] = logged
-                    self._log_evaluation(cluster, evaluation, logged.setdefault(key, set()))
+                    log_evaluation(self._labels(cluster), evaluation, logged.setdefault(key, set()))
 
         try:
             if changed or obsolete:
@@ -290,78 +289,9 @@ class ExpectationChecks:
         self._store.expectations.write_seen(seen, now)
         self._seen_at = now
 
-    def _log_evaluation(self, cluster: Cluster, evaluation: Evaluation, logged: set[tuple[str, float]]) -> None:
-        """Log the events of an evaluation, and note each by its name and the start of its occurrence."""
-        for event in evaluation.events:
-            if (noted := (event.name, event.expected.starts)) not in logged:
-                logged.add(noted)
-                self._log_event(cluster, evaluation.record, event)
-        if evaluation.unknown and (noted := ("not_judged", evaluation.record.occurrence)) not in logged:
-            logged.add(noted)
-            _log.info(
-                "expectation_not_judged", **self._fields(cluster, evaluation.record), occurrences=evaluation.unknown
-            )
-
-    def _log_event(self, cluster: Cluster, record: ExpectationRecord, event: Event) -> None:
-        job, deadline = event.job, event.expected.complete_by
-        details: dict[str, object] = {
-            "state": event.state.value,
-            "starts": _iso(event.expected.starts),
-            "deadline": _iso(deadline),
-            "job_id": job.job_id if job else "",
-        }
-        if event.expected.start_by is not None:
-            details["start_by"] = _iso(event.expected.start_by)
-        if job is not None and (ended := ended_at(job)) is not None:
-            details["late_seconds"] = round(max(0.0, ended - deadline), 3)
-            details["imported_rows"] = job.imported_rows
-        fields = {**self._fields(cluster, record), **details}
-        match event.name:
-            case "met":
-                _log.info("expectation_met", **fields)
-            case "late":
-                _log.warning("expectation_late", **fields)
-            case _:
-                _log.error("expectation_missed", **fields)
-
-    def _fields(self, cluster: Cluster, record: ExpectationRecord) -> dict[str, object]:
-        names = {"expectation": record.expectation, "database": record.database, "collection": record.collection}
-        return {**self._labels(cluster), **names}
-
-
-def _predicted(evaluation: Evaluation, outcome: CollectionOutcome | None, now: float) -> float | None:
-    """Return when the import of an occurrence will probably be complete: by its pace, or as long as usual."""
-    record, job, typical = evaluation.record, evaluation.job, typical_duration(outcome)
-    if job is not None and not job.finished:
-        if (pace := current_pace(job, now)) is not None:
-            return max(now, pace.done_at)
-        return None if typical is None else max(now, job.first_seen + typical.median)
-    waits = record.state in _UNSTARTED and record.occurrence <= now
-    return now + typical.median if waits and typical is not None else None
-
 
 class _ChangedElsewhereError(Exception):
     """Another monitor has changed a record."""
-
-
-def _adopted(
-    key: ExpectedKey, records: Mapping[ExpectedKey, ExpectationRecord], expected: Mapping[ExpectedKey, Expectation]
-) -> ExpectationRecord | None:
-    """Return the record of an import from before its collection had one: of the database in the config, or of none."""
-    expectation, database, collection = key
-    for earlier in ("", expected[key].named_database):
-        before = expectation, earlier, collection
-        if before in records and before not in expected:
-            return replace(records[before], database=database, revision=0)
-    return None
-
-
-def _differs(previous: ExpectationRecord | None, record: ExpectationRecord) -> bool:
-    """Return whether a record has changed in more than the times of polls, which are stored every few minutes."""
-    if previous is None:
-        return True
-    times = {name: getattr(record, name) for name in ("seen_until", "gap_from", "gap_to")}
-    return replace(previous, **times) != record
 
 
 def _is_being_written(outcome: CollectionOutcome | None, jobs: Iterable[Job], since: float, now: float) -> bool:
@@ -370,18 +300,3 @@ def _is_being_written(outcome: CollectionOutcome | None, jobs: Iterable[Job], si
     if completed_at is None or not max(since, now - WRITE_DELAY) <= completed_at:
         return False
     return all((ended_at(job) or 0.0) < completed_at - 1.0 for job in jobs)
-
-
-def _sample(record: ExpectationRecord, predicted: float | None) -> ExpectationSample:
-    return ExpectationSample(
-        expectation=record.expectation,
-        database=record.database,
-        collection=record.collection,
-        state=record.state,
-        deadline=record.deadline,
-        predicted=None if predicted is None else round(predicted),
-    )
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

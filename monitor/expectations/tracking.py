@@ -1,12 +1,13 @@
 """Follows the occurrences of one expected import from one evaluation to the next; pure functions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from monitor.config import Expectation
+from monitor.expectations.collections import ExpectedKey
 from monitor.expectations.occurrences import ExpectedState, Occurrence, Verdict, judge, occurrence, seen_imports
 from monitor.jobs import Job
 from monitor.store import ExpectationRecord
@@ -112,6 +113,26 @@ def _has_other_starts(expectation: Expectation, record: ExpectationRecord) -> bo
     is_behind = expectation.cron.next(record.occurrence) + GAP <= record.seen_until
     is_catching_up = record.state == ExpectedState.WAITING and record.deadline <= record.seen_until
     return is_behind and not is_catching_up
+
+
+def adopt_record(
+    key: ExpectedKey, records: Mapping[ExpectedKey, ExpectationRecord], expected: Mapping[ExpectedKey, Expectation]
+) -> ExpectationRecord | None:
+    """Return the record of an import from before its collection had one: of the database in the config, or of none."""
+    expectation, database, collection = key
+    for earlier in ("", expected[key].named_database):
+        before = expectation, earlier, collection
+        if before in records and before not in expected:
+            return replace(records[before], database=database, revision=0)
+    return None
+
+
+def is_changed(previous: ExpectationRecord | None, record: ExpectationRecord) -> bool:
+    """Return whether a record has changed in more than the times of polls, which are stored every few minutes."""
+    if previous is None:
+        return True
+    times = {name: getattr(record, name) for name in ("seen_until", "gap_from", "gap_to")}
+    return replace(previous, **times) != record
 
 
 def evaluate(expectation: Expectation, record: ExpectationRecord, jobs: Collection[Job]) -> Evaluation:
