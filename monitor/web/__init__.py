@@ -2,8 +2,8 @@
 
 from monitor.web.app import create_app
 from monitor.web.context import MonitoredDaemon
+from monitor.web.fleet import FleetStatus, OtherUpdate, StatusChange
 from monitor.web.limits import WebLimits
-from monitor.web.overview import FleetStatus, OtherUpdate, StatusChange
 from monitor.web.server import AddressError, Server, bound_socket, is_loopback
 
 __all__ = [

@@ -8,10 +8,11 @@ from monitor.client import ImportFile
 from monitor.config import Expectation
 from monitor.jobs import Job
 from monitor.store import Store
+from monitor.web.cluster_status import ClusterStatus
 from monitor.web.errors import RequestError
 from monitor.web.events import EventStreams
+from monitor.web.fleet import FleetStatus
 from monitor.web.limits import WebLimits, WorkerPool
-from monitor.web.overview import ClusterStatus, FleetStatus
 
 MEMORY_THREADS: Final = 1  # threads for overviews and pages: more would only share one core
 STORE_THREADS: Final = 4  # threads that wait for the database

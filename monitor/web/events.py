@@ -9,9 +9,10 @@ import msgspec
 
 from monitor.config import Cluster
 from monitor.jobs import SnapshotDiff
+from monitor.web.cluster_status import ClusterStatus
 from monitor.web.errors import RequestError
+from monitor.web.fleet import FleetStatus, StatusChange
 from monitor.web.limits import WebLimits
-from monitor.web.overview import ClusterStatus, FleetStatus, StatusChange
 from monitor.web.params import EventName
 from monitor.web.views import cluster_view, job_view, transition_view
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from monitor.web.overview import ClusterStatus
+from monitor.web.cluster_status import ClusterStatus
 
 SUGGESTED_NAMES: Final = 200
 """Names of one field: some 10 kB of the page, and more than people read."""

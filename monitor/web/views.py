@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from monitor.client import ImportFile, commands
 from monitor.jobs import Failure, Job, JobState, advise, current_pace, typical_duration
 from monitor.store import RecordedTransition
-from monitor.web.overview import ClusterStatus
+from monitor.web.cluster_status import ClusterStatus
 
 _DIGITS: Final = 6
 _MINUTE: Final = 60.0
