@@ -22,18 +22,12 @@ _SENTENCE_WIDTH: Final = 32
 
 
 class Column(NamedTuple):
-    """A column: its title, and how it gives way.
-
-    Attributes:
-        rank: Columns of a higher rank are left out first; one of 0 stays.
-        is_name: Its cells can be shortened; it is left out last.
-        is_sentence: Its cells can be wrapped between words; the last column only.
-    """
+    """A column: its title, and how it gives way."""
 
     title: str
-    rank: int = 0
-    is_name: bool = False
-    is_sentence: bool = False
+    rank: int = 0  # columns of a higher rank are left out first; one of 0 stays
+    is_name: bool = False  # its cells can be shortened; it is left out last
+    is_sentence: bool = False  # its cells can be wrapped between words; the last column only
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> list[Text]:

@@ -59,25 +59,17 @@ _HEADER: Final = re.compile(rf"[ -~]{{0,{MAX_HEADER}}}")
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """TLS, users and headers of the monitor's own pages.
-
-    Attributes:
-        context: TLS with the certificate as it was when the file was read; None for plain HTTP.
-        client_names: A client's certificate needs one of these subject alternative names; empty for any.
-        users: Name and bcrypt hash; empty for no basic auth.
-        headers: Added to every response.
-        fingerprint: Differs where the contents of the file, or of a file that it names, differ.
-        path: The file; None where it was not read from one.
-        settings: A fingerprint of that file alone.
-    """
+    """TLS, users and headers of the monitor's own pages."""
 
     context: ssl.SSLContext | None = field(default=None, compare=False)
+    """TLS with the certificate as it was when the file was read; None for plain HTTP."""
     client_names: frozenset[str] = frozenset()
-    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers: tuple[tuple[str, str], ...] = ()
-    fingerprint: str = ""
-    path: Path | None = None
-    settings: str = ""
+    """A client's certificate needs one of these subject alternative names; empty for any."""
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # name and bcrypt hash; empty for no basic auth
+    headers: tuple[tuple[str, str], ...] = ()  # added to every response
+    fingerprint: str = ""  # differs where the contents of the file, or of a file that it names, differ
+    path: Path | None = None  # the file; None where it was not read from one
+    settings: str = ""  # a fingerprint of that file alone
 
     def has_auth(self) -> bool:
         """Return whether clients have to authenticate."""

@@ -36,19 +36,12 @@ class ListedCluster(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClusterList(msgspec.Struct, frozen=True):
-    """The clusters of a discovery.
+    """The clusters of a discovery."""
 
-    Attributes:
-        clusters: By id, in the order in which they were found.
-        repeated: Entries of the latest list whose id another entry has.
-        listed_at: When the latest whole list came, in seconds since the epoch; None before the first.
-        error: Why there is no newer one; empty where the latest attempt succeeded.
-    """
-
-    clusters: Mapping[str, ListedCluster] = {}
-    repeated: tuple[DiscoveredCluster, ...] = ()
-    listed_at: float | None = None
-    error: str = ""
+    clusters: Mapping[str, ListedCluster] = {}  # by id, in the order in which they were found
+    repeated: tuple[DiscoveredCluster, ...] = ()  # entries of the latest list whose id another entry has
+    listed_at: float | None = None  # when the latest whole list came, in seconds since the epoch; None before the first
+    error: str = ""  # why there is no newer one; empty where the latest attempt succeeded
 
     def update(self, listed: Iterable[DiscoveredCluster], now: float) -> "ClusterList":
         """Return what is known after a whole list.

@@ -57,22 +57,16 @@ class Source(Protocol):
 
 
 class WatchedCluster(msgspec.Struct, frozen=True):
-    """A cluster to watch, and where it comes from.
-
-    Attributes:
-        discovery: The name of its discovery; empty where it is listed under `clusters`.
-        source_name: Its name at the source, which may have changed since it was found; empty under `clusters`.
-        status: Its status in the source's words, or `removed` or `without key`; empty where the source says none.
-        polled: Whether it is polled: not while it is suspended, stopped, being deleted, removed, or without its key.
-        missing: Whether the latest list of its discovery lacks it, and it is not removed yet.
-    """
+    """A cluster to watch, and where it comes from."""
 
     cluster: Cluster
-    discovery: str = ""
-    source_name: str = ""
+    discovery: str = ""  # the name of its discovery; empty where it is listed under `clusters`
+    source_name: str = ""  # its name at the source, which may have changed since it was found; empty under `clusters`
     status: str = ""
+    """Its status in the source's words, or `removed` or `without key`; empty where the source says none."""
     polled: bool = True
-    missing: bool = False
+    """Whether it is polled: not while it is suspended, stopped, being deleted, removed, or without its key."""
+    missing: bool = False  # whether the latest list of its discovery lacks it, and it is not removed yet
 
     @property
     def shows_failures(self) -> bool:
@@ -81,14 +75,9 @@ class WatchedCluster(msgspec.Struct, frozen=True):
 
 
 class DiscoveryStatus(msgspec.Struct, frozen=True):
-    """How a discovery is doing.
+    """How a discovery is doing."""
 
-    Attributes:
-        up: Whether its latest list was complete; None before the first attempt.
-        clusters: Clusters of it that are watched, those that are not polled included.
-        last_success: When its latest complete list came, in seconds since the epoch; None where there is none.
-    """
-
-    up: bool | None
-    clusters: int
+    up: bool | None  # whether its latest list was complete; None before the first attempt
+    clusters: int  # clusters of it that are watched, those that are not polled included
     last_success: float | None
+    """When its latest complete list came, in seconds since the epoch; None where there is none."""

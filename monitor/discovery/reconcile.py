@@ -22,35 +22,21 @@ ReadKey = Callable[[Path], SecretStr]
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What becomes of a listed cluster: watched under a name, or not and why.
-
-    Attributes:
-        discovery: The name of its discovery.
-        listed: The cluster as it was listed last.
-        watched: How it is watched; None where it is not.
-        reason: Why it is not watched, or not polled; empty where it is.
-        is_problem: Whether it should be watched, and cannot be.
-    """
+    """What becomes of a listed cluster: watched under a name, or not and why."""
 
     discovery: str
-    listed: DiscoveredCluster
-    watched: WatchedCluster | None
-    reason: str = ""
-    is_problem: bool = False
+    listed: DiscoveredCluster  # the cluster as it was listed last
+    watched: WatchedCluster | None  # how it is watched; None where it is not
+    reason: str = ""  # why it is not watched, or not polled; empty where it is
+    is_problem: bool = False  # whether it should be watched, and cannot be
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Which clusters are watched.
+    """Which clusters are watched."""
 
-    Attributes:
-        watched: Those under `clusters` first, then those of each discovery.
-        decisions: One for each listed cluster.
-        lists: Those of the discoveries, by their names, with the names given to clusters.
-    """
-
-    watched: tuple[WatchedCluster, ...]
-    decisions: tuple[Decision, ...]
-    lists: Mapping[str, ClusterList]
+    watched: tuple[WatchedCluster, ...]  # those under `clusters` first, then those of each discovery
+    decisions: tuple[Decision, ...]  # one for each listed cluster
+    lists: Mapping[str, ClusterList]  # those of the discoveries, by their names, with the names given to clusters
 
 
 def reconcile(

@@ -33,49 +33,30 @@ class ExpectedState(StrEnum):
 
 
 class Occurrence(msgspec.Struct, frozen=True, gc=False):
-    """One start of an expectation; all times in seconds since the epoch.
+    """One start of an expectation; all times in seconds since the epoch."""
 
-    Attributes:
-        starts: When an import should start.
-        start_by: Until when it has to have begun; None where only its end counts.
-        complete_by: Until when it has to be complete.
-        first_begin: From when on imports that begin belong to it.
-        last_begin: Until when; later ones belong to the next occurrence.
-        next_starts: When the next occurrence takes its place.
-    """
-
-    starts: float
-    start_by: float | None
-    complete_by: float
-    first_begin: float
-    last_begin: float
-    next_starts: float
+    starts: float  # when an import should start
+    start_by: float | None  # until when it has to have begun; None where only its end counts
+    complete_by: float  # until when it has to be complete
+    first_begin: float  # from when on imports that begin belong to it
+    last_begin: float  # until when; later ones belong to the next occurrence
+    next_starts: float  # when the next occurrence takes its place
 
 
 class SeenImport(msgspec.Struct, frozen=True, gc=False):
-    """An import of a collection.
-
-    Attributes:
-        job: The job.
-        begun_after: When it can have begun at the earliest: while the monitor was down, that is not known exactly.
-        begun_by: When it had begun for sure.
-    """
+    """An import of a collection."""
 
     job: Job
-    begun_after: float
-    begun_by: float
+    begun_after: float  # when it can have begun at the earliest: while the monitor was down, that is not known exactly
+    begun_by: float  # when it had begun for sure
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What is known of an occurrence.
-
-    Attributes:
-        state: Its state; None where that cannot be known, because imports may have come and gone unseen.
-        job: The import that decides; None where there is none.
-    """
+    """What is known of an occurrence."""
 
     state: ExpectedState | None
-    job: Job | None = None
+    """Its state; None where that cannot be known, because imports may have come and gone unseen."""
+    job: Job | None = None  # the import that decides; None where there is none
 
 
 def occurrence(expectation: Expectation, starts: float) -> Occurrence:

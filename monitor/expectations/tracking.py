@@ -44,19 +44,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """The result of an evaluation.
+    """The result of an evaluation."""
 
-    Attributes:
-        record: What is known now.
-        job: The import that decides its state; None where there is none.
-        events: What is to be logged.
-        unknown: How many past occurrences could not be judged.
-    """
-
-    record: ExpectationRecord
-    job: Job | None
-    events: tuple[Event, ...]
-    unknown: int
+    record: ExpectationRecord  # what is known now
+    job: Job | None  # the import that decides its state; None where there is none
+    events: tuple[Event, ...]  # what is to be logged
+    unknown: int  # how many past occurrences could not be judged
 
 
 def first_record(

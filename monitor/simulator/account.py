@@ -33,19 +33,13 @@ class Account(Scripted):
 
 
 class AccountRequest(msgspec.Struct, frozen=True):
-    """A request to the account API: its endpoint, and its query.
+    """A request to the account API: its endpoint, and its query."""
 
-    Attributes:
-        clusters: All clusters of Zilliz Cloud; those of the deprecated v1 are not among them.
-        key: The API key; empty where there is none.
-        base_url: The address of the simulator.
-    """
-
-    clusters: Sequence[SimulatedCluster]
+    clusters: Sequence[SimulatedCluster]  # all clusters of Zilliz Cloud; those of the deprecated v1 are not among them
     endpoint: str
     fields: Mapping[str, Any]
-    key: str
-    base_url: str
+    key: str  # the API key; empty where there is none
+    base_url: str  # the address of the simulator
 
     @property
     def dialect(self) -> Zilliz:

@@ -26,21 +26,15 @@ _FIRST_ADDED = 10**9
 
 @dataclass(slots=True, eq=False)
 class SimulatedJob:
-    """An import job, made by `SimulatedCluster.add_job`.
-
-    Attributes:
-        files: The names of its files.
-        created: When it was created, in seconds since the epoch.
-        lifecycle: When it began, and what it is; replaced together, for other threads read it.
-    """
+    """An import job, made by `SimulatedCluster.add_job`."""
 
     id: str
     collection: str
     database: str
-    files: Sequence[str]
+    files: Sequence[str]  # the names of its files
     total_rows: int
-    created: float
-    lifecycle: tuple[float, Lifecycle]
+    created: float  # when it was created, in seconds since the epoch
+    lifecycle: tuple[float, Lifecycle]  # when it began, and what it is; replaced together, for other threads read it
 
     def status(self, now: float) -> Status:
         """Return its status at a time in seconds since the epoch, and since when it is in its state."""
@@ -57,23 +51,15 @@ class JobStatus(NamedTuple):
 
 
 class CloudFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the account API of Zilliz Cloud says about a cluster.
+    """What the account API of Zilliz Cloud says about a cluster."""
 
-    Attributes:
-        name: Its name, which may change.
-        project: The name of its project; clusters with the same one are in the same project.
-        status: `RUNNING`, or any other text; jobs are listed in each of them.
-        role: `PRIMARY` or `SECONDARY` for the members of a global cluster, else empty.
-        on_demand: Whether it is an on-demand cluster, whose jobs are listed by project and region.
-    """
-
-    name: str
-    project: str
+    name: str  # its name, which may change
+    project: str  # the name of its project; clusters with the same one are in the same project
     region_id: str = "aws-us-west-2"
     plan: str = "Standard"
-    status: str = "RUNNING"
-    role: str = ""
-    on_demand: bool = False
+    status: str = "RUNNING"  # `RUNNING`, or any other text; jobs are listed in each of them
+    role: str = ""  # `PRIMARY` or `SECONDARY` for the members of a global cluster, else empty
+    on_demand: bool = False  # whether it is an on-demand cluster, whose jobs are listed by project and region
 
 
 @dataclass(eq=False, kw_only=True)
@@ -81,21 +67,15 @@ class SimulatedCluster(Scripted):
     """A cluster of a `World`, made by `World.add_cluster`. All methods are thread-safe.
 
     Its endpoints are `list`, `describe` and `databases`.
-
-    Attributes:
-        api_key: The only key it accepts (an API key, or `user:password`), or None to accept any.
-        seed: Decides everything about it that looks random.
-        retention: How many seconds it remembers a finished job.
-        cloud: What the account API says about it, if it is on Zilliz Cloud; replaced as a whole.
     """
 
     id: str
     generation: str
     dialect: "Dialect"
-    api_key: str | None
-    seed: int
-    retention: float
-    cloud: CloudFields
+    api_key: str | None  # the only key it accepts (an API key, or `user:password`), or None to accept any
+    seed: int  # decides everything about it that looks random
+    retention: float  # how many seconds it remembers a finished job
+    cloud: CloudFields  # what the account API says about it, if it is on Zilliz Cloud; replaced as a whole
     databases: tuple[str, ...] = ("default",)
     _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     _generated: Iterator[SimulatedJob | None] = field(default_factory=lambda: iter(()))

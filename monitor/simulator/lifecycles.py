@@ -41,19 +41,13 @@ TERMINAL = frozenset({State.COMPLETED, State.FAILED})
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):
-    """State and progress of a job at one moment.
-
-    Attributes:
-        state: A `State`, or any other text, which the server sends as it is; `vanished` once it has forgotten the job.
-        progress: Percent, as the server sends it: 0 for a failed job.
-        reason: Why the job failed; empty otherwise.
-        since: When the state began: an age for `Lifecycle.at`, seconds since the epoch for `SimulatedJob.status`.
-    """
+    """State and progress of a job at one moment."""
 
     state: str
-    progress: int
-    reason: str
-    since: float
+    """A `State`, or any other text, which the server sends as it is; `vanished` once it has forgotten the job."""
+    progress: int  # percent, as the server sends it: 0 for a failed job
+    reason: str  # why the job failed; empty otherwise
+    since: float  # when the state began: an age for `Lifecycle.at`, seconds since the epoch for `SimulatedJob.status`
 
     @property
     def imported_share(self) -> float:

@@ -23,16 +23,11 @@ class _ScheduledTrouble:
 
 @dataclass(eq=False, kw_only=True)
 class Scripted:
-    """A server with endpoints, whose troubles are scripted. All methods are thread-safe.
-
-    Attributes:
-        lock: Notified of every request.
-        requests: How many requests each endpoint has received.
-    """
+    """A server with endpoints, whose troubles are scripted. All methods are thread-safe."""
 
     clock: Callable[[], float]
-    lock: threading.Condition = field(default_factory=threading.Condition)
-    requests: Counter[str] = field(default_factory=Counter)
+    lock: threading.Condition = field(default_factory=threading.Condition)  # notified of every request
+    requests: Counter[str] = field(default_factory=Counter)  # how many requests each endpoint has received
     _troubles: list[_ScheduledTrouble] = field(default_factory=list)
 
     def trouble(

@@ -23,17 +23,11 @@ _PROXY_ERROR = b"upstream connect error or disconnect/reset before headers. rese
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """One way for a request to go wrong.
+    """One way for a request to go wrong."""
 
-    Attributes:
-        kind: Its key in `TROUBLES` or `ACCOUNT_TROUBLES`.
-        respond: Returns what is sent to a request: a `RequestContext`, or an `AccountRequest`.
-        endpoint: The only endpoint that it concerns; None for all.
-    """
-
-    kind: str
-    respond: Callable[[Any], ASGIApp]
-    endpoint: str | None = None
+    kind: str  # its key in `TROUBLES` or `ACCOUNT_TROUBLES`
+    respond: Callable[[Any], ASGIApp]  # returns what is sent to a request: a `RequestContext`, or an `AccountRequest`
+    endpoint: str | None = None  # the only endpoint that it concerns; None for all
 
     @classmethod
     def http(cls, status: int, *, retry_after: float | str | None = None) -> Self:

@@ -22,19 +22,12 @@ REUSE_FACTOR: Final = 10.0
 
 
 class OtherUpdate(msgspec.Struct, frozen=True, gc=False):
-    """What has changed of a cluster that another monitor polls.
-
-    Attributes:
-        polled: Its status.
-        snapshot: Its snapshot, as it is stored.
-        stored: What is stored of jobs that may have changed and are not tracked, by their ids.
-        transitions: What was recorded since the previous update.
-    """
+    """What has changed of a cluster that another monitor polls."""
 
     polled: PolledStatus
     snapshot: Snapshot
-    stored: Mapping[str, Job] = {}
-    transitions: tuple[RecordedTransition, ...] = ()
+    stored: Mapping[str, Job] = {}  # what is stored of jobs that may have changed and are not tracked, by their ids
+    transitions: tuple[RecordedTransition, ...] = ()  # what was recorded since the previous update
 
 
 class StatusChange(msgspec.Struct, frozen=True, gc=False):

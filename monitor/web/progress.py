@@ -31,23 +31,14 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
-    """What is known of the progress of a job.
+    """What is known of the progress of a job."""
 
-    Attributes:
-        points: From when on it had which state and progress, in their order; at least one.
-        end: When it finished, or now.
-        state: Its state.
-        phases: The states that it was in.
-        stalls: When it made no progress for longer than the limit of its state.
-        left: The estimated seconds left; None where there is no estimate.
-    """
-
-    points: tuple[ProgressSample, ...]
-    end: float
+    points: tuple[ProgressSample, ...]  # from when on it had which state and progress, in their order; at least one
+    end: float  # when it finished, or now
     state: JobState
-    phases: tuple[Span, ...]
-    stalls: tuple[Span, ...]
-    left: float | None
+    phases: tuple[Span, ...]  # the states that it was in
+    stalls: tuple[Span, ...]  # when it made no progress for longer than the limit of its state
+    left: float | None  # the estimated seconds left; None where there is no estimate
 
     @property
     def start(self) -> float:

@@ -39,25 +39,15 @@ _FEWEST_COLUMNS: Final = 8
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
-    """An import in a timeline.
+    """An import in a timeline."""
 
-    Attributes:
-        start: When it was created or first seen, in seconds since the epoch.
-        end: When it finished, or now.
-        state: Its state.
-        stalled: Whether it makes no progress.
-        job_id: Its id.
-        row: The name of its row; empty for a chart with a single one.
-        known_start: Whether it was seen running, or the server says when it was created.
-    """
-
-    start: float
-    end: float
+    start: float  # when it was created or first seen, in seconds since the epoch
+    end: float  # when it finished, or now
     state: JobState
     job_id: str
-    stalled: bool = False
-    row: str = ""
-    known_start: bool = True
+    stalled: bool = False  # whether it makes no progress
+    row: str = ""  # the name of its row; empty for a chart with a single one
+    known_start: bool = True  # whether it was seen running, or the server says when it was created
 
     @property
     def seconds(self) -> float:
@@ -76,19 +66,12 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
-    """A time in which an import is expected in a row; an empty row stands for the chart's single one.
+    """A time in which an import is expected in a row; an empty row stands for the chart's single one."""
 
-    Attributes:
-        start: From when on it is expected, in seconds since the epoch.
-        end: When it has to be complete.
-        row: The name of its row.
-        title: The name of the expectation.
-    """
-
-    start: float
-    end: float
-    row: str = ""
-    title: str = "import"
+    start: float  # from when on it is expected, in seconds since the epoch
+    end: float  # when it has to be complete
+    row: str = ""  # the name of its row
+    title: str = "import"  # the name of the expectation
 
 
 def job_bar(job: Job, now: float, row: str = "") -> Bar:

@@ -42,17 +42,11 @@ _Line = tuple[JobKey, Job]
 
 
 class Screen(NamedTuple):
-    """What a terminal shows.
+    """What a terminal shows."""
 
-    Attributes:
-        lines: Its lines, of which none is too long.
-        offset: Number of jobs above the first one that is shown.
-        page: Number of jobs that are shown.
-    """
-
-    lines: list[Text]
-    offset: int
-    page: int
+    lines: list[Text]  # its lines, of which none is too long
+    offset: int  # number of jobs above the first one that is shown
+    page: int  # number of jobs that are shown
 
 
 def screen(view: View, width: int, height: int, now: float, *, offset: int = 0, hint: str = "") -> Screen:

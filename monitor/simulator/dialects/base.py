@@ -22,27 +22,17 @@ class ApiError(Exception):
 
 
 class Dialect(ABC):
-    """One generation of the import API: its paths, and the bodies of its responses to the fields of a request.
+    """One generation of the import API: its paths, and the bodies of its responses to the fields of a request."""
 
-    Attributes:
-        api: The generation's name in the monitor's config.
-        hosted: Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request.
-        endpoints: `list`, `describe` or `databases` by method and path.
-        collection_field: The field of a list request that names a collection.
-        job_id_field: The field of a describe request that names the job.
-        unauthorized: The error for a wrong key.
-        missing_job_id: The error for a describe without an id.
-        unknown_job: The error for the id in the braces of its message, which no job has.
-    """
-
-    api: ClassVar[str] = "v2"
+    api: ClassVar[str] = "v2"  # the generation's name in the monitor's config
     hosted: ClassVar[bool] = False
-    endpoints: ClassVar[Mapping[str, str]]
-    collection_field: ClassVar[str] = "collectionName"
-    job_id_field: ClassVar[str] = "jobId"
-    unauthorized: ClassVar[tuple[int, str, int]]
-    missing_job_id: ClassVar[tuple[int, str]]
-    unknown_job: ClassVar[tuple[int, str]]
+    """Whether its clusters are on Zilliz Cloud: behind one URL, and named by each request."""
+    endpoints: ClassVar[Mapping[str, str]]  # `list`, `describe` or `databases` by method and path
+    collection_field: ClassVar[str] = "collectionName"  # the field of a list request that names a collection
+    job_id_field: ClassVar[str] = "jobId"  # the field of a describe request that names the job
+    unauthorized: ClassVar[tuple[int, str, int]]  # the error for a wrong key
+    missing_job_id: ClassVar[tuple[int, str]]  # the error for a describe without an id
+    unknown_job: ClassVar[tuple[int, str]]  # the error for the id in the braces of its message, which no job has
 
     @abstractmethod
     def job_id(self, seed: int, number: int) -> str:
