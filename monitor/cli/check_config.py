@@ -23,8 +23,8 @@ def check_config(
     """
     loaded = load_config(config)
     discoveries = len(loaded.discovery)
-    found = f", {discoveries} {'discovery' if discoveries == 1 else 'discoveries'}" if discoveries else ""
-    typer.echo(f"{loaded.path}: valid, {_count(len(loaded.clusters), 'cluster')}{found}")
+    listed = f", {discoveries} {'discovery' if discoveries == 1 else 'discoveries'}" if discoveries else ""
+    typer.echo(f"{loaded.path}: valid, {_count(len(loaded.clusters), 'cluster')}{listed}")
     if not probe:
         return
     polls = poll_clusters(loaded, select_clusters(loaded, None), {})

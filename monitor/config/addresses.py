@@ -138,7 +138,7 @@ def parse_state_url(written: str) -> str:
 def _check_parameters(url: str) -> None:
     """Raise `ValueError` if libpq, PostgreSQL's own client, does not understand a URL: it knows all parameters.
 
-    It looks at ports only when it connects, each of which may be empty.
+    It checks ports only when it connects, each of which may be empty.
     """
     import psycopg  # noqa: PLC0415 - 40 ms that a state in SQLite does not need
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415

@@ -52,10 +52,10 @@ def parse_clusters(
             raise
         document = read_document(as_yaml, source, environ, needs, "clusters")
 
-    def find_conflicts(found: Document) -> Iterator[Problem]:
-        yield from find_cluster_conflicts(found, frozenset(given))
+    def find_conflicts(document: Document) -> Iterator[Problem]:
+        yield from find_cluster_conflicts(document, frozenset(given))
         if context is None:
-            yield from _files_named(found)
+            yield from _files_named(document)
 
     return validate(document, _ClusterList, context, find_conflicts).clusters
 

@@ -97,9 +97,9 @@ def json_schema() -> dict[str, Any]:
     document["anyOf"] = [
         {"required": [section], "properties": {section: {"minItems": 1}}} for section in ("clusters", "discovery")
     ]
-    found = document["$defs"]["Discovery"]
-    del found["properties"]["poll_interval"]["default"]
-    found["required"] = []  # a name is derived
+    entry = document["$defs"]["Discovery"]
+    del entry["properties"]["poll_interval"]["default"]
+    entry["required"] = []  # a name is derived
     document["$defs"]["Expectation"]["required"].remove("name")
     for section, shared in (("poll", PollSettings), ("jobs", JobSettings)):
         for model, name in product(("Cluster", "Discovery"), shared.model_fields):

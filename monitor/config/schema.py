@@ -193,9 +193,9 @@ class Config(Section):
         """Return one sentence for each setting that is used in another way than it is written, up to a bound."""
         sections: list[tuple[str, Cluster | KeySettings | None]] = []
         sections += [(f"clusters[{index}]", cluster) for index, cluster in enumerate(self.clusters)]
-        for index, found in enumerate(self.discovery):
+        for index, discovery in enumerate(self.discovery):
             path = f"discovery[{index}]"
-            sections += [(path, found), (f"{path}.zilliz", found.zilliz), (f"{path}.http", found.http)]
+            sections += [(path, discovery), (f"{path}.zilliz", discovery.zilliz), (f"{path}.http", discovery.http)]
         texts = [
             f"{self.path or 'config'}: {path}.{'api_key_file' if section.api_key_file else 'api_key'}: "
             "the key is used without the word Bearer before it; write the key alone"

@@ -50,7 +50,7 @@ class FilesSource:
             try:
                 clusters += parse_clusters(decode(content), str(path), context, self._given)
             except ConfigError as error:
-                raise DiscoveryError(error.problems[0] + _others(error)) from None
+                raise DiscoveryError(error.problems[0] + _more_problems(error)) from None
             except ValueError as error:
                 raise DiscoveryError(f"{path} {error}") from None
         return from_entries(clusters)
@@ -95,6 +95,6 @@ class FilesSource:
         return list(paths)
 
 
-def _others(error: ConfigError) -> str:
-    others = len(error.problems) - 1
-    return f" (and {others} more problem{'s' if others > 1 else ''})" if others else ""
+def _more_problems(error: ConfigError) -> str:
+    more = len(error.problems) - 1
+    return f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""

@@ -65,11 +65,11 @@ class ZillizSource:
         self._api.session.begin_poll()
         projects = self._projects()
         with _listing("clusters"):
-            clusters = self._api.list_clusters()
-        found = [self._dedicated(cluster, projects.get(cluster.project_id)) for cluster in clusters]
+            listed = self._api.list_clusters()
+        clusters = [self._dedicated(cluster, projects.get(cluster.project_id)) for cluster in listed]
         if self._on_demand:
-            found += self._on_demand_projects(list(projects.values()))
-        return tuple(found)
+            clusters += self._on_demand_projects(list(projects.values()))
+        return tuple(clusters)
 
     def _projects(self) -> dict[str, Project]:
         """Return the projects by id; none where the key may not list them, and they are not needed."""

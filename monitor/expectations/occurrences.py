@@ -106,14 +106,15 @@ def judge(
         seen: Up to when the cluster has been polled.
         known_since: Since when no import can have come and gone unseen.
     """
-    counted = [one for one in imports if one.begun_by >= expected.first_begin and one.begun_after < expected.last_begin]
-    counted.sort(key=lambda one: (one.begun_by, one.job.finished_at or float("inf"), one.job.job_id))
-    in_time = [one for one in counted if _is_enough(one.job, min_rows) and _ended_at(one.job) <= expected.complete_by]
-    if in_time:  # what ends later, or has not ended, changes nothing
-        counted = [one for one in counted if _ended_at(one.job) <= expected.complete_by]
+    first, last_begin = expected.first_begin, expected.last_begin
+    counted = [entry for entry in imports if entry.begun_by >= first and entry.begun_after < last_begin]
+    counted.sort(key=lambda entry: (entry.begun_by, entry.job.finished_at or float("inf"), entry.job.job_id))
+    in_time = [entry for entry in counted if _ended_at(entry.job) <= expected.complete_by]
+    if any(_is_enough(entry.job, min_rows) for entry in in_time):  # what ends later, or not at all, changes nothing
+        counted = in_time
     last = counted[-1].job if counted else None
     is_known = known_since <= expected.starts
-    if last is not None and not _is_enough(last, min_rows) and counted[-1].begun_by >= expected.last_begin:
+    if last is not None and not _is_enough(last, min_rows) and counted[-1].begun_by >= last_begin:
         return Verdict(None)  # it may have begun for a later one, and another for this one come and gone
     if last is not None and not last.finished:
         return Verdict(ExpectedState.LATE if seen >= expected.complete_by else ExpectedState.RUNNING, last)

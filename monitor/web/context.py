@@ -17,7 +17,7 @@ from monitor.web.limits import WebLimits, WorkerPool
 MEMORY_THREADS: Final = 1  # threads for overviews and pages: more would only share one core
 STORE_THREADS: Final = 4  # threads that wait for the database
 CLUSTER_THREADS: Final = 2  # threads that wait for a cluster
-NAMES_COMPARED: Final = 1000  # names among which the nearest to an unknown one is looked for
+NAMES_COMPARED: Final = 1000  # names with which an unknown one is compared
 
 
 class MonitoredDaemon(Protocol):

@@ -122,14 +122,14 @@ class EventStreams:
 
     def _events(self, change: StatusChange) -> _Events:
         status, diff = change.status, change.diff
-        gone = [] if diff is None else _delisted(status, diff)
-        if status is None or (diff is not None and len(diff.changed) + len(gone) > self._limits.jobs_per_poll):
+        delisted = [] if diff is None else _delisted(status, diff)
+        if status is None or (diff is not None and len(diff.changed) + len(delisted) > self._limits.jobs_per_poll):
             return (("refetch", _encode("refetch", {"version": change.version})),)
         name, labels, now = status.cluster.name, status.cluster.labels, self._clock()
         events: list[tuple[str, object]] = [("cluster", cluster_view(status))]
         if diff is not None:
             events += [("job", job_view(name, job, now, status)) for job in diff.changed]
-        events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in gone]
+        events += [("gone", {"cluster": name, "job_id": job_id}) for job_id in delisted]
         events += [("transition", transition_view(recorded, labels)) for recorded in change.transitions]
         return tuple((event, _encode(event, data)) for event, data in events)
 

@@ -38,7 +38,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     state: JobState
     phases: tuple[Span, ...]  # the states that it was in
     stalls: tuple[Span, ...]  # when it made no progress for longer than the limit of its state
-    left: float | None  # the estimated seconds left; None where there is no estimate
+    seconds_left: float | None  # None where there is no estimate
 
     @property
     def start(self) -> float:
@@ -79,7 +79,7 @@ def follow_progress(job: Job, stored: Iterable[ProgressSample], policy: Policy, 
         state=job.state,
         phases=tuple(_phases(points, end)),
         stalls=tuple(stalls),
-        left=None if pace is None else pace.seconds_left(now),
+        seconds_left=None if pace is None else pace.seconds_left(now),
     )
 
 

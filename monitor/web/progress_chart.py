@@ -68,9 +68,11 @@ def describe(progress: Progress) -> str:
     texts.append(". No progress reported." if latest is None else f". Progress: {in_percent(_clamped(latest))}.")
     longest = sorted(progress.stalls, key=lambda stall: stall.seconds)[-_NAMED:]
     texts += [f" No progress for {duration(stall.seconds)} while {stall.state.value}." for stall in longest]
-    if progress.left is not None:
-        early, late = progress.left / CONE, progress.left * CONE
-        texts.append(f" About {duration(progress.left)} left, often between {duration(early)} and {duration(late)}.")
+    if progress.seconds_left is not None:
+        early, late = progress.seconds_left / CONE, progress.seconds_left * CONE
+        texts.append(
+            f" About {duration(progress.seconds_left)} left, often between {duration(early)} and {duration(late)}."
+        )
     return "".join(texts)
 
 
@@ -101,9 +103,9 @@ def progress_curve(progress: Progress) -> Markup:
 
 def _axis_end(progress: Progress) -> float:
     """Return until when the chart goes: the past takes at least half of it."""
-    if progress.left is None:
+    if progress.seconds_left is None:
         return progress.end
-    return progress.end + min(progress.left * CONE, max(progress.end - progress.start, 60.0))
+    return progress.end + min(progress.seconds_left * CONE, max(progress.end - progress.start, 60.0))
 
 
 def _clamped(ratio: float) -> float:
@@ -154,7 +156,7 @@ def _lines(progress: Progress, axis_end: float, span: float) -> Markup | str:
 
 def _cone(progress: Progress, axis_end: float, span: float) -> list[Markup]:
     latest = progress.latest
-    if progress.left is None or latest is None:
+    if progress.seconds_left is None or latest is None:
         return []
     latest = _clamped(latest)
     x, y = _UNITS * (progress.end - progress.start) / span, _HEIGHT * (1.0 - latest)
@@ -165,11 +167,11 @@ def _cone(progress: Progress, axis_end: float, span: float) -> list[Markup]:
         right = x + _UNITS * min(seconds, axis_end - progress.end) / span
         return f"{right:.1f} {y - y * share:.1f}"
 
-    early, late = line_end(progress.left / CONE), line_end(progress.left * CONE)
-    corner = f"L{_UNITS:.1f} 0.0" if progress.left / CONE < axis_end - progress.end else ""
+    early, late = line_end(progress.seconds_left / CONE), line_end(progress.seconds_left * CONE)
+    corner = f"L{_UNITS:.1f} 0.0" if progress.seconds_left / CONE < axis_end - progress.end else ""
     return [
         element("path", class_="cone", d=f"M{x:.1f} {y:.1f}L{early}{corner}L{late}Z"),
-        element("path", class_="estimate", d=f"M{x:.1f} {y:.1f}L{line_end(progress.left)}"),
+        element("path", class_="estimate", d=f"M{x:.1f} {y:.1f}L{line_end(progress.seconds_left)}"),
     ]
 
 

@@ -53,7 +53,7 @@ def test_the_estimate_is_a_cone_that_begins_at_the_latest_progress():
     samples = tuple((START + 60.0 * number, number / 10) for number in range(6))
     progress = known(job(progress=0.5, moved=300, samples=samples), now=300)
 
-    assert progress.left == pytest.approx(300)
+    assert progress.seconds_left == pytest.approx(300)
     assert path(progress, "estimate") == "M500.0 75.0L1000.0 0.0"
     assert path(progress, "cone") == "M500.0 75.0L857.1 0.0L1000.0 0.0L1000.0 21.4Z"
     assert describe(progress).endswith("About 5 min left, often between 3 min 34 s and 7 min.")

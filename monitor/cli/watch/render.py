@@ -148,9 +148,9 @@ class _Layout:
     def titles(self) -> Text:
         bar = self._bar_width()
         progress = "PROGRESS".ljust(bar + 1 + _PERCENT_WIDTH) if bar else "DONE"
-        left = " LEFT" if self._progress_width() >= _NO_BAR else ""
+        time_left = " LEFT" if self._progress_width() >= _NO_BAR else ""
         cells = {title: Text(title) for title in self._widths}
-        return self._joined(cells, Text(f"{progress}{left}"), style="bold")
+        return self._joined(cells, Text(f"{progress}{time_left}"), style="bold")
 
     def line(self, key: JobKey, job: Job, now: float) -> Text:
         """Return the line of a job; an unsuccessful one has its reason where others have their progress."""
@@ -174,11 +174,11 @@ class _Layout:
             progress.append("─" * (bar - done) + " ", style="dim")
         progress.append(percent(job.progress).rjust(_PERCENT_WIDTH))
         done_at, usual = self._view.done_at.get(key), self._view.usual.get(key)
-        left = "" if done_at is None else f" ~{rough_duration(max(0.0, done_at - now))}"
+        time_left = "" if done_at is None else f" ~{rough_duration(max(0.0, done_at - now))}"
         if self._progress_width() >= _NO_BAR:
-            progress.append(left, style="dim")
+            progress.append(time_left, style="dim")
         if bar and self._has_usual and usual is not None:
-            progress.append(" " * (_LEFT_WIDTH - len(left)) + f" usually {rough_duration(usual)}", style="dim")
+            progress.append(" " * (_LEFT_WIDTH - len(time_left)) + f" usually {rough_duration(usual)}", style="dim")
         return self._joined(cells, progress)
 
     def _joined(self, cells: dict[str, Text], last: Text, style: str = "") -> Text:
