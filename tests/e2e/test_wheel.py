@@ -1,19 +1,25 @@
-"""What a wheel carries: the pages need files that are no Python."""
+"""What a wheel carries: files that are no Python, and the description that PyPI shows."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from email.parser import Parser
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.daemon import Daemon
+from tests.docs_site import project_urls
 from tests.venvs import ROOT, missing
 
 
-def built(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
     if not Path(uv).exists():
         missing("uv builds the wheel")
@@ -22,13 +28,13 @@ def built(folder: Path) -> Path:
     if done.returncode and "hatchling" in done.stderr:
         missing(f"the wheel cannot be built: {done.stderr[-500:]}")
     assert done.returncode == 0, done.stderr[-2000:]
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    (file,) = folder.glob("*.whl")
+    return file
 
 
-def test_the_pages_come_out_of_a_wheel_whole(tmp_path):
+def test_the_pages_come_out_of_a_wheel_whole(wheel, tmp_path):
     site = tmp_path / "site"
-    shutil.unpack_archive(built(tmp_path), site, "zip")
+    shutil.unpack_archive(wheel, site, "zip")
     command = [sys.executable, "-P", "-m", "monitor", "demo", "--clusters", "1", "--listen", "127.0.0.1:0"]
     environment = os.environ | {"PYTHONPATH": str(site)}
     with subprocess.Popen(
@@ -52,3 +58,18 @@ def test_the_pages_come_out_of_a_wheel_whole(tmp_path):
     kinds = (".html", ".css", ".js", ".svg")
     sources = {path.relative_to(ROOT) for path in (ROOT / "monitor").rglob("*") if path.suffix in kinds}
     assert {path.relative_to(site) for path in site.rglob("*") if path.suffix in kinds} == sources
+
+
+def test_the_links_of_the_description_lead_to_files_of_the_release(wheel):
+    with zipfile.ZipFile(wheel) as files:
+        (name,) = [name for name in files.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(files.read(name).decode())
+    release = f"{re.escape(project_urls()['Source'])}/(blob|raw)/v{re.escape(metadata['Version'])}/"
+    links = re.findall(r'(?:\]\(|src="|srcset=")([^)"\s]+)', metadata.get_payload())
+    paths = [re.sub(release, "", link).partition("#")[0] for link in links if re.match(release, link)]
+
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert {link for link in links if "/raw/" in link} == {link for link in links if link.endswith(".png")}
