@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -84,6 +85,7 @@ class PollIntervals:
         self._clusters: dict[str, _Watched] = {}
         self._stretches: dict[str, Stretch] = {}
         self._first_polls: dict[str, float] = {}
+        self._changed: set[str] = set()
         self._planning = Lock()
 
     def watch(self, cluster: Cluster, snapshot: Snapshot | None, usage: Usage) -> None:
@@ -97,6 +99,7 @@ class PollIntervals:
             with usage.lock:
                 used = dict(usage.requests)
             self._clusters[cluster.name] = _Watched(cluster, cluster.rate_key(), usage, active, requests, used=used)
+        self._changed.add(cluster.name)
 
     def forget(self, name: str) -> None:
         """Forget a cluster that is no longer watched."""
@@ -125,6 +128,7 @@ class PollIntervals:
         if active is not watched.active:
             watched.active = active
             self._set_interval(name, *self.interval(name))
+            self._changed.add(name)  # the stretch may just be changing
 
     def plan(self) -> None:
         """Stretch the intervals as far as the rates of the API keys require; to be called every few seconds."""
@@ -143,9 +147,16 @@ class PollIntervals:
             self._first_polls = {key: self._first_polls_of(group) for key, group in groups.items()}
             for key, group in groups.items():
                 _log_change(group, previous.get(key, UNSTRETCHED), self._stretches[key])
-            for name in list(self._clusters):
-                with suppress(KeyError):  # it was forgotten meanwhile
-                    self._set_interval(name, *self.interval(name))
+            self._set_changed({key for key, _ in previous.items() ^ self._stretches.items()})
+
+    def _set_changed(self, keys: AbstractSet[str]) -> None:
+        """Set the intervals of the clusters of some API keys, and of those that have changed since the last time."""
+        if keys:
+            self._changed.update([name for name, watched in list(self._clusters.items()) if watched.key in keys])
+        while self._changed:
+            name = self._changed.pop()
+            with suppress(KeyError):  # it was forgotten meanwhile
+                self._set_interval(name, *self.interval(name))
 
     def _plan_key(self, group: Sequence[_Watched], previous: Stretch | None) -> Stretch:
         demands = [

@@ -101,6 +101,7 @@ class Pollers:
             self._set_interval, network.limiter.share, handover.polls, network.limiter.divide
         )
         self._pollers: dict[str, Poller] = {}
+        self._names: frozenset[str] = frozenset()
         self._changing = Lock()
         self.watched: Mapping[str, WatchedCluster] = {}
 
@@ -163,6 +164,7 @@ class Pollers:
         for name, api in changes.reconfigured.items():
             self._pollers[name].reconfigure(clusters[name], api)
         self._pollers = {name: self._pollers[name] for name in clusters}
+        self._names = frozenset(clusters)
         resumed = {name for name in clusters if name not in changes.added and not previous[name].polled}
         self.watched = watched
         self._pause_or_resume()
@@ -193,7 +195,7 @@ class Pollers:
 
     def share(self) -> None:
         """Take over the clusters that have become ours, and let go those that are ours no longer."""
-        gained, lost = self._handover.refresh(self._pollers, self)
+        gained, lost = self._handover.refresh(self._names, self)
         if not (gained or lost):
             return
         with self._changing:

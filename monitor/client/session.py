@@ -71,7 +71,7 @@ Result = TypeVar("Result")
 
 
 class Network:
-    """What the sessions of all clusters share: connections, rate limits, and the signal to stop.
+    """What the sessions of all clusters share: connections, rate limits, secrets of proxies, and the signal to stop.
 
     As many connections stay open for each host as polls can run at a time; the clock gives monotonic seconds.
     """
@@ -84,6 +84,7 @@ class Network:
         self.limiter = RateLimiter(clock)
         self.stopping = Event()
         self.adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=connections)
+        self.proxy_passwords = passwords_in(os.environ)
 
     def stop(self) -> None:
         """Cut every wait short; requests on the wire end with their timeout."""
@@ -120,7 +121,7 @@ class Session:
         self._cluster = cluster
         self._network = network
         self._host = urlsplit(cluster.url).netloc
-        self._masking = SecretMask({*cluster.secrets(), *passwords_in(os.environ)})
+        self._masking = SecretMask({*cluster.secrets(), *network.proxy_passwords})
         key = cluster.api_key.get_secret_value()
         self._rate_key = cluster.rate_key()
         # Milvus compares bytes, with a password that was set as UTF-8; left to themselves, headers are Latin-1.

@@ -39,6 +39,7 @@ class Handover:
         self.alone = isinstance(replicas, SingleReplica)
         self._lock = Lock()
         self._held: frozenset[str] = frozenset()
+        self._refreshed: tuple[object, frozenset[str]] | None = None
         self._ready = self.alone
 
     @property
@@ -59,10 +60,10 @@ class Handover:
         return self._ready
 
     def refresh(self, names: Iterable[str], handling: ClusterHandling) -> tuple[list[str], list[str]]:
-        """Take over what we own by now, and let go what we own no longer.
+        """Take over what we own by now, and let go what we own no longer; costs nothing while neither has changed.
 
         Args:
-            names: All clusters, whoever polls them.
+            names: All clusters, whoever polls them; the same frozenset while they are the same.
             handling: What is done with those that change hands.
 
         Returns:
@@ -72,7 +73,11 @@ class Handover:
             return [], []
         with self._lock:
             watched, known = frozenset(names), self._replicas.knows_owners()
-            owned = frozenset(filter(self._replicas.owns, watched))
+            is_ours = self._replicas.ownership()
+            if (is_ours, watched) == self._refreshed:
+                self._ready |= known
+                return [], []
+            owned = frozenset(filter(is_ours, watched))
             lost, gained = sorted(self._held & watched - owned), sorted(owned - self._held)
             self._held &= owned
             if lost:
@@ -85,6 +90,7 @@ class Handover:
             if gained:
                 _log.info("clusters_taken_over", **self._counts(gained))
             self._ready |= known
+            self._refreshed = is_ours, watched
         return gained, lost
 
     def _counts(self, names: list[str]) -> dict[str, int]:

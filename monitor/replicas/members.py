@@ -34,6 +34,9 @@ class Replicas(Protocol):
     def owns(self, cluster: str) -> bool:
         """Say whether to poll a cluster now."""
 
+    def ownership(self) -> Callable[[str], bool]:
+        """Return what says of a cluster whether it is ours as of now: another function after each change."""
+
     def owner(self, cluster: str) -> Member | None:
         """Return the monitor that owns a cluster; None where it is not known."""
 
@@ -65,6 +68,10 @@ class SingleReplica:
     def owns(self, cluster: str) -> bool:  # noqa: ARG002 - see `Replicas`
         """Return True."""
         return True
+
+    def ownership(self) -> Callable[[str], bool]:
+        """Return what is always True."""
+        return self.owns
 
     def owner(self, cluster: str) -> Member:  # noqa: ARG002
         """Return this monitor."""

@@ -106,6 +106,10 @@ class Membership:
         """Say whether to poll a cluster now; to be asked before each poll."""
         return self._ownership.owns(cluster, self._clock())
 
+    def ownership(self) -> Callable[[str], bool]:
+        """Return what says of a cluster whether it is ours as of now: another function after each change."""
+        return self._ownership.current(self._clock())
+
     def owner(self, cluster: str) -> Member | None:
         """Return the monitor that owns a cluster, or is about to; None before the first contact."""
         number = self._ownership.owner(cluster)

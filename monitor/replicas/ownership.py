@@ -42,6 +42,10 @@ def steady_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def _owns_nothing(_cluster: str) -> bool:
+    return False
+
+
 class _Counted:
     """A view, and until when it counts.
 
@@ -94,6 +98,10 @@ class Ownership:
     def owns(self, cluster: str, now: float) -> bool:
         """Say whether a cluster is ours now; to be asked before each poll."""
         return self._owns_from <= now < self._owns_until and self._is_ours(cluster)
+
+    def current(self, now: float) -> Callable[[str], bool]:
+        """Return what says of a cluster whether it is ours as of now: another function after each change."""
+        return self._is_ours if self._owns_from <= now < self._owns_until else _owns_nothing
 
     def owner(self, cluster: str) -> int | None:
         """Return the owner of a cluster by the latest view; it may not have taken over yet. None before the first."""

@@ -21,6 +21,9 @@ class Owned:
     def owns(self, cluster):
         return cluster in self.owned
 
+    def ownership(self):
+        return self.owned.__contains__
+
     def members(self):
         return (self.myself, Member("pod-b", 2))
 
@@ -88,6 +91,15 @@ def test_what_stays_is_neither_let_go_nor_taken_over_again(replicas, handover, h
     handover.refresh(NAMES, handled)
 
     assert len(handled.steps) == 1
+
+
+def test_no_cluster_is_looked_at_while_nothing_has_changed(replicas, handover, handled):
+    looked_at = []
+    replicas.ownership = lambda: looked_at.append
+    for _ in range(3):
+        handover.refresh(frozenset(NAMES), handled)
+
+    assert sorted(looked_at) == NAMES
 
 
 def test_a_cluster_that_was_removed_is_forgotten_and_taken_over_when_it_comes_back(replicas, handover, handled):
