@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from time import monotonic
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -35,6 +35,13 @@ LARGE_WRITE_WAIT: Final = 0.2
 
 LOAD_TIMEOUT: Final = 30.0
 """Seconds that SQLite may take to read what is stored of many clusters, or to check a file: much of it is our work."""
+
+KEPT_CONNECTIONS: Final = 5
+"""Connections to PostgreSQL that stay open: transactions take milliseconds, so all polls can take turns."""
+
+CONNECTION_WAIT: Final = 1.0
+"""Seconds that a transaction waits for one of them before it makes another one, which costs several times as much as a
+usual transaction. So those that wait for a lock or a frozen server delay the others only by this."""
 
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 KiB that SQLite writes ahead before they go into the file: one that was written ten times goes once."""
@@ -84,6 +91,7 @@ class Database:
         self._poll_reader = self._writer if self._in_memory else _KeptConnection(engine, begin="", on_disk=on_disk)
         self._readers = Workers("store-read")
         self._inode = self._current_inode()
+        self._kept = Semaphore(KEPT_CONNECTIONS)
 
     def read(self, work: Callable[[Connection], T], timeout: float = TRANSACTION_TIMEOUT) -> T:
         """Return what is read in one transaction."""
@@ -173,6 +181,15 @@ class Database:
         return status.st_dev, status.st_ino
 
     def _run_in_postgres(self, work: Callable[[Connection], T], timeout: float) -> T:
+        """Run a transaction on a connection that stays open, or on another one if it would have to wait for long."""
+        in_turn = self._kept.acquire(timeout=CONNECTION_WAIT)
+        try:
+            return self._run_transaction(work, timeout)
+        finally:
+            if in_turn:
+                self._kept.release()
+
+    def _run_transaction(self, work: Callable[[Connection], T], timeout: float) -> T:
         """Run a transaction; once more after a conflict, and if the server has closed a pooled connection meanwhile."""
         started, begun = monotonic(), False
         for is_last in (False, True):
@@ -308,7 +325,7 @@ def create_store_database(url: str, connections: int) -> Database:
         )
     else:
         server = postgres_server(url)
-        pool = {"pool_size": min(connections, 5), "max_overflow": connections, "pool_timeout": BUSY_TIMEOUT}
+        pool = {"pool_size": KEPT_CONNECTIONS, "max_overflow": connections, "pool_timeout": BUSY_TIMEOUT}
         return Database(postgres_engine(server, **pool), server=server)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
