@@ -270,20 +270,19 @@ class PollScheduler:
         now = self._clock()
         with self._slots_lock:
             due = [name for name, at in self._pending_first_polls.items() if at <= now]
-            created = []
+            ours, created = dict.fromkeys(filter(self._is_ours, due)), []
             for name in due:
                 self._pending_first_polls.pop(name, None)
                 schedule = self._schedules[name]
                 if schedule.slot is not None:  # taken over: its ticks are those that it had
                     continue
                 created.append(self._enter_slot(name, schedule))
-                schedule.first_poll_at, schedule.last_fired = now, time.monotonic()
+                schedule.first_poll_at, schedule.last_fired = now if name in ours else 0.0, time.monotonic()
                 schedule.last_tick = None if schedule.slot is None else schedule.slot.trigger.tick(now)
         for slot in created:
             self._add_slot_job(slot)
-        for name in due:
-            if self._is_ours(name):
-                self._submit(name)
+        for name in ours:
+            self._submit(name)
         self._last_heartbeat = time.monotonic()
 
     def _change_interval(self, name: str, schedule: _Schedule, interval: float) -> tuple[_Slot | None, _Slot | None]:

@@ -269,6 +269,21 @@ def eventually(condition):
     return condition()
 
 
+def test_a_cluster_whose_first_poll_was_due_before_it_was_ours_is_polled_at_its_next_tick(polls):
+    now, ours = [1000.0], set()
+    scheduler = PollScheduler(2, clock=lambda: now[0], is_ours=ours.__contains__)
+    scheduler.schedule("c", 1.0, polls.poll("c"), polls.miss("c"))
+    now[0] += 1.0  # and stands still: its ticks seem to be just after that
+    scheduler.start_first_polls()
+    ours.add("c")
+    scheduler.take_over("c", not_polled_for=10.0, first_polls_within=1e9)
+    scheduler.start()
+    try:
+        polls.wait(lambda: polls.done["c"])
+    finally:
+        scheduler.stop(WAIT)
+
+
 def test_it_is_unhealthy_while_its_thread_is_blocked_and_healthy_again_afterwards(started, hanging):
     let_go = threading.Event()
     scheduler = started(2, heartbeat_timeout=1.0)
