@@ -20,6 +20,9 @@ def describe_queue(previous: Snapshot | None, result: PollResult, now: float, li
 
     These are jobs that have failed without a reason, jobs that have just completed and whose rows are unknown,
     unfinished jobs whose list gives no progress (Zilliz Cloud), and unfinished jobs that are missing from the list.
+    While the database cannot say which finished jobs are stored, untracked completed ones are not described: they can
+    be all jobs of every cluster that was just taken over.
+
     Jobs that have just failed come first; then those that have waited longest. ``previous`` is None at a baseline.
     """
     tracked = (previous or Snapshot()).tracked
@@ -37,8 +40,9 @@ def describe_queue(previous: Snapshot | None, result: PollResult, now: float, li
                 just_failed = previous is not None and (job is None or job.state is not JobState.FAILED)
                 waiting.append((not just_failed, *_waiting_since(job, now), job_id))
         elif state is JobState.COMPLETED:
-            just_completed = previous is not None and (job is None or job.state is not JobState.COMPLETED)
-            if just_completed and record.imported_rows is None:
+            may_be_stored = job is None and job_id in result.finished  # the database cannot say: it is asked again
+            just_completed = not may_be_stored if job is None else job.state is not JobState.COMPLETED
+            if previous is not None and just_completed and record.imported_rows is None:
                 waiting.append((True, *_waiting_since(job, now), job_id))
         elif record.progress is None and state not in TERMINAL:
             waiting.append((True, *_waiting_since(job, now), job_id))

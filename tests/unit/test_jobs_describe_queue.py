@@ -71,6 +71,17 @@ def test_a_job_that_has_just_completed_is_described_once_for_its_rows():
     assert (sorted(first), queue(cluster, *completed)) == (["1", "3"], [])
 
 
+def test_completed_jobs_of_which_the_store_cannot_say_whether_they_are_new_are_not_described():
+    cluster = polled(listed("1"))
+    listing, new_ids = compare_lists(
+        cluster.snapshot, JobList({"1": listed("1", COMPLETED), "2": listed("2", COMPLETED)})
+    )
+    unknown = PollResult(listing, new_ids, finished={"2": None})
+
+    assert describe_queue(cluster.snapshot, unknown, 30.0, 10) == ["1"]
+    assert sorted(describe_queue(cluster.snapshot, PollResult(listing, new_ids), 30.0, 10)) == ["1", "2"]
+
+
 def test_jobs_beyond_the_limit_wait_their_turn_longest_first():
     cluster = FollowedCluster()
     records = [listed(str(number)) for number in range(6)]
