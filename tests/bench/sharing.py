@@ -116,13 +116,12 @@ def _wait_until_shown(monitors: Sequence[Monitor], size: int, end: float) -> Non
 def _differences(
     server: Postgres, monitors: Sequence[Monitor], answers, seconds: float
 ) -> Iterator[tuple[str, float, str]]:
-    answers.begin()
     missed = sum(each.total("milvus_import_polls_missed_total") for each in monitors)
     used, before = [cpu_seconds(each.pid) for each in monitors], load(server)
+    answers.begin()
     time.sleep(seconds)
-    after = load(server)
+    polls, after = answers.count() / (time.monotonic() - before.at), load(server)
     took = after.at - before.at
-    polls = answers.count() / took
     yield "load average meanwhile", os.getloadavg()[0], ""
     yield "polls", polls, "a second"
     yield "polls missed", sum(each.total("milvus_import_polls_missed_total") for each in monitors) - missed, ""
