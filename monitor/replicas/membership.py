@@ -98,9 +98,9 @@ class Membership:
         for thread in self._threads:
             thread.start()
         self._tried.wait(FIRST_CONTACT_TIMEOUT)
-        if self._refused is not None:
+        if (refused := self._refused) is not None:  # the next contact forgets it
             self.release()
-            raise self._refused
+            raise refused
 
     def owns(self, cluster: str) -> bool:
         """Say whether to poll a cluster now; to be asked before each poll."""
