@@ -130,9 +130,10 @@ def _arguments() -> list[str]:
 
 
 def _make_base(buildah: Buildah, root: Path) -> None:
+    """Make the base of packages that are only unpacked, which takes half the time that installing them takes."""
     packages = "python3,python3-venv,python3-pip,ca-certificates"
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={packages}", "trixie", root],
+        ["debootstrap", "--foreign", "--variant=minbase", f"--include={packages}", "trixie", root],
         capture_output=True,
         text=True,
         timeout=300,
@@ -140,6 +141,18 @@ def _make_base(buildah: Buildah, root: Path) -> None:
     )
     if made.returncode != 0:
         missing(f"debootstrap could not make a base image: {made.stdout[-1000:]}{made.stderr[-1000:]}")
+    archives = root / "var/cache/apt/archives"
+    for package in archives.glob("*.deb"):
+        _run(["dpkg-deb", "--extract", str(package), str(root)])
+    # What the packages would make when they are installed, as far as it is needed here.
+    for name in ("passwd", "group"):
+        shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
+    for name in ("bin", "sbin"):
+        (root / "usr/local" / name).mkdir(parents=True, exist_ok=True)
+    certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
+    (root / "etc/ssl/certs/ca-certificates.crt").write_text("".join(path.read_text() for path in certificates))
+    for folder in (root / "debootstrap", archives):
+        shutil.rmtree(folder)
     container = buildah.run("from", "scratch").strip()
     buildah.run("add", "--quiet", container, root, "/")
     buildah.run("commit", "--quiet", container, BASE)
