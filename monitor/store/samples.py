@@ -1,4 +1,4 @@
-"""The progress of unfinished jobs over time, for the pictures on the pages: a bounded number of points of each job.
+"""The progress of unfinished jobs over time, for the charts on the pages: a bounded number of points of each job.
 
 A job's time is divided into slots, of which each keeps one point. The slots become twice as wide whenever the job has
 lasted for `SAMPLES_PER_JOB` of them, and every second point is deleted. So the number of points is bounded however long
@@ -17,14 +17,14 @@ from monitor.store.schema import samples
 from monitor.store.statements import put_rows
 
 SAMPLES_PER_JOB: Final = 200
-"""Points of one job: more than its picture could show."""
+"""Points of one job: more than its chart could show."""
 
 FIRST_WIDTH: Final = 5.0
 """Seconds of a slot of a job that has just begun: points are not written more often."""
 
 SAMPLES_AT_ONCE: Final = 2000
 """Points that are written every few seconds, at most, of all jobs together, so that they cost a large fleet less than a
-hundredth of a core. Of more, some are chosen at random; the pictures are then coarser."""
+hundredth of a core. Of more, some are chosen at random; the charts are then coarser."""
 
 SAMPLES_KEPT: Final = 500_000
 """Points that stay at a pruning, of all jobs together: the latest ones, which take at most about 100 MB."""

@@ -119,7 +119,7 @@ samples: Final = Table(
     Column("progress", Float),
     sqlite_with_rowid=False,
 )
-"""Points of the progress of jobs, for the pictures; see `monitor.store.samples`."""
+"""Points of the progress of jobs, for the charts; see `monitor.store.samples`."""
 
 expectations: Final = Table(
     "expectations",

@@ -468,7 +468,7 @@ class Store(StoreReader):
         self._write_samples(timeout)
 
     def _write_samples(self, timeout: float | None) -> None:
-        """Write how far jobs have come, for the pictures; a point that cannot be written is missing there."""
+        """Write how far jobs have come, for the charts; a point that cannot be written is missing there."""
         rows = []
         for state in [*self._states.values()]:
             waits = state.samples_wait and state.loaded and state.replaced_by is None
