@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from math import inf
 from threading import Lock
 from typing import Final
 
@@ -28,24 +29,31 @@ COLLECTION_SERIES: Final = 10_000
 
 _NOT_HAPPENED: Final = ("not happened",)
 
+ScrapedText = tuple[Text, tuple[bytes, ...]]
+"""The lines of ``FAMILIES_IN_PIECES`` and of ``WHOLE_FAMILIES``, as a scrape joins them."""
+
 
 class ClusterText(msgspec.Struct, frozen=True, gc=False):
     """The text of a cluster, by family in the order of ``FAMILIES``.
 
     Attributes:
-        fresh: Everything.
-        stale: What stays true when the cluster cannot be polled: failures, stalled jobs, outcomes, counters, the
-            cluster itself.
-        fresh_until: Until when ``fresh`` is to be shown, in seconds since the epoch.
+        jobs: The jobs as they were seen last, with their times left, and the numbers of listed jobs.
+        lasting_jobs: What stays true of the jobs when the cluster cannot be polled: failures, stalled jobs.
+        lasting: The other families in pieces, which stay true as well: outcomes, counters.
+        cluster: The cluster itself.
+        fresh_until: Until when the jobs are to be shown as they were seen last, in seconds since the epoch.
     """
 
-    fresh: Text
-    stale: Text
+    jobs: Text
+    lasting_jobs: Text
+    lasting: Text
+    cluster: tuple[bytes, ...]
     fresh_until: float
 
-    def at(self, now: float) -> Text:
+    def at(self, now: float) -> ScrapedText:
         """Return what is to be shown at a time."""
-        return self.fresh if now <= self.fresh_until else self.stale
+        jobs = self.jobs if now <= self.fresh_until else (*self.lasting_jobs, (), ())
+        return (*jobs, *self.lasting), self.cluster
 
 
 class ClusterMetrics:
@@ -83,7 +91,7 @@ class ClusterMetrics:
         self._expectation_lines: Text = ((),) * len(families.EXPECTATION_FAMILIES)
         self._render(_everything(Snapshot()), 0.0)
 
-    def scrape(self, now: float) -> Text:
+    def scrape(self, now: float) -> ScrapedText:
         """Return what is to be shown at a time."""
         self._was_scraped = True
         return self.text.at(now)
@@ -214,7 +222,8 @@ class ClusterMetrics:
         """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
         with self._lock:
             self._state.requests = {**self._state.requests, **requests}
-            self._state.throttled = {**self._state.throttled, **throttled}
+            if throttled:
+                self._state.throttled = {**self._state.throttled, **throttled}
 
     def _render(self, diff: SnapshotDiff, now: float, counted: AbstractSet[tuple[str, ...]] = frozenset()) -> None:
         """Render what has changed, and publish it.
@@ -266,8 +275,8 @@ class ClusterMetrics:
             for family in families.EXPECTATION_FAMILIES
         )
 
-    def _render_families(self, table: Iterable[Family[ClusterValues]]) -> Text:
-        return tuple([(family.render(self._cluster_labels, family.value(self._state)),) for family in table])
+    def _render_families(self, table: Iterable[Family[ClusterValues]]) -> tuple[bytes, ...]:
+        return tuple([family.render(self._cluster_labels, family.value(self._state)) for family in table])
 
     def _publish(self) -> None:
         """Replace the text by what is rendered, with the families of the cluster itself as they are now."""
@@ -287,29 +296,26 @@ class ClusterMetrics:
         if facts != self._cluster_facts:
             self._cluster_facts = facts
             self._cluster_lines = self._render_families(families.CLUSTER_FAMILIES)
-        polls = self._render_families(families.POLL_FAMILIES)
+        whole = (*self._cluster_lines, *self._render_families(families.POLL_FAMILIES))
         transitions = [tuple(of.values()) for of in self._transitions]
-        lasting = (*outcomes, *transitions, *self._expectation_lines, *self._cluster_lines, *polls)
+        lasting = (*outcomes, *transitions, *self._expectation_lines)
         if state.paused:
-            self.text = self._paused_text(lasting)
+            self.text = self._paused_text(lasting, whole)
             return
         fresh_from = (state.last_success or 0.0) + self._success_duration
-        self.text = ClusterText(
-            fresh=(*self._jobs.lines, self._jobs.etas, listed, *lasting),
-            stale=(*self._jobs.lasting_lines, (), (), *lasting),
-            fresh_until=fresh_from + STALE_INTERVALS * max(state.interval, self._success_duration),
-        )
+        fresh_until = fresh_from + STALE_INTERVALS * max(state.interval, self._success_duration)
+        jobs = (*self._jobs.lines, self._jobs.etas, listed)
+        self.text = ClusterText(jobs, self._jobs.lasting_lines, lasting, whole, fresh_until)
         self._was_scraped = False
 
-    def _paused_text(self, lasting: Text) -> ClusterText:
+    def _paused_text(self, lasting: Text, whole: tuple[bytes, ...]) -> ClusterText:
         """Return the text of a cluster that is not polled: counters, the cluster itself, and failures if wanted."""
         jobs = self._jobs.while_paused(show_failures=self._failures_shown)
         kept = [
             () if family.type == "gauge" and "collection" in family.labels else lines
-            for family, lines in zip(families.FAMILIES[-len(lasting) :], lasting, strict=True)
+            for family, lines in zip(families.FAMILIES_IN_PIECES[-len(lasting) :], lasting, strict=True)
         ]
-        text = (*jobs, (), (), *kept)
-        return ClusterText(fresh=text, stale=text, fresh_until=0.0)
+        return ClusterText((), jobs, tuple(kept), whole, fresh_until=-inf)
 
 
 def _cluster_labels(cluster: Cluster) -> str:

@@ -46,6 +46,8 @@ those that completed; None where they are not counted."""
 _NONE_FINISHED: Final = FinishedJobs()
 _NONE_OBSERVED: Final = (0,) * (len(DURATION_BUCKETS) + 1)
 _NO_OUTCOME: Final = CollectionOutcome()
+_NO_REQUESTS: Final = dict.fromkeys(ENDPOINTS, 0)
+_NOT_THROTTLED: Final = dict.fromkeys(ENDPOINTS, 0.0)
 _NO_COLLECTIONS: Final[frozenset[CollectionKey]] = frozenset()
 
 
@@ -101,8 +103,8 @@ class ClusterState:
     polls: int = 0
     polls_missed: int = 0
     bad_records: int = 0
-    requests: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0))
-    throttled: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ENDPOINTS, 0.0))
+    requests: Mapping[str, int] = field(default_factory=lambda: _NO_REQUESTS)
+    throttled: Mapping[str, float] = field(default_factory=lambda: _NOT_THROTTLED)
     failures: Counter[str] = field(default_factory=Counter)
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     durations: Mapping[str, Histogram] = field(default_factory=lambda: {state: Histogram() for state in _FINISHED})

@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from monitor.metrics.cluster import ClusterMetrics
-from monitor.metrics.families import FAMILIES
+from monitor.metrics.families import FAMILIES, FAMILIES_IN_PIECES
 
 TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS: Final = openmetrics.CONTENT_TYPE_LATEST
@@ -48,10 +48,14 @@ class Exposition:
         content_type = choose_format(accept)
         texts = [cluster.scrape(now) for cluster in self._clusters]
         parts: list[bytes] = []
-        for index, header in enumerate(_HEADERS[content_type]):
+        headers = _HEADERS[content_type]
+        for index, header in enumerate(headers[: len(FAMILIES_IN_PIECES)]):
             parts.append(header)
-            for text in texts:
-                parts.extend(text[index])
+            for pieces, _ in texts:
+                parts.extend(pieces[index])
+        for index, header in enumerate(headers[len(FAMILIES_IN_PIECES) :]):
+            parts.append(header)
+            parts.extend([whole[index] for _, whole in texts])
         if content_type == OPENMETRICS:
             parts.append(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call]
         else:

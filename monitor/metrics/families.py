@@ -272,9 +272,15 @@ POLL_FAMILIES: Final[tuple[Family[ClusterValues], ...]] = (
 )
 """Of the cluster itself: rendered at each poll."""
 
-FAMILIES: Final[tuple[Family[Any], ...]] = (
+FAMILIES_IN_PIECES: Final[tuple[Family[Any], ...]] = (
     *PROGRESS_FAMILIES, *UNFINISHED_FAMILIES, *TRACKED_FAMILIES, JOB_ETA, *COLLECTION_FAMILIES, *TRANSITION_FAMILIES,
-    *EXPECTATION_FAMILIES, *CLUSTER_FAMILIES, *POLL_FAMILIES,
+    *EXPECTATION_FAMILIES,
 )
+"""Those of which each job, collection or transition of a cluster is rendered by itself."""
+
+WHOLE_FAMILIES: Final[tuple[Family[Any], ...]] = (*CLUSTER_FAMILIES, *POLL_FAMILIES)
+"""Those of which the lines of a cluster are rendered together."""
+
+FAMILIES: Final = (*FAMILIES_IN_PIECES, *WHOLE_FAMILIES)
 # fmt: on
 """All of them, in the order of the exposition."""

@@ -16,7 +16,7 @@ import urllib3
 from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_http_server
 
 from monitor.jobs import JobList, JobRecord, Policy, PollResult, compare_lists, diff
-from monitor.metrics import FAMILIES, ClusterMetrics, Exposition
+from monitor.metrics import ClusterMetrics, Exposition
 from tests.bench.processes import PATIENCE, cpu_seconds, monitor, pinned, printed, replay, write_config
 from tests.bench.replay import Plan
 from tests.bench.rows import Row
@@ -78,7 +78,8 @@ def measure(clusters: int, rounds: int) -> dict[str, float]:
     exposition.show(metrics)
     text = exposition.scrape("text/plain", NOW)[0]
     texts = [each.text.at(NOW) for each in metrics]
-    pieces = [piece for index in range(len(FAMILIES)) for of in texts for piece in of[index]]
+    pieces = [piece for part in zip(*(in_pieces for in_pieces, _ in texts), strict=True) for of in part for piece in of]
+    pieces += [piece for part in zip(*(whole for _, whole in texts), strict=True) for piece in part]
     lines = text.splitlines(keepends=True)
     registry = gauges(text.decode())
     ways: dict[str, Callable[[], object]] = {
