@@ -11,6 +11,7 @@ from tests.bench.lag import lags
 from tests.bench.processes import cpu_seconds, monitor, percentile, replay, resident, write_config
 from tests.bench.replay import Plan
 from tests.bench.rows import Row
+from tests.memory import image_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def run(*, quick: bool) -> Iterator[Row]:
     clusters, interval, seconds = (200, 2.0, 10.0) if quick else (10_000, 30.0, 600.0)
     with replay(FLEET) as server, tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), server.clusters(clusters), interval=interval)
-        with monitor(config) as running:
+        with monitor(config, **image_environment("MALLOC_ARENA_MAX")) as running:
             running.wait_until_ready()
             time.sleep(interval)
             server.begin()
