@@ -1,7 +1,7 @@
 """One poll of one cluster: fetch, compare, record, publish, log."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Final
 
@@ -324,11 +324,18 @@ def fetch(
     listing, new_ids = compare_lists(previous, current)
     untracked = new_ids - tracked.keys()
     result = PollResult(listing, new_ids, finished=finished_jobs(untracked) if previous and untracked else {})
+    if queue := describe_queue(previous, result, now, DESCRIBES_PER_POLL):
+        result = _describe(api, queue, result, labels)
+    return look_up_databases(api, previous, result, now, finished_jobs, labels) if api.lookup_databases else result
+
+
+def _describe(api: ImportApi, queue: Iterable[str], result: PollResult, labels: Mapping[str, object]) -> PollResult:
+    """Return a result with the answers to describes of some jobs, until one fails as all others would."""
     described: dict[str, JobRecord] = {}
     absent: set[str] = set()
     sent: set[str] = set()
     harmful: set[str] = set()
-    for job_id in describe_queue(previous, result, now, DESCRIBES_PER_POLL):
+    for job_id in queue:
         sent.add(job_id)
         try:
             described[job_id] = api.describe(job_id)
@@ -340,11 +347,10 @@ def fetch(
                 harmful.add(job_id)
             if error.kind in SHARED_FAILURES:
                 break
-    result = msgspec.structs.replace(
+    return msgspec.structs.replace(
         result,
         described=described,
         confirmed_absent=frozenset(absent),
         describes_sent=frozenset(sent),
         harmful_describes=frozenset(harmful),
     )
-    return look_up_databases(api, previous, result, now, finished_jobs, labels) if api.lookup_databases else result
