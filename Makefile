@@ -21,8 +21,8 @@ test: $(UV)  ## run all tests with branch coverage, or one file: make test ARGS=
 newest: $(UV)  ## run the unit tests on the newest Python and with the newest versions of all dependencies
 	tests/newest.sh $(UV)
 
-reliability: $(UV)  ## run the reliability tests at full length and write docs/reliability.md
-	$(UV) run --frozen --group test python -m tests.bench.reliability
+reliability: $(UV)  ## run the reliability tests at full length, or some: ARGS="kills memory"; writes docs/reliability.md
+	$(UV) run --frozen --group test python -m tests.bench.reliability $(ARGS)
 
 bench: $(UV)  ## run the benchmarks; make bench ARGS=--write updates docs/performance.md
 	$(UV) run --frozen --group test python -m tests.bench $(ARGS)

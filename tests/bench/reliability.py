@@ -1,14 +1,15 @@
-"""Runs the reliability tests at full length and writes docs/reliability.md: `make reliability`."""
+"""Runs the reliability tests at full length and writes their results to docs/reliability.md: `make reliability`."""
 
 from __future__ import annotations
 
+import argparse
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,22 +17,29 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- begin of make reliability -->\n", "<!-- end of make reliability -->\n"
 
-TESTS = (
-    "tests/e2e/test_crash.py",
-    "tests/e2e/test_pair.py",
-    "tests/e2e/test_sharing.py",
-    "tests/e2e/test_restart.py",
-    "tests/e2e/test_clock.py",
-    "tests/e2e/test_slow.py",
-    "tests/integration/test_web_auth.py",
-    "tests/e2e/test_memory.py",
-    "tests/e2e/test_hostile.py",
-    "tests/fuzz/test_fuzz.py",
-    "tests/integration/test_client_raw_answers.py",
-    "tests/integration/test_store.py",
-    "tests/integration/test_store_unavailable.py",
-    "tests/e2e/test_blocked_log.py",
-)
+GROUPS = {
+    "kills": ("tests/e2e/test_crash.py",),
+    "sharing": ("tests/e2e/test_sharing.py",),
+    "hostile": ("tests/e2e/test_hostile.py",),
+    "memory": ("tests/e2e/test_memory.py",),
+    "fuzz": ("tests/fuzz/test_fuzz.py",),
+    "failures": (
+        "tests/e2e/test_pair.py",
+        "tests/e2e/test_pooler.py",
+        "tests/e2e/test_restart.py",
+        "tests/e2e/test_clock.py",
+        "tests/e2e/test_slow.py",
+        "tests/e2e/test_blocked_log.py",
+        "tests/integration/test_web_auth.py",
+        "tests/integration/test_client_raw_answers.py",
+        "tests/integration/test_store.py",
+        "tests/integration/test_store_unavailable.py",
+        "tests/integration/test_store_logged_once.py",
+        "tests/integration/test_store_frozen_disk.py",
+    ),
+}
+"""The tests that run together, by the name by which they can be run alone."""
+
 FULL = {
     "MONITOR_KILLS": "200",
     "MONITOR_KILLS_POSTGRESQL": "60",
@@ -43,11 +51,17 @@ FULL = {
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One result: the property that a test records, its title, and its meaning."""
+    """One result: the property that a test records, its title, and its meaning.
+
+    Attributes:
+        key: The property. Where `names` is given, how many tests with such names have passed.
+        names: A regular expression.
+    """
 
     key: str
     name: str
     meaning: str
+    names: str = field(default="", kw_only=True)
 
 
 COUNTS = (
@@ -94,50 +108,88 @@ COUNTS = (
 
 
 CASES = (
-    Count("interim|continue|after another", "Interim responses", "Sequences of responses such as 100 and 103."),
     Count(
-        "damage|unreadable|corrupt", "Damaged stores", "Rows, tables and files that are damaged or of another program."
+        "interim_responses",
+        "Interim responses",
+        "Sequences of responses such as 100 and 103.",
+        names="interim|continue|after another",
     ),
-    Count("lost|closed|away|outage|commit", "Interrupted databases", "Connections, commits and servers that are cut."),
-    Count("freezes|frozen|lock_of|slow_write", "Frozen databases", "Servers that do not answer, and locks of others."),
-    Count("wait_for_the_log", "Blocked logs", "A pipe that nobody reads, and a closed standard error."),
+    Count(
+        "damaged_stores",
+        "Damaged stores",
+        "Rows, tables and files that are damaged or of another program.",
+        names="damage|unreadable|corrupt",
+    ),
+    Count(
+        "interrupted_databases",
+        "Interrupted databases",
+        "Connections, commits and servers that are cut.",
+        names="lost|closed|away|outage|commit|restarts",
+    ),
+    Count(
+        "frozen_databases",
+        "Frozen databases",
+        "Servers, poolers and disks that do not respond, and locks of others.",
+        names="freezes|frozen|hang|lock_of|slow_write",
+    ),
+    Count(
+        "blocked_logs",
+        "Blocked logs",
+        "A pipe that nobody reads, and a closed standard error.",
+        names="wait_for_the_log",
+    ),
 )
-"""Tests without counts of their own, by a regular expression of their names: how many have passed."""
+"""Tests of the group `failures` that record nothing: how many have passed."""
+
+ROW = re.compile(r"^\| [^|]+ \| `(\w+)` \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
-def counted(report: Path) -> dict[str, str]:
-    """Return the properties recorded in a JUnit report, by key, and how many tests of each of `CASES` have passed."""
+def counted(report: Path, group: str) -> dict[str, str]:
+    """Return the results of a group by key, from a JUnit report: what its tests recorded, or how many have passed."""
     tree = ET.parse(report)
-    values = {str(one.get("name")): str(one.get("value")) for one in tree.iter("property")}
-    names = [str(case.get("name")) for case in tree.iter("testcase") if case.find("skipped") is None]
-    return values | {one.key: str(sum(bool(re.search(one.key, name)) for name in names)) for one in CASES}
+    if group == "failures":
+        names = [str(case.get("name")) for case in tree.iter("testcase") if case.find("skipped") is None]
+        return {one.key: str(sum(bool(re.search(one.names, name)) for name in names)) for one in CASES}
+    return {str(one.get("name")): str(one.get("value")) for one in tree.iter("property")}
 
 
-def table(values: dict[str, str], python: str, cores: int) -> str:
-    """Return the table of the page."""
-    rows = [f"| {one.name} | `{one.key}` | {values.get(one.key, 'not run')} | {one.meaning} |" for one in COUNTS]
-    rows += [f"| {one.name} | tests | {values[one.key]} | {one.meaning} |" for one in CASES]
-    head = f"Python {python}, {cores} cores.\n\n| Result | Property | Value | Meaning |\n|---|---|---|---|\n"
-    return head + "\n".join(rows) + "\n"
+def updated(page: str, values: dict[str, str], when: str) -> str:
+    """Return the page with new results and their date; the other rows stay as they are."""
+    before, rest = page.split(BEGIN)
+    old, after = rest.split(END)
+    rows = {key: (value, date) for key, value, date in ROW.findall(old)} | {
+        key: (value, when) for key, value in values.items()
+    }
+    head = "| Result | Property | Value | Date | Meaning |\n|---|---|---|---|---|\n"
+    lines = [
+        f"| {one.name} | `{one.key}` | {' | '.join(rows.get(one.key, ('not run', '')))} | {one.meaning} |\n"
+        for one in COUNTS + CASES
+    ]
+    return f"{before}{BEGIN}{head}{''.join(lines)}{END}{after}"
 
 
 def main() -> int:
-    """Run the tests at full length and write the page, unless a test fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        there = [test for test in TESTS if (ROOT / test).exists()]
-        # Of the two forms of the report, only the older one has a place for what a test records.
-        options = ["--timeout=3600", f"--basetemp={folder}/tests", f"--junitxml={report}", "-o", "junit_family=xunit1"]
-        command = [sys.executable, "-m", "pytest", *options, *there]
-        ended = subprocess.run(command, check=False, cwd=ROOT, env=FULL | dict(os.environ))
-        if ended.returncode:
-            return ended.returncode
-        values = counted(report)
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    filled = table(values, platform.python_version(), os.cpu_count() or 1)
-    PAGE.write_text(f"{before}{BEGIN}{filled}{END}{after}", encoding="utf-8")
-    return 0
+    """Run groups of tests at full length, and write the results of each group of which no test has failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.reliability", description=main.__doc__)
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}; by default all, in this order"
+    )
+    names = parser.parse_args().groups or [*GROUPS]
+    if unknown := set(names) - GROUPS.keys():
+        parser.error(f"unknown group: {', '.join(sorted(unknown))}")
+    failed = False
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            # Of the two forms of the report, only the older one has a place for what a test records.
+            options = [f"--basetemp={folder}/tests", f"--junitxml={report}", "-o", "junit_family=xunit1"]
+            command = [sys.executable, "-m", "pytest", "--timeout=3600", *options, *GROUPS[name]]
+            if subprocess.run(command, check=False, cwd=ROOT, env=FULL | dict(os.environ)).returncode:
+                failed = True
+                continue
+            when = f"{datetime.now(UTC):%Y-%m-%d}"
+            PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), counted(report, name), when), encoding="utf-8")
+    return int(failed)
 
 
 if __name__ == "__main__":

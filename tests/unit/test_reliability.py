@@ -3,21 +3,21 @@
 import re
 from pathlib import Path
 
-from tests.bench.reliability import BEGIN, COUNTS, END, FULL, PAGE, ROOT, TESTS, counted, table
+from tests.bench.reliability import BEGIN, CASES, COUNTS, END, FULL, GROUPS, PAGE, ROOT, ROW, counted, updated
 
 KEYS = [one.key for one in COUNTS]
 
 
 def recorded():
     """The names that the tests of the command record."""
-    texts = [(ROOT / test).read_text(encoding="utf-8") for test in TESTS]
+    texts = [(ROOT / test).read_text(encoding="utf-8") for tests in GROUPS.values() for test in tests]
     return {name for text in texts for name in re.findall(r'record_property\(\s*"([a-z_]+)"', text)}
 
 
 def test_the_page_has_each_count_once_and_in_the_commands_order():
     shown = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
 
-    assert re.findall(r"^\| [^|]+ \| `([a-z_]+)` \|", shown, re.MULTILINE) == KEYS
+    assert [key for key, *_ in ROW.findall(shown)] == KEYS + [one.key for one in CASES]
     assert "| not run |" not in shown
 
 
@@ -33,8 +33,24 @@ def test_the_page_says_how_to_run_it_in_full():
     assert "reliability:" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_what_tests_record_is_read_from_their_report(tmp_path):
+def test_what_tests_record_replaces_their_rows_and_no_others(tmp_path):
     report = Path(tmp_path) / "report.xml"
-    report.write_text('<testsuites><property name="crash_lost" value="0"/></testsuites>')
+    report.write_text('<testsuites><property name="crash_lost" value="7"/></testsuites>')
+    page = PAGE.read_text(encoding="utf-8")
 
-    assert "| `crash_lost` | 0 |" in table(counted(report), "3.11.7", 2)
+    rows, rows_before = (
+        {key: rest for key, *rest in ROW.findall(text)}
+        for text in (updated(page, counted(report, "kills"), "2030-01-31"), page)
+    )
+
+    assert rows == rows_before | {"crash_lost": ["7", "2030-01-31"]}
+
+
+def test_passed_tests_are_counted_by_their_names(tmp_path):
+    report = Path(tmp_path) / "report.xml"
+    report.write_text(
+        '<testsuites><testcase name="test_a_frozen_disk"/><testcase name="test_a_frozen_server"><skipped/></testcase>'
+        "</testsuites>"
+    )
+
+    assert counted(report, "failures")["frozen_databases"] == "1"
