@@ -46,27 +46,18 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     listing = result.listing
     pairs = [*_listed(before, result, now, policy), *_missing(before, result, now, policy)]
     changes = [(old, job) for old, job in pairs if job != old]
-
-    tracked = {**before.tracked, **{job.job_id: job for _, job in changes}}
-    expired = [job for job in tracked.values() if job.finished_at is not None and not _is_retained(job, now, policy)]
-    for job in expired:
-        del tracked[job.job_id]
-    dropped = _surplus(tracked.values(), policy.missing_limit)
-    for job in dropped:
-        del tracked[job.job_id]
-
     changed = tuple(job for _, job in changes)
     changed_ids = {job.job_id for job in changed}
+    tracked, expired, dropped = _track(before.tracked, changed, now, policy)
     left_ids = before.listing.records.keys() - listing.records.keys()
-    unconfirmed = {job_id for job_id, job in result.finished.items() if job is None}
+
+    reported = _reported(previous, changes, result)
     transitions = tuple(
         _transition(old, job, now)
-        for old, job in changes
-        if previous is not None
-        and (old is None or old.state is not job.state)
-        and not (old is None and job.finished and job.job_id in unconfirmed)
-        and _is_news(old, job, previous.baseline_at)
+        for old, job in reported
+        if (old is None or old.state is not job.state) and _is_news(old, job, before.baseline_at)
     )
+
     several = policy.several_databases
     found = [job for old, job in changes if several and old is not None and job.database and not old.database]
     decisive = with_databases(changed) if several else changed
@@ -74,12 +65,14 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     if several and (changes or expired or dropped):
         outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     outcomes, short = add_durations(outcomes, previous, changed, transitions, found)
+
     counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
-    moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in changes if old and old.state is job.state]
     missing = sum(job.missing_since is not None and not job.finished for job in tracked.values())
     followed = {} if policy.poll_failed else before.just_finished
     just_finished, left_early = follow_finished(followed, listing.records, transitions, complete=not missing)
-    known_changes = [(old, job) for old, job in changes if old is not None]
+
+    known = [(old, job) for old, job in changes if old is not None]
+    moves = [(job.progress or 0.0) - (old.progress or 0.0) for old, job in known if old.state is job.state]
     return SnapshotDiff(
         snapshot=Snapshot(
             listing=listing,
@@ -96,21 +89,14 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         removed_ids=tuple(job.job_id for job in (*expired, *dropped) if job.job_id not in changed_ids),
         delisted_ids=tuple(left_ids - before.tracked.keys()),
         transitions=transitions,
-        stalled=tuple(job for old, job in known_changes if job.stalled and not old.stalled),
-        resumed=tuple(job for old, job in known_changes if old.stalled and not job.stalled),
-        explained=tuple(job for old, job in known_changes if _is_explained(old, job)),
-        incomplete=tuple(
-            job
-            for old, job in changes
-            if previous is not None
-            and job.incomplete
-            and not (old and old.incomplete)
-            and not (old is None and job.job_id in unconfirmed)
-        ),
+        stalled=tuple(job for old, job in known if job.stalled and not old.stalled),
+        resumed=tuple(job for old, job in known if old.stalled and not job.stalled),
+        explained=tuple(job for old, job in known if _is_explained(old, job)),
+        incomplete=tuple(job for old, job in reported if job.incomplete and not (old and old.incomplete)),
         left_early=left_early,
         short=short,
         describe_paused=tuple(
-            job for old, job in known_changes if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
+            job for old, job in known if job.harmful_describes == HARMFUL_DESCRIBES > old.harmful_describes
         ),
         progressed=sum(gain > 0 for gain in moves),
         regressed=sum(gain < 0 for gain in moves),
@@ -214,6 +200,28 @@ def _note_describe(job: Job, result: PollResult, now: float) -> Job:
         described_at=now if answered else job.described_at,
         harmful_describes=0 if answered else job.harmful_describes + (job.job_id in result.harmful_describes),
     )
+
+
+def _track(
+    tracked: Mapping[str, Job], changed: Iterable[Job], now: float, policy: Policy
+) -> tuple[dict[str, Job], list[Job], list[Job]]:
+    """Return the tracked jobs after a poll, those whose retention has passed, and those of which there are too many."""
+    jobs = {**tracked, **{job.job_id: job for job in changed}}
+    expired = [job for job in jobs.values() if job.finished_at is not None and not _is_retained(job, now, policy)]
+    for job in expired:
+        del jobs[job.job_id]
+    dropped = _surplus(jobs.values(), policy.missing_limit)
+    for job in dropped:
+        del jobs[job.job_id]
+    return jobs, expired, dropped
+
+
+def _reported(previous: Snapshot | None, changes: Iterable[_Pair], result: PollResult) -> list[_Pair]:
+    """Return the changes that may be reported: none of a baseline, and no finished job that may have been before."""
+    unconfirmed = {job_id for job_id, job in result.finished.items() if job is None}
+    if previous is None:
+        return []
+    return [(old, job) for old, job in changes if old is not None or not job.finished or job.job_id not in unconfirmed]
 
 
 def _is_retained(job: Job, now: float, policy: Policy) -> bool:
