@@ -44,12 +44,13 @@ def importing(job_id, collection, percent=50):
 def recorded(tmp_path):
     """A config whose state holds six transitions of two clusters."""
     url, now = f"sqlite:///{tmp_path}/state.db", time.time()
+    addresses = {"books": "http://127.0.0.1:1", "songs": "http://127.0.0.1:2"}
     for name, begin in (("books", now - 7200), ("songs", now - 600)):
         novels = [importing("1", "novels"), JobRecord("1", "Completed", "novels", 100)]
         poems = [importing("2", "poems"), JobRecord("2", "Failed", "poems", 0, "disk quota\nexceeded")]
         later = [(begin + 60, novels[0]), (begin + 120, novels[1], poems[0]), (begin + 180, novels[1], poems[1])]
-        record(url, name, "http://127.0.0.1:1", (begin,), *later)
-    clusters = [f"{{name: {name}, url: 'http://127.0.0.1:1'}}" for name in ("books", "songs")]
+        record(url, name, addresses[name], (begin,), *later)
+    clusters = [f"{{name: {name}, url: '{address}'}}" for name, address in addresses.items()]
     return write_config(tmp_path, *clusters, state=f"{{url: '{url}'}}")
 
 
