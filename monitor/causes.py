@@ -5,7 +5,7 @@ import ssl
 from typing import Final
 
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
-"""What the versions of OpenSSL call an answer that is no TLS."""
+"""What the versions of OpenSSL call a response that is no TLS."""
 
 
 def root(error: BaseException) -> BaseException:

@@ -46,7 +46,7 @@ def look_up_databases(
         labels: The cluster's names and own labels, for the log.
 
     Raises:
-        StoppedError: The monitor is stopping. A lookup that fails costs nothing but its own answer.
+        StoppedError: The monitor is stopping. A lookup that fails costs nothing but its own response.
     """
     databases = update_databases(previous, result)
     limit = max(1, LOOKUPS_PER_POLL // len(api.lookup_databases))

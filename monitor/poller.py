@@ -310,7 +310,7 @@ def fetch(
         labels: The cluster's names and own labels, for the log.
 
     Raises:
-        ApiError: The list is not complete. A describe or lookup that fails costs nothing but its own answer.
+        ApiError: The list is not complete. A describe or lookup that fails costs nothing but its own response.
         StoppedError: The monitor is stopping.
     """
     api.session.begin_poll()
@@ -330,7 +330,7 @@ def fetch(
 
 
 def _describe(api: ImportApi, queue: Iterable[str], result: PollResult, labels: Mapping[str, object]) -> PollResult:
-    """Return a result with the answers to describes of some jobs, until one fails as all others would."""
+    """Return a result with the responses to describes of some jobs, until one fails as all others would."""
     described: dict[str, JobRecord] = {}
     absent: set[str] = set()
     sent: set[str] = set()

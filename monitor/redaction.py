@@ -64,7 +64,7 @@ class SecretMask:
         """Return the first ``MAX_CONTENT`` bytes of a body with its secrets masked."""
         return self.text(content[:MAX_CONTENT].decode("latin-1")).encode("latin-1")
 
-    def answer(self, decoded: Any, content: bytes) -> Any:
+    def json(self, decoded: Any, content: bytes) -> Any:
         """Return the decoded JSON of a body, changed in place: the secrets in texts are masked, field names stay."""
         root = [decoded]
         waiting: list[Any] = [root] if self.may_be_in(content) else []  # no recursion: the server chose the depth

@@ -66,7 +66,7 @@ class CloudCluster(msgspec.Struct, frozen=True):
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A project of an account; older answers say nothing about its regions."""
+    """A project of an account; older responses say nothing about its regions."""
 
     id: str
     name: str = ""

@@ -1,6 +1,6 @@
 """``list_import_jobs`` and ``get_import_progress`` of ``pymilvus.bulk_writer``, without its hundreds of megabytes.
 
-Same parameters, same defaults, same requests on the wire (pymilvus 3.0.2). Two things differ: an answer with code 200
+Same parameters, same defaults, same requests on the wire (pymilvus 3.0.2). Two things differ: a response with code 200
 is a success too, as the API documents, and what goes wrong is raised as an `ApiError`.
 """
 

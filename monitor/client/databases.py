@@ -158,7 +158,7 @@ class FollowedDatabases:
 
 
 def _read_databases(body: Body) -> Sequence[str]:
-    """Return the names in an answer, which is whole or is refused: a name that cannot be one is no name less."""
+    """Return the names in a response, which is whole or is refused: a name that cannot be one is no name less."""
     listed = envelope(body.json())
     if not isinstance(listed, list) or not all(map(_is_name, listed)):
         raise BadResponseError("the response has a code of success, but no list of names of databases in its data")

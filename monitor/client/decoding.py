@@ -1,4 +1,4 @@
-"""From the bytes of an answer to its JSON, and what its code and its status mean."""
+"""From the bytes of a response to its JSON, and what its code and its status mean."""
 
 import json
 import re
@@ -32,16 +32,16 @@ _WRONG_ACCOUNT: Final = (
 )
 _WRONG_OTHER: Final = "Milvus since 2.4 and Zilliz Cloud have `api: v2`"
 _INTEGER_DIGITS: Final = 1000
-"""Digits of an integer that are read, more than any limit: Python refuses 4,300, and then the whole answer."""
+"""Digits of an integer that are read, more than any limit: Python refuses 4,300, and then the whole response."""
 
 _GZIP_WINDOW: Final = 31
 _NO_SECRETS: Final = SecretMask()
 
-Answer = TypeVar("Answer")
+Decoded = TypeVar("Decoded")
 
 
 class Body:
-    """The body of an answer from a host; whatever is returned of it has the secrets masked."""
+    """The body of a response from a host; whatever is returned of it has the secrets masked."""
 
     def __init__(self, content: bytes, host: str, masking: SecretMask = _NO_SECRETS) -> None:
         self.content = content
@@ -52,13 +52,13 @@ class Body:
         """Return the JSON; raise ``BadResponseError`` where it is none or has too many values."""
         self._check_values()
         try:
-            return self.masking.answer(_parse(self.content), self.content)
+            return self.masking.json(_parse(self.content), self.content)
         except (ValueError, RecursionError) as error:
             beginning = self.beginning(60)
             what = f"begins with {beginning!r}" if beginning else "is empty"
             raise BadResponseError(f"{self.host}: the response is not JSON ({error}); it {what}") from None
 
-    def typed(self, decoder: msgspec.json.Decoder[Answer]) -> Answer | None:
+    def typed(self, decoder: msgspec.json.Decoder[Decoded]) -> Decoded | None:
         """Return the body in the decoder's type; None where it does not fit, or where a secret may be in it."""
         self._check_values()
         if not self.masking.may_be_in(self.content):
@@ -80,7 +80,7 @@ def _parse(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
-        # One name that is not UTF-8, half a surrogate pair, or a number out of range must not cost the whole answer.
+        # One name that is not UTF-8, half a surrogate pair, or a number out of range must not cost the whole response.
         with suppress(ValueError, RecursionError):
             lenient = content.decode("utf-8-sig", "replace")
             return json.loads(lenient, parse_int=lambda digits: int(digits[:_INTEGER_DIGITS]))
@@ -106,7 +106,7 @@ def decompress(body: bytes, coding: str) -> bytes:
 
 
 def envelope(payload: Any, server: str = "an import API") -> Any:
-    """Return the ``data`` of a v1 or v2 answer; raise the ``ApiError`` of its code, or that it is not from a server."""
+    """Return the ``data`` of a v1 or v2 response; raise the ``ApiError`` of its code, or where there is none."""
     if not isinstance(payload, dict):
         raise BadResponseError(f"the response is JSON but no object: is this the address of {server}?")
     code = code_of(payload.get("code"))
@@ -125,7 +125,7 @@ def code_of(value: Any) -> int | None:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: Body, api: str) -> ApiError:
-    """Return the error of an answer whose HTTP status is not a success: by the body's code, else by the status."""
+    """Return the error of a response whose HTTP status is not a success: by the body's code, else by the status."""
     host = body.host
     if status in _REDIRECTS:
         target = text(body.masking.text(headers.get("Location", "")))[:200]
@@ -142,10 +142,10 @@ def refusal(status: int, headers: Mapping[str, str], body: Body, api: str) -> Ap
         missing = f"there is no {name} at this address (HTTP 404): check host and path of `url`"
         return ApiMissingError(f"{host}: {missing}; {hint}")
     kind = BY_CODE.get(code or 0) or BY_STATUS.get(status, ApiError)
-    answer = text(fields.get("message")) or body.beginning(200) or "nothing"
+    message = text(fields.get("message")) or body.beginning(200) or "nothing"
     with_code = f", code {code}" if code is not None else ""
     retry_after = _retry_after(headers.get("Retry-After", ""))
-    return kind(f"{host} says: {answer} (HTTP {status}{with_code})", code=code, retry_after=retry_after)
+    return kind(f"{host} says: {message} (HTTP {status}{with_code})", code=code, retry_after=retry_after)
 
 
 def _retry_after(value: str) -> float | None:

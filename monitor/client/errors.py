@@ -29,7 +29,7 @@ class ApiError(Exception):
 
     Attributes:
         kind: What kind of failure it is.
-        code: The code in the body of the answer, or None.
+        code: The code in the body of the response, or None.
         retry_after: Seconds after which the server, or our own rate limit, accepts the next request, or None.
     """
 
@@ -84,7 +84,7 @@ class BadRequestError(ApiError, kind=ErrorKind.BAD_REQUEST):
 
 
 class BadResponseError(ApiError, kind=ErrorKind.BAD_RESPONSE):
-    """The answer is not one of this API: cut off, too large, no JSON, wrong types, or from another program."""
+    """The response is not one of this API: cut off, too large, no JSON, wrong types, or from another program."""
 
 
 class BadRecordError(BadResponseError, kind=ErrorKind.BAD_RESPONSE):
@@ -92,7 +92,7 @@ class BadRecordError(BadResponseError, kind=ErrorKind.BAD_RESPONSE):
 
 
 class ApiTimeoutError(ApiError, kind=ErrorKind.TIMEOUT):
-    """No answer, or only a part of one, in time."""
+    """No response, or only a part of one, in time."""
 
 
 class ApiConnectionError(ApiError, kind=ErrorKind.CONNECTION):

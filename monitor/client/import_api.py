@@ -47,7 +47,7 @@ class ImportApi(ABC):
     def list_jobs(self, previous: JobList) -> JobList:
         """Return the complete list, ``previous`` itself where every page is unchanged; there is no partial list.
 
-        ``count`` is no total, so the end is a page shorter than its size, an answer without paging fields (self-hosted
+        ``count`` is no total, so the end is a page shorter than its size, a response without paging fields (self-hosted
         Milvus gives all at once), or a page with nothing new: jobs that arrive meanwhile shift the pages, and an id
         may come twice. A page of bad records only is no end.
         """

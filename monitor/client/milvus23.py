@@ -37,7 +37,7 @@ class Milvus23Api(ImportApi):
             "describe",
             "GET",
             "/api/v1/import/state",
-            lambda answer: checked(answer.json(), job_id),
+            lambda body: checked(body.json(), job_id),
             body={"task": int(job_id)},
         )
         record = record_of_task(task)
@@ -47,7 +47,7 @@ class Milvus23Api(ImportApi):
 
 
 def checked(payload: Any, job_id: str = "") -> dict[str, Any]:
-    """Return an answer whose ``status`` is a success, which an empty one is; ``job_id`` is that of a describe.
+    """Return a response whose ``status`` is a success, which an empty one is; ``job_id`` is that of a describe.
 
     Raises:
         JobGoneError: The server says that this task does not exist.

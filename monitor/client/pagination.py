@@ -109,12 +109,12 @@ class _Data(msgspec.Struct, gc=False, rename="camel"):
     current_page: int | str | None = None
 
 
-class _ListAnswer(msgspec.Struct, gc=False):
+class _ListResponse(msgspec.Struct, gc=False):
     code: Literal[0, 200]
     data: _Data
 
 
-_list_answer: Final = msgspec.json.Decoder(_ListAnswer)
+_list_decoder: Final = msgspec.json.Decoder(_ListResponse)
 
 
 def decode_page(body: Body, page_size: int, database: str = "") -> Page:
@@ -122,15 +122,15 @@ def decode_page(body: Body, page_size: int, database: str = "") -> Page:
 
     ``page_size`` is the number of records that were asked for; ``database`` is given where the server filters by it.
     """
-    answer = body.typed(_list_answer)
-    if answer is not None and _is_clean(answer.data.records, body.content):
+    page = body.typed(_list_decoder)
+    if page is not None and _is_clean(page.data.records, body.content):
         records = [
             replace(record, reason=text(record.reason), database=database or record.database)
             if record.reason or database
             else record
-            for record in answer.data.records
+            for record in page.data.records
         ]
-        data = answer.data
+        data = page.data
         return Page(records, more=_is_full(records, page_size, data.page_size, data.current_page))
     payload = envelope(body.json())
     fields = payload if isinstance(payload, dict) else {"records": payload}

@@ -1,4 +1,4 @@
-"""From a record of an answer to a `JobRecord` or a job's files, in every spelling that servers are known to use."""
+"""From a record of a response to a `JobRecord` or a job's files, in every spelling that servers are known to use."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class ImportFile(msgspec.Struct, frozen=True, gc=False):
 
 
 def record_from(value: Any, database: str = "") -> JobRecord:
-    """Return one record of a v1 or v2 answer; raise ``BadRecordError`` where it is no object with a usable id.
+    """Return one record of a v1 or v2 response; raise ``BadRecordError`` where it is no object with a usable id.
 
     ``database`` is the one that was asked for, where the server filters by it.
     """
@@ -142,8 +142,8 @@ def percent(value: Any) -> float | None:
 def progress(data: Mapping[str, Any]) -> float | None:
     """Return the percentage in a describe, or in one of its files; v1 has ``readyPercentage`` instead of ``progress``.
 
-    That is documented as a percentage, and is 1 in the documented answer about a job that has ended: what is below 1 is
-    a ratio, and 1 is all of it once there is a ``completeTime``, else it says nothing.
+    That is documented as a percentage, and is 1 in the documented response about a job that has ended: what is below 1
+    is a ratio, and 1 is all of it once there is a ``completeTime``, else it says nothing.
     """
     value, ready = percent(data.get("progress")), percent(data.get("readyPercentage"))
     if value is not None or ready is None or ready > 1:

@@ -1,4 +1,4 @@
-"""Requests to the API of one cluster: deadlines, retries, the rate limit, and limits on what an answer may cost."""
+"""Requests to the API of one cluster: deadlines, retries, the rate limit, and limits on what a response may cost."""
 
 import os
 import random
@@ -54,7 +54,7 @@ BACKOFF: Final = 0.2
 """Seconds that the second attempt of a request waits at most; the third waits up to twice as long."""
 
 POLL_BYTES: Final = 2 * BODY_LIMIT
-"""Bytes of all answers of a poll together, decompressed. What stays of a list may take four times as many in memory:
+"""Bytes of all responses of a poll together, decompressed. What stays of a list may take four times as many in memory:
 one character beyond the basic plane makes every other one of its text as wide."""
 
 _HEADERS: Final[dict[str, bytes]] = {
@@ -158,7 +158,7 @@ class Session:
         """Send a request until it is answered or its error is not temporary; a POST only reads, and may be sent again.
 
         ``endpoint``, such as ``list``, is the name under which its rate is limited and counted, ``database`` is
-        sent as ``DB-Name``, and ``parse`` returns the result of an answer or raises an ``ApiError``.
+        sent as ``DB-Name``, and ``parse`` returns the result of a response or raises an ``ApiError``.
         """
         content = None if body is None else msgspec.json.encode(body)
         headers = self._headers | {"DB-Name": database.encode()} if database else self._headers
@@ -194,13 +194,13 @@ class Session:
                 timeout=self._timeout,
                 decode_content=False,
             )
-            answer = decompress(response.data, response.headers.get("Content-Encoding", ""))
+            decompressed = decompress(response.data, response.headers.get("Content-Encoding", ""))
         except NETWORK_ERRORS as error:
             raise translate_error(error, self._host, self._connect, self._cluster.timeout) from None
-        self._bytes_left -= len(answer)
+        self._bytes_left -= len(decompressed)
         if self._bytes_left < 0:
             raise BadResponseError(f"{self._host}: the responses of one poll are too large together")
-        received = Body(answer, self._host, self._masking)
+        received = Body(decompressed, self._host, self._masking)
         if response.status not in _SUCCESS:
             raise refusal(response.status, response.headers, received, self._cluster.api)
         return received

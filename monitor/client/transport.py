@@ -1,8 +1,8 @@
-"""HTTP connections that bound each answer in time and bytes, and are reused only after an answer that surely has ended.
+"""HTTP connections that bound each response in time and bytes, and are reused only where it surely has ended.
 
 A read timeout alone bounds only the wait for the next byte, so a server that sends one byte now and then would hold a
-thread for ever. ``http.client`` reads each answer through the ``response_class`` of its connection: here that is one
-with a deadline. Whatever its head says, no answer is larger on the wire than `BODY_LIMIT`.
+thread for ever. ``http.client`` reads each response through the ``response_class`` of its connection: here that is one
+with a deadline. Whatever its head says, no response is larger on the wire than `BODY_LIMIT`.
 """
 
 import http.client
@@ -31,13 +31,13 @@ BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
 
 HEAD_LIMIT: Final = 2**18
-"""Bytes of a head with the interim answers before it; `http.client` allows 100 lines of 64 KiB."""
+"""Bytes of a head with the interim responses before it; `http.client` allows 100 lines of 64 KiB."""
 
 CHUNKS_LIMIT: Final = 2**17
 """Chunks of a body: servers send some kilobytes in each, and each costs a few microseconds."""
 
 INTERIM_LIMIT: Final = 10
-"""Interim answers (1xx) skipped before an answer; proxies send one or two."""
+"""Interim responses (1xx) skipped before a response; proxies send one or two."""
 
 _READ_SIZE: Final = 2**15
 _CHUNK_LINE_LIMIT: Final = 4096
@@ -58,14 +58,14 @@ NETWORK_ERRORS: Final = (
 
 
 class AnswerTooLargeError(HTTPException):
-    """An answer is larger than its limit."""
+    """A response is larger than its limit."""
 
     def __init__(self, part: str = "response", limit: int = BODY_LIMIT) -> None:
         super().__init__(f"the {part} is larger than {limit / 2**20:g} MiB")
 
 
 class _DeadlineReader(io.RawIOBase):
-    """The bytes of one answer, until a deadline and up to a limit."""
+    """The bytes of one response, until a deadline and up to a limit."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self.sock = sock
@@ -76,7 +76,7 @@ class _DeadlineReader(io.RawIOBase):
         self._received = 0
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the answer as a file: all that an HTTP response wants of a socket."""
+        """Return the response as a file: all that an HTTP response wants of a socket."""
         return io.BufferedReader(self, _READ_SIZE)
 
     def readable(self) -> bool:
@@ -102,7 +102,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _BoundedResponse(HTTPResponse):
-    """An answer that is read within bounds, and strictly where its end is concerned."""
+    """A response that is read within bounds, and strictly where its end is concerned."""
 
     fp: Any
     version_string = "HTTP/1.1"  # this and the next one are for the debug log of urllib3's pool
@@ -113,7 +113,7 @@ class _BoundedResponse(HTTPResponse):
         super().__init__(self._reader, **kwargs)  # type: ignore[arg-type]
 
     def begin(self) -> None:
-        """Read the head; skip interim answers, and close the connection afterwards unless the body's end is certain."""
+        """Read the head; skip interim responses; close the connection afterwards unless the body's end is certain."""
         for _ in range(INTERIM_LIMIT + 1):
             super().begin()
             if self.status not in _INTERIM or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -136,7 +136,7 @@ class _BoundedResponse(HTTPResponse):
         self._reader.part, self._reader.limit = "response", HEAD_LIMIT + 2 * BODY_LIMIT
 
     def read(self, _amt: int | None = None) -> bytes:
-        """Return the whole body; where bytes are left behind it, the connection ends: no answer may begin with them."""
+        """Return the whole body; where bytes are left behind it, the connection ends: no response begins with them."""
         has_trailers = False
         if self.chunked:
             body = self._read_chunks()
@@ -178,7 +178,7 @@ class _BoundedResponse(HTTPResponse):
 
 
 class _DeadlineConnection(HTTPConnection):
-    """A connection whose read timeout bounds a whole answer, and its connect timeout that of a proxy."""
+    """A connection whose read timeout bounds a whole response, and its connect timeout that of a proxy."""
 
     putheader = http.client.HTTPConnection.putheader  # urllib3's searches each value for its SKIP_HEADER first
 
@@ -197,7 +197,7 @@ class _DeadlineConnection(HTTPConnection):
         super().connect()
 
     def getresponse(self) -> Any:
-        """Return the answer with its body as ``data``; not as a response of urllib3, which costs 25 µs more."""
+        """Return the response with its body as ``data``; not as a response of urllib3, which costs 25 µs more."""
         self._start_deadline()
         response: Any
         with http.client.HTTPConnection.getresponse(self) as response:
@@ -214,7 +214,7 @@ class _DeadlineTlsConnection(_DeadlineConnection, HTTPSConnection):
 
 
 def bound_answers(pool: HTTPConnectionPool) -> None:
-    """Make the read timeout of a pool bound each whole answer, head and body."""
+    """Make the read timeout of a pool bound each whole response, head and body."""
     bounded: dict[type, type] = {HTTPConnection: _DeadlineConnection, HTTPSConnection: _DeadlineTlsConnection}
     # Those of SOCKS connect in a way of their own and keep it.
     pool.ConnectionCls = bounded.get(pool.ConnectionCls, pool.ConnectionCls)

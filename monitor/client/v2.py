@@ -117,7 +117,7 @@ class V2Api(ImportApi):
                     "describe",
                     "POST",
                     f"{_IMPORT}/{spelling}",
-                    lambda answer: described(answer.json(), job_id, self._filtered_by(database)),
+                    lambda body: described(body.json(), job_id, self._filtered_by(database)),
                     body=body,
                     database=database,
                 )
@@ -138,7 +138,7 @@ def described(payload: Any, job_id: str, database: str = "") -> tuple[JobRecord,
     Raises:
         JobGoneError: The server says that this job does not exist: in Milvus' sentence with its id, also as the reason
             of a failure, or by Zilliz Cloud's code 96026. Other things that do not exist (a bucket) are no verdict.
-        ApiError: By the code of the answer; ``BadResponseError`` where it is no job, or another one.
+        ApiError: By the code of the response; ``BadResponseError`` where it is no job, or another one.
     """
     try:
         data = envelope(payload)

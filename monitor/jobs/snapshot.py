@@ -57,7 +57,7 @@ class PollResult(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         new_ids: Ids whose records are new or differ from those of the previous list.
-        described: Answers to describes by job id, whether listed or missing.
+        described: Responses to describes by job id, whether listed or missing.
         confirmed_absent: Ids of jobs that do not exist, as the server reported.
         describes_sent: Ids for which a describe was sent, whether it succeeded or not.
         harmful_describes: Ids whose describe cut the connection or timed out.

@@ -1,4 +1,4 @@
-"""The answer to a scrape: the ready text of every cluster, joined family by family."""
+"""The response to a scrape: the ready text of every cluster, joined family by family."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -24,7 +24,7 @@ _HEADERS: Final = {TEXT: _headers(""), OPENMETRICS: _headers("_total")}
 
 
 class Exposition:
-    """Answers scrapes. It waits for nobody: it joins what is ready.
+    """Serves scrapes. It waits for nobody: it joins what is ready.
 
     Args:
         registry: The metrics of the process.

@@ -123,7 +123,7 @@ def test_the_texts_of_a_large_answer_full_of_escapes_are_all_looked_through():
     texts = ["%7ak-A1b2C3d4E5f%2", "zk%2dA1b2C3d4E5f6", "x" * 50] * 20_000
     body = msgspec.json.encode(texts)
 
-    assert SecretMask([SECRETS[0]]).answer(texts, body) == ["%7ak-A1b2C3d4E5f%2", MASK, "x" * 50] * 20_000
+    assert SecretMask([SECRETS[0]]).json(texts, body) == ["%7ak-A1b2C3d4E5f%2", MASK, "x" * 50] * 20_000
 
 
 PLACES = (
