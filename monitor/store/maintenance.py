@@ -1,13 +1,14 @@
 """What is done to the store from time to time: log what nobody logged, and forget what is old."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text, true, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, select, text
 
 from monitor.jobs import JobState, Transition
 from monitor.store.database import Database
+from monitor.store.log_marks import mark_logged
 from monitor.store.queries import StoreReader
 from monitor.store.samples import CLOCK_AHEAD, oldest_kept
 from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, samples, transitions
@@ -67,22 +68,6 @@ def log_pending(
             raise
 
 
-def mark_logged(connection: Connection, ids: list[int]) -> None:
-    """Note that the log has these transitions."""
-    if ids:
-        connection.execute(_MARK_LOGGED, [{"number": number} for number in ids])
-
-
-def mark_steps_logged(connection: Connection, steps: Iterable[tuple[str, Transition]]) -> None:
-    """Note that the log has transitions of clusters, whose ids are not known, for the answer was lost."""
-    keys = [
-        {"cluster_name": cluster, "job": step.job_id, "to": step.to_state.value, "when": step.at}
-        for cluster, step in steps
-    ]
-    if keys:
-        connection.execute(_MARK_STEP_LOGGED, keys)
-
-
 def prune(database: Database, now: float, retention: float) -> None:
     """Delete what is old, a few rows at a time, which are looked for while others can write.
 
@@ -115,12 +100,3 @@ def _prune(database: Database, table: Table, *conditions: Any) -> None:
     deletion = delete(table).where(*conditions, *(column == bindparam(f"of_{column.name}") for column in key))
     while rows := database.read(lambda connection: connection.execute(some).mappings().all()):
         database.write(partial(Connection.execute, statement=deletion, parameters=[dict(row) for row in rows]))
-
-
-_MARK_LOGGED: Final = update(transitions).where(transitions.c.id == bindparam("number")).values(logged=true())
-_MARK_STEP_LOGGED: Final = (
-    update(transitions)
-    .where(transitions.c.cluster == bindparam("cluster_name"), transitions.c.job_id == bindparam("job"))
-    .where(transitions.c.to_state == bindparam("to"), transitions.c.at == bindparam("when"))
-    .values(logged=true())
-)

@@ -13,12 +13,13 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from monitor.jobs import Job, Snapshot, SnapshotDiff, Transition
+from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import TRANSACTION_TIMEOUT, Database, StoreBusyError, transaction_timeout
+from monitor.store.database import Database, StoreBusyError, transaction_timeout
 from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
 from monitor.store.listening import Listener
-from monitor.store.maintenance import LogTransition, describe_error, log_pending, mark_logged, mark_steps_logged, prune
+from monitor.store.log_marks import LogMarks
+from monitor.store.maintenance import LogTransition, describe_error, log_pending, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
 from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
@@ -83,8 +84,7 @@ class Store(StoreReader):
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
         self._lock = Lock()
-        self._logged: list[int] = []
-        self._logged_steps: list[tuple[str, Transition]] = []
+        self._marks = LogMarks()
         self._recovered_at = float("-inf")
         self._closed = False
         self._changed: set[str] = set()
@@ -218,10 +218,8 @@ class Store(StoreReader):
 
     def mark_logged(self, ids: Iterable[int]) -> None:
         """Note that recorded transitions are in the log; it is written at the next `maintain`, or by `close`."""
-        with self._lock:
-            self._logged.extend(ids)
-            waits = bool(self._logged)
-        if self._closed and waits:
+        self._marks.add(ids)
+        if self._closed and self._marks:
             self._write_last()
 
     def forget(self, cluster: str, *, delete: bool = True) -> None:
@@ -274,10 +272,11 @@ class Store(StoreReader):
                 self._check_file()
             if not self.up:
                 self._recover()
+            self._marks.write(self._database)  # before what can wait: another monitor logs what is not marked in time
             if not self.up or time.monotonic() >= self._flush_at:
                 self._flush()
                 self._flush_at = time.monotonic() + self._flush_interval
-            self._write_logged()
+            self._marks.write(self._database)
             self._log_pending(log_transition)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
@@ -361,9 +360,9 @@ class Store(StoreReader):
     def _write_last(self) -> None:
         """Write what is left: first which transitions were logged, for another monitor would log them again."""
         try:
-            self._write_logged(CLOSE_TIMEOUT)
+            self._marks.write(self._database, CLOSE_TIMEOUT)
             self._flush(CLOSE_TIMEOUT)
-            self._write_logged(CLOSE_TIMEOUT)
+            self._marks.write(self._database, CLOSE_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - logged and counted
             self.mark_unavailable(error)
 
@@ -504,10 +503,7 @@ class Store(StoreReader):
                 if stored is not None and (ids := state.ids()):
                     jobs = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=ids))[1]
                 was_ours = state.revision > 0
-                recorded = state.synchronize(stored, jobs, now)
-                if recorded:
-                    with self._lock:
-                        self._logged_steps += [(state.ref.name, step) for step in recorded]
+                self._marks.add_steps(state.ref.name, state.synchronize(stored, jobs, now))
                 if stored is not None:
                     state.replaced_by = None
                 elif was_ours or state.replaced_by is not None:
@@ -554,22 +550,3 @@ class Store(StoreReader):
     def _hide_unwatched(self) -> None:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""
         self._hidden = frozenset(self.cluster_revisions().keys() - self._states.keys())
-
-    def _write_logged(self, timeout: float = TRANSACTION_TIMEOUT) -> None:
-        """Write which transitions were logged; kept for the next time where that is not possible."""
-        with self._lock:
-            (ids, self._logged), (steps, self._logged_steps) = (self._logged, []), (self._logged_steps, [])
-        if not (ids or steps):
-            return
-
-        def mark(connection: Connection) -> None:
-            mark_logged(connection, ids)
-            mark_steps_logged(connection, steps)
-
-        try:
-            self._database.write(mark, timeout)
-        except Exception:
-            with self._lock:
-                self._logged += ids
-                self._logged_steps += steps
-            raise

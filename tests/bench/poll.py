@@ -197,6 +197,7 @@ def store_finished_jobs(url: str, clusters: Sequence[tuple[str, str]], jobs: int
             previous = store.snapshot(name)
             listing, new_ids = compare_lists(previous, JobList(records))
             store.record(name, diff(previous, PollResult(listing, new_ids), now, Policy()))
+    store.flush()
     store.close()
 
 
