@@ -105,7 +105,7 @@ class Poller:
         self._is_ours = is_ours
         self._error = ""
         self._started = self._ended = 0.0
-        self._record_warnings: dict[str, None] = {}
+        self._record_warnings: set[str] = set()
         self._recording = Lock()
         self._retired = False
 
@@ -273,7 +273,7 @@ class Poller:
     def _is_new_warning(self, key: str) -> bool:
         if key in self._record_warnings or len(self._record_warnings) >= RECORD_WARNINGS:
             return False
-        self._record_warnings[key] = None
+        self._record_warnings.add(key)
         return True
 
     def _labels(self) -> dict[str, object]:

@@ -97,7 +97,7 @@ class Ownership:
 
     def owns(self, cluster: str, now: float) -> bool:
         """Say whether a cluster is ours now; to be asked before each poll."""
-        return self._owns_from <= now < self._owns_until and self._is_ours(cluster)
+        return self.current(now)(cluster)
 
     def current(self, now: float) -> Callable[[str], bool]:
         """Return what says of a cluster whether it is ours as of now: another function after each change."""

@@ -27,8 +27,6 @@ WAITING_LIMIT: Final = 10_000
 DELISTINGS_KEPT: Final = 4
 """Latest polls in which finished jobs left the list, whose ids are kept: a list can lack jobs for once."""
 
-_NO_IDS: Final[frozenset[str]] = frozenset()
-
 
 class ClusterState:
     """The snapshot of a cluster, what is stored of it, and what waits to be stored. To be used with its lock."""
@@ -56,7 +54,7 @@ class ClusterState:
         """Drop what waits to be stored."""
         self.dirty = False
         self._finished: dict[str, Job] = {}
-        self._delisted = _NO_IDS
+        self._delisted = frozenset[str]()
         self._logged: list[Transition] = []
         self._before_add: tuple[dict[str, Job], frozenset[str]] = self._finished, self._delisted
 
@@ -67,8 +65,7 @@ class ClusterState:
         self._compare_list |= not self._list_known
         self._note_delisted(diff.delisted_ids)
         if self._delisted or diff.delisted_ids:
-            delisted = self._delisted.union(diff.delisted_ids).difference(diff.snapshot.listing.records)
-            self._delisted = delisted or _NO_IDS
+            self._delisted = self._delisted.union(diff.delisted_ids).difference(diff.snapshot.listing.records)
         self.dirty |= diff.changes_something or self._compare_list
         tracked = diff.snapshot.tracked
         ended = {job.job_id: job for job in diff.changed if job.finished and job.job_id not in tracked}
@@ -184,7 +181,7 @@ class ClusterState:
         self._logged = [step for step in self._logged if id(step) not in stored]
         if self.snapshot is changes.snapshot:
             self._compare_list = False
-            self._delisted = self._delisted.difference(changes.delisted) or _NO_IDS
+            self._delisted = self._delisted.difference(changes.delisted)
             self.dirty = bool(self._delisted) or changes.tracked is not changes.snapshot.tracked
 
     def _note_stored(self, snapshot: Snapshot, tracked: Mapping[str, Job]) -> None:

@@ -232,7 +232,7 @@ class StoreReader:
         for some in chunks([*ids], ROWS_AT_ONCE):
             wanted = {"cluster_name": ref.name, "cluster_identity": ref.identity}
             wanted |= {f"id_{number}": job_id for number, job_id in enumerate(some)}
-            for row in execute(connection, _jobs_by_id(len(some)), wanted).mappings():
+            for row in execute(connection, _select_jobs(len(some)), wanted).mappings():
                 revision = readable_revision(row["revision"])
                 if row["job_id"] is not None and (job := self._read_job(row)) is not None:
                     stored[job.job_id] = job
@@ -312,7 +312,7 @@ def readable_revision(value: object) -> int:
 
 
 @lru_cache(ROWS_AT_ONCE)
-def _jobs_by_id(number: int) -> Select[Any]:
+def _select_jobs(number: int) -> Select[Any]:
     """Return the query for the revision of a cluster, with so many of its jobs as far as they are stored."""
     ids: list[Any] = [bindparam(f"id_{index}") for index in range(number)]
     return (

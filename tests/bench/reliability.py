@@ -149,8 +149,8 @@ def counted(report: Path, group: str) -> dict[str, str]:
     tree = ET.parse(report)
     if group == "failures":
         names = [str(case.get("name")) for case in tree.iter("testcase") if case.find("skipped") is None]
-        return {one.key: str(sum(bool(re.search(one.names, name)) for name in names)) for one in CASES}
-    return {str(one.get("name")): str(one.get("value")) for one in tree.iter("property")}
+        return {case.key: str(sum(bool(re.search(case.names, name)) for name in names)) for case in CASES}
+    return {str(each.get("name")): str(each.get("value")) for each in tree.iter("property")}
 
 
 def updated(page: str, values: dict[str, str], when: str) -> str:
@@ -162,8 +162,8 @@ def updated(page: str, values: dict[str, str], when: str) -> str:
     }
     head = "| Result | Property | Value | Date | Meaning |\n|---|---|---|---|---|\n"
     lines = [
-        f"| {one.name} | `{one.key}` | {' | '.join(rows.get(one.key, ('not run', '')))} | {one.meaning} |\n"
-        for one in COUNTS + CASES
+        f"| {count.name} | `{count.key}` | {' | '.join(rows.get(count.key, ('not run', '')))} | {count.meaning} |\n"
+        for count in COUNTS + CASES
     ]
     return f"{before}{BEGIN}{head}{''.join(lines)}{END}{after}"
 

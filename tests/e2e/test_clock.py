@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,19 @@ def clock(tmp_path):
     return file, environment
 
 
-@pytest.mark.parametrize("jump", ["-1h", "+1h", "-3d"])
-def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp_path, jump):
-    file, environment = clock
+@contextmanager
+def simulated(folder, **sections):
+    """A simulated cluster, and the config of a monitor that watches it, with other sections."""
     world = World()
     cluster = world.add_cluster("milvus", generation="milvus")
     with SimulatorServer(world) as server:
-        config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
+        yield cluster, write_config(folder, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}", **sections)
+
+
+@pytest.mark.parametrize("jump", ["-1h", "+1h", "-3d"])
+def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp_path, jump):
+    file, environment = clock
+    with simulated(tmp_path) as (cluster, config):
         job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config, **environment) as daemon:
             daemon.wait_for("cluster_baseline")
@@ -56,27 +63,22 @@ def test_polling_goes_on_when_the_clock_jumps_and_nothing_is_invented(clock, tmp
 def test_each_interval_stays_in_force_when_the_clock_jumps(clock, tmp_path, jump):
     """The clock jumps while the cluster is idle, and jumps back while an import runs."""
     file, environment = clock
-    world = World()
-    cluster = world.add_cluster("milvus", generation="milvus")
-    with SimulatorServer(world) as server:
-        config = write_config(
-            tmp_path,
-            f"{{name: milvus, url: '{server.url}/clusters/milvus'}}",
-            poll="{interval: 3s, active_interval: 200ms, timeout: 5s}",
-        )
-        with started("run", "-c", config, **environment) as daemon:
-            daemon.wait_for("cluster_baseline")
-            file.write_text(jump)
-            job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
-            daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
-            file.write_text("+0")
-            assert wait_for_requests(cluster, "list", cluster.requests["list"] + 10)
-            active = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
-            set_status(job, state="Completed", progress=100)
-            daemon.wait_for("import_job_transition", job_id=job.id, to_state="completed")
-            daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 1)
-            idle = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
-            missed = daemon.metrics().value("milvus_import_polls_missed_total", milvus_cluster="milvus")
+    with (
+        simulated(tmp_path, poll="{interval: 3s, active_interval: 200ms, timeout: 5s}") as (cluster, config),
+        started("run", "-c", config, **environment) as daemon,
+    ):
+        daemon.wait_for("cluster_baseline")
+        file.write_text(jump)
+        job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
+        daemon.wait_for("import_job_transition", job_id=job.id, to_state="importing")
+        file.write_text("+0")
+        assert wait_for_requests(cluster, "list", cluster.requests["list"] + 10)
+        active = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
+        set_status(job, state="Completed", progress=100)
+        daemon.wait_for("import_job_transition", job_id=job.id, to_state="completed")
+        daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 1)
+        idle = daemon.metrics().value("milvus_import_poll_interval_seconds", milvus_cluster="milvus")
+        missed = daemon.metrics().value("milvus_import_polls_missed_total", milvus_cluster="milvus")
 
     assert (active, idle) == (0.2, 3)
     assert missed < 100
@@ -86,14 +88,7 @@ def test_each_interval_stays_in_force_when_the_clock_jumps(clock, tmp_path, jump
 @pytest.mark.parametrize("jump", ["+1h", "+30d"])
 def test_a_clock_that_jumps_forward_counts_no_polls_as_missed_and_no_time_as_a_stall(clock, tmp_path, jump):
     file, environment = clock
-    world = World()
-    cluster = world.add_cluster("milvus", generation="milvus")
-    with SimulatorServer(world) as server:
-        config = write_config(
-            tmp_path,
-            f"{{name: milvus, url: '{server.url}/clusters/milvus'}}",
-            jobs="{stall_after: 4s, pending_after: 20m}",
-        )
+    with simulated(tmp_path, jobs="{stall_after: 4s, pending_after: 20m}") as (cluster, config):
         importing = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         cluster.add_job(collection="films", lifecycle=Lifecycle.frozen("Pending"))
         with started("run", "-c", config, **environment) as daemon:
@@ -111,10 +106,7 @@ def test_a_clock_that_jumps_forward_counts_no_polls_as_missed_and_no_time_as_a_s
 
 
 def test_a_machine_that_was_suspended_goes_on_where_it_was(tmp_path):
-    world = World()
-    cluster = world.add_cluster("milvus", generation="milvus")
-    with SimulatorServer(world) as server:
-        config = write_config(tmp_path, f"{{name: milvus, url: '{server.url}/clusters/milvus'}}")
+    with simulated(tmp_path) as (cluster, config):
         job = cluster.add_job(collection="books", lifecycle=Lifecycle.frozen("Importing", 40))
         with started("run", "-c", config) as daemon:
             daemon.wait_for("cluster_baseline")
