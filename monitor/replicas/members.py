@@ -109,7 +109,7 @@ def open_replicas(
 
     Args:
         url: The URL of the state.
-        takeover: Seconds after which the others take over from a monitor that stands still or is cut off.
+        takeover: Seconds after which the others poll the clusters of a monitor that stands still or is cut off.
         name: How people call this monitor; the name of its pod, or its host and process, if it is empty.
         on_change: Called with the members when they have changed.
         is_recorded: Says whether all that this monitor has seen is recorded, for another one to go on from there.

@@ -20,8 +20,12 @@ HEARTBEAT: Final = 0.5
 SETTLE: Final = 1.5
 """Heartbeats for which a change of the members has to stand before clusters are taken over because of it."""
 
+NOTICE: Final = 3.0
+"""Heartbeats before the end of ``takeover`` at which PostgreSQL ends a silent session: the others take these to see it,
+to agree on the members, and to poll."""
+
 CONTACT_TIMEOUT: Final = 0.5
-"""Share of ``takeover`` after which a contact that is not answered counts as none, and is broken off."""
+"""Share of a session's timeout after which a contact that is not answered counts as none, and is broken off."""
 
 FIRST_CONTACT_TIMEOUT: Final = 5.0
 """Seconds that a start waits for the first contact, to refuse a connection that cannot work."""
@@ -37,12 +41,13 @@ class Membership:
 
     One thread asks for the members at each heartbeat. Another notices when the database does not answer it: the
     monitor goes on with the clusters that it owned last, see `Ownership`. Back in contact, it lets others take clusters
-    over once it has recorded what it has seen meanwhile, or after ``takeover``.
+    over once it has recorded what it has seen meanwhile, or after the timeout of a session.
 
     Args:
         url: The URL of PostgreSQL.
         name: How people call this monitor; best unique.
-        takeover: Seconds after which the others take over from a monitor that stands still or is cut off.
+        takeover: Seconds after which the others poll the clusters of a monitor that stands still or is cut off; more
+            than `NOTICE` heartbeats.
         heartbeat: Seconds from one contact with the database to the next.
         on_change: Called with the members when they have changed.
         is_recorded: Says whether all that this monitor has seen is recorded, for another one to go on from there.
@@ -64,16 +69,20 @@ class Membership:
         clock: Callable[[], float] = steady_clock,
     ) -> None:
         self.myself = Member(name, random.getrandbits(31))
-        self._session = ReplicaSession(url, self.myself.id, name, takeover)
-        self._takeover = takeover
+        self._session_timeout = takeover - NOTICE * heartbeat
+        self._session = ReplicaSession(url, self.myself.id, name, self._session_timeout)
         self._heartbeat = heartbeat
         self._on_change = on_change
         self._is_recorded = is_recorded
         self._clock = clock
         self._ownership = Ownership(
-            self.myself.id, clock(), takeover=takeover, settle=SETTLE * heartbeat, margin=heartbeat / 2
+            self.myself.id,
+            clock(),
+            session_timeout=self._session_timeout,
+            settle=SETTLE * heartbeat,
+            margin=heartbeat / 2,
         )
-        self._gives_up_at = clock() + takeover
+        self._gives_up_at = clock() + self._session_timeout
         self._names: Mapping[int, str] = {}
         self._members_in_force: frozenset[Member] = frozenset()
         self._asked_at: float | None = None
@@ -124,7 +133,7 @@ class Membership:
         return self._in_contact
 
     def knows_owners(self) -> bool:
-        """Say whether all members have seen one another, or the database has been away for ``takeover``."""
+        """Say whether all members have seen one another, or the database was away for as long as a session lasts."""
         return self._ownership.settled or (not self._in_contact and self._clock() >= self._gives_up_at)
 
     def change_credentials(self, url: str) -> bool:
@@ -176,7 +185,7 @@ class Membership:
         )
         self._names = listed.names | {self.myself.id: self.myself.name}
         if joined:
-            self._hands_over_from = asked_at + self._takeover
+            self._hands_over_from = asked_at + self._session_timeout
         if self._is_recorded() or asked_at >= self._hands_over_from:
             self._session.act_by(members)
             self._hands_over_from = float("-inf")
@@ -213,7 +222,7 @@ class Membership:
         """Notice a contact that is not answered: a frozen server, a connection that is cut, a slow lookup of a name."""
         while not self._stopping.wait(self._heartbeat / 2):
             asked_at = self._asked_at
-            if asked_at is not None and self._clock() - asked_at >= CONTACT_TIMEOUT * self._takeover:
+            if asked_at is not None and self._clock() - asked_at >= CONTACT_TIMEOUT * self._session_timeout:
                 self._in_contact = False
                 self._session.cut_off()
                 self._ownership.out_of_contact(self._clock())

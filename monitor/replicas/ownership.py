@@ -66,32 +66,33 @@ class Ownership:
     """Says which clusters a replica owns. Safe to use from several threads; all times are of one `steady_clock`.
 
     - In contact with the database, it owns what is its own by every view that somebody may still act by.
-    - A new one owns nothing until all members have seen it, or for ``takeover``.
+    - A new one owns nothing until all members have seen it, or for ``session_timeout``.
     - Out of contact, it goes on with what it owned last, and one that never was in contact with every cluster after
-      ``takeover``: a database that is away stops nothing.
+      ``session_timeout``: a database that is away stops nothing.
     - Back in contact, it goes on with what is its own by the members of before and of now. The others may have taken it
-      over, and let it go at their next contact; those that are out of contact, too, count for ``takeover``.
-    - Suspended for about ``takeover``, it owns nothing when it is resumed, for others have taken over: it is new again.
+      over, and let it go at their next contact; those that are out of contact, too, count for ``session_timeout``.
+    - Suspended for about ``session_timeout``, it owns nothing when it is resumed, for others have taken over: it is new
+      again.
 
     Args:
         replica_id: Our own id among the members.
         now: The time of the start.
-        takeover: Seconds without contact after which the database ends our session.
+        session_timeout: Seconds without contact after which the database ends our session.
         settle: Seconds for which a view has to stand before clusters are taken over because of it.
-        margin: Seconds before the end of ``takeover`` at which we stop, so that polls have ended by then.
+        margin: Seconds before the end of ``session_timeout`` at which we stop, so that polls have ended by then.
     """
 
-    def __init__(self, replica_id: int, now: float, *, takeover: float, settle: float, margin: float) -> None:
+    def __init__(self, replica_id: int, now: float, *, session_timeout: float, settle: float, margin: float) -> None:
         self._replica_id = replica_id
-        self._takeover = takeover
+        self._session_timeout = session_timeout
         self._settle = settle
-        self._hold = takeover - margin
+        self._hold = session_timeout - margin
         self._lock = Lock()
         self._views: tuple[_Counted, ...] = ()
         self._settled = False
         self._is_new = True
         self._released = False
-        self._owns_from = now + takeover
+        self._owns_from = now + session_timeout
         self._owns_until = now + self._hold
         self._is_ours, self._owner = self._cached()
 
@@ -132,14 +133,14 @@ class Ownership:
             lapsed = asked_at >= self._owns_until
             if joined or lapsed:
                 if self._is_new or lapsed:
-                    self._owns_from = answered_at + self._takeover
+                    self._owns_from = answered_at + self._session_timeout
                 self._settled = self._is_new = False
                 for view in views:
-                    view.until = answered_at + self._takeover
+                    view.until = answered_at + self._session_timeout
                     view.awaited = True
             if newest is None or newest.members != members:
                 if newest is not None:
-                    newest.until = min(newest.until, answered_at + self._takeover)
+                    newest.until = min(newest.until, answered_at + self._session_timeout)
                 newest = _Counted(members, answered_at)
                 views = (*views, newest)
             elif joined or lapsed:
@@ -162,7 +163,7 @@ class Ownership:
             if self._released:
                 return
             if now >= self._owns_until:
-                self._owns_from = now + self._takeover
+                self._owns_from = now + self._session_timeout
                 self._settled, self._is_new = False, True
             self._owns_until = now + self._hold
 

@@ -18,7 +18,7 @@ from monitor.replicas.ownership import View, view_id
 from monitor.store.database import StoreError, postgres_server
 
 STATEMENT_TIMEOUT: Final = 0.5
-"""Share of ``takeover`` that PostgreSQL may take for a statement; each reads or takes a few locks."""
+"""Share of a session's timeout that PostgreSQL may take for a statement; each reads or takes a few locks."""
 
 MAX_LOCKS: Final = 2000
 """Locks that are read: two for each member, and a few for a moment while members come and go."""
@@ -72,17 +72,17 @@ class ReplicaSession:
         url: The URL of PostgreSQL; a direct connection, or through a pooler that pools sessions.
         replica_id: Our id, of 31 bits.
         name: How people call this replica.
-        takeover: Seconds without contact after which the server ends the session.
+        session_timeout: Seconds without contact after which the server ends the session.
 
     Raises:
         StoreError: The URL cannot be understood.
     """
 
-    def __init__(self, url: str, replica_id: int, name: str, takeover: float) -> None:
+    def __init__(self, url: str, replica_id: int, name: str, session_timeout: float) -> None:
         self._server = postgres_server(url)
         self._application_name = APPLICATION_NAME + name[len(APPLICATION_NAME) - MAX_APPLICATION_NAME :]
         self._replica_id = replica_id
-        self._takeover = takeover
+        self._session_timeout = session_timeout
         self._connection: Connection | None = None
         self._sockets: list[socket.socket] = []
         self._ids = self._views = 0
@@ -161,7 +161,7 @@ class ReplicaSession:
             # Two schemas of one database hold two stores.
             self._ids, self._views = (_key(f"{kind} in {schema}") for kind in ("replicas", "views"))
             for setting, share in (("idle_session_timeout", 1.0), ("statement_timeout", STATEMENT_TIMEOUT)):
-                value = f"{self._takeover * share * 1000:.0f}ms"
+                value = f"{self._session_timeout * share * 1000:.0f}ms"
                 connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
             connection.execute(_END_OLD_SESSIONS, (self._ids, self._replica_id))
             connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (self._ids, self._replica_id))

@@ -264,7 +264,7 @@ def test_a_session_that_freezes_is_replaced_by_another_one(server):
 
 
 def test_the_server_ends_the_session_of_one_that_sends_nothing(server):
-    silent = ReplicaSession(server.url, 1, "silent", takeover=1.0)
+    silent = ReplicaSession(server.url, 1, "silent", session_timeout=1.0)
     silent.join()
     try:
         with member(server.url) as one:
@@ -339,7 +339,7 @@ def session_users(server):
 
 
 def test_who_cannot_reach_the_database_owns_everything_in_the_end_and_logs_it_once(tmp_path):
-    with capture_logs() as logged, member(f"postgresql://me@localhost/none?host={tmp_path}", takeover=1.0) as one:
+    with capture_logs() as logged, member(f"postgresql://me@localhost/none?host={tmp_path}", takeover=2.0) as one:
         one.start()
         assert not one.in_contact()
         assert one.members() == (one.myself,)

@@ -13,7 +13,7 @@ from monitor.replicas import open_replicas, replica_name
 from monitor.replicas.ownership import Ownership, owner, view_id
 
 CLUSTERS = [f"prod-{number}" for number in range(60)]
-TAKEOVER, HEARTBEAT, SETTLE, MARGIN = 8.0, 1.0, 1.5, 0.5
+SESSION_TIMEOUT, HEARTBEAT, SETTLE, MARGIN = 8.0, 1.0, 1.5, 0.5
 IDS = st.integers(0, 2**31 - 1)
 
 
@@ -51,7 +51,7 @@ def test_nobody_owns_a_cluster_where_there_are_no_members():
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///state.db"])
 def test_a_monitor_with_a_database_of_its_own_owns_everything(url):
-    single = open_replicas(url, takeover=TAKEOVER)
+    single = open_replicas(url, takeover=8.0)
     single.start()
     single.release()
 
@@ -74,7 +74,7 @@ class Server:
         self.is_up = True
 
     def end_idle_sessions(self, now):
-        self.sessions = {number: it for number, it in self.sessions.items() if now < it[0] + TAKEOVER}
+        self.sessions = {number: it for number, it in self.sessions.items() if now < it[0] + SESSION_TIMEOUT}
 
     def contact(self, replica, now):
         """Return the members as a replica sees them, whether all act by that, and whether it has joined just now."""
@@ -89,7 +89,7 @@ class Replica:
         self.id = number
         self.is_running = True
         self.next_at = now
-        self.ownership = Ownership(number, now, takeover=TAKEOVER, settle=SETTLE, margin=MARGIN)
+        self.ownership = Ownership(number, now, session_timeout=SESSION_TIMEOUT, settle=SETTLE, margin=MARGIN)
 
     def heartbeat(self, server, now):
         self.next_at = now + HEARTBEAT
@@ -176,7 +176,7 @@ def test_a_suspended_member_loses_its_clusters_and_has_none_when_it_is_resumed()
     fleet.run(4)
     share = fleet.replicas[3].owned(fleet.now)
     fleet.replicas[3].is_running = False
-    fleet.run(TAKEOVER + 3.5)
+    fleet.run(SESSION_TIMEOUT + 3.5)
     assert fleet.is_shared()
     fleet.replicas[3].is_running = True
     assert fleet.is_shared()
@@ -221,7 +221,7 @@ def test_who_was_cut_off_alone_goes_on_and_the_others_let_go_what_they_took_over
     fleet.run(4)
     share = fleet.replicas[3].owned(fleet.now)
     fleet.watch_from_now()
-    fleet.cut_off(3, 2 * TAKEOVER)
+    fleet.cut_off(3, 2 * SESSION_TIMEOUT)
     while_cut_off = fleet.most_owners, fleet.replicas[3].owned(fleet.now)
     fleet.run(HEARTBEAT + 0.2)
     fewest = fleet.fewest_owners
@@ -236,9 +236,9 @@ def test_who_was_cut_off_alone_goes_on_and_the_others_let_go_what_they_took_over
 def test_who_was_cut_off_while_another_joined_leaves_to_it_what_is_its_own_by_now():
     fleet = Fleet(1, 2)
     fleet.run(4)
-    fleet.replicas[2].next_at = fleet.now + 2 * TAKEOVER
+    fleet.replicas[2].next_at = fleet.now + 2 * SESSION_TIMEOUT
     fleet.join(3)
-    fleet.cut_off(2, 2 * TAKEOVER)
+    fleet.cut_off(2, 2 * SESSION_TIMEOUT)
     fleet.run(HEARTBEAT + 0.2)
     fleet.watch_from_now()
     fleet.run(4)
@@ -251,8 +251,8 @@ def test_who_is_not_back_yet_after_an_outage_keeps_its_clusters_for_the_time_of_
     fleet = Fleet(1, 2, 3)
     fleet.run(4)
     fleet.restart_server(20)
-    fleet.replicas[3].next_at = fleet.now + TAKEOVER - 3
-    fleet.run(TAKEOVER - 2)
+    fleet.replicas[3].next_at = fleet.now + SESSION_TIMEOUT - 3
+    fleet.run(SESSION_TIMEOUT - 2)
     assert fleet.most_owners == 1
     fleet.run(4)
     assert fleet.is_shared()
@@ -264,7 +264,7 @@ def test_who_died_during_an_outage_is_replaced_after_the_time_of_a_takeover():
     fleet.run(4)
     fleet.restart_server(20)
     fleet.kill(3)
-    fleet.run(TAKEOVER + 3)
+    fleet.run(SESSION_TIMEOUT + 3)
 
     assert fleet.is_shared()
     assert fleet.most_owners == 1
@@ -273,7 +273,7 @@ def test_who_died_during_an_outage_is_replaced_after_the_time_of_a_takeover():
 def test_who_never_reached_the_database_owns_everything_after_the_time_of_a_takeover():
     fleet = Fleet(1)
     fleet.server.is_up = False
-    fleet.run(TAKEOVER - 0.5)
+    fleet.run(SESSION_TIMEOUT - 0.5)
     early = fleet.owners()
     fleet.run(1)
     assert not early
@@ -293,7 +293,7 @@ def test_who_was_suspended_and_finds_the_database_away_goes_on_after_the_time_of
     fleet.replicas[1].is_running = True
     fleet.run(1)
     assert not fleet.owners()
-    fleet.run(TAKEOVER)
+    fleet.run(SESSION_TIMEOUT)
     assert fleet.is_shared()
 
 
@@ -356,7 +356,7 @@ def happen(fleet, events):
         else:
             replica.is_running = event == "resume"
         fleet.run(seconds)
-    fleet.run(2 * TAKEOVER + 4)
+    fleet.run(2 * SESSION_TIMEOUT + 4)
 
 
 @given(events("join", "kill", "suspend", "resume", "delay"))
