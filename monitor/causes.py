@@ -11,7 +11,8 @@ _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "RECORD_
 def root(error: BaseException) -> BaseException:
     """Return the first cause of an exception that others were wrapped around."""
     for _ in range(10):
-        wrapped = (*error.args, getattr(error, "reason", None), error.__cause__, error.__context__)
+        context = None if error.__suppress_context__ else error.__context__
+        wrapped = (*error.args, getattr(error, "reason", None), error.__cause__, context)
         inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
         if inner is None:
             break

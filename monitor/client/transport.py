@@ -2,25 +2,25 @@
 
 A read timeout alone bounds only the wait for the next byte, so a server that sends one byte now and then would hold a
 thread for ever. ``http.client`` reads each response through the ``response_class`` of its connection: here that is one
-with a deadline. Whatever its head says, no response is larger on the wire than `BODY_LIMIT`.
+with a deadline, and with the parser of httptools, which takes a third of the time of `http.client`'s own. Whatever its
+head says, no response is larger on the wire than `BODY_LIMIT`.
 """
 
 import http.client
 import io
-import re
 import socket
 import ssl
 import time
 import zlib
-from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
-from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead
+from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+from math import inf
 from typing import Any, Final
 
 import requests
 import urllib3
-from urllib3 import HTTPConnectionPool
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from monitor.causes import in_words, root
@@ -31,7 +31,10 @@ BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
 
 HEAD_LIMIT: Final = 2**18
-"""Bytes of a head with the interim responses before it; `http.client` allows 100 lines of 64 KiB."""
+"""Bytes of a head with the interim responses before it."""
+
+HEADERS_LIMIT: Final = 100
+"""Headers of a response, with those of interim responses before it and those behind its body."""
 
 CHUNKS_LIMIT: Final = 2**17
 """Chunks of a body: servers send some kilobytes in each, and each costs a few microseconds."""
@@ -39,10 +42,8 @@ CHUNKS_LIMIT: Final = 2**17
 INTERIM_LIMIT: Final = 10
 """Interim responses (1xx) skipped before a response; proxies send one or two."""
 
-_READ_SIZE: Final = 2**15
-_CHUNK_LINE_LIMIT: Final = 4096
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+_READ_SIZE: Final = 2**16
+_HEAD: Final = "head of the response"
 _INTERIM: Final = range(100, 200)
 
 
@@ -64,117 +65,174 @@ class AnswerTooLargeError(HTTPException):
         super().__init__(f"the {part} is larger than {limit / 2**20:g} MiB")
 
 
-class _DeadlineReader(io.RawIOBase):
-    """The bytes of one response, until a deadline and up to a limit."""
+def _remaining(deadline: float) -> float | None:
+    """Return the seconds until a deadline, for a socket's timeout; raise ``TimeoutError`` where there are none."""
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("the response did not arrive whole in time")
+    return None if remaining == inf else remaining
+
+
+class _TunnelReader(io.RawIOBase):
+    """What a proxy responds to CONNECT, until a deadline; `http.client` reads it."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self.sock = sock
-        self.limit = HEAD_LIMIT
-        self.part = "head of the response"
-        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open where its connection is closed early
+        self._sock = sock
         self._deadline = deadline
         self._received = 0
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the response as a file: all that an HTTP response wants of a socket."""
-        return io.BufferedReader(self, _READ_SIZE)
+        """Return the response as a file: all that `http.client` wants of a socket."""
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return self._received
-
-    def readinto(self, buffer: Any) -> int | None:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the response did not arrive whole in time")
-        if self._received > self.limit:
-            raise AnswerTooLargeError(self.part, self.limit)
-        self.sock.settimeout(remaining)
-        count = self._raw.readinto(buffer)
-        self._received += count or 0
+    def readinto(self, buffer: Any) -> int:
+        if self._received > HEAD_LIMIT:
+            raise AnswerTooLargeError(_HEAD, HEAD_LIMIT)
+        self._sock.settimeout(_remaining(self._deadline))
+        count = self._sock.recv_into(buffer)
+        self._received += count
         return count
 
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+
+class _TunnelResponse(HTTPResponse):
+    """The response of a proxy to CONNECT."""
+
+    def __init__(self, deadline: float, sock: socket.socket, **kwargs: Any) -> None:
+        super().__init__(_TunnelReader(sock, deadline), **kwargs)  # type: ignore[arg-type]
 
 
-class _BoundedResponse(HTTPResponse):
-    """A response that is read within bounds, and strictly where its end is concerned."""
+class _Response:
+    """A response that is read whole, within bounds, and strictly where its end is concerned.
 
-    fp: Any
+    `http.client` reads each response through the ``response_class`` of its connection: it calls `begin`, and asks
+    whether the connection is to be closed afterwards. The parser calls what is named ``on_...``.
+
+    Attributes:
+        status: The status.
+        headers: The headers, and what comes behind the body.
+        data: The body, not decompressed.
+        will_close: Whether the connection is to be closed, unless it is certain that the response has ended.
+    """
+
     version_string = "HTTP/1.1"  # this and the next one are for the debug log of urllib3's pool
     length_remaining = 0
 
-    def __init__(self, deadline: float, sock: socket.socket, **kwargs: Any) -> None:
-        self._reader = _DeadlineReader(sock, deadline)
-        super().__init__(self._reader, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, deadline: float, sock: socket.socket, **_: Any) -> None:
+        self.status = 0
+        self.headers = HTTPHeaderDict()
+        self.data = b""
+        self.will_close = True
+        self._deadline = deadline
+        self._sock = sock
+        self._pieces: list[bytes] = []
+        self._received = self._size = self._headers = self._chunks = self._interim = 0
+        self._has_head = self._is_complete = False
 
     def begin(self) -> None:
-        """Read the head; skip interim responses; close the connection afterwards unless the body's end is certain."""
-        for _ in range(INTERIM_LIMIT + 1):
-            super().begin()
-            if self.status not in _INTERIM or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                break
-            self.headers = None  # type: ignore[assignment]  # makes the next head be read
-        if self.status in _INTERIM:
-            raise BadStatusLine(f"{self.status} instead of a response")
-        lengths = self.headers.get_all("Content-Length", [])
-        codings = self.headers.get_all("Transfer-Encoding", [])
-        if codings and not self.chunked:
-            raise HTTPException(f"unknown Transfer-Encoding {', '.join(codings)!r}")  # masked before it is cut
-        counted = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]) and not codings
-        without_body = self.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-        if not (counted or without_body or (len(codings) == 1 and not lengths)):
+        """Read the response; raises one of ``NETWORK_ERRORS``."""
+        self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+        )
+        try:
+            while not self._is_complete:
+                self._sock.settimeout(_remaining(self._deadline))
+                received = self._sock.recv(_READ_SIZE)
+                self._received += len(received)
+                if received:
+                    self._parse(received)
+                else:
+                    self._end()
+        finally:
+            del self._parser  # it refers to us
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             self.will_close = True
-            if not self.chunked and len(set(", ".join(lengths).split(", "))) > 1:
-                raise HTTPException("the response has several lengths")
-        if self.length is not None and self.length > BODY_LIMIT:
-            raise AnswerTooLargeError
-        self._reader.part, self._reader.limit = "response", HEAD_LIMIT + 2 * BODY_LIMIT
 
-    def read(self, _amt: int | None = None) -> bytes:
-        """Return the whole body; where bytes are left behind it, the connection ends: no response begins with them."""
-        has_trailers = False
-        if self.chunked:
-            body = self._read_chunks()
-            has_trailers = self.fp.readline(3) != b"\r\n"
+    def isclosed(self) -> bool:
+        """Return True: nothing is left to be read."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: nothing is left to be read."""
+
+    def _parse(self, received: bytes) -> None:
+        try:
+            self._parser.feed_data(received)
+        except HttpParserUpgrade:
+            raise BadStatusLine("101 instead of a response") from None
+        except HttpParserError as error:
+            if self._is_complete:  # nobody has asked for what comes behind the response
+                self.will_close = True
+                return
+            if isinstance(error.__context__, HTTPException):  # raised by what the parser called
+                raise error.__context__ from None
+            line, end, _ = received.partition(b"\n")
+            if end and self._received == len(received) and not self.status:
+                raise BadStatusLine(line.decode("latin-1")) from None  # whole: a part of a secret could not be masked
+            raise HTTPException(str(error)) from None
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        if not self._has_head and self._received > HEAD_LIMIT:
+            raise AnswerTooLargeError(_HEAD, HEAD_LIMIT)
+        if self._interim > INTERIM_LIMIT:
+            raise BadStatusLine(f"{self.status} instead of a response")
+        if self._headers > HEADERS_LIMIT:
+            raise HTTPException(f"more than {HEADERS_LIMIT} headers")
+        if self._chunks > CHUNKS_LIMIT:
+            raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
+        if self._size > BODY_LIMIT or self._received > HEAD_LIMIT + 2 * BODY_LIMIT:
+            raise AnswerTooLargeError
+
+    def _end(self) -> None:
+        """Take the end of the connection for that of a body of unknown length; any other response is cut off."""
+        if not self._received:
+            raise RemoteDisconnected("the connection was closed without a response")
+        length = self.headers.get("Content-Length")
+        if not self._has_head or self._is_chunked or length is not None:
+            raise IncompleteRead(b"", None if length is None else int(length) - self._size)
+        self._complete()
+
+    def _complete(self) -> None:
+        self.data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._is_complete = True
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            raise HTTPException("bytes behind the response")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers += 1
+        self.headers.add(name.decode("latin-1"), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        coding = self.headers.get("Transfer-Encoding", "")
+        self._is_chunked = coding.lower() == "chunked"
+        if coding and not self._is_chunked:
+            raise HTTPException(f"unknown Transfer-Encoding {coding!r}")  # masked before it is cut
+        if not self._is_chunked and int(self.headers.get("Content-Length", 0)) > BODY_LIMIT:
+            raise AnswerTooLargeError
+        self._has_head = self.status not in _INTERIM
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+
+    def on_body(self, piece: bytes) -> None:
+        self._size += len(piece)
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._has_head:
+            is_ambiguous = self._is_chunked and "Content-Length" in self.headers
+            self.will_close = is_ambiguous or not self._parser.should_keep_alive()
+            self._complete()
         else:
-            body = self.fp.read(BODY_LIMIT + 1 if self.length is None else self.length)
-            if len(body) < (self.length or 0):
-                raise IncompleteRead(body, (self.length or 0) - len(body))
-        if len(body) > BODY_LIMIT:
-            raise AnswerTooLargeError
-        sock = self._reader.sock
-        is_decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending()
-        if has_trailers or is_decrypted or self.fp.tell() < self._reader.tell():
-            with suppress(OSError):  # closed by the server already
-                sock.shutdown(socket.SHUT_RDWR)
-        return body
-
-    def _read_chunks(self) -> bytes:
-        chunks = bytearray()
-        for _ in range(CHUNKS_LIMIT):
-            line = self.fp.readline(_CHUNK_LINE_LIMIT)
-            match = _CHUNK_SIZE.fullmatch(line)
-            if match is None:
-                if not line.endswith(b"\n") and len(line) < _CHUNK_LINE_LIMIT:
-                    raise IncompleteRead(b"")
-                raise HTTPException("a chunk's size is not a number")  # a cut line could hold a part of a secret
-            size = int(match[1], 16)
-            if size == 0:
-                return bytes(chunks)
-            if len(chunks) + size > BODY_LIMIT:
-                raise AnswerTooLargeError
-            chunk = self.fp.read(size + len(b"\r\n"))
-            if len(chunk) < size + len(b"\r\n"):
-                raise IncompleteRead(b"", size + len(b"\r\n") - len(chunk))
-            if not chunk.endswith(b"\r\n"):
-                raise HTTPException("a chunk is longer than its size")
-            chunks += memoryview(chunk)[:size]
-        raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
+            self._interim += 1
+            self.headers.clear()
 
 
 class _DeadlineConnection(HTTPConnection):
@@ -193,20 +251,17 @@ class _DeadlineConnection(HTTPConnection):
         self.send(b"".join(parts))
 
     def connect(self) -> None:
-        self._start_deadline()  # a proxy answers to CONNECT
+        self._read_by(_TunnelResponse)
         super().connect()
 
     def getresponse(self) -> Any:
         """Return the response with its body as ``data``; not as a response of urllib3, which costs 25 µs more."""
-        self._start_deadline()
-        response: Any
-        with http.client.HTTPConnection.getresponse(self) as response:
-            response.data = response.read()
-        return response
+        self._read_by(_Response)
+        return http.client.HTTPConnection.getresponse(self)
 
-    def _start_deadline(self) -> None:
-        if self.timeout is not None:
-            self.response_class = partial(_BoundedResponse, time.monotonic() + self.timeout)  # type: ignore[assignment]
+    def _read_by(self, response: type) -> None:
+        deadline = inf if self.timeout is None else time.monotonic() + self.timeout
+        self.response_class = partial(response, deadline)  # type: ignore[assignment]
 
 
 class _DeadlineTlsConnection(_DeadlineConnection, HTTPSConnection):

@@ -55,7 +55,7 @@ ANSWERS: Final = {
     "no JSON": Answer(b"no"),
     "the last one": Answer(FULL, headers={"Connection": "close"}, hang_up=True),
     "long header": Answer(FULL, headers={"X-Long": "y" * 40_000}),
-    "header too long": Answer(FULL, headers={"X-Long": "y" * 70_000}, hang_up=True),
+    "header too long": Answer(FULL, headers={"X-Long": "y" * 400_000}, hang_up=True),
     "too many headers": Answer(FULL, headers={f"X-{number}": "y" for number in range(120)}, hang_up=True),
     "HTTP 1.0": raw(b"HTTP/1.0 200 OK", LENGTH),
     "HTTP 1.0 without a length": raw(b"HTTP/1.0 200 OK"),
@@ -118,7 +118,7 @@ def test_an_answer_means_the_same_on_a_kept_connection_as_on_a_new_one(answer: A
 
 @pytest.mark.parametrize(
     "nonsense",
-    [b"SSH-2.0-OpenSSH_9.2\r\n", b"<html>\n", b"HTTP/1.1 999999 x\r\n", OK + b"\r\n" + b"X: y\r\n" * 101],
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"<html>\n", b"HTTP/1.1 999999 x\r\n", OK + b"\r\n" + b"X: y\r\n" * 102],
 )
 def test_what_is_no_http_is_told_at_once_though_the_connection_stays_open(nonsense: bytes) -> None:
     def answer(connection: socket.socket, incoming: Any) -> None:
@@ -164,14 +164,13 @@ def test_an_answer_that_does_not_come_whole_ends_with_the_timeout(begun: bytes) 
 REUSED: Final = {
     *("plain", "long", "compressed", "not compressed", "another success", "refused", "unauthorized", "bad request"),
     *("no JSON", "long header", "after another", "after early hints", "after many", "chunked", "chunk extensions"),
-    *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error"),
+    *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error", "trailers"),
 }
 READ: Final = {
     *("plain", "compressed", "another success", "the last one", "long header", "HTTP 1.0", "HTTP 1.0 without a length"),
-    *("without a length", "more than it says", "two lengths", "a negative length", "after another"),
-    *("after early hints", "after many", "chunked", "lines that end otherwise", "a length and chunks", "a length of ²"),
-    *(f"a length of +{len(FULL)}", "another answer behind it", "another answer behind its chunks", "trailers"),
-    "chunk extensions",
+    *("without a length", "more than it says", "after another", "after early hints", "after many", "chunked"),
+    *("lines that end otherwise", "a length and chunks", "another answer behind it", "trailers", "chunk extensions"),
+    "another answer behind its chunks",
 }
 
 

@@ -172,7 +172,7 @@ def test_an_answer_that_comes_slowly_but_in_time_is_taken(simulated: Simulated) 
     assert len(ask(simulated, timeout=20.0).records) == 3
 
 
-def test_a_flood_of_interim_answers_ends_with_the_limit_of_a_head() -> None:
+def test_a_flood_of_interim_answers_ends_with_their_limit() -> None:
     def flood(connection: Any, _: Any) -> None:
         while True:
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
@@ -180,7 +180,7 @@ def test_a_flood_of_interim_answers_ends_with_the_limit_of_a_head() -> None:
     with (
         Recorder(flood) as server,
         connected(server.url, timeout=60.0) as api,
-        pytest.raises(BadResponseError, match=r"the head of the response is larger than 0\.25 MiB"),
+        pytest.raises(BadResponseError, match=r"the response is not HTTP: 100 instead of a response"),
     ):
         api.list_jobs(JobList())
 
