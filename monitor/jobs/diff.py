@@ -49,7 +49,8 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     changed = tuple(job for _, job in changes)
     changed_ids = {job.job_id for job in changed}
     tracked, expired, dropped = _track(before.tracked, changed, now, policy)
-    left_ids = before.listing.records.keys() - listing.records.keys()
+    is_same_list = listing.records is before.listing.records
+    left_ids = frozenset[str]() if is_same_list else before.listing.records.keys() - listing.records.keys()
 
     reported = _reported(previous, changes, result)
     transitions = tuple(
@@ -66,7 +67,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
         outcomes = drop_unknown_outcomes(outcomes, tracked.values())
     outcomes, short = add_durations(outcomes, previous, changed, transitions, found)
 
-    counts = _count(result, tracked) if result.new_ids or left_ids or changes or not before.counts else before.counts
+    counts = _count(result, tracked) if left_ids or _may_count_otherwise(before, result, changes) else before.counts
     missing = sum(job.missing_since is not None and not job.finished for job in tracked.values())
     followed = {} if policy.poll_failed else before.just_finished
     just_finished, left_early = follow_finished(followed, listing.records, transitions, complete=not missing)
@@ -114,7 +115,7 @@ def compare_lists(previous: Snapshot | None, listing: JobList) -> tuple[JobList,
     record, and a list of 100 jobs would take 20 kB more. ``previous`` is None at a baseline.
     """
     before = (previous or Snapshot()).listing.records
-    if listing.records == before:
+    if listing.records is before or listing.records == before:
         return replace(listing, records=before), frozenset()
     records: dict[str, JobRecord] = {}
     new_ids: list[str] = []
@@ -271,6 +272,21 @@ def _is_unexpected(from_state: JobState, to_state: JobState) -> bool:
     """Return whether jobs do not normally take a step: out of a terminal state, or backwards."""
     last = len(STATE_ORDER)
     return from_state in TERMINAL or STATE_ORDER.get(to_state, last) < STATE_ORDER.get(from_state, 0)
+
+
+def _may_count_otherwise(before: Snapshot, result: PollResult, changes: Iterable[_Pair]) -> bool:
+    """Return whether the listed jobs may have to be counted anew: not where those that have changed only progressed."""
+    progressed = {job.job_id for old, job in changes if old is not None and _counted_as(old) == _counted_as(job)}
+    return (
+        not before.counts
+        or not result.new_ids <= progressed
+        or not result.new_ids <= before.listing.records.keys()
+        or any(job.job_id not in progressed for _, job in changes)
+    )
+
+
+def _counted_as(job: Job) -> tuple[str, str, JobState]:
+    return job.database, job.collection, job.state
 
 
 def _count(result: PollResult, tracked: Mapping[str, Job]) -> ListedCounts:

@@ -33,6 +33,9 @@ CLOCK_AHEAD: Final = 86_400.0
 """Seconds by which a point may be in the future: later ones come from a clock that was wrong."""
 
 
+_COLUMNS: Final = tuple(samples.c.keys())
+
+
 class ProgressSample(msgspec.Struct, frozen=True, gc=False):
     """The state and the progress of a job from a time on, in seconds since the epoch."""
 
@@ -67,8 +70,7 @@ def write_samples(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     """Write points, in a transaction: at most `SAMPLES_AT_ONCE` of them."""
     if widened := [{"of": row["cluster"], "job": row["job_id"], "by": row["width"]} for row in rows if row["widened"]]:
         connection.execute(_THIN, widened)
-    some = [{name: row[name] for name in samples.c.keys()} for row in _choose(rows)]  # noqa: SIM118 - no dict
-    put_rows(connection, samples, some)
+    put_rows(connection, samples, [{name: row[name] for name in _COLUMNS} for row in _choose(rows)])
 
 
 def _choose(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -510,8 +512,13 @@ def test_transitions_of_a_job_form_a_chain_and_vanishing_needs_the_servers_word(
 def test_a_list_counts_each_of_its_jobs_once(polls):
     cluster = FollowedCluster(POLICY)
     for number, poll in enumerate(polls):
-        changes = cluster.poll(poll, 1000 + 30 * number)
-        assert sum(changes.snapshot.counts.values()) == len(poll.records)
+        snapshot = cluster.poll(poll, 1000 + 30 * number).snapshot
+        tracked = [job for job in snapshot.tracked.values() if job.job_id in snapshot.listing.records]
+        finished = [record for record in poll.records if record.job_id not in snapshot.tracked]
+        assert snapshot.counts == Counter(
+            [("", job.collection, job.state) for job in tracked]
+            + [("", record.collection, JobState(record.state.lower())) for record in finished]
+        )
 
 
 @given(ANY_POLL)
