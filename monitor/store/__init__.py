@@ -4,7 +4,6 @@ from monitor.store.database import StoreBusyError, StoreError
 from monitor.store.expectations import ExpectationRecord
 from monitor.store.listening import Listener
 from monitor.store.maintenance import describe_error
-from monitor.store.migrations import NewerSchemaError
 from monitor.store.opening import open_store, reading
 from monitor.store.pages import (
     PAGE_LIMIT,
@@ -19,6 +18,7 @@ from monitor.store.pages import (
 )
 from monitor.store.queries import StoreReader
 from monitor.store.samples import ProgressSample, moved_at
+from monitor.store.schema_version import NewerSchemaError
 from monitor.store.statuses import PolledStatus, PollTimes
 from monitor.store.store import Store, StoreUnavailableError
 

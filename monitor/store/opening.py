@@ -18,9 +18,10 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from monitor.store.database import StoreError, create_reading_database, create_store_database, sqlite_file
 from monitor.store.file_lock import FileLock
 from monitor.store.maintenance import describe_error
-from monitor.store.migrations import NewerSchemaError, UnusableDatabaseError, check_version, prepare
+from monitor.store.migrations import prepare
 from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
+from monitor.store.schema_version import NewerSchemaError, UnusableDatabaseError, check_version
 from monitor.store.store import Store
 
 _SQLITE: Final = b"SQLite format 3\0"
