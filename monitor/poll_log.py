@@ -1,4 +1,4 @@
-"""The log events of a poll: transitions, stalls and late reasons."""
+"""The log events of a poll: transitions, stalls, late reasons, faulty records."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,10 @@ import structlog
 
 from monitor.client import KnownDatabases
 from monitor.config import Cluster
-from monitor.jobs import Job, JobState, SnapshotDiff, Transition
+from monitor.jobs import Job, JobList, JobState, SnapshotDiff, Transition
+
+RECORD_WARNINGS: Final = 100
+"""Different warnings about records that are logged for a cluster, each once."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
@@ -90,6 +93,28 @@ def log_transition(transition: Transition, labels: Mapping[str, object]) -> None
         failure=None if transition.failure is None else transition.failure.value,
         duration_seconds=round(transition.duration, 3),
     )
+
+
+class RecordWarnings:
+    """Logs what is wrong with the records of a cluster's lists: each fault and each repeated id once."""
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
+
+    def log(self, listing: JobList, labels: Mapping[str, object]) -> None:
+        """Log the faults of a list that have not been logged yet, with the ``cluster_fields`` of its cluster."""
+        for message in listing.bad_records:
+            if self._is_new(message):
+                _log.warning("import_record_skipped", **labels, message=message)
+        for job_id in listing.repeated_ids:
+            if self._is_new(f"repeated {job_id}"):
+                _log.warning("import_record_repeated", **labels, job_id=job_id)
+
+    def _is_new(self, warning: str) -> bool:
+        if warning in self._logged or len(self._logged) >= RECORD_WARNINGS:
+            return False
+        self._logged.add(warning)
+        return True
 
 
 def _job_fields(job: Job, now: float) -> dict[str, object]:

@@ -10,8 +10,9 @@ import msgspec
 from monitor.cli.options import INTERRUPTED, exit_process
 from monitor.client import ApiError, Network, connect
 from monitor.config import Cluster, Config
+from monitor.fetch import fetch
 from monitor.jobs import Job, JobState, Snapshot, diff
-from monitor.poller import fetch, policy
+from monitor.poller import policy
 
 
 class ClusterPoll(msgspec.Struct, frozen=True):

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.client import ErrorKind, Network, connect
+from monitor.fetch import DESCRIBES_PER_POLL
 from monitor.metrics import ClusterMetrics, Exposition, ProcessMetrics
-from monitor.poller import DESCRIBES_PER_POLL, Poller
+from monitor.poller import Poller
 from monitor.simulator import Lifecycle, Trouble, World
 from monitor.store import ClusterRef, open_store
 from tests.clusters import cluster
