@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 import structlog
 
-from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, Network, connect
+from monitor.client import POLL_LIMIT, ErrorKind, ImportApi, Network
 from monitor.clock import ClockSteps
 from monitor.config import Cluster
 from monitor.discovery import WatchedCluster
@@ -18,6 +17,7 @@ from monitor.jobs import Snapshot
 from monitor.metrics import ClusterMetrics, ExpectationSample, Exposition, ProcessMetrics
 from monitor.poll_log import cluster_fields
 from monitor.poller import Poller, PollOutcome
+from monitor.poller_changes import PollerChanges, plan_changes
 from monitor.replicas import Handover
 from monitor.scheduler import PollScheduler
 from monitor.store import ClusterRef, Store
@@ -38,23 +38,6 @@ PLAN_INTERVAL: Final = 5.0
 _FAILURE_KINDS: Final = tuple(kind.value for kind in ErrorKind)
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.pollers")
-
-
-@dataclass(frozen=True, slots=True)
-class PollerChanges:
-    """What a config changes, ready to be applied without failing.
-
-    Attributes:
-        watched: The clusters to watch, by name.
-        added: The import APIs of the clusters that get a poller, by name.
-        reconfigured: The import APIs of the clusters whose settings have changed, by name.
-        stopped: The names of the pollers that end.
-    """
-
-    watched: Mapping[str, WatchedCluster]
-    added: Mapping[str, ImportApi]
-    reconfigured: Mapping[str, ImportApi]
-    stopped: frozenset[str]
 
 
 class Pollers:
@@ -125,20 +108,7 @@ class Pollers:
         Raises:
             ConfigError: A cluster's certificates cannot be used.
         """
-        watched = {entry.cluster.name: entry for entry in planned}
-        clusters = {name: entry.cluster for name, entry in watched.items()}
-        kept = {
-            name: poller
-            for name, poller in self._pollers.items()
-            if name in clusters and poller.cluster.identity() == clusters[name].identity()
-        }
-        reconfigured = {
-            name: connect(clusters[name], self._network, poller.usage, poller.known_databases)
-            for name, poller in kept.items()
-            if poller.cluster != clusters[name]
-        }
-        added = {name: connect(cluster, self._network) for name, cluster in clusters.items() if name not in kept}
-        return PollerChanges(watched, added, reconfigured, frozenset(self._pollers.keys() - kept.keys()))
+        return plan_changes(planned, self._pollers, self._network)
 
     def apply(self, changes: PollerChanges) -> None:
         """Start, reconfigure and stop pollers as needed."""
