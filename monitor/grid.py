@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import uuid4
 
 from apscheduler.triggers.base import BaseTrigger
 
@@ -35,6 +36,16 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]
     def tick(self, now: float) -> int:
         """Return the number of the last tick up to a time, in seconds since the epoch."""
         return (round(now * 1e6) - self._offset) // self._interval
+
+
+class Slot:
+    """Clusters with one interval and nearly the same ticks: one scheduled job submits the polls of all of them."""
+
+    def __init__(self, interval: float, offset: float) -> None:
+        self.key = (interval, offset)
+        self.trigger = GridTrigger(interval, offset)
+        self.names: dict[str, None] = {}
+        self.job_id = uuid4().hex
 
 
 def slot_offset(name: str, interval: float) -> float:

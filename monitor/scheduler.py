@@ -8,17 +8,17 @@ from contextlib import suppress
 from datetime import UTC
 from threading import Lock, Semaphore
 from typing import Final
-from uuid import uuid4
 
-import msgspec
 import structlog
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import ThreadPoolExecutor as BackgroundExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from monitor.grid import SLOT, GridTrigger, hash_fraction, slot_offset
+from monitor.grid import SLOT, GridTrigger, Slot, hash_fraction
 from monitor.poller import PollOutcome
+from monitor.schedule import Schedule
+from monitor.slots import Slots
 
 FIRST_POLL_LIMIT: Final = 5.0
 """Seconds after which a new cluster has been polled for the first time, however long its interval is."""
@@ -26,20 +26,11 @@ FIRST_POLL_LIMIT: Final = 5.0
 TAKEOVER_SPREAD: Final = 0.5
 """Seconds within which a cluster is polled that was taken over late, so that not all are polled at once."""
 
-BACKOFF_LIMIT: Final = 10
-"""Intervals from one poll to the next of a cluster that keeps failing, at most."""
-
-RETRY_AFTER_LIMIT: Final = 3600.0
-"""Seconds for which a server can ask not to be polled."""
-
 SLOW_POLL: Final = 1.0
 """Seconds after which a poll counts as slow, also if it succeeds; others take milliseconds."""
 
 LONGEST_POLL: Final = 600.0
 """Seconds that a poll may take where nobody says otherwise."""
-
-HUNG_INTERVALS: Final = 9
-"""Intervals after which a poll that still runs counts as hung, unless it may take longer."""
 
 HEARTBEAT_TIMEOUT: Final = 15.0
 """Seconds without a heartbeat after which the scheduler counts as standing still."""
@@ -47,42 +38,11 @@ HEARTBEAT_TIMEOUT: Final = 15.0
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.scheduler")
 
 
-class _Slot:
-    """Clusters with one interval and nearly the same ticks: one scheduled job submits the polls of all of them."""
-
-    def __init__(self, interval: float, offset: float) -> None:
-        self.key = (interval, offset)
-        self.trigger = GridTrigger(interval, offset)
-        self.names: dict[str, None] = {}
-        self.job_id = uuid4().hex
-
-
-class _Schedule(msgspec.Struct):
-    """When one cluster is polled, and how its polls went."""
-
-    interval: float
-    poll: Callable[[], PollOutcome]
-    count_missed: Callable[[int], None]
-    longest_poll: float
-    show_interval: Callable[[float, float], None]
-    failures: int = 0
-    pause: float = 0.0
-    slow: bool = False
-    running_since: float | None = None
-    not_before: float = 0.0
-    attempted: bool = False
-    slot: _Slot | None = None
-    first_poll_at: float = 0.0
-    last_tick: int | None = None
-    last_fired: float = 0.0
-
-
 class PollScheduler:
     """Polls each cluster at its interval, in a bounded pool of threads.
 
-    APScheduler fires one job for each slot, which submits the polls of its clusters: a scheduled job for each cluster
-    would cost more than the poll. Clusters that keep failing, or whose polls are slow, occupy at most half of the
-    threads, so that they cannot delay the others.
+    Clusters that keep failing, or whose polls are slow, occupy at most half of the threads, so that they cannot delay
+    the others.
 
     Args:
         concurrency: Polls that run at the same time, at most.
@@ -106,10 +66,9 @@ class PollScheduler:
         self._is_ours = is_ours
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="poll")
         self._clock = clock
-        self._schedules: dict[str, _Schedule] = {}
-        self._slots: dict[tuple[float, float], _Slot] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._pending_first_polls: dict[str, float] = {}
-        self._slots_lock = Lock()
+        self._slots_lock = Lock()  # never held while the jobs of slots are updated
         self._polls: dict[str, Future[None]] = {}
         self._slow_polls = Semaphore(max(1, concurrency // 2))
         self._ready = False
@@ -120,6 +79,7 @@ class PollScheduler:
             executors={"default": BackgroundExecutor(2), "inline": DebugExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._slots = Slots(self._scheduler, self._fire)
 
     def run_every(self, seconds: float, task: Callable[[], None]) -> None:
         """Run a background task periodically; one that is still running is not started again."""
@@ -168,18 +128,18 @@ class PollScheduler:
         with self._slots_lock:
             schedule = self._schedules.get(name)
             if schedule is None:
-                self._schedules[name] = _Schedule(interval, poll, count_missed, longest_poll, show_interval)
+                schedule = Schedule(interval, poll, count_missed, longest_poll, show_interval)
+                self._schedules[name] = schedule
                 spread = max(min(interval, FIRST_POLL_LIMIT), first_polls_within)
                 self._pending_first_polls[name] = self._clock() + hash_fraction(name) * spread
                 emptied = created = None
             else:
                 schedule.poll, schedule.count_missed, schedule.longest_poll = poll, count_missed, longest_poll
                 schedule.show_interval = show_interval
-                schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
-                emptied, created = self._change_interval(name, schedule, interval)
-        self._remove_slot_job(emptied)
-        self._add_slot_job(created)
-        show_interval(interval, interval)
+                schedule.forget_failures()
+                emptied, created = self._slots.change_interval(name, schedule, interval)
+        self._slots.update_jobs(emptied, created)
+        schedule.show()
 
     def set_interval(self, name: str, interval: float) -> None:
         """Poll a cluster at another interval, from the next tick of that one on; no poll counts as missed by it."""
@@ -189,10 +149,9 @@ class PollScheduler:
         with self._slots_lock:
             if self._schedules.get(name) is not schedule:
                 return
-            emptied, created = self._change_interval(name, schedule, interval)
-        self._remove_slot_job(emptied)
-        self._add_slot_job(created)
-        schedule.show_interval(interval, max(interval, schedule.pause))
+            emptied, created = self._slots.change_interval(name, schedule, interval)
+        self._slots.update_jobs(emptied, created)
+        schedule.show()
 
     def take_over(self, name: str, not_polled_for: float, first_polls_within: float = 0.0) -> None:
         """Poll a cluster soon that has become ours, if a tick of it may have been missed; else at its next tick.
@@ -206,7 +165,7 @@ class PollScheduler:
             schedule, now = self._schedules.get(name), self._clock()
             if schedule is None:
                 return
-            schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
+            schedule.forget_failures()
             if schedule.slot is None:  # its first poll is pending
                 return
             trigger = schedule.slot.trigger
@@ -219,8 +178,8 @@ class PollScheduler:
         with self._slots_lock:
             schedule = self._schedules.pop(name, None)
             self._pending_first_polls.pop(name, None)
-            emptied = None if schedule is None else self._leave_slot(name, schedule)
-        self._remove_slot_job(emptied)
+            emptied = None if schedule is None else self._slots.leave(name, schedule)
+        self._slots.update_jobs(emptied)
 
     def reschedule(self) -> None:
         """Schedule everything anew after the clock was set back, for what was scheduled would run much too late.
@@ -240,11 +199,7 @@ class PollScheduler:
         now = time.monotonic()
         if now - self._last_heartbeat >= self._heartbeat_timeout:
             return False
-        return not any(
-            since is not None and now - since > max(HUNG_INTERVALS * schedule.interval, schedule.longest_poll)
-            for schedule in list(self._schedules.values())
-            for since in [schedule.running_since]
-        )
+        return not any(schedule.hangs(now) for schedule in list(self._schedules.values()))
 
     def ready(self) -> bool:
         """Return whether each cluster of ours has been polled once, whatever came of it; it stays so."""
@@ -276,60 +231,19 @@ class PollScheduler:
                 schedule = self._schedules[name]
                 if schedule.slot is not None:  # taken over: its ticks are those that it had
                     continue
-                created.append(self._enter_slot(name, schedule))
+                created.append(self._slots.enter(name, schedule))
                 schedule.first_poll_at, schedule.last_fired = now if name in ours else 0.0, time.monotonic()
                 schedule.last_tick = None if schedule.slot is None else schedule.slot.trigger.tick(now)
         for slot in created:
-            self._add_slot_job(slot)
+            self._slots.update_jobs(created=slot)
         for name in ours:
             self._submit(name)
         self._last_heartbeat = time.monotonic()
 
-    def _change_interval(self, name: str, schedule: _Schedule, interval: float) -> tuple[_Slot | None, _Slot | None]:
-        """Move a cluster to the slot of an interval; return the slot that is empty now, and the one that was created.
-
-        A cluster whose first poll is pending enters its slot then.
-        """
-        changed, schedule.interval = schedule.interval != interval, interval
-        if not changed or schedule.slot is None:
-            return None, None
-        schedule.first_poll_at = 0.0
-        return self._leave_slot(name, schedule), self._enter_slot(name, schedule)
-
-    def _enter_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
-        """Put a cluster into its slot; return the slot where it was created."""
-        slot = _Slot(schedule.interval, slot_offset(name, schedule.interval))
-        slot = schedule.slot = self._slots.setdefault(slot.key, slot)
-        schedule.last_tick = None
-        slot.names[name] = None
-        return slot if len(slot.names) == 1 else None
-
-    def _leave_slot(self, name: str, schedule: _Schedule) -> _Slot | None:
-        """Take a cluster out of its slot; return the slot where it is empty now."""
-        slot, schedule.slot = schedule.slot, None
-        if slot is None:
-            return None
-        del slot.names[name]
-        return None if slot.names else self._slots.pop(slot.key)
-
-    # APScheduler fires while it holds a lock of its own: it is never called while `_slots_lock` is held.
-
-    def _add_slot_job(self, slot: _Slot | None) -> None:
-        if slot is not None:
-            self._scheduler.add_job(self._fire, slot.trigger, args=(slot,), id=slot.job_id, executor="inline")
-            if self._slots.get(slot.key) is not slot:  # its last cluster has left it meanwhile
-                self._remove_slot_job(slot)
-
-    def _remove_slot_job(self, slot: _Slot | None) -> None:
-        if slot is not None:
-            with suppress(JobLookupError):  # the monitor stops, or its job is only about to be added
-                self._scheduler.remove_job(slot.job_id)
-
-    def _fire(self, slot: _Slot) -> None:
+    def _fire(self, slot: Slot) -> None:
         """Submit the polls of a slot, and count the ticks at which a cluster should have been polled and was not.
 
-        Ticks that a clock which was set forward has skipped are no such ticks: only as many count as fit into the time
-        that has passed. Nor is the first tick of a cluster in its slot, where a poll of its previous slot still runs.
+        The first tick of a cluster in its slot is no such tick: a poll of its previous slot may still run.
         """
         now, monotonic = self._clock(), time.monotonic()
         tick = slot.trigger.tick(now)
@@ -337,18 +251,14 @@ class PollScheduler:
             schedule = self._schedules.get(name)
             if schedule is None or schedule.slot is not slot:
                 continue
-            previous_tick, previously_fired = schedule.last_tick, schedule.last_fired
-            schedule.last_tick, schedule.last_fired = tick, monotonic
+            skipped = schedule.reach_tick(tick, monotonic)
             if not self._is_ours(name):
                 continue
             self._pending_first_polls.pop(name, None)  # of a cluster that was taken over: this is its poll
             if 0 <= now - schedule.first_poll_at < schedule.interval / 2:
                 continue  # the first poll has only just been submitted, and counts for this tick
-            missed = 0
-            if previous_tick is not None and tick - previous_tick > 1:
-                missed = min(tick - previous_tick - 1, int((monotonic - previously_fired) / schedule.interval))
-            missed += not self._submit(name) and previous_tick is not None
-            if missed:
+            submitted = self._submit(name)
+            if skipped is not None and (missed := skipped + (not submitted)):
                 try:
                     schedule.count_missed(missed)
                 except Exception:  # noqa: BLE001 - a fault in counting must not stop the scheduler: it is logged
@@ -378,8 +288,8 @@ class PollScheduler:
         try:
             outcome = poll()
             # An outcome under settings that have changed since delays nothing.
-            if schedule.poll is poll and _back_off(schedule, outcome):
-                schedule.show_interval(schedule.interval, max(schedule.interval, schedule.pause))
+            if schedule.poll is poll and schedule.back_off(outcome, time.monotonic()):
+                schedule.show()
         except Exception:  # noqa: BLE001 - a poll raises nothing; a fault of ours is logged, and the cluster polled again
             _log.exception("poll_crashed", milvus_cluster=name)
         finally:
@@ -388,21 +298,3 @@ class PollScheduler:
             schedule.slow = time.monotonic() - started > self._slow_poll
             if limited:
                 self._slow_polls.release()
-
-
-def _back_off(schedule: _Schedule, outcome: PollOutcome) -> bool:
-    """Decide when a cluster may be polled again: at its next tick, or later while it keeps failing.
-
-    Returns whether the pause until then has changed.
-    """
-    previous = schedule.pause
-    if outcome.ok:
-        schedule.failures, schedule.not_before, schedule.pause = 0, 0.0, 0.0
-        return previous > 0
-    schedule.failures += 1
-    pause = min(2 ** min(schedule.failures - 1, BACKOFF_LIMIT), BACKOFF_LIMIT) * schedule.interval
-    retry_after = min(outcome.retry_after or 0.0, RETRY_AFTER_LIMIT)
-    # Half an interval less than the pause: the tick that it means must not be missed by a hair.
-    schedule.not_before = time.monotonic() + max(pause - schedule.interval / 2, retry_after)
-    schedule.pause = max(pause, retry_after)
-    return schedule.pause != previous

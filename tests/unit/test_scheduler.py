@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 import monitor.grid
 import monitor.scheduler
 from monitor.grid import GridTrigger
-from monitor.scheduler import BACKOFF_LIMIT, FIRST_POLL_LIMIT, PollScheduler
+from monitor.schedule import BACKOFF_LIMIT
+from monitor.scheduler import FIRST_POLL_LIMIT, PollScheduler
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
