@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from monitor.store.database import is_postgres
+from monitor.store.urls import is_postgres
 
 
 class Member(msgspec.Struct, frozen=True, order=True):
@@ -119,7 +119,7 @@ def open_replicas(
     """
     if not is_postgres(url):
         return SingleReplica(name or replica_name())
-    from monitor.replicas.membership import Membership  # noqa: PLC0415 - psycopg, see `monitor.store.database`
+    from monitor.replicas.membership import Membership  # noqa: PLC0415 - psycopg, see `monitor.store.postgres`
 
     name = name or replica_name()
     return Membership(url, name, takeover=takeover, on_change=on_change, is_recorded=is_recorded)

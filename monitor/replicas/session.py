@@ -15,7 +15,8 @@ import psycopg
 from psycopg.errors import UndefinedObject
 
 from monitor.replicas.ownership import View, view_id
-from monitor.store.database import StoreError, postgres_server
+from monitor.store.database import StoreError
+from monitor.store.urls import postgres_server
 
 STATEMENT_TIMEOUT: Final = 0.5
 """Share of a session's timeout that PostgreSQL may take for a statement; each reads or takes a few locks."""

@@ -1,6 +1,6 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
-from monitor.store.database import StoreBusyError, StoreError
+from monitor.store.database import StoreError
 from monitor.store.expectations import ExpectationRecord
 from monitor.store.listening import Listener
 from monitor.store.maintenance import describe_error
@@ -19,6 +19,7 @@ from monitor.store.pages import (
 from monitor.store.queries import StoreReader
 from monitor.store.samples import ProgressSample, moved_at
 from monitor.store.schema_version import NewerSchemaError
+from monitor.store.sqlite import StoreBusyError
 from monitor.store.statuses import PolledStatus, PollTimes
 from monitor.store.store import Store, StoreUnavailableError
 

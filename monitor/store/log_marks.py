@@ -7,8 +7,9 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, true, update
 
 from monitor.jobs import Transition
-from monitor.store.database import TRANSACTION_TIMEOUT, Database
+from monitor.store.database import Database
 from monitor.store.schema import transitions
+from monitor.store.timeouts import TRANSACTION_TIMEOUT
 
 _BY_ID: Final = update(transitions).where(transitions.c.id == bindparam("number")).values(logged=true())
 _BY_STEP: Final = (

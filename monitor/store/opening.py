@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.database import StoreError, create_reading_database, create_store_database, sqlite_file
+from monitor.store.database import StoreError
 from monitor.store.file_lock import FileLock
 from monitor.store.maintenance import describe_error
 from monitor.store.migrations import prepare
@@ -23,6 +23,7 @@ from monitor.store.queries import StoreReader
 from monitor.store.schema import VERSION
 from monitor.store.schema_version import NewerSchemaError, UnusableDatabaseError, check_version
 from monitor.store.store import Store
+from monitor.store.urls import create_reading_database, create_store_database, sqlite_file
 
 _SQLITE: Final = b"SQLite format 3\0"
 """What every file of SQLite's begins with."""

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
-BUSY_TIMEOUT: Final = 2
-"""Seconds to wait for a lock that somebody else holds, or for a connection."""
+from monitor.store.timeouts import BUSY_TIMEOUT
 
 STATEMENT_TIMEOUT: Final = 4.0
 """Seconds that PostgreSQL may take for a statement."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
 from monitor.store.cluster_state import ClusterState
-from monitor.store.database import Database, StoreBusyError, transaction_timeout
+from monitor.store.database import Database
 from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
 from monitor.store.listening import Listener
 from monitor.store.log_marks import LogMarks
@@ -27,7 +27,9 @@ from monitor.store.recording import ClusterChanges, claim, delete_cluster, write
 from monitor.store.renaming import RENAME_TIMEOUT, rename_cluster, renamed_clusters
 from monitor.store.samples import SAMPLES_AT_ONCE, write_samples
 from monitor.store.schema import LONGEST_FAILED_RETENTION
+from monitor.store.sqlite import StoreBusyError
 from monitor.store.statuses import CHANNEL, StatusTable
+from monitor.store.timeouts import transaction_timeout
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""

@@ -6,7 +6,8 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from monitor.store.database import KEPT_CONNECTIONS, create_store_database
+from monitor.store.database import KEPT_CONNECTIONS
+from monitor.store.urls import create_store_database
 from tests.postgres import running_postgres
 
 POLLS = 12

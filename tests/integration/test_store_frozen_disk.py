@@ -10,9 +10,9 @@ from threading import enumerate as enumerate_threads
 import pytest
 
 from monitor.jobs import JobState
-from monitor.store.database import create_store_database
 from monitor.store.schema import VERSION
 from monitor.store.schema_version import check_version
+from monitor.store.urls import create_store_database
 from monitor.store.worker import Worker, Workers
 from tests.daemon import WAIT, started, write_config
 from tests.stored import Stored, count, record

@@ -16,7 +16,7 @@ from monitor.store import (
     TransitionFilter,
     reading,
 )
-from monitor.store.database import create_reading_database
+from monitor.store.urls import create_reading_database
 from tests.rights import without_rights
 from tests.stored import Stored, break_tables, record, store_url
 

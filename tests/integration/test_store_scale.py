@@ -56,7 +56,7 @@ def plans(monkeypatch):
             rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", some).fetchall()
             found[statement] = [row[-1] for row in rows]
 
-    monkeypatch.setattr("monitor.store.database.create_engine", remember)
+    monkeypatch.setattr("monitor.store.sqlite.create_engine", remember)
     yield found
     close_all()
 

@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.jobs import JobState
-from monitor.store import ClusterRef, StoreError, open_store
-from monitor.store.database import StoreBusyError, create_store_database
+from monitor.store import ClusterRef, StoreBusyError, StoreError, open_store
+from monitor.store.urls import create_store_database
 from tests.pgbouncer import running_pgbouncer
 from tests.stored import Stored, break_tables, close_all, count, record, run
 
