@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from monitor.jobs import Failure, JobRecord, JobState, Policy, Snapshot, SnapshotDiff
+from monitor.jobs import Failure, JobRecord, JobState, Policy, Snapshot, SnapshotDiff, normalize_state
 from tests.followed import FollowedCluster, answers, listed
 
 PENDING, IMPORTING, UNCOMMITTED, COMMITTING, COMPLETED, FAILED, VANISHED, UNKNOWN = JobState
@@ -517,7 +517,7 @@ def test_a_list_counts_each_of_its_jobs_once(polls):
         finished = [record for record in poll.records if record.job_id not in snapshot.tracked]
         assert snapshot.counts == Counter(
             [("", job.collection, job.state) for job in tracked]
-            + [("", record.collection, JobState(record.state.lower())) for record in finished]
+            + [("", record.collection, normalize_state(record.state)) for record in finished]
         )
 
 
