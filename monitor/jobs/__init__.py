@@ -7,10 +7,11 @@ to 1, except in a `JobRecord`, which has the server's percent.
 from monitor.jobs.advice import advise
 from monitor.jobs.databases import collections_to_look_up, match_databases, note_lookups, update_databases
 from monitor.jobs.describe_queue import describe_queue
-from monitor.jobs.diff import compare_lists, diff
+from monitor.jobs.diff import diff
 from monitor.jobs.durations import TypicalDuration, append_duration, import_duration, typical_duration, typical_of
 from monitor.jobs.eta import Pace, current_pace, eta_seconds, recent_pace
 from monitor.jobs.failures import Failure, classify
+from monitor.jobs.lists import compare_lists
 from monitor.jobs.model import (
     ID_LIMIT,
     NAME_LIMIT,

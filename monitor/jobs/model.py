@@ -227,6 +227,10 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     unexpected: bool = False
 
 
+JobPair = tuple[Job | None, Job]
+"""A job before a poll, None where this poll has seen the job first, and the same job after the poll."""
+
+
 class ClockStep(msgspec.Struct, frozen=True, gc=False):
     """A step of the clock: it went forward by so many seconds, back where they are negative, up to a new time."""
 
