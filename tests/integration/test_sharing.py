@@ -172,7 +172,7 @@ def test_nothing_is_read_again_that_has_not_changed(monitors):
 
 
 def test_the_time_of_the_latest_poll_follows_without_a_change(monitors, monkeypatch):
-    monkeypatch.setattr("monitor.sharing.TIMES_INTERVAL", 0.0)
+    monkeypatch.setattr("monitor.sharing.exchange.TIMES_INTERVAL", 0.0)
     one, two = monitors
     one.poll("eu", record("1"))
     one.maintain()
@@ -205,7 +205,7 @@ def test_a_cluster_that_changes_hands_is_shown_as_the_new_owner_polls_it(monitor
 
 
 def test_the_database_away_leaves_what_was_known_and_says_how_old_it_is(monitors, monkeypatch):
-    monkeypatch.setattr("monitor.sharing.READ_INTERVAL", 0.0)
+    monkeypatch.setattr("monitor.sharing.other_clusters.READ_INTERVAL", 0.0)
     one, two = monitors
     one.poll("eu", record("1"))
     one.maintain()
@@ -296,8 +296,8 @@ def test_a_stream_has_what_happens_at_other_monitors(monitors):
 
 
 def test_a_lost_connection_for_notifications_is_made_anew(monitors, monkeypatch):
-    monkeypatch.setattr("monitor.sharing.READ_INTERVAL", 1e9)
-    monkeypatch.setattr("monitor.sharing.TIMES_INTERVAL", 1e9)
+    monkeypatch.setattr("monitor.sharing.other_clusters.READ_INTERVAL", 1e9)
+    monkeypatch.setattr("monitor.sharing.exchange.TIMES_INTERVAL", 1e9)
     monkeypatch.setattr("monitor.store.listening.RECONNECT_INTERVAL", 0.0)
     one, two = monitors
     one.sharing.exchange()
@@ -312,7 +312,7 @@ def test_a_lost_connection_for_notifications_is_made_anew(monitors, monkeypatch)
 
 
 def test_changes_are_found_without_notifications(monitors, monkeypatch):
-    monkeypatch.setattr("monitor.sharing.READ_INTERVAL", 0.0)
+    monkeypatch.setattr("monitor.sharing.other_clusters.READ_INTERVAL", 0.0)
     monkeypatch.setattr("monitor.store.listening.Listener.notified", lambda _: False)
     one, two = monitors
     two.sharing.exchange()
@@ -324,8 +324,8 @@ def test_changes_are_found_without_notifications(monitors, monkeypatch):
 
 
 def test_many_clusters_are_loaded_a_few_at_a_time(monitors, monkeypatch):
-    monkeypatch.setattr("monitor.sharing.LOADED_AT_ONCE", 2)
-    monkeypatch.setattr("monitor.sharing.CLUSTERS_AT_ONCE", 1)
+    monkeypatch.setattr("monitor.sharing.other_clusters.LOADED_AT_ONCE", 2)
+    monkeypatch.setattr("monitor.sharing.batches.CLUSTERS_AT_ONCE", 1)
     one, two = monitors
     for name in NAMES:
         one.poll(name, record("1"))
