@@ -82,7 +82,9 @@ class ClusterState:
     ``interval`` is the seconds from poll to poll, ``interval_in_force`` the same while polls fail, ``stretch`` by
     which factor the interval is longer than configured;
     ``up`` is None before the first poll, ``failure`` the kind of error of the last poll where it failed; ``paused`` is
-    whether the cluster is not polled, ``missing`` whether the latest list of its discovery lacks it;
+    whether the cluster is not polled, ``failures_shown`` whether its failures are shown nevertheless, ``missing``
+    whether the latest list of its discovery lacks it;
+    ``success_duration`` is the seconds that the last successful poll took;
     ``rows`` are those of completed jobs by collection, ``waiting_rows`` those of ``waiting`` jobs; ``left_early`` are
     finished jobs that left the list too soon.
     """
@@ -96,9 +98,11 @@ class ClusterState:
     up: bool | None = None
     failure: str = ""
     paused: bool = False
+    failures_shown: bool = False
     missing: bool = False
     last_success: float | None = None
     last_poll_duration: float | None = None
+    success_duration: float = 0.0
     series_dropped: int = 0
     polls: int = 0
     polls_missed: int = 0
