@@ -1,28 +1,23 @@
-"""The daemon: wires the packages together, applies configs, handles signals, and stops in time."""
+"""The daemon: wires the packages together, applies configs, and stops in time."""
 
 import asyncio
 import os
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import suppress
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from monitor.client import ImportFile, Network, connect
 from monitor.clock import ClockSteps
-from monitor.config import Config, ConfigError, Expectation, load_web
+from monitor.config import Config, ConfigError, Expectation
 from monitor.discovery import WatchedCluster
 from monitor.discovery.discoverer import Discoverer
 from monitor.expectations import CHECK_INTERVAL, ExpectationChecks
 from monitor.jobs import Transition
-from monitor.key_files import KeyFiles
+from monitor.key_files import KEY_CHECK_INTERVAL, KEY_CHECK_TIMEOUT, KeyChecks, KeyFiles
 from monitor.log_writer import LogWriter
 from monitor.metrics import Exposition, ProcessMetrics
 from monitor.poll_log import cluster_fields, log_transition
@@ -32,7 +27,7 @@ from monitor.replicas import Handover, open_replicas, replica_name
 from monitor.scheduler import PollScheduler
 from monitor.sharing import FleetSharing
 from monitor.store import open_store
-from monitor.web import AddressError, FleetStatus, Server, bound_socket, create_app, is_loopback
+from monitor.web import AddressError, FleetStatus, Server
 
 STOP_TIMEOUT: Final = 0.7
 """Seconds that running polls have when the monitor stops."""
@@ -45,15 +40,6 @@ FILES_TIMEOUT: Final = 2.0
 
 CLOCK_CHECK_INTERVAL: Final = 1.0
 """Seconds from one check of the clock to the next."""
-
-RESERVED_FILES: Final = 128
-"""Open files reserved for other than HTTP connections, besides two for each poll: its connection and the store's."""
-
-KEY_CHECK_INTERVAL: Final = 15.0
-"""Seconds from one check of the files with keys and certificates to the next."""
-
-KEY_CHECK_TIMEOUT: Final = 5.0
-"""Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
 
 _NEEDS_RESTART: Final = (
     "listen",
@@ -73,10 +59,14 @@ class Daemon:
     """Watches the clusters of a config until it is stopped.
 
     Args:
-        config: What to watch.
+        config: What to watch, until a reload.
         load: Loads the config file again, for a reload; raises ``ConfigError``. None where there is no file.
         redactor: Masks secrets in the log; gets those of each config that is applied.
         log_writer: Where the log is written; None where nothing is dropped.
+
+    Attributes:
+        server: The pages, once they are served.
+        reloader: Reads and applies configs, one after the other; waits for no poll.
     """
 
     def __init__(
@@ -91,9 +81,9 @@ class Daemon:
         self._redactor = redactor
         self._log_writer = log_writer
         self._lines_dropped = 0
+        self.reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._key_files = KeyFiles()
-        self._key_checks: dict[Path | None, Future[None]] = {}
-        self._reloader = ThreadPoolExecutor(1, thread_name_prefix="reload")  # one after the other; waits for no poll
+        self._key_checks = KeyChecks(self._key_files, self.reloader, lambda: self.config, self._apply_config)
         self._redactor.learn(_secrets(config))  # before the first thing that could name one
         self._network = Network(connections=config.poll.concurrency)
         url, name = config.state.url.get_secret_value(), replica_name()
@@ -121,7 +111,7 @@ class Daemon:
             scheduler=self._scheduler,
             handover=self._handover,
             clock_steps=self._clock_steps,
-            renew_key=lambda file: self._check_keys(KEY_CHECK_TIMEOUT, file),
+            renew_key=lambda file: self._key_checks.check(KEY_CHECK_TIMEOUT, file),
             takeover=config.replicas.takeover,
         )
         self._expectations = ExpectationChecks(
@@ -132,7 +122,11 @@ class Daemon:
             labels=cluster_fields,
         )
         self._discoverer = Discoverer(
-            self._network, self.store, self._key_files.key, self._reloader.submit, self._apply_discovered
+            self._network,
+            self.store,
+            self._key_files.key,
+            self.reloader.submit,
+            on_change=lambda: self._apply_config(self.config),
         )
         self.server: Server | None = None
         self._apply_config(config)
@@ -140,7 +134,7 @@ class Daemon:
         if self.store.up:  # else it has just been tried
             self._maintain()
         self._scheduler.run_every(MAINTENANCE_INTERVAL, self._maintain)
-        self._scheduler.run_every(KEY_CHECK_INTERVAL, self._check_keys)
+        self._scheduler.run_every(KEY_CHECK_INTERVAL, self._key_checks.check)
         self._scheduler.run_every(CHECK_INTERVAL, self._expectations.check)
         self._pollers.start_planning()
 
@@ -171,7 +165,7 @@ class Daemon:
         self._sharing.stop()
         self._network.stop()
         self._discoverer.stop()
-        self._reloader.shutdown(wait=False, cancel_futures=True)
+        self.reloader.shutdown(wait=False, cancel_futures=True)
         hanging = self._scheduler.stop(STOP_TIMEOUT)
         self._network.close()
         self.store.close()
@@ -195,27 +189,6 @@ class Daemon:
                 self._scheduler.reschedule()
                 _log.warning("clock_set_back", seconds=round(seconds, 1))
 
-    async def watch_certificates(self) -> None:
-        """Use certificates and keys of the pages that have changed in their files; settings wait for a reload."""
-        problem = None
-        while self.server is not None:
-            await asyncio.sleep(KEY_CHECK_INTERVAL)
-            current, previous_problem, problem = self.server.web_config, problem, None
-            if current.path is None or current.context is None:
-                continue
-            loop = asyncio.get_running_loop()
-            try:
-                web = await loop.run_in_executor(self._reloader, load_web, current.path, os.environ)
-                if web.settings == current.settings and web.fingerprint != current.fingerprint:
-                    await self.server.apply_web_config(web)
-                    _log.info("certificates_reloaded", file=str(current.path))
-            except (ValueError, AddressError) as error:
-                problem = str(error)
-                if problem != previous_problem:
-                    _log.warning("certificates_unreadable", file=str(current.path), message=problem)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old ones stay
-                _log.exception("keys_not_reloaded")
-
     def healthy(self) -> bool:
         """Return whether the scheduler is alive."""
         return self._scheduler.healthy()
@@ -226,7 +199,7 @@ class Daemon:
 
     async def reload(self) -> str | None:
         """Reload the config file in a thread; return what is wrong with it, or None where it was applied."""
-        problem = await asyncio.get_running_loop().run_in_executor(self._reloader, self._reload)
+        problem = await asyncio.get_running_loop().run_in_executor(self.reloader, self._reload)
         if problem is None and self.server is not None:
             try:
                 await self.server.apply_web_config(self.config.web)
@@ -267,32 +240,8 @@ class Daemon:
             _log.exception("config_rejected", problems=[problem])
             return problem
         _log.info("config_reloaded", clusters=len(self._pollers.watched))
-        _log_warnings(self.config)
+        log_warnings(self.config)
         return None
-
-    def _check_keys(self, timeout: float = 0.0, file: Path | None = None) -> None:
-        """Read files with API keys again, one or all, in the thread of reloads; wait for it a bounded time."""
-        check = self._key_checks.get(file)
-        with suppress(RuntimeError, CancelledError, TimeoutError):  # the monitor stops, or a reload takes long
-            if check is None or check.done():
-                check = self._key_checks[file] = self._reloader.submit(self._reload_keys, file)
-            check.result(timeout)
-
-    def _reload_keys(self, only: Path | None) -> None:
-        """Use the keys that have changed in their files; a file that cannot be read leaves its key in use."""
-        try:
-            config, changed = self._key_files.renew(self.config, only)
-            if only in (None, config.state.url_file):
-                config = self._key_files.renew_state_url(config)
-            if changed or config.state != self.config.state:
-                self._apply_config(config)
-            if changed:
-                _log.info("keys_reloaded", clusters=changed)
-        except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
-            _log.exception("keys_not_reloaded")
-
-    def _apply_discovered(self) -> None:
-        self._apply_config(self.config)
 
     def _apply_config(self, config: Config) -> None:
         """Apply a config as a whole, with the clusters found."""
@@ -331,7 +280,7 @@ class Daemon:
 
     def _maintain(self) -> None:
         if not self.store.up and self.config.state.url_file is not None:  # its password may have been replaced
-            self._check_keys(file=self.config.state.url_file)
+            self._key_checks.check(file=self.config.state.url_file)
         self.store.maintain(self._log_pending)
         if self._log_writer is not None and (lines := self._log_writer.dropped - self._lines_dropped):
             self._lines_dropped += lines
@@ -344,73 +293,7 @@ def _secrets(config: Config) -> frozenset[str]:
     return config.secrets() | passwords_in(os.environ)
 
 
-def _log_warnings(config: Config) -> None:
+def log_warnings(config: Config) -> None:
+    """Log what a config contains that is probably not meant."""
     for message in config.warnings():
         _log.warning("config_warning", message=message)
-
-
-async def serve(
-    daemon: Daemon,
-    *,
-    background_tasks: Iterable[Callable[[], Awaitable[None]]] = (),
-    stop_after: float | None = None,
-    on_ready: Callable[[str], None] = lambda _url: None,
-) -> int:
-    """Run a daemon until SIGINT or SIGTERM, or for `stop_after` seconds; SIGHUP reloads its config.
-
-    Meanwhile `background_tasks` run in the same event loop. `on_ready` is called with the URL once it is served.
-
-    Returns:
-        How many threads still hang on a server that does not respond.
-
-    Raises:
-        AddressError: The address cannot be listened on.
-    """
-    config = daemon.config
-    sock = bound_socket(config.listen.host, config.listen.port)
-    app = create_app(daemon)
-    server = daemon.server = Server(
-        app,
-        config.web,
-        end_streams=app.state.streams.end,
-        reserved_files=RESERVED_FILES + 2 * config.poll.concurrency,
-        host_names=lambda: (config.listen.host, urlsplit(daemon.external_url).hostname or ""),
-    )
-    loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[str | None]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(daemon.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came during the start reloads now
-    if stop_after is not None:
-        loop.call_later(stop_after, server.stop)
-    tasks = [asyncio.ensure_future(run()) for run in (*background_tasks, daemon.watch_clock, daemon.watch_certificates)]
-    host, port = sock.getsockname()[:2]
-    scheme = "http" if config.web.context is None else "https"
-    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    daemon.start()
-    _log.info("monitor_started", version=version("milvus-import-monitor"), listen=url, clusters=len(daemon.fleet.names))
-    if not (config.web.has_auth() or is_loopback(host)):
-        _log.warning("listening_without_auth", listen=url)
-    _log_warnings(config)
-    on_ready(url)
-    try:
-        await server.serve(sockets=[sock])
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        hanging = daemon.stop()
-        if daemon.store.is_busy:
-            message = "the disk of the store does not answer: the system keeps the process until it does"
-            _log.warning("monitor_stopped", hanging_polls=hanging, message=message)
-        else:
-            _log.info("monitor_stopped", hanging_polls=hanging)
-    busy: int = sum(pool.pending for pool in app.state.pools)
-    return hanging + busy

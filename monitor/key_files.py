@@ -1,6 +1,8 @@
 """API keys, and the URL of the state, in files: read again, and put into a config where they have changed."""
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,6 +18,12 @@ from monitor.config import (
     read_api_key,
     read_state_url,
 )
+
+KEY_CHECK_INTERVAL: Final = 15.0
+"""Seconds from one check of the files with keys and certificates to the next."""
+
+KEY_CHECK_TIMEOUT: Final = 5.0
+"""Seconds that a poll waits for the file of a rejected key to be read again, while a reload may be running."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.daemon")
 
@@ -81,6 +89,52 @@ class KeyFiles:
             return None
         self._unreadable.discard(file)
         return key
+
+
+class KeyChecks:
+    """Applies the config again, in the thread of reloads, where its files have other secrets now.
+
+    Args:
+        files: Reads the files.
+        executor: The thread of reloads.
+        config: Returns the config in effect.
+        apply: Applies a config.
+    """
+
+    def __init__(
+        self,
+        files: KeyFiles,
+        executor: ThreadPoolExecutor,
+        config: Callable[[], Config],
+        apply: Callable[[Config], None],
+    ) -> None:
+        self._files = files
+        self._executor = executor
+        self._config = config
+        self._apply = apply
+        self._running: dict[Path | None, Future[None]] = {}
+
+    def check(self, timeout: float = 0.0, file: Path | None = None) -> None:
+        """Read files with API keys again, one or all, in the thread of reloads; wait for it a bounded time."""
+        check = self._running.get(file)
+        with suppress(RuntimeError, CancelledError, TimeoutError):  # the monitor stops, or a reload takes long
+            if check is None or check.done():
+                check = self._running[file] = self._executor.submit(self._check, file)
+            check.result(timeout)
+
+    def _check(self, only: Path | None) -> None:
+        """Use the keys that have changed in their files; a file that cannot be read leaves its key in use."""
+        try:
+            current = self._config()
+            config, changed = self._files.renew(current, only)
+            if only in (None, config.state.url_file):
+                config = self._files.renew_state_url(config)
+            if changed or config.state != current.state:
+                self._apply(config)
+            if changed:
+                _log.info("keys_reloaded", clusters=changed)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end these checks: it is logged, the old keys stay
+            _log.exception("keys_not_reloaded")
 
 
 def _renewed_discovery(discovery: Discovery, keys: Mapping[Path | None, SecretStr | None]) -> Discovery:

@@ -4,7 +4,7 @@ import runpy
 import sys
 from typing import Final
 
-import monitor.daemon
+import monitor.key_files
 
 SECONDS: Final = 1.0
 """Between two checks of the files with keys and certificates, of which a test may wait for several."""
@@ -15,7 +15,7 @@ PREFIX: Final = (sys.executable, "-m", "tests.quick_checks")
 
 def main() -> None:
     """Run ``python -m monitor ARGUMENT...``, the rest of the command line, in this process."""
-    monitor.daemon.KEY_CHECK_INTERVAL = SECONDS
+    monitor.key_files.KEY_CHECK_INTERVAL = SECONDS  # before the modules that import it are loaded
     sys.argv = sys.argv[3:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -12,10 +12,11 @@ import structlog
 from monitor.cli.config_options import Listen, LogFormat, LogLevel, State, config_path, load_config, override
 from monitor.cli.options import ConfigFile, exit_process, fail
 from monitor.config import Config, load
-from monitor.daemon import Daemon, serve
+from monitor.daemon import Daemon
 from monitor.log import configure
 from monitor.log_writer import LogWriter
 from monitor.redaction import Redactor
+from monitor.serving import serve
 from monitor.store import NewerSchemaError, StoreError
 from monitor.web import AddressError
 
@@ -55,7 +56,7 @@ def run_daemon(
     stop_after: float | None = None,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Run the daemon until it stops, see `monitor.daemon.serve`.
+    """Run the daemon until it stops, see `monitor.serving.serve`.
 
     Exit with 2 where the store of the config cannot be used, with 1 where it cannot start otherwise, or crashes.
     """
