@@ -79,7 +79,7 @@ def _cluster_names(params: dict[str, Any]) -> Iterator[str]:
     yield from (cluster.name for cluster in config.clusters)
     if config.discovery:
         with _reading(config, params) as store:
-            yield from sorted(store.cluster_revisions())
+            yield from sorted(store.cluster_names())
 
 
 def _job_ids(params: dict[str, Any]) -> Iterator[str]:

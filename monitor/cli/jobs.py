@@ -74,9 +74,8 @@ def _recorded_snapshots(url: str, clusters: Iterable[Cluster], *, is_needed: boo
     """Return the recorded snapshots by cluster name, where they can be read; exit with 2 if they are needed."""
     try:
         with reading(url) as database:
-            stored = database.load(ClusterRef(cluster.name, cluster.identity()) for cluster in clusters)
+            return database.stored_snapshots(ClusterRef(cluster.name, cluster.identity()) for cluster in clusters)
     except StoreError as error:
         if not is_needed:
             return {}
         fail(f"vanished jobs are known only from the store, and {error}")
-    return {name: state.snapshot for name, state in stored.items()}

@@ -16,8 +16,8 @@ from monitor.jobs import (
     first_seen,
     normalize_state,
 )
+from monitor.store.loading import StoredCluster
 from monitor.store.pages import ClusterRef, RecordedTransition
-from monitor.store.queries import StoredCluster
 from monitor.store.recording import ClusterChanges, is_progress
 from monitor.store.samples import new_samples
 

@@ -10,8 +10,8 @@ import msgspec
 from sqlalchemy import Connection, Insert, Select, bindparam, case, delete, select, update
 
 from monitor.store.database import Database
-from monitor.store.queries import ROWS_AT_ONCE, chunks
 from monitor.store.schema import expectations
+from monitor.store.statements import ROWS_AT_ONCE, chunks
 
 RECORDS_KEPT: Final = 90 * 86_400.0
 """Seconds for which the record of an import is kept that is no longer expected."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, exists, not_, selec
 from monitor.jobs import JobState, Transition
 from monitor.store.database import Database
 from monitor.store.log_marks import mark_logged
-from monitor.store.queries import StoreReader
+from monitor.store.rows import RowReader
 from monitor.store.samples import CLOCK_AHEAD, oldest_kept
 from monitor.store.schema import LONGEST_FAILED_RETENTION, clusters, jobs, samples, transitions
 
@@ -35,7 +35,7 @@ LogTransition = Callable[[str, str, Transition], None]
 
 def log_pending(
     database: Database,
-    reader: StoreReader,
+    rows: RowReader,
     before: float,
     log_transition: LogTransition,
     mark_later: Callable[[list[int]], None],
@@ -50,13 +50,13 @@ def log_pending(
     pending = pending.order_by(columns.recorded_at, columns.id).with_for_update(skip_locked=True)
 
     def log_some(connection: Connection) -> int:
-        rows = connection.execute(pending.limit(ROWS_AT_ONCE)).mappings().all()
-        for row in rows:
-            if row["id"] not in logged and (step := reader.read_transition(row)) is not None:
+        steps = connection.execute(pending.limit(ROWS_AT_ONCE)).mappings().all()
+        for row in steps:
+            if row["id"] not in logged and (step := rows.read("transitions", row, Transition)) is not None:
                 log_transition(row["cluster"], row["cluster_id"], step)
             logged.add(row["id"])
-        mark_logged(connection, [row["id"] for row in rows])
-        return len(rows)
+        mark_logged(connection, [row["id"] for row in steps])
+        return len(steps)
 
     while database.read(lambda connection: connection.execute(pending.limit(1)).first()) is not None:
         logged = set[int]()

@@ -20,6 +20,7 @@ from monitor.store.file_lock import FileLock
 from monitor.store.maintenance import describe_error
 from monitor.store.migrations import prepare
 from monitor.store.queries import StoreReader
+from monitor.store.rows import RowReader
 from monitor.store.schema import VERSION
 from monitor.store.schema_version import NewerSchemaError, UnusableDatabaseError, check_version
 from monitor.store.store import Store
@@ -122,7 +123,7 @@ def reading(url: str) -> Iterator[StoreReader]:
             raise StoreError(f"{where} holds no state of a monitor")
         if version != VERSION:
             raise StoreError(f"{where} was written by an older version: `run` brings it up to this one")
-        yield StoreReader(database)
+        yield StoreReader(database, RowReader())
     except (UnusableDatabaseError, NewerSchemaError) as error:
         raise StoreError(f"{where} cannot be read: {error}") from None
     except (SQLAlchemyError, TimeoutError) as error:

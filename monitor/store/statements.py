@@ -1,17 +1,23 @@
 """Executes statements with many rows at little cost."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Insert, Table
+
+ROWS_AT_ONCE: Final = 500
+"""Ids or names in one statement."""
 
 PUT_AT_ONCE: Final = 500
 """Rows that PostgreSQL inserts or replaces in one statement: a slow machine has time for that many."""
 
 STATEMENTS_KEPT: Final = 1000
 """Statements of which the text is kept: some dozens, and one for each number of jobs that is looked up at once."""
+
+T = TypeVar("T")
 
 
 def execute(connection: Connection, statement: ClauseElement, rows: Any) -> CursorResult[Any]:
@@ -29,6 +35,11 @@ def put_rows(connection: Connection, table: Table, rows: list[dict[str, Any]]) -
             connection.exec_driver_sql(_put_json(table), (encode_rows(rows[start : start + PUT_AT_ONCE]),))
     elif rows:
         execute(connection, _upsert(connection.dialect.name, table), rows)
+
+
+def chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    """Cut a list into lists of at most so many items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def encode_rows(rows: list[dict[str, Any]]) -> str:

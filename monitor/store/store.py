@@ -18,16 +18,19 @@ from monitor.store.cluster_state import ClusterState
 from monitor.store.database import Database
 from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
 from monitor.store.listening import Listener
+from monitor.store.loading import ClusterLoader
 from monitor.store.log_marks import LogMarks
 from monitor.store.maintenance import LogTransition, describe_error, log_pending, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
-from monitor.store.queries import ROWS_AT_ONCE, StoreReader, chunks, read_discovery
+from monitor.store.queries import StoreReader, read_discovery
 from monitor.store.recording import ClusterChanges, claim, delete_cluster, write_changes, write_discovery
 from monitor.store.renaming import RENAME_TIMEOUT, rename_cluster, renamed_clusters
+from monitor.store.rows import RowReader
 from monitor.store.samples import SAMPLES_AT_ONCE, write_samples
 from monitor.store.schema import LONGEST_FAILED_RETENTION
 from monitor.store.sqlite import StoreBusyError
+from monitor.store.statements import ROWS_AT_ONCE, chunks
 from monitor.store.statuses import CHANNEL, StatusTable
 from monitor.store.timeouts import transaction_timeout
 
@@ -74,7 +77,11 @@ class Store(StoreReader):
         clock: Callable[[], float] = time.time,
         flush_interval: float | None = None,
     ) -> None:
-        super().__init__(database)
+        rows = RowReader()
+        super().__init__(database, rows)
+        self._database = database
+        self._rows = rows
+        self._loader = ClusterLoader(database, rows)
         self.up = True
         self.failures = 0
         self.statuses = StatusTable(database)
@@ -163,7 +170,7 @@ class Store(StoreReader):
         answered = False
         try:
             if self.up:
-                read = partial(self._jobs_by_id, ref=state.ref, ids=wanted)
+                read = partial(self._loader.jobs_by_id, ref=state.ref, ids=wanted)
                 revision, stored = self._database.read_in_poll(read, len(wanted))
                 answered = True
                 if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
@@ -236,12 +243,12 @@ class Store(StoreReader):
         if state is None or not self.up or state.replaced_by is not None:
             return
         if not delete:
-            self._hidden |= {cluster}
+            self.hidden |= {cluster}
             return
         with state.lock:
             try:
                 self._database.write(lambda connection: delete_cluster(connection, cluster))
-                self._hidden |= {cluster}
+                self.hidden |= {cluster}
                 self._prune_at = 0.0
             except Exception as error:  # noqa: BLE001 - logged and counted
                 self.mark_unavailable(error)
@@ -290,7 +297,7 @@ class Store(StoreReader):
         except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
             self.mark_unavailable(error)
             return
-        self.report_skipped()
+        self._rows.report_skipped()
         if not self.up:
             self.up = True
             _log.info("store_recovered")
@@ -344,7 +351,7 @@ class Store(StoreReader):
 
     def expected_imports(self, clusters: Collection[str] | None, limit: int) -> list[ExpectationRecord]:
         """Return expected imports of some clusters, None for all, those in trouble first."""
-        return self._ask(partial(read_first, clusters=clusters, limit=limit))
+        return self.ask(partial(read_first, clusters=clusters, limit=limit))
 
     def change_credentials(self, url: str) -> bool:
         """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""
@@ -377,7 +384,7 @@ class Store(StoreReader):
             return
         else:
             before = now - LOG_AFTER
-        log_pending(self._database, self, before, log_transition, self.mark_logged)
+        log_pending(self._database, self._rows, before, log_transition, self.mark_logged)
 
     def _note_changed(self, cluster: str) -> None:
         with self._lock:
@@ -388,11 +395,12 @@ class Store(StoreReader):
         if self._database.is_replaced():
             self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
 
-    def _ask(self, work: Callable[[Connection], T]) -> T:
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Answer a question of a page; raises ``StoreUnavailableError``."""
         if not self.up:
             raise StoreUnavailableError("the store is unavailable: only tracked jobs are known")
         try:
-            return super()._ask(work)
+            return super().ask(work)
         except Exception as error:  # who asks for too much must not keep polls from being recorded
             _log.warning("history_unavailable", message=describe_error(error))
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
@@ -485,7 +493,7 @@ class Store(StoreReader):
         self._database.reconnect()
         self._kept_lists = {}
         prepare(self._database)
-        stored = self.cluster_revisions()
+        stored = self._loader.revisions()
         self._synchronize(
             state
             for name, state in [*self._states.items()]
@@ -498,12 +506,12 @@ class Store(StoreReader):
         """Get clusters back in step with the database, whatever has happened to it."""
         states, now = [*states], self._clock()
         since = now - LONGEST_FAILED_RETENTION if finished_since is None else finished_since
-        loaded = self.load([state.ref for state in states], since)
+        loaded = self._loader.load([state.ref for state in states], since)
         for state in states:
             stored, jobs = loaded.get(state.ref.name), dict[str, Job]()
             with state.lock:
                 if stored is not None and (ids := state.ids()):
-                    jobs = self._database.read(partial(self._jobs_by_id, ref=state.ref, ids=ids))[1]
+                    jobs = self._database.read(partial(self._loader.jobs_by_id, ref=state.ref, ids=ids))[1]
                 was_ours = state.revision > 0
                 self._marks.add_steps(state.ref.name, state.synchronize(stored, jobs, now))
                 if stored is not None:
@@ -517,7 +525,7 @@ class Store(StoreReader):
         Another monitor spells the URL of the cluster differently, or means another cluster by that name.
         """
         ref = state.ref
-        identity, revision = self.cluster_revisions().get(ref.name, (ref.identity, 0))
+        identity, revision = self._loader.revisions().get(ref.name, (ref.identity, 0))
         if identity == ref.identity:
             state.replaced_by = None
             return
@@ -530,7 +538,7 @@ class Store(StoreReader):
     def _take_over_rows(self) -> None:
         """Write those clusters again whose rows another identity has replaced, and nobody has written for long."""
         replaced = [state for state in [*self._states.values()] if state.replaced_by is not None]
-        stored, now = self.cluster_revisions() if replaced else {}, self._clock()
+        stored, now = self._loader.revisions() if replaced else {}, self._clock()
         for state in replaced:
             with state.lock:
                 identity, revision = stored.get(state.ref.name, (state.ref.identity, 0))
@@ -544,11 +552,11 @@ class Store(StoreReader):
 
     def _rename(self, refs: Collection[ClusterRef]) -> None:
         """Find new clusters again that are stored under other names, which nothing is watched by any more."""
-        for previous, ref in renamed_clusters(refs, self.cluster_revisions(), self._states).items():
+        for previous, ref in renamed_clusters(refs, self._loader.revisions(), self._states).items():
             if self._database.write(partial(rename_cluster, previous=previous, ref=ref), RENAME_TIMEOUT):
                 labels = {"milvus_cluster": ref.name, "cluster_id": ref.cluster_id}
                 _log.info("cluster_renamed", **labels, previous_name=previous)
 
     def _hide_unwatched(self) -> None:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""
-        self._hidden = frozenset(self.cluster_revisions().keys() - self._states.keys())
+        self.hidden = frozenset(self._loader.revisions().keys() - self._states.keys())

@@ -276,7 +276,7 @@ def test_only_the_monitor_that_polls_a_cluster_deletes_it_when_it_is_removed(wat
     watched.ours = ours
     watched.poller.retire()
 
-    assert bool(watched.store.cluster_revisions()) is not ours
+    assert bool(watched.store.cluster_names()) is not ours
 
 
 @pytest.mark.parametrize("fails", [False, True])

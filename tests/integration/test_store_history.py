@@ -262,7 +262,7 @@ def test_what_is_stored_can_be_read_without_a_monitor(url):
         return
     with reading(url) as store:
         assert len(store.transitions(TransitionFilter(), 10).entries) == 5
-        assert store.load([EU])["eu"].snapshot.tracked == past.store.snapshot("eu").tracked
+        assert store.stored_snapshots([EU])["eu"].tracked == past.store.snapshot("eu").tracked
         assert store.load([ClusterRef("eu", "another")]) == {}
     past.store.close()
 
