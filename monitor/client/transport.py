@@ -112,7 +112,7 @@ class _Response:
 
     Attributes:
         status: The status.
-        headers: The headers, and what comes behind the body.
+        headers: The headers; fields behind the body are ignored, because they could change its meaning.
         data: The body, not decompressed.
         will_close: Whether the connection is to be closed, unless it is certain that the response has ended.
     """
@@ -206,7 +206,8 @@ class _Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers += 1
-        self.headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        if not self._has_head:
+            self.headers.add(name.rstrip().decode("latin-1"), value.rstrip().decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -222,6 +223,8 @@ class _Response:
         self._chunks += 1
 
     def on_body(self, piece: bytes) -> None:
+        if not self._has_head:
+            raise HTTPException(f"a body in an interim response ({self.status})")
         self._size += len(piece)
         self._pieces.append(piece)
 

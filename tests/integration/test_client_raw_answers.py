@@ -68,8 +68,13 @@ ANSWERS: Final = {
     "after early hints": raw(HINTS + OK, LENGTH),
     "after many": raw(HINTS * INTERIM_LIMIT + OK, LENGTH),
     "after too many": raw(HINTS * (INTERIM_LIMIT + 1) + OK, LENGTH),
+    "after hints with a body": raw(b"HTTP/1.1 104 Hints", b"Content-Length: 2", b"", b"  " + OK, LENGTH),
+    "after hints with chunks": raw(b"HTTP/1.1 104 Hints", CHUNKED, b"", b"2\r\n  \r\n0\r\n\r\n" + OK, LENGTH),
     "another protocol": raw(b"HTTP/1.1 101 Switching Protocols", b"Upgrade: x", b"", OK, LENGTH),
     "a length and chunks": raw(OK, LENGTH, CHUNKED, body=chunks(FULL)),
+    "a space behind a name": raw(OK, b"Content-Length : %d" % len(FULL)),
+    "cut off, likewise": raw(OK, b"Content-Length : %d" % (len(FULL) + 1)),
+    "spaces behind a value": Answer(gzip.compress(FULL), headers={"Content-Encoding": "gzip \t"}),
     "a length of ²": raw(OK, "Content-Length: ²".encode()),
     "a length of 1_0": raw(OK, b"Content-Length: 1_0"),
     f"a length of +{len(FULL)}": raw(OK, b"Content-Length: +%d" % len(FULL)),
@@ -77,6 +82,7 @@ ANSWERS: Final = {
     "another answer behind it": raw(OK, LENGTH, body=FULL + OTHER),
     "another answer behind its chunks": raw(OK, CHUNKED, body=chunks(FULL) + OTHER),
     "trailers": raw(OK, CHUNKED, body=chunks(FULL, end=b"0\r\nX: y\r\n\r\n")),
+    "trailers that are headers": raw(OK, CHUNKED, body=chunks(FULL, b"0\r\nContent-Encoding: gzip\r\nX:\r\n\r\n")),
     "a negative chunk": raw(OK, CHUNKED, body=b"-1\r\n" + FULL),
     "an odd chunk": raw(OK, CHUNKED, body=b"0x%x\r\n%b\r\n0\r\n\r\n" % (len(FULL), FULL)),
     "a chunk longer than its size": raw(OK, CHUNKED, body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(FULL) - 1, FULL)),
@@ -165,12 +171,14 @@ REUSED: Final = {
     *("plain", "long", "compressed", "not compressed", "another success", "refused", "unauthorized", "bad request"),
     *("no JSON", "long header", "after another", "after early hints", "after many", "chunked", "chunk extensions"),
     *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error", "trailers"),
+    *("trailers that are headers", "a space behind a name", "spaces behind a value"),
 }
 READ: Final = {
     *("plain", "compressed", "another success", "the last one", "long header", "HTTP 1.0", "HTTP 1.0 without a length"),
     *("without a length", "more than it says", "after another", "after early hints", "after many", "chunked"),
     *("lines that end otherwise", "a length and chunks", "another answer behind it", "trailers", "chunk extensions"),
-    "another answer behind its chunks",
+    *("another answer behind its chunks", "trailers that are headers", "a space behind a name"),
+    "spaces behind a value",
 }
 
 
