@@ -31,13 +31,15 @@ BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
 
 HEAD_LIMIT: Final = 2**18
-"""Bytes of a head with the interim responses before it."""
+"""Bytes of a head with the interim responses before it, and of what else stands between two pieces of a body or behind
+it. The parser joins the parts in which a header comes: that takes a second for so many parts of one byte each."""
 
 HEADERS_LIMIT: Final = 100
 """Headers of a response, with those of interim responses before it and those behind its body."""
 
-CHUNKS_LIMIT: Final = 2**17
-"""Chunks of a body: servers send some kilobytes in each, and each costs a few microseconds."""
+PIECES_LIMIT: Final = 2**17
+"""Pieces of a body, each of which is a chunk or one packet's part of it: servers send some kilobytes in each, and each
+costs 40 bytes of memory and a few microseconds."""
 
 INTERIM_LIMIT: Final = 10
 """Interim responses (1xx) skipped before a response; proxies send one or two."""
@@ -128,7 +130,7 @@ class _Response:
         self._deadline = deadline
         self._sock = sock
         self._pieces: list[bytes] = []
-        self._received = self._size = self._headers = self._chunks = self._interim = 0
+        self._received = self._not_body = self._size = self._headers = self._interim = 0
         self._has_head = self._is_complete = False
 
     def begin(self) -> None:
@@ -141,8 +143,9 @@ class _Response:
             while not self._is_complete:
                 self._sock.settimeout(_remaining(self._deadline))
                 received = self._sock.recv(_READ_SIZE)
-                self._received += len(received)
                 if received:
+                    self._received += len(received)
+                    self._not_body += len(received)
                     self._parse(received)
                 else:
                     self._end()
@@ -176,14 +179,14 @@ class _Response:
         self._check_limits()
 
     def _check_limits(self) -> None:
-        if not self._has_head and self._received > HEAD_LIMIT:
+        if self._not_body > HEAD_LIMIT:
             raise AnswerTooLargeError(_HEAD, HEAD_LIMIT)
         if self._interim > INTERIM_LIMIT:
             raise BadStatusLine(f"{self.status} instead of a response")
         if self._headers > HEADERS_LIMIT:
             raise HTTPException(f"more than {HEADERS_LIMIT} headers")
-        if self._chunks > CHUNKS_LIMIT:
-            raise HTTPException(f"more than {CHUNKS_LIMIT} chunks")
+        if len(self._pieces) > PIECES_LIMIT:
+            raise HTTPException(f"more than {PIECES_LIMIT} pieces")
         if self._size > BODY_LIMIT or self._received > HEAD_LIMIT + 2 * BODY_LIMIT:
             raise AnswerTooLargeError
 
@@ -219,14 +222,12 @@ class _Response:
             raise AnswerTooLargeError
         self._has_head = self.status not in _INTERIM
 
-    def on_chunk_header(self) -> None:
-        self._chunks += 1
-
     def on_body(self, piece: bytes) -> None:
         if not self._has_head:
             raise HTTPException(f"a body in an interim response ({self.status})")
         self._size += len(piece)
         self._pieces.append(piece)
+        self._not_body = 0
 
     def on_message_complete(self) -> None:
         if self._has_head:

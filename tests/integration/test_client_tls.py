@@ -16,6 +16,7 @@ import pytest
 
 from monitor.client import ApiError, ErrorKind, Network, connect
 from monitor.client.errors import TlsError
+from monitor.client.transport import PIECES_LIMIT
 from monitor.config import Tls
 from monitor.jobs import JobList
 from monitor.simulator import World
@@ -331,6 +332,19 @@ def test_a_drip_through_tls_ends_with_the_timeout(own: Certificate) -> None:
         error = refused(server.url, Tls(ca_file=own.file), timeout=0.5)
     assert error.kind is ErrorKind.TIMEOUT
     assert time.monotonic() - started < 1.5
+
+
+def test_a_body_in_countless_records_ends_with_their_limit(own: Certificate) -> None:
+    def flood(connection: ssl.SSLSocket, _: Any) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(OSError):
+            for _ in range(2 * PIECES_LIMIT):
+                connection.sendall(b"xy")
+
+    with Recorder(flood, tls=own.server()) as server:
+        error = refused(server.url, Tls(ca_file=own.file), timeout=60.0)
+    assert error.kind is ErrorKind.BAD_RESPONSE
+    assert f"more than {PIECES_LIMIT} pieces" in str(error)
 
 
 def test_a_tunnel_through_a_proxy_is_opened_again_however_old_the_first_one_is(
