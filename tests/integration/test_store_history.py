@@ -263,7 +263,7 @@ def test_what_is_stored_can_be_read_without_a_monitor(url):
     with reading(url) as store:
         assert len(store.transitions(TransitionFilter(), 10).entries) == 5
         assert store.stored_snapshots([EU])["eu"].tracked == past.store.snapshot("eu").tracked
-        assert store.load([ClusterRef("eu", "another")]) == {}
+        assert store.stored_snapshots([ClusterRef("eu", "another")]) == {}
     past.store.close()
 
 
