@@ -53,8 +53,12 @@ def count_listed(result: PollResult, tracked: Mapping[str, Job]) -> ListedCounts
 
 
 def may_count_otherwise(before: Snapshot, result: PollResult, changes: Iterable[JobPair]) -> bool:
-    """Return whether the listed jobs may have to be counted anew: not if the changed jobs have only progressed."""
-    progressed = {job.job_id for old, job in changes if old is not None and _counted_as(old) == _counted_as(job)}
+    """Return whether the listed jobs may have to be counted anew: not if unfinished jobs have only progressed."""
+    progressed = {
+        job.job_id
+        for old, job in changes
+        if old is not None and not job.finished and _counted_as(old) == _counted_as(job)
+    }
     return (
         not before.counts
         or not result.new_ids <= progressed

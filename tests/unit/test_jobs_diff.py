@@ -521,6 +521,15 @@ def test_a_list_counts_each_of_its_jobs_once(polls):
         )
 
 
+def test_a_finished_job_is_counted_for_the_collection_that_the_list_names_by_now():
+    cluster = FollowedCluster(POLICY)
+    cluster.poll(answers(JobRecord("1", "Pending", "books")), 1000)
+    cluster.poll(answers(JobRecord("1", "Completed", "")), 1030)
+    named = cluster.poll(answers(JobRecord("1", "Completed", "books", complete_time="1")), 1060)
+
+    assert named.snapshot.counts == {("", "books", COMPLETED): 1}
+
+
 @given(ANY_POLL)
 def test_the_same_answer_twice_changes_nothing(poll):
     cluster = FollowedCluster(POLICY)
