@@ -137,7 +137,11 @@ class _Response:
         """Read the response; raises one of ``NETWORK_ERRORS``."""
         self._parser = HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_keep_alive=True,  # a response may follow an interim one of HTTP/1.0, or one with "close"
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
         )
         try:
             while not self._is_complete:

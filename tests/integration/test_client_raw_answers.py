@@ -67,6 +67,8 @@ ANSWERS: Final = {
     "after another": raw(b"HTTP/1.1 100 Continue", b"", OK, LENGTH),
     "after early hints": raw(HINTS + OK, LENGTH),
     "after many": raw(HINTS * INTERIM_LIMIT + OK, LENGTH),
+    "after a last one": raw(b"HTTP/1.1 100 Continue", b"Connection: close", b"", OK, LENGTH),
+    "after one of HTTP 1.0": raw(b"HTTP/1.0 100 Continue", b"", OK, LENGTH),
     "after too many": raw(HINTS * (INTERIM_LIMIT + 1) + OK, LENGTH),
     "after hints with a body": raw(b"HTTP/1.1 104 Hints", b"Content-Length: 2", b"", b"  " + OK, LENGTH),
     "after hints with chunks": raw(b"HTTP/1.1 104 Hints", CHUNKED, b"", b"2\r\n  \r\n0\r\n\r\n" + OK, LENGTH),
@@ -79,6 +81,8 @@ ANSWERS: Final = {
     "a length of 1_0": raw(OK, b"Content-Length: 1_0"),
     f"a length of +{len(FULL)}": raw(OK, b"Content-Length: +%d" % len(FULL)),
     "an immense length": raw(OK, b"Content-Length: 99999999999999999999"),
+    "another answer behind the last one": raw(OK, LENGTH, b"Connection: close", body=FULL + OTHER),
+    "a line end behind it": raw(OK, LENGTH, body=FULL + b"\r\n"),
     "another answer behind it": raw(OK, LENGTH, body=FULL + OTHER),
     "another answer behind its chunks": raw(OK, CHUNKED, body=chunks(FULL) + OTHER),
     "trailers": raw(OK, CHUNKED, body=chunks(FULL, end=b"0\r\nX: y\r\n\r\n")),
@@ -87,6 +91,7 @@ ANSWERS: Final = {
     "an odd chunk": raw(OK, CHUNKED, body=b"0x%x\r\n%b\r\n0\r\n\r\n" % (len(FULL), FULL)),
     "a chunk longer than its size": raw(OK, CHUNKED, body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(FULL) - 1, FULL)),
     "chunk extensions": raw(OK, CHUNKED, body=b"%x;a=b\r\n%b\r\n0;c\r\n\r\n" % (len(FULL), FULL)),
+    "spaces behind a chunk's size": raw(OK, CHUNKED, body=b"%x  \r\n%b\r\n0 \r\n\r\n" % (len(FULL), FULL)),
     "chunks cut off": raw(OK, CHUNKED, body=chunks(FULL)[:-12]),
     "an unknown transfer encoding": raw(OK, b"Transfer-Encoding: gzip, chunked", body=chunks(FULL)),
     "a body of a 204": raw(b"HTTP/1.1 204 Nothing", LENGTH),
@@ -171,14 +176,16 @@ REUSED: Final = {
     *("plain", "long", "compressed", "not compressed", "another success", "refused", "unauthorized", "bad request"),
     *("no JSON", "long header", "after another", "after early hints", "after many", "chunked", "chunk extensions"),
     *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error", "trailers"),
-    *("trailers that are headers", "a space behind a name", "spaces behind a value"),
+    *("trailers that are headers", "a space behind a name", "spaces behind a value", "spaces behind a chunk's size"),
+    *("after a last one", "after one of HTTP 1.0", "a line end behind it"),
 }
 READ: Final = {
     *("plain", "compressed", "another success", "the last one", "long header", "HTTP 1.0", "HTTP 1.0 without a length"),
     *("without a length", "more than it says", "after another", "after early hints", "after many", "chunked"),
     *("lines that end otherwise", "a length and chunks", "another answer behind it", "trailers", "chunk extensions"),
     *("another answer behind its chunks", "trailers that are headers", "a space behind a name"),
-    "spaces behind a value",
+    *("spaces behind a value", "spaces behind a chunk's size", "after a last one", "after one of HTTP 1.0"),
+    *("another answer behind the last one", "a line end behind it"),
 }
 
 
