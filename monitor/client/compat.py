@@ -89,7 +89,7 @@ def _post(
             raise refusal(response.status_code, response.headers, body, "v2")
         envelope(body.json())
     except (ApiError, *NETWORK_ERRORS) as error:
-        refused = error if isinstance(error, ApiError) else translate_error(error, url, seconds, seconds)
+        refused = error if isinstance(error, ApiError) else translate_error(error, url, seconds, seconds, masking)
         refused.hide(masking)
         raise refused from None
     return response

@@ -196,7 +196,7 @@ class Session:
             )
             decompressed = decompress(response.data, response.headers.get("Content-Encoding", ""))
         except NETWORK_ERRORS as error:
-            raise translate_error(error, self._host, self._connect, self._cluster.timeout) from None
+            raise translate_error(error, self._host, self._connect, self._cluster.timeout, self._masking) from None
         self._bytes_left -= len(decompressed)
         if self._bytes_left < 0:
             raise BadResponseError(f"{self._host}: the responses of one poll are too large together")

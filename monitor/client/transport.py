@@ -13,19 +13,21 @@ import ssl
 import time
 import zlib
 from functools import partial
-from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
 from math import inf
 from typing import Any, Final
 
 import requests
 import urllib3
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 from urllib3 import HTTPConnectionPool, HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from monitor.causes import in_words, root
 from monitor.client.errors import ApiConnectionError, ApiError, ApiTimeoutError, BadResponseError, TlsError
 from monitor.client.records import text
+from monitor.redaction import SecretMask
 
 BODY_LIMIT: Final = 16 * 2**20
 """Bytes of a body, on the wire and decompressed: some 120,000 jobs."""
@@ -47,6 +49,7 @@ INTERIM_LIMIT: Final = 10
 _READ_SIZE: Final = 2**16
 _HEAD: Final = "head of the response"
 _INTERIM: Final = range(100, 200)
+_NO_SECRETS: Final = SecretMask()
 
 
 NETWORK_ERRORS: Final = (
@@ -82,6 +85,7 @@ class _TunnelReader(io.RawIOBase):
         self._sock = sock
         self._deadline = deadline
         self._received = 0
+        self._has_line = False
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the response as a file: all that `http.client` wants of a socket."""
@@ -96,6 +100,9 @@ class _TunnelReader(io.RawIOBase):
         self._sock.settimeout(_remaining(self._deadline))
         count = self._sock.recv_into(buffer)
         self._received += count
+        self._has_line = self._has_line or b"\n" in bytes(buffer[:count])
+        if not count and not self._has_line:  # half a line could hold half a secret, which nothing would mask
+            raise RemoteDisconnected("the connection was closed without a response")
         return count
 
 
@@ -168,16 +175,14 @@ class _Response:
     def _parse(self, received: bytes) -> None:
         try:
             self._parser.feed_data(received)
-        except HttpParserUpgrade:
-            raise BadStatusLine("101 instead of a response") from None
         except HttpParserError as error:
             if self._is_complete:  # nobody has asked for what comes behind the response
                 self.will_close = True
                 return
-            if isinstance(error.__context__, HTTPException):  # raised by what the parser called
+            if isinstance(error, HttpParserCallbackError) and error.__context__:
                 raise error.__context__ from None
             line, end, _ = received.partition(b"\n")
-            if end and self._received == len(received) and not self.status:
+            if end and self._received == len(received) and not line.startswith(b"HTTP/"):
                 raise BadStatusLine(line.decode("latin-1")) from None  # whole: a part of a secret could not be masked
             raise HTTPException(str(error)) from None
         self._check_limits()
@@ -198,9 +203,8 @@ class _Response:
         """Take the end of the connection for that of a body of unknown length; any other response is cut off."""
         if not self._received:
             raise RemoteDisconnected("the connection was closed without a response")
-        length = self.headers.get("Content-Length")
-        if not self._has_head or self._is_chunked or length is not None:
-            raise IncompleteRead(b"", None if length is None else int(length) - self._size)
+        if not self._has_head or self._is_chunked or "Content-Length" in self.headers:
+            raise ConnectionError("the connection was closed in the middle of the response")
         self._complete()
 
     def _complete(self) -> None:
@@ -218,11 +222,14 @@ class _Response:
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
+        if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            raise BadStatusLine(f"{self.status} instead of a response")
         coding = self.headers.get("Transfer-Encoding", "")
         self._is_chunked = coding.lower() == "chunked"
         if coding and not self._is_chunked:
             raise HTTPException(f"unknown Transfer-Encoding {coding!r}")  # masked before it is cut
-        if not self._is_chunked and int(self.headers.get("Content-Length", 0)) > BODY_LIMIT:
+        length = self.headers.get("Content-Length", "0")[-20:]  # the parser takes any zeros before so many digits
+        if not self._is_chunked and int(length) > BODY_LIMIT:
             raise AnswerTooLargeError
         self._has_head = self.status not in _INTERIM
 
@@ -283,10 +290,12 @@ def bound_answers(pool: HTTPConnectionPool) -> None:
     pool.ConnectionCls = bounded.get(pool.ConnectionCls, pool.ConnectionCls)
 
 
-def translate_error(error: BaseException, host: str, connect: float, total: float) -> ApiError:
+def translate_error(
+    error: BaseException, host: str, connect: float, total: float, masking: SecretMask = _NO_SECRETS
+) -> ApiError:
     """Return the ``ApiError`` for one of ``NETWORK_ERRORS``; ``connect`` and ``total`` are the seconds there were."""
     cause = root(error)
-    message = text(in_words(cause)) or type(cause).__name__
+    message = text(masking.text(in_words(cause))) or type(cause).__name__
     kind: type[ApiError] = BadResponseError
     match cause:
         case TimeoutError() | urllib3.exceptions.TimeoutError():
@@ -299,7 +308,7 @@ def translate_error(error: BaseException, host: str, connect: float, total: floa
             message = f"the response cannot be decompressed: {message}"
         case AnswerTooLargeError():
             pass
-        case HTTPException() if not isinstance(cause, IncompleteRead | ConnectionError):
+        case HTTPException() if not isinstance(cause, ConnectionError):
             message = f"the response is not HTTP: {message}"
         case _:
             kind = ApiConnectionError

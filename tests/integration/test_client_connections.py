@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from monitor.client import ApiError, ErrorKind, Network, StoppedError, Usage, connect
-from monitor.client.errors import ApiConnectionError, ThrottledError
+from monitor.client.errors import ApiConnectionError, BadResponseError, ThrottledError
 from monitor.client.transport import bound_answers
 from monitor.jobs import JobList
 from tests.clusters import cluster, connected
@@ -270,6 +270,42 @@ def test_a_proxy_that_forbids_the_tunnel_is_quoted(monkeypatch: pytest.MonkeyPat
         ):
             api.list_jobs(JobList())
     assert proxy.requests[0].target == "CONNECT milvus.example:443"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 407 no %b\r\n\r\n",
+        b"HTTP/1.1 407 no %b\r\n",
+        b"HTTP/1.1 407 no %b\r\nX: y",
+        b"HTTP/1.1 407 no" + b" " * 4050 + b"%b\r\n\r\n",
+        b"HTTP/1.1 407 no %.6b",
+        b"no proxy %b\r\n\r\n",
+        b"no proxy %.6b",
+        b"",
+    ],
+)
+def test_no_message_holds_a_part_of_the_password_of_a_proxy(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Recorder(Answer(raw=answer % b"hunter22hunter22" if b"%" in answer else answer)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter22hunter22@127.0.0.1:{proxy.port}")
+        with connected("https://milvus.example") as api, pytest.raises(ApiError) as caught:
+            api.list_jobs(JobList())
+    assert "hunt" not in str(caught.value)
+    assert caught.value.kind in {ErrorKind.CONNECTION, ErrorKind.BAD_RESPONSE}
+
+
+@pytest.mark.parametrize("flood", [b"x", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n"])
+def test_a_proxy_that_floods_ends_at_a_limit(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(connection: socket.socket, _: Any) -> None:
+        with suppress(OSError):
+            connection.sendall(flood)
+            for _ in range(10_000):
+                connection.sendall(b"x" * 60_000 + (b"\r\n" if flood.endswith(b"\n") else b""))
+
+    with Recorder(send) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with connected("https://milvus.example", timeout=60.0) as api, pytest.raises(BadResponseError):
+            api.list_jobs(JobList())
 
 
 def test_a_proxy_that_drips_ends_with_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

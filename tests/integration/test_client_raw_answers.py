@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from monitor.client import ApiError, ImportApi, Network, connect
-from monitor.client.errors import ApiTimeoutError, BadResponseError
+from monitor.client.errors import ApiConnectionError, ApiTimeoutError, BadResponseError
 from monitor.client.transport import BODY_LIMIT, INTERIM_LIMIT
 from monitor.jobs import JobList
 from tests.clusters import cluster, connected
@@ -19,6 +19,7 @@ from tests.recorder import Answer, Recorder
 
 EMPTY: Final = {"code": 0, "data": {"records": []}}
 JOB: Final = {"jobId": "1", "collectionName": "books", "state": "Importing", "progress": 40}
+KEY: Final = b"key-0123456789abcdef0123456789abcdef"
 FULL: Final = json.dumps({"code": 0, "data": {"records": [JOB]}}).encode()
 LONG: Final = {
     "code": 0,
@@ -78,6 +79,7 @@ ANSWERS: Final = {
     "cut off, likewise": raw(OK, b"Content-Length : %d" % (len(FULL) + 1)),
     "spaces behind a value": Answer(gzip.compress(FULL), headers={"Content-Encoding": "gzip \t"}),
     "a length of ²": raw(OK, "Content-Length: ²".encode()),
+    "a length with zeros": raw(OK, b"Content-Length: " + b"0" * 5000 + b"%d" % len(FULL)),
     "a length of 1_0": raw(OK, b"Content-Length: 1_0"),
     f"a length of +{len(FULL)}": raw(OK, b"Content-Length: +%d" % len(FULL)),
     "an immense length": raw(OK, b"Content-Length: 99999999999999999999"),
@@ -142,6 +144,40 @@ def test_what_is_no_http_is_told_at_once_though_the_connection_stays_open(nonsen
             api.list_jobs(JobList())
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (raw(OK, b"no colon here", LENGTH), "Invalid header token"),
+        (raw(OK, b"Content-Length: 1, 2"), "Invalid character in Content-Length"),
+        (raw(b"HTTP/1.1 20 OK"), "Invalid status code"),
+        (raw(b"HTTP/1.1 101 Switching Protocols"), "101 instead of a response"),
+        (raw(b"SSH-2.0-OpenSSH_9.2"), "SSH-2.0-OpenSSH_9.2"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_named(answer: Answer, reason: str) -> None:
+    with Recorder(answer) as server, connected(server.url) as api, pytest.raises(BadResponseError) as caught:
+        api.list_jobs(JobList())
+    assert str(caught.value).startswith(f"127.0.0.1:{server.port}: the response is not HTTP: {reason}")
+
+
+@pytest.mark.parametrize("name", ["cut off", "half a head", "chunks cut off", "cut off, likewise"])
+def test_an_answer_that_was_cut_off_is_told_in_words(name: str) -> None:
+    with Recorder(ANSWERS[name]) as server, connected(server.url) as api, pytest.raises(ApiConnectionError) as caught:
+        api.list_jobs(JobList())
+    assert str(caught.value).endswith(": the connection was closed in the middle of the response")
+
+
+@pytest.mark.parametrize("line", [b"x" + b" " * 4080 + b"%b\r\n", b"HTTP/1.1 2%b\r\n", b"x %b\n", b"x %b"])
+def test_no_message_holds_a_part_of_a_secret(line: bytes) -> None:
+    with (
+        Recorder(Answer(raw=line % KEY)) as server,
+        connected(server.url, api_key=KEY.decode()) as api,
+        pytest.raises(ApiError) as caught,
+    ):
+        api.list_jobs(JobList())
+    assert KEY[:3].decode() not in str(caught.value)
+
+
 def test_a_head_with_defects_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
     large = [b"X-%d: %b" % (number, b"y" * 60_000) for number in range(3)]
     with Recorder(raw(OK, b"no colon here", *large, LENGTH)) as server, connected(server.url) as api:
@@ -177,7 +213,7 @@ REUSED: Final = {
     *("no JSON", "long header", "after another", "after early hints", "after many", "chunked", "chunk extensions"),
     *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error", "trailers"),
     *("trailers that are headers", "a space behind a name", "spaces behind a value", "spaces behind a chunk's size"),
-    *("after a last one", "after one of HTTP 1.0", "a line end behind it"),
+    *("after a last one", "after one of HTTP 1.0", "a line end behind it", "a length with zeros"),
 }
 READ: Final = {
     *("plain", "compressed", "another success", "the last one", "long header", "HTTP 1.0", "HTTP 1.0 without a length"),
@@ -185,7 +221,7 @@ READ: Final = {
     *("lines that end otherwise", "a length and chunks", "another answer behind it", "trailers", "chunk extensions"),
     *("another answer behind its chunks", "trailers that are headers", "a space behind a name"),
     *("spaces behind a value", "spaces behind a chunk's size", "after a last one", "after one of HTTP 1.0"),
-    *("another answer behind the last one", "a line end behind it"),
+    *("another answer behind the last one", "a line end behind it", "a length with zeros"),
 }
 
 
