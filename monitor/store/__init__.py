@@ -1,5 +1,6 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
+from monitor.store.availability import StoreUnavailableError
 from monitor.store.database import StoreError
 from monitor.store.expectations import ExpectationRecord
 from monitor.store.listening import Listener
@@ -21,7 +22,7 @@ from monitor.store.samples import ProgressSample, moved_at
 from monitor.store.schema_version import NewerSchemaError
 from monitor.store.sqlite import StoreBusyError
 from monitor.store.statuses import PolledStatus, PollTimes
-from monitor.store.store import Store, StoreUnavailableError
+from monitor.store.store import Store
 
 __all__ = [
     "PAGE_LIMIT",

@@ -2,10 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, bindparam, delete, update
 
+from monitor.store.database import Database
 from monitor.store.pages import ClusterRef
 from monitor.store.schema import clusters, expectations, jobs, outcomes, samples, statuses, transitions
 
@@ -21,18 +24,32 @@ _RENAME: Final = (
     .values(name=bindparam("current"))
 )
 
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
-def renamed_clusters(
+
+def rename_clusters(
+    database: Database, refs: Collection[ClusterRef], stored: Mapping[str, tuple[str, int]], watched: Collection[str]
+) -> None:
+    """Give new clusters that are stored under other names, which nothing is watched by any more, their new names.
+
+    Args:
+        database: The database.
+        refs: The clusters.
+        stored: The identity and the revision of each stored cluster by its name.
+        watched: The names of the clusters that are watched.
+    """
+    for previous, ref in _renamed(refs, stored, watched).items():
+        if database.write(partial(_rename, previous=previous, ref=ref), RENAME_TIMEOUT):
+            labels = {"milvus_cluster": ref.name, "cluster_id": ref.cluster_id}
+            _log.info("cluster_renamed", **labels, previous_name=previous)
+
+
+def _renamed(
     refs: Collection[ClusterRef], stored: Mapping[str, tuple[str, int]], watched: Collection[str]
 ) -> dict[str, ClusterRef]:
     """Return clusters that are stored under another name, by that name.
 
     A cluster is left out if it is stored under its name, or under several others, or if that one is watched.
-
-    Args:
-        refs: The clusters.
-        stored: The identity and the revision of each stored cluster by its name.
-        watched: The names of the clusters that are watched.
     """
     unstored = {ref.identity: ref for ref in refs if ref.name not in stored}
     names: defaultdict[str, list[str]] = defaultdict(list)
@@ -44,7 +61,7 @@ def renamed_clusters(
     }
 
 
-def rename_cluster(connection: Connection, previous: str, ref: ClusterRef) -> bool:
+def _rename(connection: Connection, previous: str, ref: ClusterRef) -> bool:
     """Give what is stored of a cluster its new name; return False if another monitor has done so."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

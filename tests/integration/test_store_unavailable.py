@@ -466,7 +466,7 @@ def test_what_was_logged_is_recorded_also_where_the_next_poll_is_outdated(server
     one.poll(record("1"), record("2")), two.poll(record("1"), record("2"))
     with stopped(server):
         two.poll(record("1"), record("2", "Failed"))
-    two.store.up = True  # as if it had recovered in the middle of the poll
+    two.store.availability.up = True  # as if it had recovered in the middle of the poll
     one.poll(record("1", "Completed"), record("2"))
     outdated = two.poll(record("1", "Completed"), record("2", "Failed"))
     two.maintain()
