@@ -15,7 +15,7 @@ DESCRIBES_PER_POLL: Final = 20
 """Jobs that a poll asks the server to describe at most; the rest of the queue waits for the next poll."""
 
 _HARMFUL_FAILURES: Final = (ErrorKind.TIMEOUT, ErrorKind.CONNECTION)
-"""Kinds of a describe's failure after which the job is described with growing pauses: it may crash the server."""
+"""Kinds of a describe's failure after which the job is described with growing pauses: each may crash the server."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
@@ -37,7 +37,7 @@ def fetch(
         labels: The cluster's names and own labels, for the log.
 
     Raises:
-        ApiError: The list is not complete. A describe or lookup that fails costs nothing but its own response.
+        ApiError: The list is not complete. A describe or lookup that fails does not fail the poll.
         StoppedError: The monitor is stopping.
     """
     api.session.begin_poll()

@@ -17,7 +17,7 @@ from monitor.poll_log import RecordWarnings, cluster_fields, log_changes
 from monitor.store import Store
 
 THROTTLED_SHARE: Final = 0.5
-"""Share of a poll's time spent waiting for a rate limit from which on the limit, and not the server, makes it late."""
+"""Share of a poll's time spent waiting for a rate limit, above which the limit and not the server delays the poll."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
@@ -51,7 +51,7 @@ class Poller:
         process_metrics: Where the duration of polls is observed.
         clock: Seconds since the epoch.
         clock_steps: Returns the latest steps of that clock.
-        is_ours: Says of a cluster, by its name, whether this monitor is to poll it; that can change during a poll.
+        is_ours: Says of a cluster, by its name, whether this monitor is to poll it, which can change during a poll.
 
     Attributes:
         error: Why the latest poll failed; empty where it succeeded, and before the first poll.

@@ -22,7 +22,7 @@ CHECK_INTERVAL: Final = 5.0
 """Seconds from one evaluation of the expected imports to the next."""
 
 SEEN_INTERVAL: Final = 300.0
-"""Seconds after which it is stored up to when clusters have been polled; far less than ``TRUSTED_GAP``."""
+"""Seconds between writes of the times up to which clusters have been polled; far less than ``TRUSTED_GAP``."""
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.expectations")
 
@@ -34,7 +34,7 @@ class ExpectationChecks:
     could not be kept.
 
     Args:
-        store: Keeps the records; its snapshots and finished jobs are what has happened.
+        store: Keeps the records; its snapshots and finished jobs tell which imports have happened.
         expectations: Returns the expectations of the config.
         polled: Returns the clusters that this monitor polls, each with the time of its last successful poll.
         show: Shows the imports of a cluster, by its name.

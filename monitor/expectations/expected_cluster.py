@@ -46,7 +46,7 @@ class ExpectedCluster:
 
     Attributes:
         records: The records by key, as they are stored.
-        left_out: The expected imports that are not judged, because there are too many.
+        left_out: How many expected imports were not judged at the last evaluation, because there are too many.
     """
 
     def __init__(self, name: str, records: Iterable[ExpectationRecord]) -> None:
@@ -111,7 +111,7 @@ class ExpectedCluster:
         outcomes: Mapping[CollectionKey, CollectionOutcome],
         now: float,
     ) -> None:
-        """Read the finished imports of those collections of which they can have changed."""
+        """Read the finished imports of each collection where these can have changed since they were last read."""
         needed: dict[CollectionKey, float] = {}
         is_open: dict[CollectionKey, bool] = defaultdict(bool)
         for (_, database, collection), record in records.items():

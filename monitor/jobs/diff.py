@@ -1,7 +1,7 @@
 """Compares the result of a poll with the previous snapshot: the only place that decides what has changed.
 
-A record equal to that of the previous list is skipped, so the cost depends on the length of the list and on the tracked
-jobs, never on how many jobs have finished before.
+A record that has not changed since the previous list is skipped, so the cost depends on the length of the list and on
+the tracked jobs, never on how many jobs have finished before.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ def diff(previous: Snapshot | None, result: PollResult, now: float, policy: Poli
     transitions = find_transitions(reported, before.baseline_at, now)
 
     several = policy.several_databases
-    # Jobs of which this poll has found the database count now for the collection that they belong to.
+    # Jobs whose database this poll has found: only now is it clear of which collection they are an import.
     located = [job for old, job in changes if several and old is not None and job.database and not old.database]
     decisive = with_databases(changed) if several else changed
     outcomes = update_outcomes(previous, decisive, transitions, now, located)

@@ -66,7 +66,7 @@ class ClusterMetrics:
     def take_over(self, snapshot: Snapshot, now: float) -> None:
         """Show a snapshot that another monitor has stored, like `restore`; what was counted stays.
 
-        How our own polls went when we last had the cluster says nothing about it now.
+        How our own polls went when this monitor last had the cluster says nothing about the cluster now.
         """
         with self._lock:
             state = self._state
@@ -154,7 +154,7 @@ class ClusterMetrics:
                 self._publish()
 
     def set_missing(self, *, missing: bool) -> None:
-        """Set whether the latest list of the cluster's discovery lacks it."""
+        """Set whether the cluster is missing from the latest list of its discovery."""
         with self._lock:
             if missing != self._state.missing:
                 self._state.missing = missing
@@ -168,7 +168,7 @@ class ClusterMetrics:
                 self._publish()
 
     def set_usage(self, requests: Mapping[str, int], throttled: Mapping[str, float]) -> None:
-        """Set what has been asked of the API so far, by endpoint; the next poll shows it."""
+        """Set the requests and seconds of waiting so far, by endpoint; the next poll shows them."""
         with self._lock:
             self._state.requests = {**self._state.requests, **requests}
             if throttled:

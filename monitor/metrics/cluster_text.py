@@ -75,7 +75,7 @@ class RenderedCluster:
     def render_changes(
         self, diff: SnapshotDiff, now: float, counted: AbstractSet[tuple[str, ...]] = frozenset()
     ) -> None:
-        """Render what a poll has changed; after a fault half-way, the next rendering begins anew from its snapshot.
+        """Render what a poll has changed; after a fault half-way, the next rendering starts from its whole snapshot.
 
         Args:
             diff: The change.
