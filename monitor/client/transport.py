@@ -121,7 +121,7 @@ class _Response:
 
     Attributes:
         status: The status.
-        headers: The headers; fields behind the body are ignored, because they could change its meaning.
+        headers: The first of each name; fields behind the body are ignored, because they could change its meaning.
         data: The body, not decompressed.
         will_close: Whether the connection is to be closed, unless it is certain that the response has ended.
     """
@@ -203,7 +203,7 @@ class _Response:
         """Take the end of the connection for that of a body of unknown length; any other response is cut off."""
         if not self._received:
             raise RemoteDisconnected("the connection was closed without a response")
-        if not self._has_head or self._is_chunked or "Content-Length" in self.headers:
+        if not self._has_head or self._is_chunked or self._length is not None:
             raise ConnectionError("the connection was closed in the middle of the response")
         self._complete()
 
@@ -217,8 +217,9 @@ class _Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers += 1
-        if not self._has_head:
-            self.headers.add(name.rstrip().decode("latin-1"), value.rstrip().decode("latin-1"))
+        key = name.rstrip().decode("latin-1")
+        if not (self._has_head or key in self.headers):
+            self.headers[key] = value.rstrip().decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -228,8 +229,9 @@ class _Response:
         self._is_chunked = coding.lower() == "chunked"
         if coding and not self._is_chunked:
             raise HTTPException(f"unknown Transfer-Encoding {coding!r}")  # masked before it is cut
-        length = self.headers.get("Content-Length", "0")[-20:]  # the parser takes any zeros before so many digits
-        if not self._is_chunked and int(length) > BODY_LIMIT:
+        length = self.headers.get("Content-Length")
+        self._length = None if length is None else int(length[-20:])  # the parser takes any zeros before so many digits
+        if not self._is_chunked and (self._length or 0) > BODY_LIMIT:
             raise AnswerTooLargeError
         self._has_head = self.status not in _INTERIM
 
@@ -242,8 +244,11 @@ class _Response:
 
     def on_message_complete(self) -> None:
         if self._has_head:
-            is_ambiguous = self._is_chunked and "Content-Length" in self.headers
-            self.will_close = is_ambiguous or not self._parser.should_keep_alive()
+            if self._is_chunked:  # a length as well is ambiguous; so are a 204 and a 304 that announce a body
+                has_surely_ended = self._length is None and self._size > 0
+            else:
+                has_surely_ended = self._size == (self._length or 0)
+            self.will_close = not (has_surely_ended and self._parser.should_keep_alive())
             self._complete()
         else:
             self._interim += 1

@@ -35,6 +35,8 @@ def raw(*lines: bytes, body: bytes = FULL) -> Answer:
 
 OTHER: Final = Answer({"code": 0, "data": {"records": [JOB | {"jobId": "of-another-answer"}]}}).on_the_wire()
 CHUNKED: Final = b"Transfer-Encoding: chunked"
+GZIP: Final = b"Content-Encoding: gzip"
+COMPRESSED: Final = gzip.compress(FULL)
 HINTS: Final = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
 
 
@@ -89,6 +91,10 @@ ANSWERS: Final = {
     "another answer behind its chunks": raw(OK, CHUNKED, body=chunks(FULL) + OTHER),
     "trailers": raw(OK, CHUNKED, body=chunks(FULL, end=b"0\r\nX: y\r\n\r\n")),
     "trailers that are headers": raw(OK, CHUNKED, body=chunks(FULL, b"0\r\nContent-Encoding: gzip\r\nX:\r\n\r\n")),
+    "chunked twice": raw(OK, CHUNKED, CHUNKED, body=chunks(FULL)),
+    "compressed, said twice": raw(OK, GZIP, GZIP, b"Content-Length: %d" % len(COMPRESSED), body=COMPRESSED),
+    "nothing with a length": raw(b"HTTP/1.1 204 Nothing", LENGTH, body=b""),
+    "nothing in chunks": raw(b"HTTP/1.1 204 Nothing", CHUNKED, body=b""),
     "a negative chunk": raw(OK, CHUNKED, body=b"-1\r\n" + FULL),
     "an odd chunk": raw(OK, CHUNKED, body=b"0x%x\r\n%b\r\n0\r\n\r\n" % (len(FULL), FULL)),
     "a chunk longer than its size": raw(OK, CHUNKED, body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(FULL) - 1, FULL)),
@@ -213,7 +219,8 @@ REUSED: Final = {
     *("no JSON", "long header", "after another", "after early hints", "after many", "chunked", "chunk extensions"),
     *("lines that end otherwise", "unauthorized, likewise", "nothing", "server error", "trailers"),
     *("trailers that are headers", "a space behind a name", "spaces behind a value", "spaces behind a chunk's size"),
-    *("after a last one", "after one of HTTP 1.0", "a line end behind it", "a length with zeros"),
+    *("after a last one", "after one of HTTP 1.0", "a line end behind it", "a length with zeros", "chunked twice"),
+    "compressed, said twice",
 }
 READ: Final = {
     *("plain", "compressed", "another success", "the last one", "long header", "HTTP 1.0", "HTTP 1.0 without a length"),
@@ -221,7 +228,8 @@ READ: Final = {
     *("lines that end otherwise", "a length and chunks", "another answer behind it", "trailers", "chunk extensions"),
     *("another answer behind its chunks", "trailers that are headers", "a space behind a name"),
     *("spaces behind a value", "spaces behind a chunk's size", "after a last one", "after one of HTTP 1.0"),
-    *("another answer behind the last one", "a line end behind it", "a length with zeros"),
+    *("another answer behind the last one", "a line end behind it", "a length with zeros", "chunked twice"),
+    "compressed, said twice",
 }
 
 
