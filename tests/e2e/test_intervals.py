@@ -38,6 +38,12 @@ def interval(daemon, name):
     return shown
 
 
+def wait_for_next_poll(daemon, line):
+    """Wait for the poll after the one that logged a line: by then that one has set the interval."""
+    since = line["timestamp"]
+    daemon.wait_for("poll_finished", 2, milvus_cluster="busy", where=lambda poll: poll["timestamp"] >= since)
+
+
 def test_a_job_is_noticed_within_the_interval_and_its_failure_within_the_active_one(world, server, tmp_path):
     busy, idle = (world.add_cluster(name, generation="milvus") for name in ("busy", "idle"))
     config = write_config(tmp_path, entry(server, "busy"), entry(server, "idle"), poll=POLL)
@@ -53,9 +59,9 @@ def test_a_job_is_noticed_within_the_interval_and_its_failure_within_the_active_
         active, other = interval(daemon, "busy"), interval(daemon, "idle")
         failed_at = time.monotonic()
         set_status(job, state="Failed", reason="no such file")
-        daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
+        failed = daemon.wait_for("import_job_transition", job_id=job.id, to_state="failed")
         reported = time.monotonic() - failed_at
-        daemon.wait_for("poll_finished", len(daemon.lines("poll_finished", milvus_cluster="busy")) + 1)
+        wait_for_next_poll(daemon, failed)
         afterwards = interval(daemon, "busy")
         missed = daemon.metrics().named("milvus_import_polls_missed_total")
 
@@ -92,8 +98,7 @@ def test_a_cluster_that_keeps_failing_shows_the_interval_of_its_failures(world, 
         daemon.wait_for("poll_finished", count=6, kind="unauthorized")
         failing = interval(daemon, "busy")
         cluster.recover()
-        daemon.wait_for("cluster_recovered")
-        daemon.wait_for("poll_finished", count=len(daemon.lines("poll_finished")) + 1)
+        wait_for_next_poll(daemon, daemon.wait_for("cluster_recovered"))
         recovered = interval(daemon, "busy")
 
     assert failing == pytest.approx(10 * ACTIVE)
