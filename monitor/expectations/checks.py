@@ -87,7 +87,7 @@ class ExpectationChecks:
             return
         except (SQLAlchemyError, OSError) as error:
             self._clusters.clear()
-            self._store.mark_unavailable(error)
+            self._store.availability.mark_unavailable(error)
 
     def _try_cluster(self, cluster: Cluster, seen: float | None) -> None:
         try:

@@ -12,7 +12,7 @@ import structlog
 from monitor.replicas.members import Member, OnChange
 from monitor.replicas.ownership import Ownership, steady_clock
 from monitor.replicas.session import ReplicaSession, ReplicasRefusedError
-from monitor.store.maintenance import describe_error
+from monitor.store.availability import describe_error
 
 HEARTBEAT: Final = 0.5
 """Seconds from one contact with the database to the next."""

@@ -1,10 +1,9 @@
 """What was seen of each cluster, kept from poll to poll and from start to start."""
 
-from monitor.store.availability import StoreUnavailableError
+from monitor.store.availability import StoreUnavailableError, describe_error
 from monitor.store.database import StoreError
 from monitor.store.expectations import ExpectationRecord
 from monitor.store.listening import Listener
-from monitor.store.maintenance import describe_error
 from monitor.store.opening import open_store, reading
 from monitor.store.pages import (
     PAGE_LIMIT,

@@ -8,7 +8,16 @@ from typing import Final
 import structlog
 
 from monitor.store.database import Database
-from monitor.store.maintenance import describe_error
+
+_MESSAGE_LIMIT: Final = 300
+"""Characters of an error's message."""
+
+_NO_RIGHTS: Final = ("42501", "3F000")
+"""What PostgreSQL calls missing rights, and a ``search_path`` without a schema that can be used."""
+
+_RIGHTS_NEEDED: Final = (
+    ": the user of state.url has to own the tables, or to create them in the first schema of its search_path"
+)
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.store")
 
@@ -58,3 +67,11 @@ class Availability:
         """Notice that the file of SQLite was deleted or replaced: what is written into it would be lost."""
         if self._database.is_replaced():
             self.mark_unavailable(FileNotFoundError("the file was deleted or replaced"))
+
+
+def describe_error(error: Exception) -> str:
+    """Return the message of an error in one line; without the statement, which can be long."""
+    cause = getattr(error, "orig", None) or error
+    message = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    hint = _RIGHTS_NEEDED if getattr(cause, "sqlstate", None) in _NO_RIGHTS else ""
+    return (" ".join(message.split()) + hint)[:_MESSAGE_LIMIT]

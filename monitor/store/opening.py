@@ -15,9 +15,9 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from monitor.store.availability import describe_error
 from monitor.store.database import StoreError
 from monitor.store.file_lock import FileLock
-from monitor.store.maintenance import describe_error
 from monitor.store.migrations import prepare
 from monitor.store.queries import StoreReader
 from monitor.store.rows import RowReader
@@ -99,7 +99,7 @@ def open_store(
                 flush_interval=flush_interval,
                 holder=holder,
             )
-        store.mark_unavailable(error)
+        store.availability.mark_unavailable(error)
     return store
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam,
 
 from monitor.jobs import CollectionKey, Job, Snapshot, Transition
 from monitor.store.database import Database
+from monitor.store.discoveries import read_discovery
 from monitor.store.loading import ClusterLoader
 from monitor.store.pages import (
     PAGE_LIMIT,
@@ -22,7 +23,7 @@ from monitor.store.pages import (
 )
 from monitor.store.rows import JOB_COLUMNS, RowReader
 from monitor.store.samples import ProgressSample, wanted_samples
-from monitor.store.schema import clusters, discoveries, jobs, transitions
+from monitor.store.schema import clusters, jobs, transitions
 from monitor.store.statements import ROWS_AT_ONCE, chunks
 
 COUNT_LIMIT: Final = 10_000
@@ -190,12 +191,6 @@ class StoreReader:
 
 def _all_rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
-
-
-def read_discovery(connection: Connection, name: str) -> str | None:
-    """Return the list of a discovery that was kept last, None where there is none."""
-    listed: str | None = connection.execute(select(discoveries.c.clusters).where(discoveries.c.name == name)).scalar()
-    return listed
 
 
 def _conditions(columns: Any, state: Any, wanted: TransitionFilter | JobFilter) -> Iterator[ColumnElement[bool]]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, selec
 
 from monitor.jobs import CollectionKey, CollectionOutcome, Job, Snapshot, Transition
 from monitor.store.pages import ClusterRef
-from monitor.store.schema import clusters, discoveries, expectations, jobs, outcomes, samples, statuses, transitions
+from monitor.store.schema import clusters, expectations, jobs, outcomes, samples, statuses, transitions
 from monitor.store.statements import execute, put_rows
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -174,11 +174,6 @@ def _add_transitions(connection: Connection, rows: _rows) -> list[int]:
     if connection.dialect.name == "sqlite":  # one statement for all of them costs three times as much
         return [execute(connection, _ADD_TRANSITION, row).scalar_one() for row in rows]
     return list(connection.execute(_ADD_TRANSITIONS, rows).scalars()) if rows else []
-
-
-def write_discovery(connection: Connection, name: str, listed: str) -> None:
-    """Keep the latest list of a discovery."""
-    put_rows(connection, discoveries, [{"name": name, "clusters": listed}])
 
 
 def delete_cluster(connection: Connection, name: str) -> None:

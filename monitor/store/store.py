@@ -1,8 +1,4 @@
-"""What was seen of every cluster: in memory for whoever asks now, in the database for whoever asks later.
-
-The database can be away for a while: full, locked, gone. Then everything goes on from memory, and what was missed is
-written when it is back.
-"""
+"""What was seen of every cluster: in memory for whoever asks now, in the database for whoever asks later."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -14,25 +10,27 @@ import structlog
 from sqlalchemy import Connection
 
 from monitor.jobs import Job, Snapshot, SnapshotDiff
-from monitor.store.availability import Availability, StoreUnavailableError
+from monitor.store.availability import Availability, StoreUnavailableError, describe_error
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import Database
+from monitor.store.discoveries import DiscoveryLists
 from monitor.store.expectations import ExpectationRecord, ExpectationTable, read_first
 from monitor.store.listening import Listener
 from monitor.store.loading import ClusterLoader
 from monitor.store.log_marks import LogMarks
-from monitor.store.maintenance import LogTransition, describe_error, log_pending, prune
 from monitor.store.migrations import prepare
 from monitor.store.pages import ClusterRef, RecordedTransition, TransitionFilter, TransitionPage
-from monitor.store.queries import StoreReader, read_discovery
-from monitor.store.recording import claim, delete_cluster, write_discovery
+from monitor.store.pending_log import LogTransition, PendingLog
+from monitor.store.polls import PollRecorder
+from monitor.store.pruning import prune
+from monitor.store.queries import StoreReader
+from monitor.store.recording import claim, delete_cluster
 from monitor.store.renaming import rename_clusters
 from monitor.store.rows import RowReader
 from monitor.store.sqlite import StoreBusyError
 from monitor.store.statements import ROWS_AT_ONCE, chunks
 from monitor.store.statuses import CHANNEL, StatusTable
 from monitor.store.synchronizing import Synchronizer
-from monitor.store.writing import ClusterWriter
 
 FLUSH_INTERVAL: Final = 5.0
 """Seconds for which mere progress may wait to be written, for all clusters together."""
@@ -42,10 +40,6 @@ SHARED_FLUSH_INTERVAL: Final = 3.0
 
 PRUNE_INTERVAL: Final = 600.0
 """Seconds from one pruning to the next."""
-
-LOG_AFTER: Final = 10.0
-"""Seconds after which a transition in a shared database that nobody has logged is logged by another monitor; after the
-database was away, the same time anew, in which whoever has logged it can note that."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that writing what is left may take at the end."""
@@ -63,12 +57,7 @@ class Store(StoreReader):
     """
 
     def __init__(
-        self,
-        database: Database,
-        *,
-        retention: float,
-        clock: Callable[[], float] = time.time,
-        flush_interval: float | None = None,
+        self, database: Database, *, retention: float, clock: Callable[[], float], flush_interval: float | None
     ) -> None:
         rows = RowReader()
         super().__init__(database, rows)
@@ -78,7 +67,9 @@ class Store(StoreReader):
         self._marks = LogMarks()
         self.availability = Availability(database)
         self._synchronizer = Synchronizer(database, self._loader, self._marks, clock)
-        self._writer = ClusterWriter(database, self.availability, self._synchronizer, clock)
+        self._recorder = PollRecorder(database, self._loader, self.availability, self._synchronizer, clock)
+        self._pending = PendingLog(database, rows, clock)
+        self._discoveries = DiscoveryLists(database, self.availability)
         self.statuses = StatusTable(database)
         self.expectations = ExpectationTable(database)
         self._retention = retention
@@ -87,10 +78,7 @@ class Store(StoreReader):
         self._flush_interval = usual_interval if flush_interval is None else flush_interval
         self._flush_at = self._prune_at = 0.0
         self._states: dict[str, ClusterState] = {}
-        self._recovered_at = float("-inf")
         self._closed = False
-        self._started_at = clock()
-        self._kept_lists: dict[str, str] = {}
 
     @property
     def up(self) -> bool:
@@ -133,19 +121,17 @@ class Store(StoreReader):
         What cannot be loaded now is loaded when the database is back; until then what is in memory counts.
         """
         states = [state for name in clusters if (state := self._states.get(name)) is not None]
-        if not self.up:
-            return
-        with self.availability.attempt():
-            for some in chunks(states, ROWS_AT_ONCE):
-                self._database.write(partial(claim, refs=[state.ref for state in some]))
-                self._synchronizer.synchronize(some)
+        if self.up:
+            with self.availability.attempt():
+                for some in chunks(states, ROWS_AT_ONCE):
+                    self._database.write(partial(claim, refs=[state.ref for state in some]))
+                    self._synchronizer.synchronize(some)
 
     def flush(self) -> None:
         """Write what waits, mere progress too, for another monitor to load."""
-        if not self.up:
-            return
-        with self.availability.attempt(), suppress(StoreBusyError):  # `maintain` writes it
-            self._writer.flush(self._states.values())
+        if self.up:
+            with self.availability.attempt(), suppress(StoreBusyError):  # `maintain` writes it
+                self._recorder.flush(self._states.values())
 
     def snapshot(self, cluster: str) -> Snapshot | None:
         """Return the snapshot after the latest complete poll of a cluster; None before its first, the baseline."""
@@ -158,24 +144,7 @@ class Store(StoreReader):
         None stands for a job that may be stored as finished, while the database is away and cannot say.
         """
         wanted, state = list(ids), self._states.get(cluster)
-        if not wanted or state is None:
-            return {}
-        stored: dict[str, Job] = {}
-        answered = False
-        try:
-            if self.up:
-                read = partial(self._loader.jobs_by_id, ref=state.ref, ids=wanted)
-                revision, stored = self._database.read_in_poll(read, len(wanted))
-                answered = True
-                if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
-                    self._synchronizer.synchronize([state])
-        except StoreBusyError:  # a large write to a store in memory; not confirmed until the next poll
-            answered = False
-        except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
-            self.mark_unavailable(error)
-        known = stored | state.waiting_jobs(wanted)
-        finished: dict[str, Job | None] = {job_id: job for job_id, job in known.items() if job.finished}
-        return finished if answered else dict.fromkeys(state.note_unconfirmed(wanted)) | finished
+        return {} if not wanted or state is None else self._recorder.finished_jobs(state, wanted)
 
     def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
         """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
@@ -188,7 +157,7 @@ class Store(StoreReader):
             the cluster, or the stored snapshot could be read at last: then that one counts, and what this poll saw,
             which may be older, is dropped.
         """
-        return self._writer.record(self._states[cluster], diff)
+        return self._recorder.record(self._states[cluster], diff)
 
     def recent_transitions(self, cluster: str) -> tuple[RecordedTransition, ...]:
         """Return the transitions of the latest recorded poll of a cluster."""
@@ -226,7 +195,7 @@ class Store(StoreReader):
 
     def take_changed(self) -> set[str]:
         """Return the names of the clusters whose stored jobs have changed since the last call."""
-        return self._writer.take_changed()
+        return self._recorder.take_changed()
 
     def reload(self, clusters: Iterable[str], finished_since: float) -> None:
         """Load what other monitors have recorded of clusters that they poll; errors come out as they are.
@@ -241,57 +210,38 @@ class Store(StoreReader):
 
     def maintain(self, log_transition: LogTransition) -> None:
         """Do what is due: write progress and what was missed, log what was recorded and nobody logged, prune."""
-        try:
+        with self.availability.attempt(), suppress(StoreBusyError):  # tried again at the next call
             if self.up:
                 self.availability.check_file()
             if not self.up:
                 self._recover()
             self._marks.write(self._database)  # before what can wait: another monitor logs what is not marked in time
             if not self.up or time.monotonic() >= self._flush_at:
-                self._writer.flush(self._states.values())
+                self._recorder.flush(self._states.values())
                 self._flush_at = time.monotonic() + self._flush_interval
             self._marks.write(self._database)
-            self._log_pending(log_transition)
+            self._pending.log(log_transition, self.mark_logged)
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_INTERVAL
                 self._synchronizer.take_over_rows(self._states.values())
                 self._hide_unwatched()
                 prune(self._database, self._clock(), self._retention)
-        except StoreBusyError:  # tried again at the next call
-            return
-        except Exception as error:  # noqa: BLE001 - logged and counted; tried again at the next call
-            self.mark_unavailable(error)
-            return
-        self._rows.report_skipped()
-        self.availability.mark_recovered()
-
-    def discovered(self, discovery: str) -> str | None:
-        """Return the list of a discovery that was kept last; None where there is none, or the database is away."""
-        kept = None
-        if self.up:
-            with self.availability.attempt():
-                kept = self._database.read(lambda connection: read_discovery(connection, discovery))
-        return kept
-
-    def keep_discovered(self, discovery: str, clusters: str) -> bool:
-        """Keep the list of a discovery, and return whether that was possible now."""
-        if not self.up:
-            return False
-        if self._kept_lists.get(discovery) == clusters:
-            return True
-        self.availability.check_file()
-        with self.availability.attempt(), suppress(StoreBusyError):  # else tried again after the next list
-            if self.up:
-                self._database.write(lambda connection: write_discovery(connection, discovery, clusters))
-                self._kept_lists[discovery] = clusters
-                return True
-        return False
+            self._rows.report_skipped()
+            self.availability.mark_recovered()
 
     def close(self) -> None:
         """Write what is left and close the database; polls that have not ended yet still record what they see."""
         self._closed = True
         self._write_last()
         self._database.close()
+
+    def discovered(self, discovery: str) -> str | None:
+        """Return the list of a discovery that was kept last; None where there is none, or the database is away."""
+        return self._discoveries.latest(discovery)
+
+    def keep_discovered(self, discovery: str, clusters: str) -> bool:
+        """Keep the list of a discovery, and return whether that was possible now."""
+        return self._discoveries.keep(discovery, clusters)
 
     def transitions(self, wanted: TransitionFilter, limit: int = 100, cursor: str = "") -> TransitionPage:
         """Return recorded transitions, newest first; none, and not ``complete``, while the database is away."""
@@ -311,41 +261,6 @@ class Store(StoreReader):
         """Return expected imports of some clusters, None for all, those in trouble first."""
         return self.ask(partial(read_first, clusters=clusters, limit=limit))
 
-    def change_credentials(self, url: str) -> bool:
-        """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""
-        return self._database.change_credentials(url)
-
-    def mark_unavailable(self, error: Exception) -> None:
-        """Go on from memory; logged once until the store has recovered."""
-        self.availability.mark_unavailable(error)
-
-    def _recover(self) -> None:
-        """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
-        self._database.reconnect()
-        self._kept_lists = {}
-        prepare(self._database)
-        self._synchronizer.synchronize_changed(self._states.values())
-        self._prune_at = 0.0
-        self._recovered_at = self._clock()
-
-    def _write_last(self) -> None:
-        """Write what is left: first which transitions were logged, for another monitor would log them again."""
-        with self.availability.attempt():
-            self._marks.write(self._database, CLOSE_TIMEOUT)
-            self._writer.flush(self._states.values(), CLOSE_TIMEOUT)
-            self._marks.write(self._database, CLOSE_TIMEOUT)
-
-    def _log_pending(self, log_transition: LogTransition) -> None:
-        """Log what was recorded and nobody logged; in a shared database once whoever recorded it had time to."""
-        now = self._clock()
-        if not self._database.is_postgres:
-            before = self._started_at
-        elif self._recovered_at <= now < self._recovered_at + LOG_AFTER:
-            return
-        else:
-            before = now - LOG_AFTER
-        log_pending(self._database, self._rows, before, log_transition, self.mark_logged)
-
     def ask(self, work: Callable[[Connection], T]) -> T:
         """Answer a question of a page; raises ``StoreUnavailableError``."""
         if not self.up:
@@ -355,6 +270,26 @@ class Store(StoreReader):
         except Exception as error:  # who asks for too much must not keep polls from being recorded
             _log.warning("history_unavailable", message=describe_error(error))
             raise StoreUnavailableError("the store did not answer: only tracked jobs are known") from error
+
+    def change_credentials(self, url: str) -> bool:
+        """Use the user and the password of a URL of PostgreSQL; return False where it is that of another database."""
+        return self._database.change_credentials(url)
+
+    def _recover(self) -> None:
+        """Compare every cluster with the database: it can have been restored, or recorded by another monitor."""
+        self._database.reconnect()
+        self._discoveries.forget_kept()
+        prepare(self._database)
+        self._synchronizer.synchronize_changed(self._states.values())
+        self._prune_at = 0.0
+        self._pending.note_recovery()
+
+    def _write_last(self) -> None:
+        """Write what is left: first which transitions were logged, for another monitor would log them again."""
+        with self.availability.attempt():
+            self._marks.write(self._database, CLOSE_TIMEOUT)
+            self._recorder.flush(self._states.values(), CLOSE_TIMEOUT)
+            self._marks.write(self._database, CLOSE_TIMEOUT)
 
     def _hide_unwatched(self) -> None:
         """Leave clusters out of the pages that are stored, but not watched (any more)."""

@@ -134,7 +134,7 @@ def test_an_import_will_be_complete_as_usual_or_at_its_pace(stored):
 def test_nothing_is_judged_while_the_store_is_away(stored):
     monitor = Monitor(stored)
     polled(monitor, 1, 2)
-    stored.store.mark_unavailable(OSError("gone"))
+    stored.store.availability.mark_unavailable(OSError("gone"))
 
     assert monitor.check(7) == []
     assert monitor.states() == {("nightly", "", "books"): "waiting"}

@@ -345,11 +345,11 @@ def test_a_row_that_another_spelling_has_abandoned_is_written_again(url):
     one, two = two_spellings(url)
     one.poll(record("1"), record("2", "Completed")), one.poll(record("1"), record("2", "Completed"))
     two.store.close()
-    one.store.mark_unavailable(ConnectionError("so that maintenance is due"))
+    one.store.availability.mark_unavailable(ConnectionError("so that maintenance is due"))
     one.maintain()
     kept = run(url, "SELECT identity FROM clusters")
     one.now += 700
-    one.store.mark_unavailable(ConnectionError("so that maintenance is due"))
+    one.store.availability.mark_unavailable(ConnectionError("so that maintenance is due"))
     one.maintain(), one.maintain()
     taken = run(url, "SELECT identity FROM clusters")
     one.poll(record("1", "Failed"), record("2", "Completed"))

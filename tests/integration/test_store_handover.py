@@ -115,7 +115,7 @@ def test_what_cannot_be_loaded_now_is_loaded_when_the_database_is_back(pair):
 
 def test_a_database_that_is_away_keeps_nobody_from_taking_over(pair):
     _, second = pair
-    second.store.mark_unavailable(OSError("gone"))
+    second.store.availability.mark_unavailable(OSError("gone"))
     second.store.flush()
     second.store.take_over(["prod"])
 

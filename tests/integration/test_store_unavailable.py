@@ -304,7 +304,7 @@ def test_a_database_that_went_back_in_time_is_brought_up_to_date(server):
         "UPDATE clusters SET revision = 1",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
     )
-    first.store.mark_unavailable(ConnectionError("the primary is gone"))
+    first.store.availability.mark_unavailable(ConnectionError("the primary is gone"))
     first.maintain()
     second = first.reopened(now=5000)
 

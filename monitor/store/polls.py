@@ -1,13 +1,14 @@
-"""Writes what polls have seen: what must not be lost at each poll, mere progress of many clusters together."""
+"""What polls ask of the store, and what they record: at once what must not be lost, mere progress a little later."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from threading import Lock
 
-from monitor.jobs import SnapshotDiff
+from monitor.jobs import Job, SnapshotDiff
 from monitor.store.availability import Availability
 from monitor.store.cluster_state import ClusterState
 from monitor.store.database import Database
+from monitor.store.loading import ClusterLoader
 from monitor.store.pages import RecordedTransition
 from monitor.store.recording import ClusterChanges, write_changes
 from monitor.store.samples import SAMPLES_AT_ONCE, write_samples
@@ -17,11 +18,12 @@ from monitor.store.synchronizing import Synchronizer
 from monitor.store.timeouts import transaction_timeout
 
 
-class ClusterWriter:
-    """Writes clusters, of which what another monitor has recorded since counts. Safe to use from several threads.
+class PollRecorder:
+    """Records what polls see of clusters; what another monitor has recorded since counts. Safe for several threads.
 
     Args:
         database: The database.
+        loader: Loads clusters from it.
         availability: Whether it can be used.
         synchronizer: Gets clusters back in step with it.
         clock: Seconds since the epoch.
@@ -30,16 +32,37 @@ class ClusterWriter:
     def __init__(
         self,
         database: Database,
+        loader: ClusterLoader,
         availability: Availability,
         synchronizer: Synchronizer,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._loader = loader
         self._availability = availability
         self._synchronizer = synchronizer
         self._clock = clock
         self._lock = Lock()
         self._changed: set[str] = set()
+
+    def finished_jobs(self, state: ClusterState, wanted: Collection[str]) -> Mapping[str, Job | None]:
+        """Return what is stored of finished jobs; see `Store.finished_jobs`."""
+        stored: dict[str, Job] = {}
+        answered = False
+        try:
+            if self._availability.up:
+                read = partial(self._loader.jobs_by_id, ref=state.ref, ids=wanted)
+                revision, stored = self._database.read_in_poll(read, len(wanted))
+                answered = True
+                if revision != state.revision:  # another monitor knows more, also of jobs that have to be tracked
+                    self._synchronizer.synchronize([state])
+        except StoreBusyError:  # a large write to a store in memory; not confirmed until the next poll
+            answered = False
+        except Exception as error:  # noqa: BLE001 - logged and counted; the poll goes on without it
+            self._availability.mark_unavailable(error)
+        known = stored | state.waiting_jobs(wanted)
+        finished: dict[str, Job | None] = {job_id: job for job_id, job in known.items() if job.finished}
+        return finished if answered else dict.fromkeys(state.note_unconfirmed(wanted)) | finished
 
     def record(self, state: ClusterState, diff: SnapshotDiff) -> list[int] | None:
         """Put a new snapshot in place of the previous one; see `Store.record`."""
