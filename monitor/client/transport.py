@@ -23,6 +23,7 @@ import urllib3
 from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 from urllib3 import HTTPConnectionPool, HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssltransport import SSLTransport
 
 from monitor.causes import in_words, root
 from monitor.client.errors import ApiConnectionError, ApiError, ApiTimeoutError, BadResponseError, TlsError
@@ -76,6 +77,13 @@ def _remaining(deadline: float) -> float | None:
     if remaining <= 0:
         raise TimeoutError("the response did not arrive whole in time")
     return None if remaining == inf else remaining
+
+
+def _has_decrypted(sock: Any) -> bool:
+    """Return whether a connection holds bytes that urllib3, which looks at its socket only, would not find."""
+    if isinstance(sock, SSLTransport):  # TLS through a proxy that speaks TLS itself
+        return bool(sock.incoming.pending or sock.sslobj.pending())
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 class _TunnelReader(io.RawIOBase):
@@ -162,7 +170,7 @@ class _Response:
                     self._end()
         finally:
             del self._parser  # it refers to us
-        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+        if _has_decrypted(self._sock):
             self.will_close = True
 
     def isclosed(self) -> bool:

@@ -24,6 +24,7 @@ from tests.clusters import cluster, connected
 from tests.fakes.simulator import SimulatorServer
 from tests.recorder import Answer, Recorder
 
+JOB_1, JOB_2 = ({"code": 0, "data": {"records": [{"jobId": job}]}} for job in "12")
 EMPTY = {"code": 0, "data": {"records": []}}
 VARIABLES = [
     "REQUESTS_CA_BUNDLE",
@@ -332,6 +333,45 @@ def test_a_drip_through_tls_ends_with_the_timeout(own: Certificate) -> None:
         error = refused(server.url, Tls(ca_file=own.file), timeout=0.5)
     assert error.kind is ErrorKind.TIMEOUT
     assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("behind", [b"", Answer(JOB_2).on_the_wire()], ids=["nothing", "an answer"])
+def test_what_comes_behind_an_answer_within_tls_within_tls_is_not_read_as_the_next_one(
+    own: Certificate, behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a proxy that speaks TLS itself: several records of the server may come in one of the proxy's."""
+    sent = threading.Event()
+
+    def relay(client: socket.socket, beyond: socket.socket) -> None:
+        data = b"x"
+        while data:
+            from_client = client in select.select([client, beyond], [], [], 10.0)[0]
+            if not from_client and server.requests:
+                assert sent.wait(10.0)
+            source, target = (client, beyond) if from_client else (beyond, client)
+            data = source.recv(65536)
+            target.sendall(data)
+
+    def serve(connection: ssl.SSLSocket, incoming: Any) -> None:
+        connection.sendall(Answer(JOB_1).on_the_wire())
+        if behind:
+            connection.sendall(behind)
+        sent.set()
+        if incoming.readline():
+            connection.sendall(Answer(JOB_1).on_the_wire())
+            incoming.read()
+
+    def tunnel(connection: ssl.SSLSocket, _: Any) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", server.port)) as beyond:
+            relay(connection, beyond)
+
+    with Recorder(serve, tls=own.server()) as server, Recorder(tunnel, tls=own.server()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with connected(server.url, tls=Tls(ca_file=own.file)) as api:
+            for _ in range(2):
+                assert list(api.list_jobs(JobList()).records) == ["1"]
+        assert server.connections == (2 if behind else 1)
 
 
 def test_a_body_in_countless_records_ends_with_their_limit(own: Certificate) -> None:
