@@ -194,7 +194,8 @@ class Session:
                 timeout=self._timeout,
                 decode_content=False,
             )
-            decompressed = decompress(response.data, response.headers.get("Content-Encoding", ""))
+            compressed, response.data = response.data, b""  # type: ignore[misc]  # its connection keeps the last response
+            decompressed = decompress(compressed, response.headers.get("Content-Encoding", ""))
         except NETWORK_ERRORS as error:
             raise translate_error(error, self._host, self._connect, self._cluster.timeout, self._masking) from None
         self._bytes_left -= len(decompressed)

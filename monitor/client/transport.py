@@ -217,6 +217,7 @@ class _Response:
 
     def _complete(self) -> None:
         self.data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
         self._is_complete = True
 
     def on_message_begin(self) -> None:

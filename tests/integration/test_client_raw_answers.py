@@ -294,6 +294,20 @@ def test_an_answer_that_comes_after_hints_and_a_while_is_that_of_its_own_request
     assert list(jobs) == ["of-another-answer"]
 
 
+def test_a_kept_connection_does_not_hold_the_last_body() -> None:
+    large = Answer({"code": 0, "data": {"records": [], "other": "x" * 2**22}})
+    with Recorder(EMPTY, large) as server, connected(server.url) as api:
+        api.list_jobs(JobList())
+        tracemalloc.start()
+        try:
+            assert api.list_jobs(JobList()).records == {}
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert server.connections == 1
+    assert held < 2**20
+
+
 # --- floods: each is endless; the memory of this process and the server's counts
 
 
