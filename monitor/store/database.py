@@ -103,7 +103,7 @@ class Database:
     def reconnect(self) -> None:
         """Make the next connections anew, to the file that is there and to whichever host can write by then."""
         if not self._in_memory:
-            self.close()
+            self._disconnect()
 
     def change_credentials(self, url: str) -> bool:
         """Connect with the user and the password of a URL from now on; return False where that is not possible."""
@@ -122,16 +122,19 @@ class Database:
 
     def close(self) -> None:
         """Close the connections."""
-        self._writer.close()
-        self._poll_reader.close()
-        self._readers.end()
-        self._engine.dispose()
+        self._disconnect()
         self.on_close()
 
     @property
     def is_busy(self) -> bool:
         """Whether a thread uses the disk."""
         return self._writer.is_busy or self._poll_reader.is_busy or self._readers.is_busy
+
+    def _disconnect(self) -> None:
+        self._writer.close()
+        self._poll_reader.close()
+        self._readers.end()
+        self._engine.dispose()
 
     def _read_in_sqlite(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection, connection.begin():

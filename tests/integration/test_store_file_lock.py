@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.store import StoreError
+from monitor.store import StoreError, open_store
 from monitor.store.file_lock import FileLock
 
 HOLD = """
@@ -45,3 +45,16 @@ def test_a_lock_can_be_taken_again_after_it_was_closed(tmp_path):
     first.close()
     with closing(FileLock(file, "two")), pytest.raises(StoreError, match=r"\(two\)"):
         FileLock(file, "three")
+
+
+def test_the_file_is_still_held_after_the_store_has_recovered(tmp_path):
+    file = tmp_path / "state.db"
+    store = open_store(f"sqlite:///{file}", retention=86400.0, connections=2, holder="one")
+    store.availability.mark_unavailable(OSError("the disk is full"))
+    store.maintain(lambda *_: None)
+
+    with pytest.raises(StoreError, match=r"\(one\)"):
+        FileLock(file, "two")
+    store.close()
+    with closing(FileLock(file, "two")):
+        pass
