@@ -13,7 +13,7 @@ import urllib3
 
 from monitor.client.errors import BY_CODE, BY_STATUS, ApiError, ApiMissingError, BadResponseError
 from monitor.client.records import text
-from monitor.client.transport import BODY_LIMIT, AnswerTooLargeError
+from monitor.client.response import BODY_LIMIT, AnswerTooLargeError
 from monitor.redaction import SecretMask
 
 VALUE_LIMIT: Final = 2**19

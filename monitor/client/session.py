@@ -31,7 +31,8 @@ from monitor.client.errors import (
 )
 from monitor.client.rate_limit import RateLimiter
 from monitor.client.records import text
-from monitor.client.transport import BODY_LIMIT, NETWORK_ERRORS, bound_answers, translate_error
+from monitor.client.response import BODY_LIMIT
+from monitor.client.transport import NETWORK_ERRORS, bound_answers, translate_error
 from monitor.redaction import SecretMask, passwords_in
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from monitor.client import ApiError, ImportApi, Network, connect
 from monitor.client.errors import ApiConnectionError, ApiTimeoutError, BadResponseError
-from monitor.client.transport import BODY_LIMIT, INTERIM_LIMIT
+from monitor.client.response import BODY_LIMIT, INTERIM_LIMIT
 from monitor.jobs import JobList
 from tests.clusters import cluster, connected
 from tests.recorder import Answer, Recorder

@@ -16,7 +16,7 @@ import pytest
 
 from monitor.client import ApiError, ErrorKind, Network, connect
 from monitor.client.errors import TlsError
-from monitor.client.transport import PIECES_LIMIT
+from monitor.client.response import PIECES_LIMIT
 from monitor.config import Tls
 from monitor.jobs import JobList
 from monitor.simulator import World

@@ -18,8 +18,8 @@ import pytest
 from monitor.client import ApiError, ErrorKind, ImportApi, Network, connect
 from monitor.client.errors import BadResponseError, ThrottledError
 from monitor.client.import_api import PAGE_LIMIT
+from monitor.client.response import BODY_LIMIT
 from monitor.client.session import ATTEMPTS, POLL_BYTES, RETRY_AFTER_LIMIT
-from monitor.client.transport import BODY_LIMIT
 from monitor.jobs import JobList
 from monitor.simulator import Lifecycle, SimulatedCluster, State, Trouble, World
 from tests.clusters import cluster, connected

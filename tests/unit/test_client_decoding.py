@@ -15,7 +15,7 @@ from urllib3.exceptions import DecodeError
 
 from monitor.client.decoding import VALUE_LIMIT, Body, code_of, decompress, envelope, refusal
 from monitor.client.errors import ApiError, ApiMissingError, BadResponseError, ErrorKind
-from monitor.client.transport import BODY_LIMIT, AnswerTooLargeError
+from monitor.client.response import BODY_LIMIT, AnswerTooLargeError
 
 KINDS = {
     ErrorKind.TRANSIENT: (1, 2, 4, 5, 10000, 10001),
