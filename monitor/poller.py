@@ -135,7 +135,7 @@ class Poller:
         with self._recording:
             if not self._counts():
                 return None
-            ids = self._store.record(self.cluster.name, changes)
+            ids = self._store.record(self.cluster.name, changes, self._counts)
             if ids is not None:
                 return changes, ids
             current = self._store.snapshot(self.cluster.name) or Snapshot()

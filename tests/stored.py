@@ -41,11 +41,11 @@ class Stored:
         result = PollResult(listing, new_ids, confirmed_absent=frozenset(gone), finished=finished)
         return diff(previous, result, self.now, Policy())
 
-    def poll(self, *records, cluster="prod", gone=(), log=True):
+    def poll(self, *records, cluster="prod", gone=(), log=True, is_ours=True):
         """Poll once; return the transitions as (id, from, to), or None where another snapshot counts."""
         self.now += 30
         changed = self.compare(*records, cluster=cluster, gone=gone)
-        ids = self.store.record(cluster, changed)
+        ids = self.store.record(cluster, changed, lambda: is_ours)
         if ids is None:
             return None
         if log:

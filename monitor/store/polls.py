@@ -64,7 +64,7 @@ class PollRecorder:
         finished: dict[str, Job | None] = {job_id: job for job_id, job in known.items() if job.finished}
         return finished if answered else dict.fromkeys(state.note_unconfirmed(wanted)) | finished
 
-    def record(self, state: ClusterState, diff: SnapshotDiff) -> list[int] | None:
+    def record(self, state: ClusterState, diff: SnapshotDiff, is_ours: Callable[[], bool]) -> list[int] | None:
         """Put a new snapshot in place of the previous one; see `Store.record`."""
         with state.lock:
             if state.snapshot is not diff.previous:
@@ -73,7 +73,7 @@ class PollRecorder:
                 return None
             state.add(diff)
             written = self._write_poll(state, diff)
-            if written is None:
+            if written is None or (written[0] is None and diff.transitions and not is_ours()):
                 self._drop_poll(state)
                 return None
             changes, ids, delisted = written

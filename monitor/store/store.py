@@ -146,18 +146,19 @@ class Store(StoreReader):
         wanted, state = list(ids), self._states.get(cluster)
         return {} if not wanted or state is None else self._recorder.finished_jobs(state, wanted)
 
-    def record(self, cluster: str, diff: SnapshotDiff) -> list[int] | None:
+    def record(self, cluster: str, diff: SnapshotDiff, is_ours: Callable[[], bool] = lambda: True) -> list[int] | None:
         """Put a new snapshot in place of the previous one, and its transitions with it, all or nothing.
 
-        Mere progress is written a little later, by `maintain`.
+        Mere progress is written a little later, by `maintain`. Where nothing can be written, `is_ours` says whether we
+        still poll the cluster: whoever polls it by now logs what has changed.
 
         Returns:
             The ids of the transitions, for `mark_logged`; none while they are kept only in memory. None where the
             snapshot is no longer the one that the poll was compared with, for another monitor has recorded a poll of
-            the cluster, or the stored snapshot could be read at last: then that one counts, and what this poll saw,
-            which may be older, is dropped.
+            the cluster or polls it by now, or the stored snapshot could be read at last: then that one counts, and what
+            this poll saw, which may be older, is dropped.
         """
-        return self._recorder.record(self._states[cluster], diff)
+        return self._recorder.record(self._states[cluster], diff, is_ours)
 
     def recent_transitions(self, cluster: str) -> tuple[RecordedTransition, ...]:
         """Return the transitions of the latest recorded poll of a cluster."""

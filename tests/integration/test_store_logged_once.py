@@ -94,6 +94,22 @@ def test_who_died_in_an_outage_is_replaced_in_the_log_some_seconds_after_it(pair
     assert later == [("prod", *STEP)]
 
 
+def test_who_was_suspended_before_it_could_record_leaves_the_log_to_who_took_over(pair, server):
+    first, second = pair
+    with stopped(server):
+        by_first = first.poll(record("1", "Failed"), is_ours=False)
+    second.maintain()
+    second.store.take_over(["prod"])
+    second.now = first.now
+    by_second = second.poll(record("1", "Failed"))
+    first.maintain()
+    second.maintain()
+
+    assert (by_first, by_second) == (None, [STEP])
+    assert logged_by_others(second, first, after=2 * LOG_AFTER) == []
+    assert marks(first) == [("failed", True)]
+
+
 def test_a_lost_answer_and_an_owner_that_takes_over_before_the_database_is_asked(pair, monkeypatch):
     first, second = pair
     with monkeypatch.context() as patched:
