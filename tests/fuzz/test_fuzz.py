@@ -3,7 +3,6 @@
 ``MONITOR_FUZZ`` says how many inputs there are and ``MONITOR_FUZZ_SEED`` which ones; the seed is printed.
 """
 
-import io
 import json
 import os
 import time
@@ -12,12 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from urllib3 import HTTPResponse
+from urllib3 import HTTPHeaderDict
 
 from monitor.client import ApiError, ImportApi, Network, connect
 from monitor.config import Config, ConfigError, load
@@ -98,9 +98,9 @@ class Answers:
     def request_url(self, *_: Any) -> str:
         return "/"
 
-    def urlopen(self, *_: Any, **__: Any) -> HTTPResponse:
+    def urlopen(self, *_: Any, **__: Any) -> SimpleNamespace:
         body = self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]
-        return HTTPResponse(io.BytesIO(body), self.headers, self.status, preload_content=False, decode_content=False)
+        return SimpleNamespace(status=self.status, headers=HTTPHeaderDict(self.headers), data=body)
 
     def close(self) -> None:
         """Nothing is open."""

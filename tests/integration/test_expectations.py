@@ -192,7 +192,7 @@ def test_an_event_is_logged_once_though_its_transaction_fails(stored, monkeypatc
         patch.setattr(stored.store.expectations, "transact", fail)
         assert monitor.check(2.6) == [("expectation_late", "nightly")]
     assert not stored.store.up
-    stored.store.up = True
+    stored.store.availability.mark_recovered()
 
     assert monitor.check(2.7) == []
     assert monitor.states() == {("nightly", "", "books"): "late_start"}
