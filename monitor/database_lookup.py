@@ -27,12 +27,16 @@ _SHARED_FAILURES: Final = (*SHARED_FAILURES, ErrorKind.BAD_RESPONSE)
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("monitor.poller")
 
 
+FinishedJobs = Callable[[frozenset[str]], Mapping[str, Job | None]]
+"""Returns what the store has of finished jobs, by their ids; None where the store cannot say."""
+
+
 def look_up_databases(
     api: ImportApi,
     previous: Snapshot | None,
     result: PollResult,
     now: float,
-    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
+    finished_jobs: FinishedJobs,
     labels: Mapping[str, object],
 ) -> PollResult:
     """Return a poll's result with the databases of its jobs, as far as they are known or found by a lookup.
@@ -42,7 +46,7 @@ def look_up_databases(
         previous: Its previous snapshot.
         result: What the poll has brought so far.
         now: The time of this poll.
-        finished_jobs: Returns what the store has of finished jobs, by their ids; None where it cannot say.
+        finished_jobs: Reads finished jobs from the store.
         labels: The cluster's names and own labels, for the log.
 
     Raises:

@@ -1,14 +1,14 @@
 """What a poll requests from the server: the list of jobs, describes of single jobs, and their databases."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from monitor.client import SHARED_FAILURES, ApiError, ErrorKind, ImportApi, JobGoneError
-from monitor.database_lookup import look_up_databases
-from monitor.jobs import Job, JobList, JobRecord, PollResult, Snapshot, compare_lists, describe_queue
+from monitor.database_lookup import FinishedJobs, look_up_databases
+from monitor.jobs import JobList, JobRecord, PollResult, Snapshot, compare_lists, describe_queue
 from monitor.poll_log import log_databases
 
 DESCRIBES_PER_POLL: Final = 20
@@ -24,7 +24,7 @@ def fetch(
     api: ImportApi,
     previous: Snapshot | None,
     now: float,
-    finished_jobs: Callable[[frozenset[str]], Mapping[str, Job | None]],
+    finished_jobs: FinishedJobs,
     labels: Mapping[str, object],
 ) -> PollResult:
     """Fetch the whole list of a cluster, describe the jobs of which the list lacks information, look up databases.
@@ -33,7 +33,7 @@ def fetch(
         api: The cluster's API.
         previous: Its previous snapshot.
         now: The time of this poll.
-        finished_jobs: Returns what the store has of finished jobs, by their ids; None where the store cannot say.
+        finished_jobs: Reads finished jobs from the store.
         labels: The cluster's names and own labels, for the log.
 
     Raises:

@@ -24,8 +24,6 @@ from monitor.client.records import text
 from monitor.client.response import AnswerTooLargeError, Response, TunnelResponse
 from monitor.redaction import SecretMask
 
-_NO_SECRETS: Final = SecretMask()
-
 NETWORK_ERRORS: Final = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
@@ -77,10 +75,11 @@ def bound_answers(pool: HTTPConnectionPool) -> None:
     pool.ConnectionCls = bounded.get(pool.ConnectionCls, pool.ConnectionCls)
 
 
-def translate_error(
-    error: BaseException, host: str, connect: float, total: float, masking: SecretMask = _NO_SECRETS
-) -> ApiError:
-    """Return the ``ApiError`` for one of ``NETWORK_ERRORS``; ``connect`` and ``total`` are the seconds there were."""
+def translate_error(error: BaseException, host: str, connect: float, total: float, masking: SecretMask) -> ApiError:
+    """Return the ``ApiError`` for one of ``NETWORK_ERRORS``, with secrets masked before its message is cut.
+
+    ``connect`` and ``total`` are the seconds that connecting and the whole response could take.
+    """
     cause = root(error)
     message = text(masking.text(in_words(cause))) or type(cause).__name__
     kind: type[ApiError] = BadResponseError

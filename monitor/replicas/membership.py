@@ -20,9 +20,9 @@ HEARTBEAT: Final = 0.5
 SETTLE: Final = 1.5
 """Heartbeats for which a change of the members has to stand before clusters are taken over because of it."""
 
-NOTICE: Final = 3.0
-"""Heartbeats before the end of ``takeover`` at which PostgreSQL ends a silent session: the others take these to see it,
-to agree on the members, and to poll."""
+TAKEOVER_HEARTBEATS: Final = 3.0
+"""Heartbeats from when PostgreSQL ends a silent session until the other monitors have seen that, have agreed on the
+members, and poll: the session ends as long before ``takeover``."""
 
 CONTACT_TIMEOUT: Final = 0.5
 """Share of a session's timeout after which a contact that is not answered counts as none, and is broken off."""
@@ -47,7 +47,7 @@ class Membership:
         url: The URL of PostgreSQL.
         name: How people call this monitor; best unique.
         takeover: Seconds after which the others poll the clusters of a monitor that stands still or is cut off; more
-            than `NOTICE` heartbeats.
+            than `TAKEOVER_HEARTBEATS`.
         heartbeat: Seconds from one contact with the database to the next.
         on_change: Called with the members when they have changed.
         is_recorded: Says whether all that this monitor has seen is recorded, for another one to go on from there.
@@ -69,7 +69,7 @@ class Membership:
         clock: Callable[[], float] = steady_clock,
     ) -> None:
         self.myself = Member(name, random.getrandbits(31))
-        self._session_timeout = takeover - NOTICE * heartbeat
+        self._session_timeout = takeover - TAKEOVER_HEARTBEATS * heartbeat
         self._session = ReplicaSession(url, self.myself.id, name, self._session_timeout)
         self._heartbeat = heartbeat
         self._on_change = on_change

@@ -154,7 +154,7 @@ class PollRecorder:
         return None, [], ()
 
     def _drop_poll(self, state: ClusterState) -> None:
-        """Drop what a poll has seen, for another monitor has recorded one since."""
+        """Drop what a poll has seen: another monitor has recorded a poll since, or has the cluster by now."""
         state.take_back()
         if not self._synchronized(state):
             state.loaded = False  # loaded when the store has recovered
